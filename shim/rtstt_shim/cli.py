@@ -1,0 +1,111 @@
+"""The console command ``rtstt-shim``: a table of subcommands, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, cast
+
+from rtstt_shim.errors import CommandError, UsageError
+
+__all__ = ["main"]
+
+
+class Command(Protocol):
+    """What a subcommand's module provides; its docstring is the text of ``--help``."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the subcommand's arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do the work and return the exit code."""
+
+
+class Entry(NamedTuple):
+    """One row of the table: where the subcommand lives and what it is for."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "mock": Entry("rtstt_testkit.commands.mock", "serve a mock of the Realtime transcription endpoint"),
+    "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
+}
+
+
+def _load(name: str) -> Command:
+    entry = COMMANDS[name]
+    try:
+        return cast(Command, importlib.import_module(entry.module))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in {"rtstt_shim", "rtstt_testkit"}:
+            raise
+        raise UsageError(
+            f"`rtstt-shim {name}` needs {error.name}, which the base install leaves out; "
+            "install it with: pip install 'rtstt-shim[testkit]'"
+        ) from None
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its usage errors in the project's one-sentence form."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def _parse(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    parser = _Parser(
+        prog="rtstt-shim",
+        description="Realtime speech-to-text clients that get zero transcripts from OpenAI: find, fix and test them.",
+        epilog="Exit codes: 0 fine, 1 found something or failed, 2 wrong use.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    wanted = next((word for word in argv if not word.startswith("-")), None)
+    for name, entry in COMMANDS.items():
+        if name != wanted:
+            subparsers.add_parser(name, help=entry.summary, add_help=False)
+            continue
+        command = _load(name)
+        subparser = subparsers.add_parser(
+            name,
+            help=entry.summary,
+            description=command.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.configure(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser, parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments without the program's name; ``sys.argv[1:]`` when omitted.
+
+    Returns:
+        The exit code: 0 fine, 1 found something or failed, 2 wrong use.
+    """
+    try:
+        parser, args = _parse(sys.argv[1:] if argv is None else argv)
+        if args.version:
+            from importlib.metadata import version
+
+            print(f"rtstt-shim {version('rtstt-shim')}")
+            return 0
+        if args.command is None:
+            parser.print_help()
+            return 2
+        return cast(int, args.run(args))
+    except CommandError as error:
+        print(f"rtstt-shim: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130

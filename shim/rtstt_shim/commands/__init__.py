@@ -1,0 +1,1 @@
+"""Subcommands of ``rtstt-shim`` that need nothing beyond the base install."""
