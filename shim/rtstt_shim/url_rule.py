@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-__all__ = ["Decision", "fix_url"]
+__all__ = ["Decision", "fix_url", "is_native"]
 
 # scheme, authority, path, query, fragment (RFC 3986, appendix B). Backslashes, spaces and control characters are left
 # unmatched: parsers disagree about the host of such a URL, so nothing is certain about it.
@@ -67,7 +67,7 @@ def _host(authority: str) -> str | None:
     return match["host"].lower().removesuffix(".") if match else None
 
 
-def _is_native(authority: str) -> bool:
+def _is_native_authority(authority: str) -> bool:
     host = _host(authority)
     if host is None:
         return False
@@ -75,6 +75,16 @@ def _is_native(authority: str) -> bool:
         return True
     extra = os.environ.get("RTSTT_SHIM_HOSTS")
     return extra is not None and host in _extra_hosts(extra)
+
+
+def is_native(url: str) -> bool:
+    """Whether the URL's host is one of OpenAI's own, or named by ``RTSTT_SHIM_HOSTS``.
+
+    Args:
+        url: Any string.
+    """
+    parts = _PARTS.fullmatch(url)
+    return parts is not None and _is_native_authority(parts["authority"])
 
 
 def _key(pair: str) -> str:
@@ -105,7 +115,7 @@ def fix_url(url: str) -> Decision:
     models = [pair for pair in pairs if _key(pair) == "model"]
     intents = [_value(pair).lower() for pair in pairs if _key(pair) == "intent"]
     transcription = bool(intents) and all(intent == "transcription" for intent in intents)
-    native = _is_native(parts["authority"])
+    native = _is_native_authority(parts["authority"])
 
     if not native:
         reason = "not an OpenAI host: gateways route on `model`" if models else "not an OpenAI host"
