@@ -5,11 +5,11 @@ Pure. The table is ``diagnosis.json``, which the Node shim reads too; each row n
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
-
-from rtstt_shim.redact import redact
 
 __all__ = ["Diagnosis", "Failure", "diagnose"]
 
@@ -65,10 +65,7 @@ _SEARCHED = {"message", "param", "close_reason"}
 @lru_cache(maxsize=1)
 def _rows() -> tuple[dict[str, Any], ...]:
     # Read when the first failure is seen: an application without failures never pays for it.
-    import json
-    from importlib.resources import files
-
-    table = json.loads(files("rtstt_shim").joinpath("diagnosis.json").read_text(encoding="utf-8"))
+    table = json.loads(Path(__file__).with_name("diagnosis.json").read_text(encoding="utf-8"))
     return tuple(table["rows"])
 
 
@@ -89,7 +86,7 @@ def diagnose(failure: Failure) -> Diagnosis:
     """
     for row in _rows():
         if all(_holds(name, wanted, getattr(failure, name)) for name, wanted in row["when"].items()):
-            param = redact(failure.param or "")
+            param = failure.param or ""
             return Diagnosis(
                 row["id"],
                 row["what"].replace("{param}", param),

@@ -60,7 +60,12 @@ def report(source: Source, failure: Failure, *, by_client: bool = False) -> None
         failure: What was seen; `Failure.native` is filled in here.
         by_client: Whether the client closed the connection after an error event.
     """
-    failure = failure._replace(native=is_native(source.url))
+    clean = {
+        name: redact(value)
+        for name in ("type", "code", "message", "param", "close_reason")
+        if (value := getattr(failure, name)) is not None
+    }
+    failure = failure._replace(native=is_native(source.url), **clean)
     diagnosis = diagnose(failure)
     line = _line(source, failure, diagnosis, by_client)
     now = time.monotonic()
@@ -109,15 +114,14 @@ def _line(source: Source, failure: Failure, diagnosis: Diagnosis, by_client: boo
     else:
         lead = "realtime transcription error, the session stays open"
     seen = []
-    name = failure.code or failure.type
-    if name or failure.message:
-        seen.append(": ".join(redact(part) for part in (name, failure.message) if part))
+    if failure.code or failure.type or failure.message:
+        seen.append(": ".join(part for part in (failure.code or failure.type, failure.message) if part))
     if failure.status is not None:
         seen.append(f"HTTP {failure.status}")
     if failure.close_code == 1006:
         seen.append("closed 1006 without a close frame")
     elif failure.close_code is not None:
-        seen.append(f"closed {failure.close_code} {redact(failure.close_reason or '')}".rstrip())
+        seen.append(f"closed {failure.close_code} {failure.close_reason or ''}".rstrip())
     evidence = f" ({'; '.join(seen)})" if seen else ""
     client = f"{source.library} {source.version}".rstrip()
     return f"rtstt_shim: {lead}: {diagnosis.what}{evidence}. {diagnosis.do} [{client}, {redact_url(source.url)}]"
@@ -133,10 +137,10 @@ def _fields(source: Source, failure: Failure, diagnosis: Diagnosis, more: int) -
         "rtstt_kind": failure.kind,
         "rtstt_type": failure.type,
         "rtstt_code": failure.code,
-        "rtstt_message": redact(failure.message or ""),
-        "rtstt_param": redact(failure.param or ""),
+        "rtstt_message": failure.message,
+        "rtstt_param": failure.param,
         "rtstt_close_code": failure.close_code,
-        "rtstt_close_reason": redact(failure.close_reason or ""),
+        "rtstt_close_reason": failure.close_reason,
         "rtstt_status": failure.status,
         "rtstt_cause": failure.cause,
         "rtstt_more": more,

@@ -1,6 +1,6 @@
 """The libraries whose sockets the shim corrects and watches: a table, and what its rows share.
 
-Every affected client (openai, LiteLLM, LiveKit, pipecat, openai-agents, an application's own code) opens its socket with
+Every affected client (openai, LiteLLM, LiveKit, pipecat, openai-agents, applications) opens its socket with
 one of these three libraries, so these are all there is to patch.
 """
 
