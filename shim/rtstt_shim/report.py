@@ -10,8 +10,8 @@ import atexit
 import logging
 import os
 import threading
-import time
-from typing import NamedTuple
+from time import monotonic
+from typing import Any, NamedTuple
 
 from rtstt_shim.diagnosis import Diagnosis, Failure, diagnose
 from rtstt_shim.redact import redact, redact_url
@@ -60,15 +60,10 @@ def report(source: Source, failure: Failure, *, by_client: bool = False) -> None
         failure: What was seen; `Failure.native` is filled in here.
         by_client: Whether the client closed the connection after an error event.
     """
-    clean = {
-        name: redact(value)
-        for name in ("type", "code", "message", "param", "close_reason")
-        if (value := getattr(failure, name)) is not None
-    }
-    failure = failure._replace(native=is_native(source.url), **clean)
+    failure = failure._replace(native=is_native(source.url), **_redacted(failure))
     diagnosis = diagnose(failure)
     line = _line(source, failure, diagnosis, by_client)
-    now = time.monotonic()
+    now = monotonic()
     key = (
         source.library,
         redact_url(source.url),
@@ -85,6 +80,11 @@ def report(source: Source, failure: Failure, *, by_client: bool = False) -> None
             del _storms[next(iter(_storms))]
         _storms[key] = _Storm(line, now)
     _log(line + _again(more), _fields(source, failure, diagnosis, more))
+
+
+def _redacted(failure: Failure) -> dict[str, Any]:
+    texts = {name: getattr(failure, name) for name in ("type", "code", "message", "param", "close_reason")}
+    return {name: redact(text) for name, text in texts.items() if text is not None}
 
 
 def _tell_uncounted() -> None:

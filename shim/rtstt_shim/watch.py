@@ -132,7 +132,9 @@ class Watch:
             body: The response's body, or the beginning of it.
         """
         self._over = True
-        self._report(Failure("handshake", status=status, message=body or None))
+        # A redirect is followed by a handshake of its own.
+        if not 300 <= status < 400:
+            self._report(Failure("handshake", status=status, message=body or None))
 
     def failed_to_connect(self, error: BaseException) -> None:
         """Take an exception that came before any answer to the handshake.

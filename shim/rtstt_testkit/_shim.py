@@ -32,7 +32,8 @@ def load(name: str) -> ModuleType:
         raise ModuleNotFoundError("the test kit needs the package rtstt_shim beside it", name="rtstt_shim")
     path = Path(spec.submodule_search_locations[0]) / f"{name}.py"
     own = importlib.util.spec_from_file_location(alias, path)
-    assert own is not None and own.loader is not None
+    assert own is not None
+    assert own.loader is not None
     module = importlib.util.module_from_spec(own)
     sys.modules[alias] = module
     own.loader.exec_module(module)
