@@ -29,11 +29,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from rtstt_shim.errors import UsageError
@@ -201,37 +201,53 @@ def _become(command: list[str], environ: Mapping[str, str]) -> int:
 
 def _supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the program as a child, pass SIGINT and SIGTERM on, and return its exit code."""
-    child: subprocess.Popen[bytes] | None = None
-    early: list[int] = []
+    if os.name == "nt":
+        return _supervise_on_windows(command, environ)
+    with _arriving(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD) as signals:
+        child = _start(command, environ)
+        while child.poll() is None:
+            for number in signals.recv(64):
+                if number == signal.SIGTERM or (number == signal.SIGINT and not _terminal_reaches_child()):
+                    child.send_signal(number)
+    return 128 - child.returncode if child.returncode < 0 else child.returncode
 
-    def forward(signum: int, _frame: FrameType | None) -> None:
-        if child is None:
-            early.append(signum)
-        elif signum != signal.SIGINT or not _terminal_reaches_child():
-            child.send_signal(signum)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _supervise_on_windows(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    child = _start(command, environ)
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):  # the console sends it to the program, too
+            return child.wait()
+
+
+def _start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:  # as under nohup, or in the background of a script
-                signal.signal(number, forward)
+        return subprocess.Popen(command, env=environ)
+    except OSError as error:
+        _cannot_start(command, error)
+
+
+@contextlib.contextmanager
+def _arriving(*numbers: signal.Signals) -> Iterator[socket.socket]:
+    """Have signals arrive as bytes at a socket, so that none is lost between two looks at the child."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        before = {number: signal.getsignal(number) for number in numbers}
+        wakeup = signal.set_wakeup_fd(writer.fileno())
         try:
-            child = subprocess.Popen(command, env=environ)
-        except OSError as error:
-            _cannot_start(command, error)
-        for signum in early:
-            child.send_signal(signum)
-        code = child.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 128 - code if code < 0 else code
+            for number, handler in before.items():
+                # An ignored interrupt stays ignored, as under nohup or in the background of a script.
+                if number == signal.SIGCHLD or handler is not signal.SIG_IGN:
+                    signal.signal(number, lambda *_: None)
+            yield reader
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _terminal_reaches_child() -> bool:
     """Tell whether Ctrl-C at the terminal goes to the child as well as to us: passed on, it would arrive twice."""
-    if os.name == "nt":
-        return True
     try:
         with Path("/dev/tty").open() as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
