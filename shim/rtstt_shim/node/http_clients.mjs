@@ -8,7 +8,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import process from 'node:process';
 import { guarded, observe } from './guard.mjs';
-import { caller } from './library.mjs';
+import { callerStack } from './library.mjs';
 import { tap } from './tap.mjs';
 import { fixUrl } from './url_rule.mjs';
 import { Watch } from './watch.mjs';
@@ -41,7 +41,7 @@ function authorityOf(request) {
  * @param {string} url
  */
 function watch(request, url) {
-  const seen = new Watch({ ...caller(request.protocol === 'https:' ? 'node:https' : 'node:http'), url });
+  const seen = new Watch({ stack: callerStack(), fallback: `node:${request.protocol.slice(0, -1)}`, url });
   let timedOut = false;
   const emitted = guarded('watching a handshake', (/** @type {string} */ event, /** @type {unknown} */ value) => {
     if (event === 'timeout') timedOut = true;
@@ -63,14 +63,16 @@ export function install() {
   const require = createRequire(import.meta.url);
   for (const module of [require('node:http'), require('node:https')]) {
     const { request: original } = module;
-    const request = function request(/** @type {unknown[]} */ ...args) {
+    /** @this {unknown} @param {unknown[]} args */
+    const request = function request(...args) {
       const made = Reflect.apply(original, this, args);
       created(made);
       return made;
     };
     module.request = request;
     // What Node's own `get` does, around the `request` of its module.
-    module.get = function get(/** @type {unknown[]} */ ...args) {
+    /** @this {unknown} @param {unknown[]} args */
+    module.get = function get(...args) {
       const made = Reflect.apply(request, this, args);
       made.end();
       return made;

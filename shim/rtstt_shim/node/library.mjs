@@ -1,33 +1,44 @@
-/** Which library is opening a connection: read off the stack, for a watched connection only. */
+/** Which library opened a connection: read off the stack, when there is a failure to tell. */
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 
-// The libraries that speak WebSocket; what is called them on the stack may be inside an instrumentation's wrapper.
-const INSTALLED = /(?:file:\/\/)?([^\s()]*[\\/]node_modules[\\/](ws|undici|websocket|websocket-driver|faye-websocket))[\\/]/;
+// The libraries that speak WebSocket. Others on the stack may be an instrumentation that has wrapped the request.
+const KNOWN = new Set(['ws', 'undici', 'websocket', 'websocket-driver', 'faye-websocket']);
+const INSTALLED = /(?:file:\/\/)?([^\s()]*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/g;
 const BUILT_IN = /node:internal\/deps\/undici/;
 
+/** The stack of whoever is opening a connection now. */
+export function callerStack() {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 40;
+  const { stack } = new Error();
+  Error.stackTraceLimit = limit;
+  return String(stack);
+}
+
 /**
- * The library on the stack, and its version; `fallback` where there is none to be told, as in a bundle.
+ * The library on a stack, and its version; `fallback` where there is none to be told, as in a bundle.
  *
+ * @param {string} stack
  * @param {string} fallback
  * @returns {{ library: string, version: string }}
  */
-export function caller(fallback) {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 40;
-  const stack = String(new Error().stack);
-  Error.stackTraceLimit = limit;
-  const installed = INSTALLED.exec(stack);
-  if (installed) return { library: installed[2], version: versionIn(installed[1]) };
+export function libraryOn(stack, fallback) {
+  for (const folder of new Set(Array.from(stack.matchAll(INSTALLED), ([, folder]) => folder))) {
+    // The folder's name is not the package's where it is installed under an alias.
+    const { name, version } = manifestOf(folder);
+    if (KNOWN.has(name)) return { library: name, version };
+  }
   if (BUILT_IN.test(stack)) return { library: 'undici', version: process.versions.undici ?? '' };
   return { library: fallback, version: '' };
 }
 
 /** @param {string} folder */
-function versionIn(folder) {
+function manifestOf(folder) {
   try {
-    return String(JSON.parse(readFileSync(`${decodeURI(folder)}/package.json`, 'utf8')).version ?? '');
+    const { name, version } = JSON.parse(readFileSync(`${decodeURI(folder)}/package.json`, 'utf8'));
+    return { name: String(name), version: String(version ?? '') };
   } catch {
-    return '';
+    return { name: /[^\\/]*$/.exec(folder)?.[0] ?? '', version: '' };
   }
 }

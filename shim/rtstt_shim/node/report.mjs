@@ -12,6 +12,7 @@
 import { channel } from 'node:diagnostics_channel';
 import process from 'node:process';
 import { diagnose } from './diagnosis.mjs';
+import { libraryOn } from './library.mjs';
 import { redact, redactUrl } from './redact.mjs';
 import { isNative } from './url_rule.mjs';
 
@@ -21,8 +22,8 @@ import { isNative } from './url_rule.mjs';
  * Whose socket it is.
  *
  * @typedef {object} Source
- * @property {string} library the client library's name on npm
- * @property {string} version its version; empty when unknown
+ * @property {string} stack who opened it
+ * @property {string} fallback what to call the library where the stack does not tell it
  * @property {string} url the URL that was connected to, secrets included; never said as it is
  */
 
@@ -57,9 +58,11 @@ export function report(source, failure, byClient = false) {
     if (seen[name] !== undefined) seen[name] = redact(seen[name]);
   }
   const diagnosis = diagnose(seen);
-  const line = lineOf(source, seen, diagnosis, byClient);
+  const { library, version } = libraryOn(source.stack, source.fallback);
+  const url = redactUrl(source.url);
+  const line = lineOf(`${library} ${version}`.trimEnd(), url, seen, diagnosis, byClient);
   const { kind, code, param, close_code, status } = seen;
-  const key = JSON.stringify([source.library, redactUrl(source.url), diagnosis.id, kind, code, param, close_code, status]);
+  const key = JSON.stringify([library, url, diagnosis.id, kind, code, param, close_code, status]);
   const now = performance.now();
   const storm = storms.get(key);
   if (storm !== undefined && now - storm.saidAt < STORM_MS) {
@@ -75,7 +78,10 @@ export function report(source, failure, byClient = false) {
   }
   storms.set(key, { line, saidAt: now, more: 0 });
   say(line + again(more));
-  if (failures.hasSubscribers) failures.publish(fieldsOf(source, seen, diagnosis, more));
+  if (failures.hasSubscribers) {
+    const { native, ...fields } = seen;
+    failures.publish({ library, version, url, diagnosis: diagnosis.id, fatal: diagnosis.fatal, ...fields, more });
+  }
 }
 
 /** Says how often the failures came that were counted and not said; for the end of the process. */
@@ -89,8 +95,8 @@ export function sayUncounted() {
 /** @param {number} more */
 const again = (more) => (more ? ` (and ${more} more like it)` : '');
 
-/** @type {(source: Source, failure: Failure, diagnosis: Diagnosis, byClient: boolean) => string} */
-function lineOf(source, failure, diagnosis, byClient) {
+/** @type {(client: string, url: string, failure: Failure, diagnosis: Diagnosis, byClient: boolean) => string} */
+function lineOf(client, url, failure, diagnosis, byClient) {
   const { type, code, message, status, close_code, close_reason } = failure;
   let lead = 'realtime transcription error, the session stays open';
   if (failure.kind === 'failed') lead = 'realtime transcription item failed';
@@ -102,20 +108,5 @@ function lineOf(source, failure, diagnosis, byClient) {
   if (close_code === 1006) seen.push('closed 1006 without a close frame');
   else if (close_code !== undefined) seen.push(`closed ${close_code} ${close_reason ?? ''}`.trimEnd());
   const evidence = seen.length ? ` (${seen.join('; ')})` : '';
-  const client = `${source.library} ${source.version}`.trimEnd();
-  return `rtstt_shim: ${lead}: ${diagnosis.what}${evidence}. ${diagnosis.doThis} [${client}, ${redactUrl(source.url)}]`;
-}
-
-/** @type {(source: Source, failure: Failure, diagnosis: Diagnosis, more: number) => object} */
-function fieldsOf(source, failure, diagnosis, more) {
-  const { native, ...seen } = failure;
-  return {
-    library: source.library,
-    version: source.version,
-    url: redactUrl(source.url),
-    diagnosis: diagnosis.id,
-    fatal: diagnosis.fatal,
-    ...seen,
-    more,
-  };
+  return `rtstt_shim: ${lead}: ${diagnosis.what}${evidence}. ${diagnosis.doThis} [${client}, ${url}]`;
 }

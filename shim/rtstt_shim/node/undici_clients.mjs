@@ -5,7 +5,7 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { guarded, observe } from './guard.mjs';
-import { caller } from './library.mjs';
+import { callerStack } from './library.mjs';
 import { tap } from './tap.mjs';
 import { fixUrl } from './url_rule.mjs';
 import { Watch } from './watch.mjs';
@@ -20,7 +20,7 @@ const created = guarded('looking at undici requests', (/** @type {any} */ { requ
   const decision = fixUrl(base + request.path);
   if (!decision.transcription) return;
   if (decision.changed) request.path = decision.url.slice(base.length);
-  watches.set(request, new Watch({ ...caller('undici'), url: decision.url }));
+  watches.set(request, new Watch({ stack: callerStack(), fallback: 'undici', url: decision.url }));
   if (!watching) watchMore();
   watching = true;
 });
@@ -49,7 +49,7 @@ const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ {
   if (handshakeResponse?.status !== 200) return;
   const { url, transcription } = fixUrl(websocket.url);
   if (!transcription) return;
-  const watch = new Watch({ ...caller('undici'), url });
+  const watch = new Watch({ stack: callerStack(), fallback: 'undici', url });
   let closing = false;
   observe(websocket, 'close', () => {
     closing = true;
