@@ -148,7 +148,7 @@ class Session:
             seeded = merge(session, {k: v for k, v in admission.seed.items() if k not in {"id", "object"}})
             session = session if isinstance(seeded, ApiError) else seeded
         self.config = SessionConfig(session)
-        self._base_ms = 0.0
+        self._base_ms = 0
         self._byte_origin = 0
         self._new_buffer()
         record.kind = admission.kind
@@ -220,12 +220,12 @@ class Session:
                 planned()
         return outputs
 
-    def closed(self, code: int, reason: str) -> None:
+    def closed(self, close: Closed) -> None:
         """The socket is gone; what was planned is dropped."""
         self._ending = True
         self._queue.clear()
         if self.record.close is None:
-            self.record.close = Closed(code, reason, "client")
+            self.record.close = close
 
     # -- sending
 
@@ -308,9 +308,10 @@ class Session:
         merged = merge(self.config.session, update)
         if isinstance(merged, ApiError):
             raise Refused(merged)
+        heard_ms = self._ms(self._samples)
         before, self.config = self.config, SessionConfig(merged)
         if before.format != self.config.format:
-            self._base_ms = self._ms(self._samples)
+            self._base_ms = heard_ms
             self._new_buffer()
         else:
             self._detector.tune(self.config.threshold, self._silence_ms())
@@ -374,9 +375,7 @@ class Session:
                 )
         elif turns is not None and self._open_item is not None:
             item = self._open_item
-            self._say(
-                "input_audio_buffer.speech_stopped", audio_end_ms=self._ms(turn.sample), item_id=item.id
-            )
+            self._say("input_audio_buffer.speech_stopped", audio_end_ms=self._ms(turn.sample), item_id=item.id)
             self._commit_item(item, turn.sample)
 
     def _silence_ms(self) -> float:
@@ -385,11 +384,7 @@ class Session:
         if config.turns != "semantic_vad":
             return config.silence_ms
         text = self._director.peek(self._wanted()).spoken(self._director.script.default).rstrip()
-        return (
-            _SEMANTIC_SILENCE_MS
-            if text.endswith((".", "!", "?", "。", "？", "！"))
-            else config.longest_wait_ms
-        )
+        return _SEMANTIC_SILENCE_MS if text.endswith((".", "!", "?", "。", "？", "！")) else config.longest_wait_ms
 
     def _watch_idle(self, idle_ms: int) -> None:
         """Commit an empty item after ``idle_timeout_ms`` of silence, measured on the audio [types]."""
