@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from contextlib import suppress
 from typing import Any
 
 from talk import KEY, MODEL, Outcome, arguments, client_events, start
@@ -14,32 +15,38 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 async def with_websockets(url: str, outcome: Outcome) -> None:
     from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed
 
     async with connect(url, additional_headers=HEADERS) as connection:
-        for event in client_events():
-            await connection.send(json.dumps(event))
+        with suppress(ConnectionClosed):  # what is read next says why
+            for event in client_events():
+                await connection.send(json.dumps(event))
         async for message in connection:
             if outcome.take(json.loads(message)):
                 return
 
 
 def with_websockets_sync(url: str, outcome: Outcome) -> None:
+    from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
 
     with connect(url, additional_headers=HEADERS) as connection:
-        for event in client_events():
-            connection.send(json.dumps(event))
+        with suppress(ConnectionClosed):
+            for event in client_events():
+                connection.send(json.dumps(event))
         for message in connection:
             if outcome.take(json.loads(message)):
                 return
 
 
 async def with_websockets_legacy(url: str, outcome: Outcome) -> None:
+    from websockets.exceptions import ConnectionClosed
     from websockets.legacy.client import connect
 
     async with connect(url, extra_headers=HEADERS) as connection:
-        for event in client_events():
-            await connection.send(json.dumps(event))
+        with suppress(ConnectionClosed):  # what is read next says why
+            for event in client_events():
+                await connection.send(json.dumps(event))
         async for message in connection:
             if outcome.take(json.loads(message)):
                 return
@@ -49,8 +56,9 @@ async def with_aiohttp(url: str, outcome: Outcome) -> None:
     import aiohttp
 
     async with aiohttp.ClientSession() as session, session.ws_connect(url, headers=HEADERS) as connection:
-        for event in client_events():
-            await connection.send_json(event)
+        with suppress(ConnectionError):
+            for event in client_events():
+                await connection.send_json(event)
         async for message in connection:
             if outcome.take(message.json()):
                 return
@@ -61,8 +69,9 @@ def with_websocket_client(url: str, outcome: Outcome) -> None:
     import websocket
 
     connection = websocket.create_connection(url, header=HEADERS, timeout=10)
-    for event in client_events():
-        connection.send(json.dumps(event))
+    with suppress(ConnectionError):
+        for event in client_events():
+            connection.send(json.dumps(event))
     while True:
         opcode, data = connection.recv_data()
         if opcode == websocket.ABNF.OPCODE_CLOSE:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from talk import KEY, MODEL, Outcome, arguments, client_events, start
@@ -18,13 +19,15 @@ def options(args: Any) -> dict[str, Any]:
 
 async def stream(args: Any, outcome: Outcome) -> None:
     from openai import AsyncOpenAI
+    from websockets.exceptions import ConnectionClosed
 
     async with (
         AsyncOpenAI(api_key=KEY, base_url=args.base_url.replace("wss:", "https:")) as client,
         client.realtime.connect(**options(args)) as connection,
     ):
-        for event in client_events():
-            await connection.send(event)  # type: ignore[arg-type]
+        with suppress(ConnectionClosed):  # what is read next says why
+            for event in client_events():
+                await connection.send(event)  # type: ignore[arg-type]
         async for answer in connection:
             if outcome.take(answer.model_dump()):
                 return
@@ -32,13 +35,15 @@ async def stream(args: Any, outcome: Outcome) -> None:
 
 def stream_sync(args: Any, outcome: Outcome) -> None:
     from openai import OpenAI
+    from websockets.exceptions import ConnectionClosed
 
     with (
         OpenAI(api_key=KEY, base_url=args.base_url.replace("wss:", "https:")) as client,
         client.realtime.connect(**options(args)) as connection,
     ):
-        for event in client_events():
-            connection.send(event)  # type: ignore[arg-type]
+        with suppress(ConnectionClosed):
+            for event in client_events():
+                connection.send(event)  # type: ignore[arg-type]
         for answer in connection:
             if outcome.take(answer.model_dump()):
                 return

@@ -10,6 +10,7 @@ import argparse
 import base64
 import json
 import math
+import os
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -57,7 +58,11 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 
 def start(args: argparse.Namespace) -> None:
-    """What the application does before everything else."""
+    """What the application does before everything else; the test kit's routing, where the environment asks for it."""
+    if os.environ.get("RTSTT_TESTKIT_ROUTES"):
+        from rtstt_testkit.routing import activate_from_env
+
+        activate_from_env()
     if args.shim:
         import rtstt_shim  # noqa: F401
 
