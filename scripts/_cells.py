@@ -87,6 +87,15 @@ class Observed(NamedTuple):
     stderr: str
 
     @property
+    def told(self) -> str:
+        """In a few words, for a table."""
+        if self.said.get("transcript") is not None:
+            return f"transcript: {self.said['transcript']}"
+        silent = ", nothing logged" if not (self.stderr or self.said.get("stderr")) else ""
+        closes = ", ".join(dict.fromkeys(self.closes)) or "none"
+        return f"0 transcripts{silent}; closed {closes}"
+
+    @property
     def refused(self) -> bool:
         """Whether the endpoint refused it as #1756 describes, and no transcript came."""
         return (
@@ -101,6 +110,11 @@ class Observed(NamedTuple):
         events = self.said.get("events", {})
         deltas = events.get("conversation.item.input_audio_transcription.delta") or events.get("INTERIM_TRANSCRIPT")
         return bool(self.said.get("transcript") == TEXT and deltas)
+
+
+def node_driver(project: Path) -> list[str | Path]:
+    """The command that streams speech through the LiveKit plugin of an npm project."""
+    return ["node", DRIVERS / "livekit_js.mjs", "--project", project]
 
 
 def observe(command: Sequence[str | Path], host: str) -> Observed:
