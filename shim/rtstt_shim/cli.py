@@ -33,9 +33,7 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "mock": Entry("rtstt_testkit.commands.mock", "serve a mock of the Realtime transcription endpoint"),
-    "run": Entry(
-        "rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"
-    ),
+    "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
 }
 
 
