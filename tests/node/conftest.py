@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.routing import route_env
 
@@ -106,7 +107,7 @@ def endpoint_with() -> Iterator[Callable[..., Endpoint]]:
 
         def make(**options: Any) -> Endpoint:
             server = stack.enter_context(ThreadedRealtimeServer(**options))
-            env = stack.enter_context(route_env({host: ("127.0.0.1", server.port) for host in HOSTS}))
+            env = stack.enter_context(route_env(dict.fromkeys(HOSTS, ("127.0.0.1", server.port))))
             return Endpoint(server, env)
 
         yield make

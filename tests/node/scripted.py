@@ -59,7 +59,8 @@ def serving(*, answer: bytes | None = None, frames: Sequence[bytes] = (), end: s
     Args:
         answer: What to send instead of accepting the handshake.
         frames: What to send after accepting it.
-        end: ``"wait"`` for the client to hang up or to send its CLOSE frame (which is not answered), ``"hang up"``, or ``"reset"`` the connection.
+        end: ``"wait"`` for the client to hang up or to send its CLOSE frame (which is not answered), ``"hang up"``,
+            or ``"reset"`` the connection.
 
     Yields:
         The port.

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from . import npm
 from .conftest import DRIVER, Endpoint, Outcome, run
 
 pytestmark = [pytest.mark.node, pytest.mark.client]
@@ -25,9 +24,7 @@ REFUSED = {
 NODES = [pytest.param("system", id="node")] + [
     pytest.param(version, id=f"node{version}", marks=pytest.mark.heavy) for version in ("20", "22", "24", "26")
 ]
-WITH_WEBSOCKET = [
-    pytest.param(version, id=f"node{version}", marks=pytest.mark.heavy) for version in ("22", "24", "26")
-]
+WITH_WEBSOCKET = [pytest.param(version, id=f"node{version}", marks=pytest.mark.heavy) for version in ("22", "24", "26")]
 
 
 def assert_refused(outcome: Outcome, sessions: int = 1) -> None:
@@ -70,7 +67,14 @@ def test_a_bundle_made_by_esbuild(node: str, form: str, cell: Cell, endpoint: En
     bundle = tmp_path / f"bundle.{'mjs' if form == 'esm' else 'cjs'}"
     entry = folder / ("ws_cjs.cjs" if form == "cjs" else "ws_esm.mjs")
     banner = "import{createRequire}from'node:module';const require=createRequire(import.meta.url);"
-    options = ["--bundle", "--minify", "--platform=node", f"--format={form}", f"--outfile={bundle}", "--log-level=error"]
+    options = [
+        "--bundle",
+        "--minify",
+        "--platform=node",
+        f"--format={form}",
+        f"--outfile={bundle}",
+        "--log-level=error",
+    ]
     if form == "esm":
         options.append(f"--banner:js={banner}")
     subprocess.run([folder / "node_modules/.bin/esbuild", entry, *options], check=True, timeout=60)
@@ -108,7 +112,9 @@ def test_sessions_in_workers_and_forked_processes(
 @pytest.mark.heavy
 @pytest.mark.parametrize("base_url", ["https://api.openai.com/v1", "https://eu.api.openai.com/v1"])
 @pytest.mark.parametrize("version", ["5.23.2", "6.49.0"])
-@pytest.mark.parametrize(("app", "node"), [("openai_ws.mjs", "20"), ("openai_ws.mjs", "26"), ("openai_native.mjs", "22")])
+@pytest.mark.parametrize(
+    ("app", "node"), [("openai_ws.mjs", "20"), ("openai_ws.mjs", "26"), ("openai_native.mjs", "22")]
+)
 def test_the_openai_sdk(app: str, node: str, version: str, base_url: str, cell: Cell, endpoint: Endpoint) -> None:
     script = cell(openai=version, ws="8.18.3") / app
     env = {**endpoint.env, "APP_BASE_URL": base_url}
@@ -153,8 +159,16 @@ def livekit(cell: Cell, version: str) -> Path:
     )
 
 
-def hold(cell: Cell, version: str, base_url: str | None, *, node: str, shim: bool, env: Any, format: str = "esm") -> Any:
-    args = ["--project", str(livekit(cell, version)), "--format", format, *(["--base-url", base_url] if base_url else [])]
+def hold(
+    cell: Cell, version: str, base_url: str | None, *, node: str, shim: bool, env: Any, format: str = "esm"
+) -> Any:
+    args = [
+        "--project",
+        str(livekit(cell, version)),
+        "--format",
+        format,
+        *(["--base-url", base_url] if base_url else []),
+    ]
     return run(DRIVER, *args, node=node, shim=shim, env=env).line
 
 

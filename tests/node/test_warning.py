@@ -21,7 +21,10 @@ Cell = Callable[..., Path]
 WS = {"ws": "8.18.3"}
 
 ERROR = text(json.dumps({"type": "error", "error": {"type": "server_error", "code": None, "message": "Try again."}}))
-NATIVE = [pytest.param("native.mjs", "22", marks=pytest.mark.heavy), pytest.param("native.mjs", "26", marks=pytest.mark.heavy)]
+NATIVE = [
+    pytest.param("native.mjs", "22", marks=pytest.mark.heavy),
+    pytest.param("native.mjs", "26", marks=pytest.mark.heavy),
+]
 CLIENTS = [pytest.param("ws_esm.mjs", "system"), pytest.param("ws_esm.mjs", "26", marks=pytest.mark.heavy), *NATIVE]
 
 
@@ -84,9 +87,7 @@ def shown(stderr: str, url: str) -> str:
         ),
     ],
 )
-def test_what_the_server_does_is_said_once(
-    answer: dict[str, Any], said: str, app: str, node: str, cell: Cell
-) -> None:
+def test_what_the_server_does_is_said_once(answer: dict[str, Any], said: str, app: str, node: str, cell: Cell) -> None:
     script = cell(**WS) / app
     with serving(**answer) as port:
         outcome = run(script, node=node, shim=True, env={"APP_URL": url_of(port)})
@@ -126,7 +127,9 @@ def test_a_bad_key_is_said_without_the_key(app: str, node: str, cell: Cell, endp
     env = {**endpoint.env, "APP_URL": url, "OPENAI_API_KEY": "sk-proj-invalid" + KEY[8:]}
     outcome = run(cell(**WS) / app, node=node, shim=True, env=env)
     said = shown(outcome.stderr, url)
-    assert said.startswith("rtstt_shim: realtime transcription session failed: the API key was refused (invalid_api_key: ")
+    assert said.startswith(
+        "rtstt_shim: realtime transcription session failed: the API key was refused (invalid_api_key"
+    )
     assert "closed 3000 invalid_request_error.invalid_api_key" in said
     assert KEY[8:] not in outcome.stderr
 
@@ -134,7 +137,8 @@ def test_a_bad_key_is_said_without_the_key(app: str, node: str, cell: Cell, endp
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
 def test_keys_in_urls_and_server_texts_are_masked(app: str, node: str, cell: Cell) -> None:
     message = f"Incorrect API key provided: {KEY}."
-    with serving(frames=[text(json.dumps({"type": "error", "error": {"message": message}})), close(1008, "Bearer x" + KEY)]) as port:
+    event = json.dumps({"type": "error", "error": {"message": message}})
+    with serving(frames=[text(event), close(1008, f"Bearer x{KEY}")]) as port:
         url = url_of(port).replace("//", "//user:hunter2@") + f"&api_key=hunter2&token={KEY}"
         outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
     assert "hunter2" not in outcome.stderr
@@ -209,9 +213,7 @@ def test_the_client_behaves_as_without_the_preload(app: str, node: str, answer: 
     """The same events with the same values in the same order, and nothing to be seen on the client's objects."""
     script = cell(**WS) / app
     with serving(**answer) as port:
-        without, having = (
-            run(script, node=node, shim=shim, env={"APP_URL": url_of(port)}) for shim in (False, True)
-        )
+        without, having = (run(script, node=node, shim=shim, env={"APP_URL": url_of(port)}) for shim in (False, True))
     assert having.lines == without.lines
     assert len(without.lines) == 1
 
@@ -241,6 +243,8 @@ def test_a_path_with_spaces_and_letters_from_afar(cell: Cell, endpoint: Endpoint
     env = {**endpoint.env, "NODE_OPTIONS": f"--import {preload}"}
     heard = run(script, shim=True, env=env)  # by two installations, once
     assert heard.line["transcript"] == "Hello from the mock."
-    refused = run(script, shim=False, env={**env, "APP_URL": "wss://gateway.example.com/v1/realtime?intent=transcription&model=a"})
+    refused = run(
+        script, shim=False, env={**env, "APP_URL": "wss://gateway.example.com/v1/realtime?intent=transcription&model=a"}
+    )
     assert refused.stderr.count("rtstt_shim: ") == 1
     assert os.fspath(tmp_path) not in refused.stderr

@@ -17,7 +17,9 @@ export async function session(socket, { ask = true } = {}) {
   const seen = { events: [], code: null, transcript: null, error: null, close: null };
   const send = (event) => socket.readyState === 1 && socket.send(JSON.stringify(event));
   await new Promise((done) => {
+    let opened = false;
     socket.onopen = async () => {
+      opened = true;
       if (!ask) return;
       const transcription = { model: 'gpt-4o-mini-transcribe' };
       send({ type: 'session.update', session: { type: 'transcription', audio: { input: { transcription } } } });
@@ -40,6 +42,8 @@ export async function session(socket, { ask = true } = {}) {
     };
     socket.onerror = (event) => {
       seen.error = event.message || event.error?.message || 'error';
+      // The WebSocket of Node 22 never fires `close` when the handshake failed.
+      if (!opened) later(100).then(done);
     };
     socket.onclose = ({ code, reason }) => {
       seen.close = [code, reason];

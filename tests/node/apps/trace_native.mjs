@@ -7,6 +7,8 @@ for (const name of ['open', 'message', 'error', 'close']) {
   socket.addEventListener(name, ({ data, code, reason, wasClean, message }) => {
     seen.push([name, data, code, reason, wasClean, message]);
     if (data === 'please close') socket.close(1000, 'asked');
-    if (name === 'close') console.log(JSON.stringify({ seen, keys: Object.keys(socket), own: Object.getOwnPropertyNames(WebSocket.prototype) }));
   });
 }
+process.on('exit', () => {
+  console.log(JSON.stringify({ seen, keys: Object.keys(socket), own: Object.getOwnPropertyNames(WebSocket.prototype) }));
+});
