@@ -34,6 +34,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "mock": Entry("rtstt_testkit.commands.mock", "serve a mock of the Realtime transcription endpoint"),
     "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
+    "node-path": Entry("rtstt_shim.commands.node_path", "print the folder of register.mjs, the shim for Node.js"),
 }
 
 
