@@ -54,7 +54,9 @@ def _clean_environ() -> dict[str, str]:
     """The environment without what would make a tool work on somebody else's environment."""
     out = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
     kept = {name: value for name, value in os.environ.items() if name not in out and not name.startswith("RTSTT_")}
-    return {**kept, "UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
+    # Behind a proxy that intercepts TLS, the CA to trust is among the system's.
+    certs = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    return {**kept, **certs, "UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
 
 
 def _do(what: str, command: Sequence[str | Path], folder: Path = ROOT) -> None:
@@ -158,7 +160,11 @@ class Python(NamedTuple):
 @functools.cache
 def _ask(executable: str) -> Python | None:
     """Return the interpreter behind a path; None if it does not run."""
-    question = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.executable)"
+    # Of an environment, the interpreter it was made with: what is made from either is the same.
+    question = (
+        "import sys; print('%d.%d.%d' % sys.version_info[:3]); "
+        "print(getattr(sys, '_base_executable', None) or sys.executable)"
+    )
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             [executable, "-c", question], env=_clean_environ(), capture_output=True, text=True, timeout=60
@@ -213,7 +219,7 @@ def _uv() -> str | None:
     present = shutil.which("uv")
     if present and subprocess.run([present, "--version"], capture_output=True).returncode == 0:
         return present
-    folder, identity = CACHE / "uv", {"uv": sys.executable}
+    folder, identity = CACHE / "uv", {"uv": sys.base_prefix}
 
     def make() -> None:
         say("installing uv")
@@ -285,7 +291,7 @@ def environment(
     python = python or interpreter()
     requirements, extras, groups = sorted(requirements), sorted(extras), sorted(groups)
     identity: dict[str, object] = {"requirements": requirements, "python": python, "extras": extras, "groups": groups}
-    name = " ".join(requirements) or ("the project's tests" if groups else "nothing")
+    name = " ".join(requirements) or ("the project's tests" if groups else "the project")
     folder = CACHE / "python" / _slug(f"{name} 3.{python.minor}", identity)
     if groups:
         identity["pyproject"] = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
@@ -378,3 +384,20 @@ def other_node(major: int) -> str:
     if not binary.exists():
         raise Unavailable(f"npm's package node@{major} has no binary for this machine")
     return str(binary)
+
+
+# -- scripts
+
+
+def ensure_project() -> None:
+    """Go on in the project's own environment (the wheel with the extra ``testkit``), made if it is not there.
+
+    Ends the process with one sentence and exit code 2 where it cannot be made.
+    """
+    try:
+        wanted = environment(wheel=wheel(), extras=["testkit"])
+    except Unavailable as problem:
+        say(f"{Path(sys.argv[0]).name}: {problem}")
+        raise SystemExit(2) from None
+    if Path(sys.prefix).resolve() != wanted.parents[1].resolve():
+        os.execv(wanted, [str(wanted), *sys.argv])
