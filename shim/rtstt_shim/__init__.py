@@ -1,1 +1,13 @@
-"""``import rtstt_shim`` at application start: realtime transcription sockets work again, and failures are seen."""
+"""``import rtstt_shim`` at application start: realtime transcription sockets work again, and failures are seen.
+
+Importing installs the shim; ``RTSTT_SHIM_DISABLE=1`` in the environment keeps it inert.
+"""
+
+from __future__ import annotations
+
+from rtstt_shim.registry import Status, TargetStatus, install, status, uninstall
+from rtstt_shim.url_rule import Decision, fix_url
+
+__all__ = ["Decision", "Status", "TargetStatus", "fix_url", "install", "status", "uninstall"]
+
+install()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, cast
 
 from rtstt_shim.errors import CommandError, UsageError
+from rtstt_shim.registry import uninstall
 
 __all__ = ["main"]
 
@@ -90,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 fine, 1 found something or failed, 2 wrong use.
     """
+    # Importing this package activated the shim; a command that opens sockets of its own must see them as they are.
+    uninstall()
     try:
         parser, args = _parse(sys.argv[1:] if argv is None else argv)
         if args.version:

@@ -1,0 +1,83 @@
+"""websockets' legacy client (``websockets.connect`` up to 13.1, still used by LiteLLM 1.74.9 to 1.79.3)."""
+
+from __future__ import annotations
+
+import struct
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from rtstt_shim.targets import Wrap, require_method, require_parameter
+from rtstt_shim.targets.websockets_sansio import corrected_call
+
+if TYPE_CHECKING:
+    from rtstt_shim.registry import Connections
+    from rtstt_shim.watch import Watch
+
+__all__ = ["patch"]
+
+_CLOSE = 0x8
+
+
+def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
+    """Patch ``websockets.legacy.client``.
+
+    Args:
+        module: The module.
+        wrap: Wraps one of its functions.
+        connections: Decides about URLs and watches connections.
+
+    Raises:
+        ShapeError: The legacy client is not what it was.
+    """
+    handshake_method = require_method(module, "WebSocketClientProtocol.handshake")
+    require_method(module, "WebSocketClientProtocol.read_frame")
+    parameter = require_parameter(handshake_method, "wsuri")
+
+    def handshake(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        watch = None
+        with connections:
+            args, kwargs, watch = corrected_call(parameter, args, kwargs, connections)
+        opening = wrapped(*args, **kwargs)
+        return opening if watch is None else _watched(opening, protocol, watch, connections)
+
+    wrap(module, "WebSocketClientProtocol.handshake", handshake)
+
+
+async def _watched(opening: Any, protocol: Any, watch: Watch, connections: Connections) -> Any:
+    try:
+        result = await opening
+    except Exception as error:
+        with connections:
+            status = getattr(error, "status_code", None)
+            if status is not None:
+                watch.refused(status)
+            elif type(error).__name__ != "RedirectHandshake":
+                watch.failed_to_connect(error)
+        raise
+    with connections:
+        _observe(protocol, watch, connections)
+    return result
+
+
+def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
+    take_frame = protocol.read_frame
+
+    async def read_frame(max_size: int | None) -> Any:
+        try:
+            frame = await take_frame(max_size)
+        except (EOFError, OSError):
+            with connections:
+                watch.lost(by_client=protocol.close_sent is not None)
+            raise
+        try:
+            if frame.opcode == _CLOSE:
+                code = struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005
+                reason = frame.data[2:].decode(errors="replace")
+                watch.closed(code, reason, by_client=protocol.close_sent is not None)
+            else:
+                watch.frame(frame.opcode, frame.fin, frame.data)
+        except Exception as error:
+            connections.failed(error)
+        return frame
+
+    protocol.read_frame = read_frame

@@ -1,0 +1,142 @@
+"""The URL rule: which realtime URLs OpenAI's endpoint refuses for certain, and what they have to become.
+
+Pure: no I/O, no client library. The same vectors (``tests/vectors/url_rule.json``) test this rule and its Node twin.
+
+Where the facts come from:
+
+* ``intent=transcription`` with any ``model`` is refused (``invalid_model``, close 4000): livekit/agents-js#1756,
+  openai/openai-python#2253 and #2652. An empty ``model=`` counts as present.
+* a transcription model without ``intent`` is refused: maximhq/bifrost#6095.
+* gateways route on ``model``; so only OpenAI's own hosts, regional ones included, are ever touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+
+__all__ = ["Decision", "fix_url", "is_native"]
+
+# scheme, authority, path, query, fragment (RFC 3986, appendix B). Backslashes, spaces and control characters are left
+# unmatched: parsers disagree about the host of such a URL, so nothing is certain about it.
+_PARTS = re.compile(
+    r"(?P<scheme>(?:ws|http)s?)://(?P<authority>[^/?#\\\s\x00-\x20]*)(?P<path>[^?#\\\s\x00-\x20]*)"
+    r"(?:\?(?P<query>[^#]*))?(?:#.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^:@\[\]]+)(?::\d*)?", re.IGNORECASE)
+_NATIVE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com", re.IGNORECASE)
+_TRANSCRIPTION_MODEL = re.compile(
+    r"(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)"
+    r"(?:-\d{4}-\d{2}-\d{2})?"
+)
+
+_NOT_REALTIME = "not a realtime URL"
+_NOT_TRANSCRIPTION = "not a transcription session"
+
+
+class Decision(NamedTuple):
+    """What the rule says about one URL.
+
+    Attributes:
+        url: The URL to connect to; the very object that was given when nothing had to change.
+        changed: Whether `url` differs from what was given.
+        rule: ``"drop-model"``, ``"set-intent"`` or ``"keep"``.
+        reason: One clause saying why, fit for a log line.
+        transcription: Whether a connection to `url` is a realtime transcription session, and so worth watching.
+    """
+
+    url: str
+    changed: bool
+    rule: str
+    reason: str
+    transcription: bool
+
+
+@lru_cache(maxsize=8)
+def _extra_hosts(setting: str) -> frozenset[str]:
+    return frozenset(name.strip().rstrip(".").lower() for name in setting.split(",") if name.strip(" ."))
+
+
+def _host(authority: str) -> str | None:
+    """The host of a URL's authority, lower case and without a trailing dot; `None` for a malformed one."""
+    match = _HOST_AND_PORT.fullmatch(authority.rpartition("@")[2])
+    return match["host"].lower().removesuffix(".") if match else None
+
+
+def _is_native_authority(authority: str) -> bool:
+    host = _host(authority)
+    if host is None:
+        return False
+    if _NATIVE_HOST.fullmatch(host):
+        return True
+    extra = os.environ.get("RTSTT_SHIM_HOSTS")
+    return extra is not None and host in _extra_hosts(extra)
+
+
+def is_native(url: str) -> bool:
+    """Whether the URL's host is one of OpenAI's own, or named by ``RTSTT_SHIM_HOSTS``.
+
+    Args:
+        url: Any string.
+    """
+    parts = _PARTS.fullmatch(url)
+    return parts is not None and _is_native_authority(parts["authority"])
+
+
+def _key(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])
+
+
+def _value(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[2])
+
+
+def fix_url(url: str) -> Decision:
+    """Decide what a realtime URL has to become so that OpenAI's endpoint accepts the transcription session.
+
+    Args:
+        url: Any string; one that is not the URL of a realtime socket is kept.
+
+    Returns:
+        The decision. It never raises on a string, and applying it twice changes nothing more.
+    """
+    if "realtime" not in url:
+        return Decision(url, False, "keep", _NOT_REALTIME, False)
+    parts = _PARTS.fullmatch(url)
+    if parts is None or not parts["path"].endswith("/realtime"):
+        return Decision(url, False, "keep", _NOT_REALTIME, False)
+
+    query = parts["query"] or ""
+    pairs = query.split("&")
+    models = [pair for pair in pairs if _key(pair) == "model"]
+    intents = [_value(pair).lower() for pair in pairs if _key(pair) == "intent"]
+    transcription = bool(intents) and all(intent == "transcription" for intent in intents)
+    native = _is_native_authority(parts["authority"])
+
+    if not native:
+        reason = "not an OpenAI host: gateways route on `model`" if models else "not an OpenAI host"
+        return Decision(url, False, "keep", reason, transcription)
+    if not models:
+        # Without `intent` this is a transcription session only under a transcription client secret (`ek_…`); the
+        # endpoint refuses it with `missing_model` otherwise, which is worth a warning too.
+        return Decision(url, False, "keep", "no `model` to drop", transcription or not intents)
+    if transcription:
+        kept = [pair for pair in pairs if _key(pair) != "model"]
+        rule, reason = "drop-model", "OpenAI refuses `model` beside intent=transcription"
+    elif not intents and all(_TRANSCRIPTION_MODEL.fullmatch(_value(pair)) for pair in models):
+        first = pairs.index(models[0])
+        kept = [
+            "intent=transcription" if place == first else pair
+            for place, pair in enumerate(pairs)
+            if place == first or _key(pair) != "model"
+        ]
+        rule, reason = "set-intent", "OpenAI refuses a transcription model as the session model"
+    else:
+        return Decision(url, False, "keep", _NOT_TRANSCRIPTION, False)
+
+    fixed = url[: parts.start("query")] + "&".join(kept) + url[parts.end("query") :]
+    return Decision(fixed, True, rule, reason, True)

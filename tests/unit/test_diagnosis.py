@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rtstt_shim.diagnosis
+from rtstt_shim.diagnosis import Failure, diagnose
+
+ROWS = json.loads(Path(rtstt_shim.diagnosis.__file__).with_name("diagnosis.json").read_text(encoding="utf-8"))["rows"]
+
+# What the endpoint, a gateway, the network or a library is known to answer, and the row that must speak for it.
+VECTORS = Path(__file__).parents[1] / "vectors" / "diagnosis.json"
+CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case['row']}-{place}" for place, case in enumerate(CASES)])
+def test_what_was_seen_finds_its_row(case: dict[str, Any]) -> None:
+    assert diagnose(Failure(**case["failure"])).id == case["row"]
+
+
+def test_every_row_is_reached_by_something_that_was_seen() -> None:
+    assert {case["row"] for case in CASES} == {row["id"] for row in ROWS}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+def test_a_row_reads_well(row: dict[str, Any]) -> None:
+    assert set(row) == {"id", "when", "what", "do", "source"}
+    assert row["do"].endswith(".")
+    assert not row["what"].endswith(".")
+    assert row["source"]
+    for name in ("message", "param", "close_reason"):
+        if name in row["when"]:
+            re.compile(row["when"][name])
+
+
+def test_the_parameter_is_named_in_the_advice() -> None:
+    diagnosis = diagnose(Failure("error", code="unknown_parameter", param="session.bogus_field"))
+    assert diagnosis.what == (
+        "session.update was discarded whole because of session.bogus_field, so no transcript will come"
+    )
+    assert diagnosis.do == "Correct or remove session.bogus_field."
+
+
+def test_an_error_is_fatal_only_when_a_close_followed() -> None:
+    error = Failure("error", code="missing_model")
+    assert not diagnose(error).fatal
+    assert diagnose(error._replace(close_code=4000)).fatal
+    assert diagnose(Failure("close", close_code=1011)).fatal
+
+
+def test_an_unknown_kind_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="no such kind of failure: 'nope'"):
+        diagnose(Failure("nope"))

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtstt_shim.redact import redact, redact_url
+
+KEY = "sk-proj-" + "A1b2" * 8
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("wss://api.openai.com/v1/realtime?intent=transcription", None),
+        ("wss://x.openai.azure.com/openai/realtime?deployment=w&api-version=2025", None),
+        ("wss://user:pass@host/v1/realtime?model=whisper-1", "wss://***@host/v1/realtime?model=whisper-1"),
+        (
+            "wss://host/realtime?api_key=secret&intent=transcription",
+            "wss://host/realtime?api_key=***&intent=transcription",
+        ),
+        ("wss://host/realtime?secretword&model=", "wss://host/realtime?***&model="),
+        ("wss://host/realtime?model=" + KEY, "wss://host/realtime?model=sk-***"),
+        ("wss://host/realtime#secret", "wss://host/realtime"),
+    ],
+)
+def test_a_url_keeps_what_speaks_and_loses_what_is_secret(url: str, shown: str | None) -> None:
+    assert redact_url(url) == (url if shown is None else shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"Incorrect API key provided: {KEY}.", "Incorrect API key provided: sk-***"),
+        ("Incorrect API key provided: sk-proj-****…ueba. You can", "Incorrect API key provided: sk-***…ueba. You can"),
+        (f"Authorization: Bearer {KEY}", "Authorization: Bearer ***"),
+        ("Basic dXNlcjpwYXNz", "Basic ***"),
+        ("protocol openai-insecure-api-key.abcdefgh", "protocol openai-insecure-api-key.***"),
+        ("ek_0123456789 expired", "ek_*** expired"),
+        ("two\nlines\x1b[31m", "two lines [31m"),
+        ("cannot reach wss://a:b@host/x?token=1 now", "cannot reach wss://***@host/x?token=*** now"),
+        ("x" * 500, "x" * 397 + "..."),
+    ],
+)
+def test_a_text_keeps_its_meaning_and_loses_keys_lines_and_length(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@given(st.text(), st.text())
+def test_a_key_never_comes_through_whatever_stands_around_it(before: str, after: str) -> None:
+    shown = redact(f"{before} {KEY} {after}")
+    assert KEY not in shown
+    assert "\n" not in shown
