@@ -25,14 +25,19 @@ class Command(Protocol):
 
 
 class Entry(NamedTuple):
-    """One row of the table: where the subcommand lives and what it is for."""
+    """One row of the table: where the subcommand lives, what it is for, and the extra that has what it needs."""
 
     module: str
     summary: str
+    extra: str = "testkit"
 
 
 COMMANDS: dict[str, Entry] = {
     "mock": Entry("rtstt_testkit.commands.mock", "serve a mock of the Realtime transcription endpoint"),
+    "patch-npm": Entry(
+        "rtstt_testkit.commands.patch_npm", "patch the LiveKit plugin a Node project has installed", "upstream"
+    ),
+    "pr": Entry("rtstt_testkit.commands.pr", "make the fix a pull request to its upstream", "upstream"),
     "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
 }
 
@@ -46,7 +51,7 @@ def _load(name: str) -> Command:
             raise
         raise UsageError(
             f"`rtstt-shim {name}` needs {error.name}, which the base install leaves out; "
-            "install it with: pip install 'rtstt-shim[testkit]'"
+            f"install it with: pip install 'rtstt-shim[{entry.extra}]'"
         ) from None
 
 

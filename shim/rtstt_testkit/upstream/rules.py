@@ -16,7 +16,7 @@ A rule without ``fix`` recognises a source that needs no patch, and its ``messag
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +26,7 @@ from ast_grep_py import Config, SgNode, SgRoot
 
 from rtstt_testkit.upstream.errors import NotAffected, UnknownShape
 
-__all__ = ["Rule", "apply_rules", "load_rules"]
+__all__ = ["Applied", "Rule", "apply_rules", "load_rules"]
 
 _VARIABLE = re.compile(r"\$\$\$([A-Z_]+)|\$([A-Z_]+)")
 
@@ -48,6 +48,14 @@ class Rule:
     def matches(self, source: str) -> list[SgNode]:
         """Return every place in a source that the rule describes."""
         return SgRoot(source, self.language).root().find_all(cast(Config, dict(self.config)))
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a set of rules made of the files they are about."""
+
+    texts: Mapping[str, str]
+    rules: Sequence[str]
 
 
 def load_rules(path: Path) -> list[Rule]:
@@ -78,7 +86,7 @@ def load_rules(path: Path) -> list[Rule]:
     return rules
 
 
-def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mapping[str, str]) -> dict[str, str]:
+def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mapping[str, str]) -> Applied:
     """Apply the rules to the files they are about.
 
     Args:
@@ -87,7 +95,7 @@ def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mappin
         where: The path of each file, for messages.
 
     Returns:
-        The new text of every file in ``sources``.
+        The new text of every file in ``sources``, and the ids of the rules that were applied.
 
     Raises:
         NotAffected: A rule without ``fix`` recognises the source.
@@ -98,6 +106,7 @@ def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mappin
         if rule.fix is None and rule.matches(sources[rule.file]):
             raise NotAffected(rule.message)
     patched = dict(sources)
+    applied = []
     steps: dict[tuple[str, str], list[Rule]] = {}
     for rule in rules:
         if rule.fix is not None:
@@ -109,21 +118,23 @@ def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mappin
                 raise UnknownShape(f"{where[file]} holds {rule.message} {len(found)} times, where once was expected")
             if found:
                 patched[file] = _edit(patched[file], found[0], rule)
+                applied.append(rule.id)
                 break
         else:
             if not all(rule.optional for rule in alternatives):
                 wanted = ", nor ".join(rule.message for rule in alternatives)
                 raise UnknownShape(f"{where[file]} has a shape this version does not know: it holds no {wanted}")
-    return patched
+    return Applied(patched, applied)
 
 
 def _edit(source: str, node: SgNode, rule: Rule) -> str:
     start, end = node.range().start.index, node.range().end.index
-    line = source.rfind("\n", 0, start) + 1
-    indent = re.match(r"[ \t]*", source[line:start])
-    text = _fill(cast(str, rule.fix), node, source, indent.group() if indent else "")
+    line = source[source.rfind("\n", 0, start) + 1 : start]
+    indent = line[: len(line) - len(line.lstrip(" \t"))]
+    text = _fill(cast(str, rule.fix), node, source, indent)
     if rule.place == "before":
         end = start
+        text = text + indent if text.endswith("\n") else text
     elif rule.place == "after":
         start = end
     return source[:start] + text + source[end:]
