@@ -1,0 +1,74 @@
+"""Serve a mock of OpenAI's Realtime transcription endpoint until interrupted.
+
+The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`. A key that begins with `sk-` or `ek_`
+is accepted, unless it contains `bad` or `invalid`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+
+from rtstt_shim.errors import UsageError
+from rtstt_testkit.mock.script import Script
+from rtstt_testkit.mock.server import RealtimeServer
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
+    parser.add_argument("--profile", default="openai", help="openai (default), gateway or azure")
+    parser.add_argument(
+        "--refuse",
+        default="at-connect",
+        help="when a transcription session with a model is refused: at-connect (default) or on-update",
+    )
+    parser.add_argument("--script", metavar="FILE", help="what to answer, as TOML")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    try:
+        script = _load_script(args.script)
+        server = RealtimeServer(
+            host=args.host, port=args.port, profile=args.profile, refuse=args.refuse, script=script
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return asyncio.run(_serve(server))
+
+
+def _load_script(path: str | None) -> Script | None:
+    if path is None:
+        return None
+    from rtstt_testkit.mock.script_file import load_script
+
+    return load_script(path)
+
+
+async def _serve(server: RealtimeServer) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends it
+            loop.add_signal_handler(number, stop.set)
+    try:
+        await server.start()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"cannot listen on {server.host} port {server.port}: {reason}; choose another --port or --host"
+        ) from None
+    except OverflowError:
+        raise UsageError(f"--port {server.port} is not a port; choose 0 to 65535") from None
+    print(f"listening on {server.url}", flush=True)
+    try:
+        await stop.wait()
+    finally:
+        await server.stop()
+    return 0

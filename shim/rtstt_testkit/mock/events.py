@@ -1,0 +1,136 @@
+"""Frames to events and back to fields: what is decoded from a client's frame, and the parts of a server's
+event.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from rtstt_testkit.mock import errors
+from rtstt_testkit.mock.errors import Refused
+from rtstt_testkit.mock.models import Usage
+from rtstt_testkit.mock.script import Failure, Segment
+
+__all__ = [
+    "decode_audio",
+    "decode_event",
+    "failure_fields",
+    "logprobs",
+    "segment_fields",
+    "usage",
+    "user_item",
+]
+
+#: The largest append, in bytes of audio [types].
+MAX_APPEND = 15 * 1024 * 1024
+_OUTPUT_FRAME_TOKENS = 2  # [capture] six deltas were eight output tokens
+
+
+def decode_event(frame: str) -> dict[str, Any]:
+    """A TEXT frame as an event.
+
+    Raises:
+        Refused: It is not JSON, or not an object.
+    """
+    try:
+        event = json.loads(frame, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise Refused(errors.INVALID_JSON) from None
+    if not isinstance(event, dict):
+        raise Refused(errors.invalid_type("event", "an object", event))
+    return event
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def decode_audio(audio: object) -> bytes:
+    """The bytes of an append's ``audio``.
+
+    Raises:
+        Refused: They are not base64, none, or too many.
+    """
+    if not isinstance(audio, str):
+        raise Refused(errors.AUDIO_INVALID)
+    try:
+        decoded = _b64decode(audio)
+    except ValueError:
+        raise Refused(errors.AUDIO_INVALID) from None
+    if not decoded:
+        raise Refused(errors.AUDIO_EMPTY)
+    if len(decoded) > MAX_APPEND:
+        raise Refused(errors.AUDIO_TOO_LARGE)
+    return decoded
+
+
+def _b64decode(text: str) -> bytes:
+    if sys.version_info >= (3, 11):
+        return binascii.a2b_base64(text, strict_mode=True)
+    return base64.b64decode(text, validate=True)
+
+
+def user_item(item_id: str, transcript: str | None = None) -> dict[str, Any]:
+    """The item of committed audio [capture]."""
+    return {
+        "id": item_id,
+        "type": "message",
+        "status": "completed",
+        "role": "user",
+        "content": [{"type": "input_audio", "transcript": transcript}],
+    }
+
+
+def usage(form: Usage, seconds: float, deltas: int) -> dict[str, Any]:
+    """A transcript's usage [capture]: about ten audio tokens a second, or whole seconds rounded up.
+
+    Args:
+        form: Of the model.
+        seconds: Of committed audio, silence included.
+        deltas: How many pieces the text has.
+    """
+    if form == "duration":
+        return {"type": "duration", "seconds": math.ceil(seconds)}
+    audio, output = (0, 0) if form == "zero" else (math.ceil(seconds * 10), deltas + _OUTPUT_FRAME_TOKENS)
+    return {
+        "type": "tokens",
+        "total_tokens": audio + output,
+        "input_tokens": audio,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": audio},
+        "output_tokens": output,
+    }
+
+
+def logprobs(tokens: Iterable[str], logprob: float) -> list[dict[str, Any]]:
+    """Log probabilities, the same one for every token."""
+    return [
+        {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "surrogatepass"))}
+        for token in tokens
+    ]
+
+
+def failure_fields(failure: Failure, item_id: str) -> dict[str, Any]:
+    """The ``error`` of a failed transcription."""
+    return {
+        "type": failure.type,
+        "code": failure.code,
+        "message": failure.message.replace("{item_id}", item_id),
+        "param": failure.param,
+    }
+
+
+def segment_fields(segment: Segment, number: int) -> dict[str, Any]:
+    """The fields of a ``…segment`` event besides the item's [types]."""
+    return {
+        "id": f"seg_{number}",
+        "text": segment.text,
+        "speaker": segment.speaker,
+        "start": segment.start,
+        "end": segment.end,
+    }

@@ -1,0 +1,33 @@
+"""Identifiers in the endpoint's form: a prefix and 21 base62 characters."""
+
+from __future__ import annotations
+
+import random
+import string
+
+__all__ = ["Ids"]
+
+_BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+class Ids:
+    """A source of identifiers; the same seed gives the same ones in the same order.
+
+    Args:
+        seed: Any integer or string; omitted, every run has its own.
+    """
+
+    def __init__(self, seed: int | str | None = None) -> None:
+        self._random = random.Random(seed)
+
+    def new(self, prefix: str) -> str:
+        """An identifier such as ``item_Db3…`` for the prefix ``item``."""
+        return f"{prefix}_{self.text(21)}"
+
+    def text(self, length: int) -> str:
+        """Base62 characters, for example for ``obfuscation``."""
+        return "".join(self._random.choices(_BASE62, k=length))
+
+    def chance(self) -> float:
+        """A number from 0 up to 1, for faults with a probability."""
+        return self._random.random()

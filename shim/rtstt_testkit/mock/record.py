@@ -1,0 +1,171 @@
+"""What happened on one socket, kept for people and assertions: no key, bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rtstt_testkit.mock.errors import ApiError
+from rtstt_testkit.mock.handshake import Handshake
+
+__all__ = ["Closed", "Event", "SessionRecord"]
+
+Sender = Literal["client", "server"]
+
+APPEND = "input_audio_buffer.append"
+_MAX_EVENTS = 20_000
+
+
+@dataclass
+class Event:
+    """One event, or a run of appends.
+
+    Attributes:
+        sender: ``client`` or ``server``.
+        at: When, in seconds since the socket opened.
+        type: Its ``type``; ``(binary)`` and ``(no event)`` for frames that have none.
+        data: The event; of an append only the length of its audio is kept.
+        count: How many appends came in this run; 1 for every other event.
+    """
+
+    sender: Sender
+    at: float
+    type: str
+    data: dict[str, Any]
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Closed:
+    """How a socket ended.
+
+    Attributes:
+        code: The close code; 1006 when the connection was lost without a CLOSE frame.
+        reason: The close reason.
+        by: Who closed it.
+    """
+
+    code: int
+    reason: str
+    by: Sender
+
+
+class SessionRecord:
+    """One connection as the server saw it.
+
+    Attributes:
+        number: Which connection it was, counted from 1.
+        handshake: The opening request, secrets masked.
+        kind: ``transcription`` or ``realtime``; None when the upgrade was refused.
+        http_status: 101, or the status that refused the upgrade.
+        refusal: The error that ended it by the rules of connecting, or None.
+        session: The session object as last sent.
+        close: How it ended, None while it is open.
+    """
+
+    def __init__(self, number: int, handshake: Handshake, audio_limit: int | None = None) -> None:
+        self.number = number
+        self.handshake = handshake
+        self.kind: str | None = None
+        self.http_status = 101
+        self.refusal: ApiError | None = None
+        self.session: dict[str, Any] = {}
+        self.close: Closed | None = None
+        self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
+        self._last_append: Event | None = None
+        self._audio = bytearray()
+        self._audio_limit = audio_limit
+        self.audio_dropped = 0
+        self.notify: Callable[[Event], None] | None = None
+
+    @property
+    def events(self) -> list[Event]:
+        """Every event both ways in order; appends in a row are one entry with a count (the last 20,000
+        entries).
+        """
+        return list(self._events)
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        """The events that the server sent."""
+        return [event.data for event in self._events if event.sender == "server"]
+
+    @property
+    def received(self) -> list[dict[str, Any]]:
+        """The events that the client sent."""
+        return [event.data for event in self._events if event.sender == "client"]
+
+    @property
+    def types(self) -> list[str]:
+        """The types of the events that the server sent."""
+        return [event.type for event in self._events if event.sender == "server"]
+
+    @property
+    def transcripts(self) -> list[str]:
+        """The texts of the transcripts that were completed."""
+        return [
+            event["transcript"] for event in self.sent if event["type"].endswith("transcription.completed")
+        ]
+
+    @property
+    def audio(self) -> bytes:
+        """The audio received, decoded from base64, in the session's format; the latest of it if there is a
+        limit.
+        """
+        return bytes(self._audio)
+
+    @property
+    def audio_received(self) -> int:
+        """How many bytes of audio came in all, kept or not."""
+        return len(self._audio) + self.audio_dropped
+
+    @property
+    def open(self) -> bool:
+        """Whether the socket is still open."""
+        return self.http_status == 101 and self.close is None
+
+    def add(self, sender: Sender, at: float, data: dict[str, Any]) -> Event:
+        """Note an event."""
+        event = Event(sender, at, str(data.get("type")), data)
+        self._events.append(event)
+        self._last_append = None
+        if self.notify is not None:
+            self.notify(event)
+        return event
+
+    def add_audio(self, at: float, audio: bytes) -> None:
+        """Note an append; a run of them is one event."""
+        last = self._last_append
+        if last is None:
+            last = self.add("client", at, {"type": APPEND, "audio_bytes": len(audio)})
+            self._last_append = last
+        else:
+            last.count += 1
+            last.data["audio_bytes"] += len(audio)
+        limit = self._audio_limit
+        if limit == 0:
+            self.audio_dropped += len(audio)
+            return
+        self._audio += audio
+        # Dropped in pieces of a quarter, so that a long stream does not move its memory at every append.
+        if limit is not None and len(self._audio) > limit + (limit >> 2):
+            excess = len(self._audio) - limit
+            excess += excess & 1
+            del self._audio[:excess]
+            self.audio_dropped += excess
+
+    def slice_audio(self, start: int, end: int) -> bytes:
+        """The audio between two byte positions of the stream, as far as it is still kept."""
+        start, end = (max(0, position - self.audio_dropped) for position in (start, end))
+        return bytes(self._audio[start:end])
+
+    def __repr__(self) -> str:
+        query = "&".join(
+            f"{name}={value}" for name, values in self.handshake.query.items() for value in values
+        )
+        state = (
+            "open" if self.open else f"closed {self.close.code}" if self.close else f"HTTP {self.http_status}"
+        )
+        return f"<session {self.number} {self.handshake.path}{'?' if query else ''}{query} {state}>"

@@ -1,0 +1,162 @@
+"""What the mock says: transcripts, in the order in which the items come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["DEFAULT_TEXT", "Director", "Failure", "Item", "Script", "Segment", "Transcript", "split_deltas"]
+
+DEFAULT_TEXT = "Hello from the mock."
+_TOKENS = re.compile(r"\s*\w+(?:['’]\w+)*|\s*[^\w\s]|\s+")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A transcription that fails: the ``error`` of the ``….failed`` event.
+
+    Attributes:
+        message: Its words; ``{item_id}`` stands for the item's id [capture].
+        code: ``error.code``.
+        type: ``error.type``.
+        param: ``error.param``.
+    """
+
+    message: str = "Input transcription failed for item '{item_id}'."
+    code: str | None = None
+    type: str = "server_error"
+    param: str | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a diarized transcript.
+
+    Attributes:
+        text: What was said.
+        speaker: By whom, such as ``A``.
+        start: When, in seconds from the item's beginning.
+        end: Until when, in seconds.
+    """
+
+    text: str
+    speaker: str = "A"
+    start: float = 0.0
+    end: float = 0.0
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The answer to one committed item.
+
+    Attributes:
+        text: The transcript; left out, the deltas joined, or the default text.
+        deltas: How it streams; left out, word by word, or at once for a model that does so.
+        delay: Seconds that this answer comes later than the latency profile says.
+        pace: Seconds between deltas.
+        failure: The transcription fails instead.
+        languages: Codes that a language-detecting model reports.
+        segments: Parts by speaker, for the diarizing model.
+        logprob: The log probability shown for every token when the client asked for them.
+        model: Answer only items of this transcription model.
+        language: Answer only items of sessions with this language.
+        connection: Answer only items of the nth connection, counted from 1.
+    """
+
+    text: str | None = None
+    deltas: Sequence[str] | None = None
+    delay: float = 0.0
+    pace: float | None = None
+    failure: Failure | None = None
+    languages: Sequence[str] = ()
+    segments: Sequence[Segment] = ()
+    logprob: float = -0.01
+    model: str | None = None
+    language: str | None = None
+    connection: int | None = None
+
+    def spoken(self, default: str) -> str:
+        """The transcript's text."""
+        if self.text is not None:
+            return self.text
+        return "".join(self.deltas) if self.deltas is not None else default
+
+    def answers(self, item: Item) -> bool:
+        """Whether its conditions hold for the item."""
+        return (
+            self.model in (None, item.model)
+            and self.language in (None, item.language)
+            and self.connection in (None, item.connection)
+        )
+
+
+@dataclass
+class Item:
+    """A piece of audio that wants a transcript; what a script's conditions look at."""
+
+    connection: int
+    model: str
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a server says on all its connections.
+
+    Attributes:
+        transcripts: Used one an item, in order; the first whose conditions hold.
+        default: The text when no transcript is left.
+    """
+
+    transcripts: Sequence[Transcript] = ()
+    default: str = DEFAULT_TEXT
+
+    @classmethod
+    def of(cls, transcripts: Iterable[str | Transcript | Failure]) -> Script:
+        """A script of these answers: a text, a `Transcript`, or a `Failure`."""
+        return cls(tuple(_as_transcript(answer) for answer in transcripts))
+
+
+def _as_transcript(answer: Any) -> Transcript:
+    if isinstance(answer, str):
+        return Transcript(answer)
+    if isinstance(answer, Failure):
+        return Transcript(failure=answer)
+    if isinstance(answer, Transcript):
+        return answer
+    raise TypeError(
+        f"a transcript is a str, a Transcript or a Failure, not {type(answer).__name__}: {answer!r}"
+    )
+
+
+@dataclass
+class Director:
+    """Hands out a script's transcripts to the items of every connection."""
+
+    script: Script = field(default_factory=Script)
+
+    def __post_init__(self) -> None:
+        self._left = list(self.script.transcripts)
+
+    @property
+    def left(self) -> list[Transcript]:
+        """The transcripts that no item has used yet."""
+        return list(self._left)
+
+    def peek(self, item: Item) -> Transcript:
+        """The transcript that the item would get now."""
+        return next((candidate for candidate in self._left if candidate.answers(item)), Transcript())
+
+    def take(self, item: Item) -> Transcript:
+        """The transcript for the item; it is used up."""
+        for index, candidate in enumerate(self._left):
+            if candidate.answers(item):
+                return self._left.pop(index)
+        return Transcript()
+
+
+def split_deltas(text: str) -> list[str]:
+    """A text in the pieces in which it streams; joined they are the text."""
+    return _TOKENS.findall(text)

@@ -1,0 +1,60 @@
+"""Keys are accepted, refused and shown; this module knows what one looks like and never shows it whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+__all__ = ["KEY_SUBPROTOCOL", "mask_headers", "mask_query", "mask_secret", "mask_subprotocols"]
+
+KEY_SUBPROTOCOL = "openai-insecure-api-key."
+_PREFIX = re.compile(r"(?:sk-(?:proj-|svcacct-|admin-)?|ek_)?")
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
+_SECRET_QUERY = frozenset({"api_key", "api-key", "apikey", "key", "token", "access_token", "authorization"})
+
+
+def mask_secret(secret: str) -> str:
+    """A key as the endpoint's message shows it: its prefix, asterisks, its last four characters [capture].
+
+    A key too short to hide anything that way becomes asterisks throughout.
+    """
+    prefix = _PREFIX.match(secret)
+    head = prefix.group() if prefix else ""
+    rest = len(secret) - len(head)
+    if rest < 12:
+        return head + "*" * rest
+    return head + "*" * min(rest - 4, 64) + secret[-4:]
+
+
+def mask_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by lower-case name, the secret ones masked (``Bearer sk-****…``), repeated ones joined by a
+    comma.
+    """
+    masked: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        if key in _SECRET_HEADERS:
+            scheme, space, secret = value.partition(" ")
+            value = f"{scheme} {mask_secret(secret)}" if space else mask_secret(value)
+        elif key == "sec-websocket-protocol":
+            value = ", ".join(mask_subprotocols(word.strip() for word in value.split(",")))
+        masked[key] = f"{masked[key]}, {value}" if key in masked else value
+    return masked
+
+
+def mask_subprotocols(offered: Iterable[str]) -> list[str]:
+    """The subprotocols that a client offered, the one that carries a key masked."""
+    return [
+        KEY_SUBPROTOCOL + mask_secret(word[len(KEY_SUBPROTOCOL) :])
+        if word.startswith(KEY_SUBPROTOCOL)
+        else word
+        for word in offered
+    ]
+
+
+def mask_query(query: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Query parameters, those that carry a key masked."""
+    return {
+        name: [mask_secret(value) for value in values] if name.lower() in _SECRET_QUERY else list(values)
+        for name, values in query.items()
+    }
