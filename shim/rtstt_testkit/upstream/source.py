@@ -36,7 +36,7 @@ class Source:
         """Return the text of a file, or None where there is none.
 
         Raises:
-            BadInput: The file cannot be read as text with ``\\n`` line endings.
+            BadInput: The file cannot be read as text with Unix line endings.
         """
         file = self.folder / self.local(path)
         try:
