@@ -38,9 +38,7 @@ COMMANDS: dict[str, Entry] = {
         "rtstt_testkit.commands.patch_npm", "patch the LiveKit plugin a Node project has installed", "upstream"
     ),
     "pr": Entry("rtstt_testkit.commands.pr", "make the fix a pull request to its upstream", "upstream"),
-    "run": Entry(
-        "rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"
-    ),
+    "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
 }
 
 

@@ -192,9 +192,7 @@ def test_a_trailing_dot_is_the_same_host_whether_the_client_strips_it_or_not(
     assert {host for host, _ in echo.requests} == {"eu.api.openai.com", "eu.api.openai.com."}
 
 
-def test_httpx_and_the_openai_sdk_reach_the_server_by_https_and_http(
-    echo: Echo, run: Callable[[Any], Any]
-) -> None:
+def test_httpx_and_the_openai_sdk_reach_the_server_by_https_and_http(echo: Echo, run: Callable[[Any], Any]) -> None:
     with route({"api.openai.com": echo.address}):
         assert httpx.get("https://api.openai.com/plain").text == "plain"
         assert run(_httpx("wss://api.openai.com/plain")) == "plain"
@@ -247,9 +245,7 @@ def test_uvloop_resolves_routed_names_only(echo: Echo) -> None:
         ("anyio", "connect_tcp"),
     ],
 )
-def test_libraries_imported_later_are_routed_too_and_left_alone_afterwards(
-    module: str, attribute: str
-) -> None:
+def test_libraries_imported_later_are_routed_too_and_left_alone_afterwards(module: str, attribute: str) -> None:
     program = f"""
 import importlib, operator
 from rtstt_testkit.routing import route
@@ -356,9 +352,7 @@ def test_someone_who_wraps_the_resolver_meanwhile_keeps_the_wrapper(
         socket.getaddrinfo = original
 
 
-def test_a_configured_proxy_does_not_get_the_routed_connections(
-    echo: Echo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_configured_proxy_does_not_get_the_routed_connections(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "intranet")
     with route({"api.openai.com": echo.address}):

@@ -35,9 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     try:
         script = _load_script(args.script)
-        server = RealtimeServer(
-            host=args.host, port=args.port, profile=args.profile, refuse=args.refuse, script=script
-        )
+        server = RealtimeServer(host=args.host, port=args.port, profile=args.profile, refuse=args.refuse, script=script)
     except ValueError as error:
         raise UsageError(str(error)) from None
     return asyncio.run(_serve(server))

@@ -111,9 +111,7 @@ REFUSALS: tuple[Row, ...] = (
 _REFUSAL_BY = {(row.transcription_mode, row.kind): row.message for row in REFUSALS}
 
 
-def admit(
-    request: Request, profile: Profile, moment: Moment, secrets: SecretLookup
-) -> Admission | HttpRefusal:
+def admit(request: Request, profile: Profile, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
     """Decide about a handshake.
 
     Args:

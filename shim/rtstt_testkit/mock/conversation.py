@@ -59,9 +59,7 @@ class Conversation:
         given = event["item"]
         if not isinstance(given, dict) or not isinstance(given.get("type"), str):
             raise Refused(
-                ApiError(
-                    "Missing required parameter: 'item.type'.", "missing_required_parameter", "item.type"
-                )
+                ApiError("Missing required parameter: 'item.type'.", "missing_required_parameter", "item.type")
             )
         item = {"id": self._ids.new("item"), "status": "completed", **given}
         previous = event.get("previous_item_id")

@@ -82,9 +82,7 @@ MISSING_MODEL = ApiError(
 # [capture] The first sentence; what follows it on the wire is not known and left out.
 INVALID_JSON = ApiError("Invalid event: failed to parse JSON value.", "invalid_json")
 # [capture]
-BINARY_FRAME = ApiError(
-    "Expected a text WebSocket message; binary frames are not supported.", "invalid_event"
-)
+BINARY_FRAME = ApiError("Expected a text WebSocket message; binary frames are not supported.", "invalid_event")
 # [issue] The words are known, the code is not.
 _AUDIO = "Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {}."
 AUDIO_EMPTY = ApiError(_AUDIO.format("empty bytes"), None, "audio")
@@ -137,9 +135,7 @@ def invalid_model(message: str) -> ApiError:
 
 def wrong_session_type(update: str, session: str) -> ApiError:
     """An update for the other kind of session [issue]; whether it names a ``param`` is not known."""
-    return ApiError(
-        f"Passing a {update} session update to a {session} session is not allowed.", "invalid_parameter"
-    )
+    return ApiError(f"Passing a {update} session update to a {session} session is not allowed.", "invalid_parameter")
 
 
 def unknown_parameter(path: str) -> ApiError:

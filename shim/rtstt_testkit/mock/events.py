@@ -110,8 +110,7 @@ def usage(form: Usage, seconds: float, deltas: int) -> dict[str, Any]:
 def logprobs(tokens: Iterable[str], logprob: float) -> list[dict[str, Any]]:
     """Log probabilities, the same one for every token."""
     return [
-        {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "surrogatepass"))}
-        for token in tokens
+        {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "surrogatepass"))} for token in tokens
     ]
 
 

@@ -105,9 +105,7 @@ class SessionRecord:
     @property
     def transcripts(self) -> list[str]:
         """The texts of the transcripts that were completed."""
-        return [
-            event["transcript"] for event in self.sent if event["type"].endswith("transcription.completed")
-        ]
+        return [event["transcript"] for event in self.sent if event["type"].endswith("transcription.completed")]
 
     @property
     def audio(self) -> bytes:
@@ -162,10 +160,6 @@ class SessionRecord:
         return bytes(self._audio[start:end])
 
     def __repr__(self) -> str:
-        query = "&".join(
-            f"{name}={value}" for name, values in self.handshake.query.items() for value in values
-        )
-        state = (
-            "open" if self.open else f"closed {self.close.code}" if self.close else f"HTTP {self.http_status}"
-        )
+        query = "&".join(f"{name}={value}" for name, values in self.handshake.query.items() for value in values)
+        state = "open" if self.open else f"closed {self.close.code}" if self.close else f"HTTP {self.http_status}"
         return f"<session {self.number} {self.handshake.path}{'?' if query else ''}{query} {state}>"

@@ -126,9 +126,7 @@ def _as_transcript(answer: Any) -> Transcript:
         return Transcript(failure=answer)
     if isinstance(answer, Transcript):
         return answer
-    raise TypeError(
-        f"a transcript is a str, a Transcript or a Failure, not {type(answer).__name__}: {answer!r}"
-    )
+    raise TypeError(f"a transcript is a str, a Transcript or a Failure, not {type(answer).__name__}: {answer!r}")
 
 
 @dataclass

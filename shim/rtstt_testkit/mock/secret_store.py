@@ -78,6 +78,4 @@ class SecretStore:
 
     def _forget_expired(self, now: float) -> None:
         """Drop secrets that expired more than a day ago, so that a long-lived server does not grow."""
-        self._secrets = {
-            value: secret for value, secret in self._secrets.items() if secret.expires_at > now - 86400
-        }
+        self._secrets = {value: secret for value, secret in self._secrets.items() if secret.expires_at > now - 86400}

@@ -45,9 +45,7 @@ def mask_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 def mask_subprotocols(offered: Iterable[str]) -> list[str]:
     """The subprotocols that a client offered, the one that carries a key masked."""
     return [
-        KEY_SUBPROTOCOL + mask_secret(word[len(KEY_SUBPROTOCOL) :])
-        if word.startswith(KEY_SUBPROTOCOL)
-        else word
+        KEY_SUBPROTOCOL + mask_secret(word[len(KEY_SUBPROTOCOL) :]) if word.startswith(KEY_SUBPROTOCOL) else word
         for word in offered
     ]
 

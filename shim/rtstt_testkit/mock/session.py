@@ -374,9 +374,7 @@ class Session:
                 )
         elif turns is not None and self._open_item is not None:
             item = self._open_item
-            self._say(
-                "input_audio_buffer.speech_stopped", audio_end_ms=self._ms(turn.sample), item_id=item.id
-            )
+            self._say("input_audio_buffer.speech_stopped", audio_end_ms=self._ms(turn.sample), item_id=item.id)
             self._commit_item(item, turn.sample)
 
     def _silence_ms(self) -> float:
@@ -385,11 +383,7 @@ class Session:
         if config.turns != "semantic_vad":
             return config.silence_ms
         text = self._director.peek(self._wanted()).spoken(self._director.script.default).rstrip()
-        return (
-            _SEMANTIC_SILENCE_MS
-            if text.endswith((".", "!", "?", "。", "？", "！"))
-            else config.longest_wait_ms
-        )
+        return _SEMANTIC_SILENCE_MS if text.endswith((".", "!", "?", "。", "？", "！")) else config.longest_wait_ms
 
     def _watch_idle(self, idle_ms: int) -> None:
         """Commit an empty item after ``idle_timeout_ms`` of silence, measured on the audio [types]."""

@@ -205,9 +205,7 @@ class Relay:
 
     def __enter__(self) -> Relay:
         """Listen, and start relaying."""
-        authority = trustme.CA(
-            organization_name="rtstt-shim test kit", organization_unit_name="throw-away CA"
-        )
+        authority = trustme.CA(organization_name="rtstt-shim test kit", organization_unit_name="throw-away CA")
         self.ca_pem = authority.cert_pem.bytes().decode("ascii")
         listeners: list[tuple[socket.socket, Address, ssl.SSLContext]] = []
         for host, target in self._targets.items():
