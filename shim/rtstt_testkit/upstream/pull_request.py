@@ -42,7 +42,7 @@ class PullRequest:
     @property
     def test_path(self) -> str:
         """The test module that the pull request edits or adds."""
-        return next(path for path in (self.target.tests, self.target.new_tests) if path in self.after)
+        return next(path for path in (self.target.tests, self.target.new_tests) if path and path in self.after)
 
     def patch(self, author: str, *, checkout: bool) -> str:
         """Return the patch as a message for ``git am``.

@@ -84,8 +84,8 @@ def python_environment(requirements: Sequence[str], say: Say) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _succeed(execute([sys.executable, "-m", "venv", folder], folder.parent), "python -m venv")
         uv = shutil.which("uv")
-        install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
-        _succeed(execute([*install, "--quiet", *requirements], folder), "installing from PyPI")
+        installer = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+        _succeed(execute([*installer, "--quiet", *requirements], folder), "installing from PyPI")
         (folder / "ready").touch()
     return python
 

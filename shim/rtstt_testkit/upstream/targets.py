@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -52,6 +53,15 @@ class Target:
     variants: Mapping[str, Variant]
     issue: int | None = None
     pull: int | None = None
+    package_folder: str = ""
+    ruff: str = ""
+    environment: Sequence[str] = ()
+    pins: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    def requirements(self, version: str) -> list[str]:
+        """Return what pip installs to test a version of a Python target; ``pins`` go by the version's beginning."""
+        pins = [pin for start, names in self.pins.items() if version.startswith(start) for pin in names]
+        return [name.format(version=version) for name in (*self.environment, *pins)]
 
     @cached_property
     def rules(self) -> list[Rule]:
@@ -121,5 +131,9 @@ def _load(path: Path) -> Target:
         proof=data["proof"],
         issue=data.get("issue"),
         pull=data.get("pull"),
+        package_folder=data.get("package_folder", ""),
+        ruff=data.get("ruff", ""),
+        environment=data.get("environment", ()),
+        pins=data.get("pins", {}),
         variants={rule: Variant(**texts) for rule, texts in data["variants"].items()},
     )

@@ -63,10 +63,9 @@ def verify(request: PullRequest, say: Say) -> str:
     Raises:
         VerificationFailed: Something did not come out as it must; the message says what.
     """
-    if request.target.registry == "npm":
-        from rtstt_testkit.upstream.verify_npm import workbench
-    else:
-        from rtstt_testkit.upstream.verify_pypi import workbench
+    from rtstt_testkit.upstream import verify_npm, verify_pypi
+
+    workbench = verify_npm.workbench if request.target.registry == "npm" else verify_pypi.workbench
     with workbench(request, say) as bench:
         lines = [f"Run on the sources of {request.target.package} {request.source.version} with {bench.tools}.", ""]
         lines += _test_rows(request, bench, say)
