@@ -83,11 +83,11 @@ def drive(command: Sequence[str | Path], folder: Path, host: str, environment: M
 
 
 def _is_warning(line: str) -> bool:
-    """Tell a log line of level WARNING or above: pino's JSON (40 and more) or Python's default format."""
+    """Tell a log line of level WARNING or above: pino's JSON (40 and more), Python's default format, or the patched dist."""
     if line.startswith("{"):
         try:
             entry = json.loads(line)
         except ValueError:
             return False
         return isinstance(entry.get("level"), int) and entry["level"] >= 40
-    return line.startswith(("WARNING", "ERROR"))
+    return line.startswith(("WARNING", "ERROR", "OpenAI realtime transcription failed"))

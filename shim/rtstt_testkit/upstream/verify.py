@@ -121,9 +121,10 @@ def _session_rows(request: PullRequest, bench: Workbench, say: Say) -> list[str]
 
 
 def _failure(session: Session) -> str:
-    errors = ", ".join(f"`{error['name']}`, retryable: {error['retryable']}" for error in session.errors)
+    errors = [error for error in session.errors if error["name"].startswith("API")]
+    told = ", ".join(f"`{error['name']}`, {'' if error['retryable'] else 'not '}retryable" for error in errors)
     count = len(session.warnings)
-    return f"{session}; {errors or 'no error'}; {count} warning{'' if count == 1 else 's'} logged"
+    return f"{session}; {told or 'no `APIError`'}; {count} warning{'' if count == 1 else 's'} logged"
 
 
 def _expect(condition: bool, otherwise: str) -> None:

@@ -64,8 +64,10 @@ class _PyPI:
         output = self._run("-m", "pytest", "-q", f"--junit-xml={report}", self._request.test_path)
         if not report.exists():
             raise VerificationFailed(f"pytest did not run: {output.strip().splitlines()[-1]}")
-        passed, failed, skipped = [], [], []
-        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - pytest just wrote it
+        passed: list[str] = []
+        failed: list[str] = []
+        skipped: list[str] = []
+        for case in ElementTree.parse(report).iter("testcase"):
             if case.find("error") is not None:
                 raise VerificationFailed(f"pytest could not load the tests: {output.strip().splitlines()[-2]}")
             outcome = failed if case.find("failure") is not None else passed
