@@ -83,7 +83,7 @@ def drive(command: Sequence[str | Path], folder: Path, host: str, environment: M
 
 
 def _is_warning(line: str) -> bool:
-    """Tell a log line of level WARNING or above: pino's JSON (40 and more), Python's default format, or the patched dist."""
+    """Tell a log line of level WARNING or above: pino's JSON (40 and more), Python's, or the patched dist's."""
     if line.startswith("{"):
         try:
             entry = json.loads(line)
