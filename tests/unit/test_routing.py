@@ -519,6 +519,35 @@ def test_a_client_that_leaves_without_a_word_ends_the_servers_side() -> None:
                 assert server.recv(1) == b""
 
 
+def test_a_client_that_never_says_a_word_still_gets_the_servers_answer() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        Relay({"a.test": listener.getsockname()}) as relay,
+        socket.create_connection(relay.addresses["a.test"], 20) as client,
+    ):
+        server, _ = listener.accept()
+        client.shutdown(socket.SHUT_WR)
+        with server:
+            assert server.recv(1) == b""
+            server.sendall(b"408 Request Timeout")
+        assert client.recv(100) == b"408 Request Timeout"
+        assert client.recv(100) == b""
+
+
+def test_a_client_that_stops_within_the_tls_handshake_is_let_go() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        Relay({"a.test": listener.getsockname()}) as relay,
+        socket.create_connection(relay.addresses["a.test"], 20) as client,
+    ):
+        server, _ = listener.accept()
+        client.sendall(b"\x16\x03\x01")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+        with server:
+            assert server.recv(1) == b""
+
+
 def test_a_server_that_is_not_there_resets_the_client() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = listener.getsockname()

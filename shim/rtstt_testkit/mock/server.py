@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from rtstt_testkit.mock.admission import Admission, HttpRefusal, Moment, Profile, admit
 from rtstt_testkit.mock.handshake import Request
 from rtstt_testkit.mock.ids import Ids
-from rtstt_testkit.mock.record import Event, SessionRecord
+from rtstt_testkit.mock.record import Closed, Event, SessionRecord
 from rtstt_testkit.mock.script import Director, Failure, Script, Transcript
 from rtstt_testkit.mock.secret_store import SecretStore
 from rtstt_testkit.mock.session import LATENCIES, Close, Latency, Session, Settings
@@ -324,8 +324,7 @@ class _Wire:
             self._disarm()
             if self._flushing is not None:
                 self._flushing.cancel()
-            code = connection.protocol.close_code
-            session.closed(1006 if code is None else code, connection.protocol.close_reason or "")
+            session.closed(_closed(connection))
 
     async def flush(self) -> None:
         """Send what is due."""
@@ -381,6 +380,16 @@ class _Waiter:
 
     def give_up(self) -> None:
         self.future.cancel()
+
+
+def _closed(connection: ServerConnection) -> Closed:
+    """How the socket ended, where the session did not end it."""
+    protocol = connection.protocol
+    if protocol.close_sent is not None and not protocol.close_rcvd_then_sent:
+        return Closed(int(protocol.close_sent.code), protocol.close_sent.reason, "server")
+    if protocol.close_rcvd is None:
+        return Closed(1006, "", "client")
+    return Closed(int(protocol.close_rcvd.code), protocol.close_rcvd.reason, "client")
 
 
 def _select_subprotocol(connection: ServerConnection, offered: Any) -> Subprotocol | None:

@@ -148,7 +148,7 @@ class Session:
             seeded = merge(session, {k: v for k, v in admission.seed.items() if k not in {"id", "object"}})
             session = session if isinstance(seeded, ApiError) else seeded
         self.config = SessionConfig(session)
-        self._base_ms = 0.0
+        self._base_ms = 0
         self._byte_origin = 0
         self._new_buffer()
         record.kind = admission.kind
@@ -220,12 +220,12 @@ class Session:
                 planned()
         return outputs
 
-    def closed(self, code: int, reason: str) -> None:
+    def closed(self, close: Closed) -> None:
         """The socket is gone; what was planned is dropped."""
         self._ending = True
         self._queue.clear()
         if self.record.close is None:
-            self.record.close = Closed(code, reason, "client")
+            self.record.close = close
 
     # -- sending
 
@@ -308,9 +308,10 @@ class Session:
         merged = merge(self.config.session, update)
         if isinstance(merged, ApiError):
             raise Refused(merged)
+        heard_ms = self._ms(self._samples)
         before, self.config = self.config, SessionConfig(merged)
         if before.format != self.config.format:
-            self._base_ms = self._ms(self._samples)
+            self._base_ms = heard_ms
             self._new_buffer()
         else:
             self._detector.tune(self.config.threshold, self._silence_ms())

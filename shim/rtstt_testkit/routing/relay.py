@@ -140,6 +140,14 @@ class _ClientSide(_Side):
             self._incoming.write(data)
             self._decrypt(self._tls)
 
+    def eof_received(self) -> bool:
+        if self._first:
+            self._other.read(True)
+        if self._tls is not None and self._tls.version() is None:
+            self.close()  # in the middle of the handshake
+            return True
+        return super().eof_received()
+
     def _decrypt(self, tls: ssl.SSLObject) -> None:
         try:
             if tls.version() is None:

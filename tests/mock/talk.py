@@ -1,0 +1,128 @@
+"""Talks to the pure core without a socket; every event that comes back is parsed strictly with the SDK's types."""
+
+import array
+import base64
+import json
+import math
+from typing import Any
+
+import sdk_types
+
+from rtstt_testkit.mock.admission import Admission, HttpRefusal, admit
+from rtstt_testkit.mock.audio import encode_g711
+from rtstt_testkit.mock.handshake import Request
+from rtstt_testkit.mock.ids import Ids
+from rtstt_testkit.mock.record import SessionRecord
+from rtstt_testkit.mock.script import Director, Script
+from rtstt_testkit.mock.secret_store import SecretStore
+from rtstt_testkit.mock.session import LATENCIES, Close, Send, Session, Settings
+
+KEY = "sk-proj-" + "a" * 40 + "ueba"
+WALL = 1_800_000_000.0
+DELTA = "conversation.item.input_audio_transcription.delta"
+COMPLETED = "conversation.item.input_audio_transcription.completed"
+FAILED = "conversation.item.input_audio_transcription.failed"
+SEGMENT = "conversation.item.input_audio_transcription.segment"
+
+
+def tone(ms: float, rate: int = 24000, loudness: float = 0.25) -> bytes:
+    """A 440 Hz square wave, so that every sample of it is as loud as it gets."""
+    count = round(ms * rate / 1000)
+    high = round(loudness * 32767)
+    return array.array(
+        "h", [high if math.sin(i * 880 * math.pi / rate) >= 0 else -high for i in range(count)]
+    ).tobytes()
+
+
+def silence(ms: float, rate: int = 24000) -> bytes:
+    return bytes(2 * round(ms * rate / 1000))
+
+
+def append(audio: bytes) -> dict[str, Any]:
+    return {"type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode()}
+
+
+def update(model: str | None = "gpt-4o-mini-transcribe", **audio_input: Any) -> dict[str, Any]:
+    transcription = {} if model is None else {"transcription": {"model": model}}
+    return {
+        "type": "session.update",
+        "session": {"type": "transcription", "audio": {"input": {**transcription, **audio_input}}},
+    }
+
+
+def admission(
+    target: str, *headers: tuple[str, str], profile: Any = "openai", refuse: Any = "at-connect", key: str | None = KEY
+) -> Any:
+    sent = [("Authorization", f"Bearer {key}"), *headers] if key is not None else list(headers)
+    request = Request(target, sent)
+    return admit(request, profile, refuse, SecretStore(Ids(1), lambda: WALL))
+
+
+class Talk:
+    """One session of the core, with a clock that moves when told to."""
+
+    def __init__(
+        self,
+        target: str = "/v1/realtime?intent=transcription",
+        *headers: tuple[str, str],
+        transcripts: Any = (),
+        script: Script | None = None,
+        latency: str = "instant",
+        profile: Any = "openai",
+        refuse: Any = "at-connect",
+        key: str | None = KEY,
+        director: Director | None = None,
+        **settings: Any,
+    ) -> None:
+        answer = admission(target, *headers, profile=profile, refuse=refuse, key=key)
+        assert not isinstance(answer, HttpRefusal), answer
+        assert isinstance(answer, Admission)
+        self.now = 1000.0
+        self.close: Close | None = None
+        self.record = SessionRecord(1, Request(target).record())
+        self.director = director or Director(script or Script.of(transcripts))
+        self.session = Session(
+            answer,
+            self.record,
+            self.director,
+            Ids(7),
+            Settings(LATENCIES[latency], profile != "openai", **settings),
+        )
+        self.session.start(self.now, WALL)
+        self.opening = self.hear()
+
+    def hear(self) -> list[dict[str, Any]]:
+        """What is due now."""
+        events = []
+        for output in self.session.poll(self.now):
+            assert self.close is None, f"{output} after the CLOSE"
+            if isinstance(output, Send):
+                events.append(json.loads(output.text))
+                sdk_types.check(events[-1])
+            else:
+                self.close = output
+        return events
+
+    def send(self, event: Any) -> list[dict[str, Any]]:
+        """Send an event (or a frame as it is) and return what comes at once."""
+        self.session.receive(event if isinstance(event, str | bytes) else json.dumps(event), self.now)
+        return self.hear()
+
+    def say(self, audio: bytes, chunk_ms: float = 50, rate: int = 24000, width: int = 2) -> list[dict[str, Any]]:
+        """Append audio in chunks."""
+        step = max(1, round(chunk_ms * rate / 1000) * width)
+        return [
+            event for start in range(0, len(audio), step) for event in self.send(append(audio[start : start + step]))
+        ]
+
+    def wait(self, seconds: float) -> list[dict[str, Any]]:
+        self.now += seconds
+        return self.hear()
+
+
+def types(events: list[dict[str, Any]]) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def g711(pcm: bytes, name: str) -> bytes:
+    return encode_g711(pcm, name)

@@ -1,0 +1,96 @@
+"""``rtstt-shim mock`` as a person runs it."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from talk import KEY
+from websockets.sync.client import connect
+
+from rtstt_shim.cli import main
+
+
+def start(*arguments):
+    code = "import sys; from rtstt_shim.cli import main; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "mock", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_listens_serves_and_ends_cleanly(number) -> None:
+    process = start()
+    try:
+        line = process.stdout.readline()
+        found = re.fullmatch(r"listening on (ws://127\.0\.0\.1:\d+/v1/realtime)\n", line)
+        assert found, (line, process.stderr.read() if process.poll() is not None else "")
+        url = found[1] + "?intent=transcription"
+        with connect(url, additional_headers={"Authorization": f"Bearer {KEY}"}) as client:
+            assert json.loads(client.recv())["type"] == "session.created"
+            process.send_signal(number)
+            with pytest.raises(Exception, match="1001"):
+                client.recv()
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_its_options_choose_the_profile_and_the_moment() -> None:
+    process = start("--refuse", "on-update", "--profile", "openai", "--host", "127.0.0.1")
+    try:
+        url = process.stdout.readline().split()[-1]
+        target = f"{url}?intent=transcription&model=whisper-1"
+        with connect(target, additional_headers={"Authorization": f"Bearer {KEY}"}) as client:
+            assert json.loads(client.recv())["type"] == "session.created"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def refused(capsys, *arguments) -> str:
+    assert main(["mock", *arguments]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    return output.err
+
+
+def test_a_port_in_use_is_one_sentence(capsys) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        error = refused(capsys, "--port", str(port))
+    assert error.startswith(f"rtstt-shim: cannot listen on 127.0.0.1 port {port}: ")
+    assert error.endswith("; choose another --port or --host\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--profile", "opnai"],
+            "rtstt-shim: unknown profile 'opnai'; the mock knows openai, gateway, azure\n",
+        ),
+        (["--refuse", "never"], "rtstt-shim: unknown refuse 'never'; the mock knows at-connect, on-update\n"),
+        (["--port", "70000"], "rtstt-shim: --port 70000 is not a port; choose 0 to 65535\n"),
+        (
+            ["--port", "http"],
+            "rtstt-shim: argument --port: invalid int value: 'http'; see `rtstt-shim mock --help`\n",
+        ),
+    ],
+)
+def test_wrong_use_is_one_sentence(capsys, arguments, message) -> None:
+    assert refused(capsys, *arguments) == message
+
+
+def test_a_host_that_is_not_ours_is_one_sentence(capsys) -> None:
+    assert "cannot listen on 192.0.2.1 port 0: " in refused(capsys, "--host", "192.0.2.1")

@@ -1,0 +1,99 @@
+"""The pytest plugin, run in projects of its own."""
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+TALK = """
+import json
+from websockets.sync.client import connect
+
+def opening(server, query="?intent=transcription"):
+    with connect(server.url + query, additional_headers={"Authorization": "Bearer sk-proj-" + "a" * 40}) as client:
+        return json.loads(client.recv())
+"""
+
+
+def run(pytester: pytest.Pytester, test: str, *arguments: str) -> pytest.RunResult:
+    pytester.makepyfile(talk_here=TALK, test_it=test)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+
+
+def test_the_fixture_is_a_running_server(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        from talk_here import opening
+
+        def test_it(realtime_server):
+            assert opening(realtime_server)["type"] == "session.created"
+            assert len(realtime_server.sessions) == 1
+
+        def test_another_has_its_own(realtime_server):
+            assert realtime_server.sessions == []
+        """,
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_the_marker_gives_the_arguments(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import pytest
+        from talk_here import opening
+
+        @pytest.mark.realtime_server(profile="gateway", transcripts=["Hello"])
+        def test_it(realtime_server):
+            assert opening(realtime_server, "?intent=transcription&model=m")["type"] == "session.created"
+            assert realtime_server.director.left[0].text == "Hello"
+        """,
+        "--strict-markers",
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_positional_arguments_are_refused_with_a_sentence(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import pytest
+
+        @pytest.mark.realtime_server(["Hello"])
+        def test_it(realtime_server): pass
+        """,
+    )
+    result.stdout.fnmatch_lines(
+        ["*realtime_server takes keyword arguments only, such as transcripts=*; it was given*Hello*"]
+    )
+
+
+def test_the_factory_makes_several(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        from talk_here import opening
+
+        def test_it(realtime_server_factory):
+            one, two = realtime_server_factory(), realtime_server_factory(profile="gateway")
+            assert one.port != two.port
+            assert opening(one)["type"] == "session.created"
+            assert two.sessions == []
+        """,
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_nothing_is_imported_before_a_fixture_is_used(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import sys
+
+        def test_it():
+            assert "rtstt_testkit.pytest_plugin" in sys.modules
+            loaded = {"rtstt_shim", "websockets", "rtstt_testkit.mock.server"} & set(sys.modules)
+            assert not loaded, loaded
+        """,
+    )
+    result.assert_outcomes(passed=1)
