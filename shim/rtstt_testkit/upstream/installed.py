@@ -38,7 +38,7 @@ class Installed:
             NotAffected: They do not need it.
             UnknownShape: The rules do not find what they look for.
         """
-        rules = load_rules(patches() / "agents-js" / "dist" / "rules.yml")
+        rules = load_rules(patches() / "agents-js" / "published" / "rules.yml")
         after, reason = dict(self.files), ""
         for path, text in self.files.items():
             try:
