@@ -32,15 +32,17 @@ async def main(base_url: str) -> None:
                 stream.push_frame(rtc.AudioFrame(struct.pack(f"<{len(samples)}h", *samples), RATE, 1, len(samples)))
                 await asyncio.sleep(0.005)
 
+        async def listen() -> None:
+            async for event in stream:
+                name = event.type.name
+                seen["events"][name] = seen["events"].get(name, 0) + 1
+                if name == "FINAL_TRANSCRIPT":
+                    seen["transcript"] = event.alternatives[0].text
+                    return
+
         speaking = asyncio.create_task(speak())
         try:
-            async with asyncio.timeout(15):
-                async for event in stream:
-                    name = event.type.name
-                    seen["events"][name] = seen["events"].get(name, 0) + 1
-                    if name == "FINAL_TRANSCRIPT":
-                        seen["transcript"] = event.alternatives[0].text
-                        break
+            await asyncio.wait_for(listen(), 15)
         except Exception as error:
             seen["errors"].append({"name": type(error).__name__, "retryable": getattr(error, "retryable", None)})
         speaking.cancel()

@@ -51,6 +51,8 @@ def author(folder: Path) -> str | None:
     try:
         name = git("config", "user.name", cwd=folder, configured=True).strip()
         address = git("config", "user.email", cwd=folder, configured=True).strip()
+    except BadInput:
+        raise
     except UpstreamError:
         return None
     return f"{name} <{address}>"

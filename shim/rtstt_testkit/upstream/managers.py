@@ -178,8 +178,14 @@ def _in_manifest(project: Project, keys: tuple[str, ...], name: str, value: str)
             raise BadInput(f"{'.'.join(keys)} in {project.folder / 'package.json'} is not an object: repair it first")
     if table.get(name) == value:
         return {}
+    if name in table:
+        raise BadInput(_other_patch(project.folder / "package.json", name, table[name]))
     table[name] = value
     return project.with_manifest(manifest)
+
+
+def _other_patch(file: Path, name: str, path: object) -> str:
+    return f"{file} already patches {name} with {path}: add to that patch, or remove it first"
 
 
 def _patched_dependencies(project: Project, copy: Installed, path: str) -> dict[str, str]:
@@ -201,7 +207,7 @@ def _pnpm(project: Project, copy: Installed, path: str) -> dict[str, str]:
         raise BadInput(f"{project.folder / file} is broken: repair it first") from error
     line = f"  '{name}': {path}\n"
     if name in declared:
-        raise BadInput(f"{file} already patches {name} with {declared[name]}: add to that patch, or remove it first")
+        raise BadInput(_other_patch(project.folder / file, name, declared[name]))
     if declared:
         text, count = re.subn(r"(?m)^patchedDependencies:[ \t]*(#.*)?\n", r"\g<0>" + line, text)
         if count != 1:

@@ -122,8 +122,8 @@ def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mappin
                 break
         else:
             if not all(rule.optional for rule in alternatives):
-                wanted = ", nor ".join(rule.message for rule in alternatives)
-                raise UnknownShape(f"{where[file]} has a shape this version does not know: it holds no {wanted}")
+                wanted = ", or ".join(rule.message for rule in alternatives)
+                raise UnknownShape(f"{where[file]} has a shape this version does not know: it looked for {wanted}")
     return Applied(patched, applied)
 
 
