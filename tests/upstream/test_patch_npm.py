@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import commit, git, npm_package
+from upstream_sources import commit, git, npm_package
 
 from rtstt_shim.cli import main
 from rtstt_testkit.upstream.installed import PACKAGE

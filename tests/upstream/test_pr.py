@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import commit, git
+from upstream_sources import commit, git
 
 from rtstt_shim.cli import main
 
