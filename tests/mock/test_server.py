@@ -197,7 +197,8 @@ class TestHostileClients:
         async def attack(server):
             async with client(server) as socket_:
                 await receive(socket_, "session.created")
-                await socket_.send(b"\xff\xfe", text=True)
+                socket_.protocol.send_text(b"\xff\xfe")
+                socket_.send_data()
                 with pytest.raises(ConnectionClosedError, match="1007"):
                     await socket_.recv()
 

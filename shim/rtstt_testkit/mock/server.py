@@ -320,6 +320,8 @@ class _Wire:
                     self._arm()
         except ConnectionClosed:
             pass
+        except UnicodeDecodeError:  # websockets before 14 leaves it to the reader
+            await connection.close(1007, "")
         finally:
             self._disarm()
             if self._flushing is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from rtstt_testkit.mock.events import (
     decode_event,
     failure_fields,
     logprobs,
+    plain_append,
     segment_fields,
     usage,
     user_item,
@@ -197,6 +199,10 @@ class Session:
             return
         self._event_id = None
         try:
+            if isinstance(frame, str) and (encoded := plain_append(frame)) is not None:
+                with suppress(Refused):  # then the frame says more than it seemed to, or is refused below
+                    self._hear(decode_audio(encoded))
+                    return
             event = self._parse(frame)
             _HANDLERS[event["type"]](self, event)
         except Refused as refused:
@@ -340,7 +346,9 @@ class Session:
         return samples * 1000 / self.config.format.rate
 
     def _append(self, event: dict[str, Any]) -> None:
-        audio = decode_audio(event["audio"])
+        self._hear(decode_audio(event["audio"]))
+
+    def _hear(self, audio: bytes) -> None:
         self.record.add_audio(self._now - self._opened, audio)
         audio_format = self.config.format
         if audio_format.width == 2:
