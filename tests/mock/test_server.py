@@ -339,7 +339,12 @@ class TestWaitFor:
             text = str(caught.value)
             assert text.startswith(f"no 2 × '{COMPLETED}' within 0.01 s; what was seen:\n  <session 1 ")
             assert "s  → input_audio_buffer.append × 3\n" in text
-            assert text.endswith("s  ← input_audio_buffer.cleared")
+            assert "s  ← input_audio_buffer.cleared\n" in text
+
+            assert text.endswith(
+                "Session 1: audio came, but no accepted session.update set session.audio.input.transcription, "
+                "so no transcript can come."
+            )
 
         run(scenario)
 

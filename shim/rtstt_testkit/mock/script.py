@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtstt_testkit.mock.faults import Fault
+
 __all__ = ["DEFAULT_TEXT", "Director", "Failure", "Item", "Script", "Segment", "Transcript", "split_deltas"]
 
 DEFAULT_TEXT = "Hello from the mock."
@@ -28,6 +30,11 @@ class Failure:
     code: str | None = None
     type: str = "server_error"
     param: str | None = None
+
+    @classmethod
+    def rate_limited(cls) -> Failure:
+        """The failure of too many requests, as public reports have it."""
+        return cls("Input transcription failed for item '{item_id}'. 429 Too Many Requests")
 
 
 @dataclass(frozen=True)
@@ -108,15 +115,17 @@ class Script:
     Attributes:
         transcripts: Used one an item, in order; the first whose conditions hold.
         default: The text when no transcript is left.
+        faults: What goes wrong.
     """
 
     transcripts: Sequence[Transcript] = ()
     default: str = DEFAULT_TEXT
+    faults: Sequence[Fault] = ()
 
     @classmethod
-    def of(cls, transcripts: Iterable[str | Transcript | Failure]) -> Script:
-        """A script of these answers: a text, a `Transcript`, or a `Failure`."""
-        return cls(tuple(_as_transcript(answer) for answer in transcripts))
+    def of(cls, transcripts: Iterable[str | Transcript | Failure] = (), faults: Iterable[Fault] = ()) -> Script:
+        """A script of these answers: a text, a `Transcript`, or a `Failure`; and of what goes wrong."""
+        return cls(tuple(_as_transcript(answer) for answer in transcripts), faults=tuple(faults))
 
 
 def _as_transcript(answer: Any) -> Transcript:
@@ -136,7 +145,13 @@ class Director:
     script: Script = field(default_factory=Script)
 
     def __post_init__(self) -> None:
-        self._left = list(self.script.transcripts)
+        self.load(self.script)
+
+    def load(self, script: Script) -> None:
+        """Say this from now on, from its beginning."""
+        self.script = script
+        self._left = list(script.transcripts)
+        self.items = 0
 
     @property
     def left(self) -> list[Transcript]:
@@ -149,6 +164,7 @@ class Director:
 
     def take(self, item: Item) -> Transcript:
         """The transcript for the item; it is used up."""
+        self.items += 1
         for index, candidate in enumerate(self._left):
             if candidate.answers(item):
                 return self._left.pop(index)
