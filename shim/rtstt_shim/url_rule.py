@@ -87,12 +87,8 @@ def is_native(url: str) -> bool:
     return parts is not None and _is_native_authority(parts["authority"])
 
 
-def _key(pair: str) -> str:
-    return unquote_plus(pair.partition("=")[0])
-
-
-def _value(pair: str) -> str:
-    return unquote_plus(pair.partition("=")[2])
+def _decoded(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def fix_url(url: str) -> Decision:
@@ -110,14 +106,17 @@ def fix_url(url: str) -> Decision:
     if parts is None or not parts["path"].endswith("/realtime"):
         return Decision(url, False, "keep", _NOT_REALTIME, False)
 
-    query = parts["query"] or ""
-    pairs = query.split("&")
-    models = [pair for pair in pairs if _key(pair) == "model"]
-    intents = [_value(pair).lower() for pair in pairs if _key(pair) == "intent"]
+    pairs = (parts["query"] or "").split("&")
+    keys, values = [], []
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        keys.append(_decoded(key))
+        values.append(value)
+    models = [_decoded(value) for key, value in zip(keys, values, strict=True) if key == "model"]
+    intents = [_decoded(value).lower() for key, value in zip(keys, values, strict=True) if key == "intent"]
     transcription = bool(intents) and all(intent == "transcription" for intent in intents)
-    native = _is_native_authority(parts["authority"])
 
-    if not native:
+    if not _is_native_authority(parts["authority"]):
         reason = "not an OpenAI host: gateways route on `model`" if models else "not an OpenAI host"
         return Decision(url, False, "keep", reason, transcription)
     if not models:
@@ -125,18 +124,14 @@ def fix_url(url: str) -> Decision:
         # endpoint refuses it with `missing_model` otherwise, which is worth a warning too.
         return Decision(url, False, "keep", "no `model` to drop", transcription or not intents)
     if transcription:
-        kept = [pair for pair in pairs if _key(pair) != "model"]
         rule, reason = "drop-model", "OpenAI refuses `model` beside intent=transcription"
-    elif not intents and all(_TRANSCRIPTION_MODEL.fullmatch(_value(pair)) for pair in models):
-        first = pairs.index(models[0])
-        kept = [
-            "intent=transcription" if place == first else pair
-            for place, pair in enumerate(pairs)
-            if place == first or _key(pair) != "model"
-        ]
+    elif not intents and all(map(_TRANSCRIPTION_MODEL.fullmatch, models)):
         rule, reason = "set-intent", "OpenAI refuses a transcription model as the session model"
+        place = keys.index("model")
+        pairs[place], keys[place] = "intent=transcription", "intent"
     else:
         return Decision(url, False, "keep", _NOT_TRANSCRIPTION, False)
 
+    kept = [pair for key, pair in zip(keys, pairs, strict=True) if key != "model"]
     fixed = url[: parts.start("query")] + "&".join(kept) + url[parts.end("query") :]
     return Decision(fixed, True, rule, reason, True)

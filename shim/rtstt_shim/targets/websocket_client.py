@@ -64,12 +64,14 @@ def _observe(socket: Any, watch: Watch, connections: Connections) -> None:
     take_frame = socket.recv_frame
 
     def recv_frame() -> Any:
+        # `connected` is cleared when the client closes, but also when it finds the connection gone.
+        open_before = socket.connected
         try:
             frame = take_frame()
         except Exception as error:
             with connections:
                 if isinstance(error, ConnectionError) or type(error).__name__ == "WebSocketConnectionClosedException":
-                    watch.lost(by_client=not socket.connected)
+                    watch.lost(by_client=not open_before)
             raise
         try:
             if frame.opcode == _CLOSE:

@@ -1,0 +1,145 @@
+/**
+ * Streams audio through the speech-to-text of `@livekit/agents-plugin-openai`, as an application does, and says what
+ * came of it: the client of livekit/agents-js#1756.
+ *
+ *   node scripts/drivers/livekit_js.mjs --project DIR [options]
+ *
+ *   --project DIR        npm project with @livekit/agents, @livekit/agents-plugin-openai and zod installed
+ *   --base-url URL       `baseURL` of the plugin (omitted: the plugin's default, api.openai.com)
+ *   --model NAME         transcription model (default gpt-4o-mini-transcribe, with the plugin's own server VAD settings;
+ *                        the plugin's default of 1.4.4, gpt-realtime-whisper, wants a VAD model to be given)
+ *   --format esm|cjs     which build of the packages to load (default esm)
+ *   --fork               hold the session in a process made by child_process.fork, as LiveKit's job processes are
+ *   --seconds N          give up after N seconds (default 15)
+ *
+ * OPENAI_API_KEY is what the plugin sends (default a made-up key). The session runs in a child process, which inherits
+ * the environment and Node's own arguments (so `node --import …` reaches it), and everything that it logs is caught.
+ *
+ * Prints one line of JSON:
+ *
+ *   {"package": "…", "events": {"START_OF_SPEECH": 1, …}, "transcript": "…", "ended": "drained"|"complete"|"timeout"|"crashed",
+ *    "exit": 0, "stdout": "…", "stderr": "…"}
+ *
+ * The exit code is 0 whenever a session was held, whatever came of it.
+ */
+import { fork, spawn } from 'node:child_process';
+import { readFileSync, writeSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const PLUGIN = '@livekit/agents-plugin-openai';
+const SAMPLE_RATE = 24_000;
+const FRAME_SAMPLES = SAMPLE_RATE / 20;
+
+const { values: options } = parseArgs({
+  options: {
+    project: { type: 'string' },
+    'base-url': { type: 'string' },
+    model: { type: 'string', default: 'gpt-4o-mini-transcribe' },
+    format: { type: 'string', default: 'esm' },
+    fork: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '15' },
+    child: { type: 'boolean', default: false },
+  },
+});
+
+/** A speech-like tone that swells and fades, then silence long enough for any VAD to end the turn. */
+function* audio() {
+  for (let start = 0; start < SAMPLE_RATE * 3; start += FRAME_SAMPLES) {
+    const samples = new Int16Array(FRAME_SAMPLES);
+    for (let i = 0; i < FRAME_SAMPLES; i++) {
+      const t = (start + i) / SAMPLE_RATE;
+      if (t >= 0.2 && t < 1.4) samples[i] = 9000 * Math.sin(2 * Math.PI * 180 * t) * (0.6 + 0.4 * Math.sin(2 * Math.PI * 4 * t));
+    }
+    yield samples;
+  }
+}
+
+/** The folder of an installed package, whatever its `exports` hide. */
+function packageFolder(require, name) {
+  const entry = require.resolve(name);
+  return entry.slice(0, entry.lastIndexOf(join('node_modules', ...name.split('/'))) + join('node_modules', ...name.split('/')).length);
+}
+
+function load(require, name) {
+  if (options.format === 'cjs') return require(name);
+  return import(pathToFileURL(join(packageFolder(require, name), 'dist', 'index.js')).href);
+}
+
+async function hold(require) {
+  const { AudioFrame } = require('@livekit/rtc-node');
+  const { initializeLogger, stt } = await load(require, '@livekit/agents');
+  const { STT } = await load(require, PLUGIN);
+  initializeLogger({ pretty: false, level: 'info' });
+  // As LiveKit's job process does, which logs these at `debug`: the failure of #1756 ends here.
+  process.on('unhandledRejection', () => {});
+
+  const seen = { events: {}, transcript: null, ended: 'drained' };
+  const stream = new STT({ model: options.model, ...(options['base-url'] && { baseURL: options['base-url'] }) }).stream();
+  const timeout = setTimeout(() => {
+    seen.ended = 'timeout';
+    stream.close();
+  }, Number(options.seconds) * 1000);
+
+  const push = async () => {
+    for (const samples of audio()) {
+      if (stream.closed || seen.over) return;
+      stream.pushFrame(new AudioFrame(samples, SAMPLE_RATE, 1, samples.length));
+      await new Promise((done) => setTimeout(done, 5));
+    }
+  };
+  const pushing = push();
+  for await (const event of stream) {
+    const name = stt.SpeechEventType[event.type];
+    seen.events[name] = (seen.events[name] ?? 0) + 1;
+    if (name === 'FINAL_TRANSCRIPT') seen.transcript = event.alternatives[0].text;
+    if (name === 'END_OF_SPEECH' && seen.transcript !== null) {
+      seen.ended = 'complete';
+      break;
+    }
+  }
+  seen.over = true;
+  await pushing;
+  clearTimeout(timeout);
+  stream.close();
+  delete seen.over;
+  return seen;
+}
+
+async function child() {
+  // @livekit/agents takes any process with an IPC channel for one of its own and waits to be told its job.
+  process.send = undefined;
+  const seen = await hold(createRequire(join(resolve(options.project), 'package.json')));
+  writeSync(3, JSON.stringify(seen));
+  // A failure that the plugin swallowed may still be on its way to a log; a healthy socket is closed by then.
+  setTimeout(() => process.exit(0), 700);
+}
+
+async function parent() {
+  const require = createRequire(join(resolve(options.project), 'package.json'));
+  const version = JSON.parse(readFileSync(join(packageFolder(require, PLUGIN), 'package.json'), 'utf8')).version;
+  const args = [...process.argv.slice(2), '--child'];
+  const env = { OPENAI_API_KEY: 'sk-made-up-for-the-driver', ...process.env };
+  const self = fileURLToPath(import.meta.url);
+  const running = options.fork
+    ? fork(self, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'ipc'] })
+    : spawn(process.execPath, [...process.execArgv, self, ...args], { env, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+  const caught = ['', '', '', ''];
+  for (const fd of [1, 2, 3]) {
+    running.stdio[fd].setEncoding('utf8').on('data', (text) => {
+      caught[fd] += text;
+    });
+  }
+  const exit = await new Promise((done) => running.on('close', (code, signal) => done(signal ?? code)));
+  const seen = caught[3] ? JSON.parse(caught[3]) : { events: {}, transcript: null, ended: 'crashed' };
+  console.log(JSON.stringify({ package: `${PLUGIN}@${version}`, ...seen, exit, stdout: caught[1], stderr: caught[2] }));
+}
+
+if (!options.project) {
+  console.error('livekit_js.mjs: --project DIR is needed: an npm project with the plugin installed');
+  process.exit(2);
+}
+await (options.child ? child() : parent());

@@ -1,0 +1,66 @@
+// Routing for Node programs, the twin of rtstt_testkit.routing: with `node --import …/route.mjs`, connections to the
+// hosts named in RTSTT_TESTKIT_ROUTES go to the relay listening there, and TLS to them trusts its CA,
+// RTSTT_TESTKIT_CA. The name stays: SNI, certificate check and Host header are what they were.
+//
+// Worker threads and forked children inherit the preload, and patch themselves.
+
+import { readFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import net from 'node:net';
+import tls from 'node:tls';
+
+const canonical = (host) => (typeof host === 'string' ? host.toLowerCase().replace(/\.$/, '') : '');
+
+function parseRoutes(text) {
+  const routes = new Map();
+  for (const pair of text.split(',')) {
+    const [, host, address, port] = /^([^=]+)=(.+):(\d+)$/.exec(pair) ?? [];
+    if (!host) throw new Error(`${JSON.stringify(pair)} is not host=address:port`);
+    routes.set(canonical(host), { host: address, port: Number(port) });
+  }
+  return routes;
+}
+
+function install(routes, ca) {
+  // Every TCP and TLS connection is made here: http.Agent, undici, `ws` and tls.connect all arrive with options that
+  // still say the name.
+  const { connect } = net.Socket.prototype;
+  net.Socket.prototype.connect = function (...args) {
+    // Node's own callers pass one array of [options, callback], marked with a symbol of theirs.
+    const inside = Array.isArray(args[0]) ? args[0] : args;
+    const given = typeof inside[0] === 'object' && inside[0] !== null ? inside[0] : { port: inside[0], host: inside[1] };
+    const route = given.path ? undefined : routes.get(canonical(given.host));
+    if (!route) return connect.apply(this, args);
+    const callback = inside.find((argument) => typeof argument === 'function');
+    if (inside === args) return connect.call(this, { ...given, ...route }, callback);
+    inside[0] = { ...given, ...route };
+    return connect.apply(this, args);
+  };
+
+  const connectTls = tls.connect;
+  tls.connect = function (...args) {
+    const at = args.findIndex((argument) => typeof argument === 'object' && argument !== null);
+    const given = args[at] ?? {};
+    const host = given.servername || given.host || (typeof args[1] === 'string' ? args[1] : '');
+    if (!routes.has(canonical(host))) return connectTls.apply(this, args);
+    if (given.secureContext) {
+      given.secureContext.context.addCACert(ca);
+      return connectTls.apply(this, args);
+    }
+    const options = { ...given, ca: given.ca ? [given.ca, ca].flat() : ca };
+    if (at >= 0) return connectTls.apply(this, args.with(at, options));
+    const callback = args.find((argument) => typeof argument === 'function');
+    return connectTls.call(this, { ...options, port: args[0], host }, callback);
+  };
+
+  syncBuiltinESMExports(); // for `import { connect } from 'node:tls'`
+}
+
+const { RTSTT_TESTKIT_ROUTES: routes, RTSTT_TESTKIT_CA: ca } = process.env;
+if (routes) {
+  try {
+    install(parseRoutes(routes), readFileSync(ca, 'utf8'));
+  } catch (error) {
+    process.stderr.write(`rtstt-shim: not routed: ${error.message}\n`);
+  }
+}

@@ -1,0 +1,81 @@
+"""Routes as text: how they are written in environment variables, and how host names are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "CA",
+    "ROUTES",
+    "Address",
+    "canonical",
+    "format_routes",
+    "parse_address",
+    "parse_routes",
+    "proxy_bypass",
+]
+
+Address = tuple[str, int]
+"""Host (name or IP address) and TCP port."""
+
+ROUTES = "RTSTT_TESTKIT_ROUTES"
+"""``host=address:port`` pairs, separated by commas: where the relay listens for each host."""
+
+CA = "RTSTT_TESTKIT_CA"
+"""The file with the relay's CA certificate (PEM)."""
+
+
+def canonical(host: str) -> str:
+    """Return the form in which host names are compared: lower case, no trailing dot.
+
+    Raises:
+        ValueError: If the text cannot be a host name.
+    """
+    name = host.removesuffix(".").lower()
+    if not name or set(name) & set(" ,=:/@[]?#"):
+        raise ValueError(f"{host!r} is not a host name")
+    return name
+
+
+def parse_address(text: str) -> Address:
+    """Read ``HOST:PORT`` (an IPv6 address in brackets).
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    if not (host and colon and port.isascii() and port.isdigit()):
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    if not 0 < int(port) < 65536:
+        raise ValueError(f"port {port} is not between 1 and 65535")
+    return host, int(port)
+
+
+def format_routes(routes: Mapping[str, Address]) -> str:
+    """Write routes as the value of `ROUTES`."""
+    return ",".join(f"{host}={address}:{port}" for host, (address, port) in routes.items())
+
+
+def parse_routes(text: str) -> dict[str, Address]:
+    """Read the value of `ROUTES`.
+
+    Raises:
+        ValueError: If a pair is malformed.
+    """
+    routes: dict[str, Address] = {}
+    for pair in text.split(","):
+        host, _, address = pair.partition("=")
+        routes[canonical(host)] = parse_address(address)
+    return routes
+
+
+def proxy_bypass(hosts: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the ``no_proxy`` variables that keep routed hosts away from a configured proxy."""
+    names = [form for host in hosts for form in (host, f"{host}.")]
+    known = [environ[name] for name in ("no_proxy", "NO_PROXY") if environ.get(name)]
+    value = ",".join(known[:1] + names)
+    return {"no_proxy": value, "NO_PROXY": value}

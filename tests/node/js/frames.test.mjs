@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import zlib from 'node:zlib';
+import { Exchange } from '../../../shim/rtstt_shim/node/exchange.mjs';
+import { FrameReader } from '../../../shim/rtstt_shim/node/frames.mjs';
+
+const [CONTINUATION, TEXT, BINARY, CLOSE, PING] = [0, 1, 2, 8, 9];
+
+function frame(opcode, payload, { fin = true, rsv1 = false, masked = false } = {}) {
+  const data = Buffer.from(payload);
+  const first = (fin ? 0x80 : 0) | (rsv1 ? 0x40 : 0) | opcode;
+  const mask = masked ? 0x80 : 0;
+  let head;
+  if (data.length < 126) head = Buffer.from([first, mask | data.length]);
+  else if (data.length < 65536) (head = Buffer.from([first, mask | 126, 0, 0])).writeUInt16BE(data.length, 2);
+  else (head = Buffer.from([first, mask | 127, 0, 0, 0, 0, 0, 0, 0, 0])).writeBigUInt64BE(BigInt(data.length), 2);
+  return Buffer.concat([head, data]);
+}
+
+function closing(code, reason = '') {
+  const payload = Buffer.alloc(2);
+  payload.writeUInt16BE(code);
+  return frame(CLOSE, Buffer.concat([payload, Buffer.from(reason)]));
+}
+
+/** What a reader makes of the bytes, cut into chunks of one size. */
+function read(bytes, { extensions, size = bytes.length, head = '' } = {}) {
+  const seen = [];
+  const receiver = {
+    message: (data) => seen.push(data.toString()),
+    closed: (code, reason) => seen.push([code, reason]),
+    refused: (status, body) => seen.push({ status, body }),
+  };
+  const reader = head ? new Exchange(receiver) : new FrameReader(receiver, extensions);
+  const all = Buffer.concat([Buffer.from(head), bytes]);
+  for (let at = 0; at < all.length; at += size || 1) reader.feed(all.subarray(at, at + (size || 1)));
+  return head ? { seen, reader } : seen;
+}
+
+const everyCut = (bytes) => [1, 2, 3, 5, 7, 64, 1000, 65536, bytes.length];
+
+/** A connection's messages, each compressed with what went before in mind, as a server sends them. */
+async function deflated(messages) {
+  const deflate = zlib.createDeflateRaw();
+  const out = [];
+  for (const message of messages) {
+    const chunks = [];
+    const collect = (chunk) => chunks.push(chunk);
+    deflate.on('data', collect);
+    deflate.write(message);
+    await new Promise((done) => deflate.flush(zlib.constants.Z_SYNC_FLUSH, done));
+    deflate.off('data', collect);
+    out.push(Buffer.concat(chunks).subarray(0, -4));
+  }
+  return out;
+}
+
+test('messages are read whole, however the bytes are cut', () => {
+  const long = 'é'.repeat(20_000);
+  const bytes = Buffer.concat([
+    frame(TEXT, 'one'),
+    frame(PING, 'ping'),
+    frame(TEXT, 'x'.repeat(126)),
+    frame(TEXT, long),
+    frame(TEXT, ''),
+    closing(4000, 'invalid_request_error.invalid_model'),
+    frame(TEXT, 'after the end'),
+  ]);
+  const expected = ['one', 'x'.repeat(126), long, '', [4000, 'invalid_request_error.invalid_model']];
+  for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size }), expected, `in chunks of ${size}`);
+});
+
+test('a fragmented message is put together, with a ping in its middle', () => {
+  const bytes = Buffer.concat([
+    frame(TEXT, '{"type":', { fin: false }),
+    frame(PING, ''),
+    frame(CONTINUATION, '"err', { fin: false }),
+    frame(CONTINUATION, 'or"}'),
+    frame(BINARY, 'not text', { fin: false }),
+    frame(CONTINUATION, 'either'),
+    frame(TEXT, 'next'),
+  ]);
+  for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size }), ['{"type":"error"}', 'next']);
+});
+
+test('what is too long for an error event is passed over, and the reading goes on', () => {
+  const bytes = Buffer.concat([
+    frame(TEXT, 'x'.repeat(70_000)),
+    frame(TEXT, 'y'.repeat(40_000), { fin: false }),
+    frame(CONTINUATION, 'y'.repeat(40_000)),
+    frame(BINARY, Buffer.alloc(100_000)),
+    frame(TEXT, 'short'),
+    closing(1000),
+  ]);
+  for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size }), ['short', [1000, '']]);
+});
+
+test('a CLOSE frame without a code is 1005', () => {
+  assert.deepEqual(read(frame(CLOSE, '')), [[1005, '']]);
+});
+
+test('a masked frame from a server ends the reading: it is no WebSocket', () => {
+  assert.deepEqual(read(Buffer.concat([frame(TEXT, 'abcd', { masked: true }), closing(1000)])), []);
+});
+
+test('compressed messages are inflated, each with those before it in mind', async () => {
+  const messages = ['{"type":"error","error":{"code":"a"}}', 'z'.repeat(90_000), '{"type":"error","error":{"code":"b"}}', ''];
+  const packed = await deflated(messages);
+  const half = packed[2].length >> 1;
+  const bytes = Buffer.concat([
+    frame(TEXT, packed[0], { rsv1: true }),
+    frame(TEXT, 'plain'),
+    frame(TEXT, packed[1], { rsv1: true }),
+    frame(TEXT, packed[2].subarray(0, half), { rsv1: true, fin: false }),
+    frame(PING, ''),
+    frame(CONTINUATION, packed[2].subarray(half)),
+    frame(TEXT, packed[3], { rsv1: true }),
+    closing(1000),
+  ]);
+  const expected = [messages[0], 'plain', messages[1], messages[2], '', [1000, '']];
+  for (const size of everyCut(bytes)) {
+    assert.deepEqual(read(bytes, { size, extensions: 'permessage-deflate; client_max_window_bits=15' }), expected);
+  }
+});
+
+test('with server_no_context_takeover each message stands alone', () => {
+  const pack = (text) => zlib.deflateRawSync(text, { finishFlush: zlib.constants.Z_SYNC_FLUSH }).subarray(0, -4);
+  const bytes = Buffer.concat(['one one one', 'two'].map((text) => frame(TEXT, pack(text), { rsv1: true })));
+  assert.deepEqual(read(bytes, { extensions: 'permessage-deflate; server_no_context_takeover' }), ['one one one', 'two']);
+});
+
+test('a compressed message that cannot be read leaves only the close to be told', () => {
+  const bomb = zlib.deflateRawSync(Buffer.alloc(2_000_000), { finishFlush: zlib.constants.Z_SYNC_FLUSH }).subarray(0, -4);
+  for (const payload of [bomb, Buffer.from([0xff, 0xff, 0xff]), Buffer.alloc(1_100_000)]) {
+    const bytes = Buffer.concat([
+      frame(TEXT, payload, { rsv1: true }),
+      frame(TEXT, 'abc', { rsv1: true }),
+      frame(TEXT, 'plain'),
+      closing(1011),
+    ]);
+    assert.deepEqual(read(bytes, { extensions: 'permessage-deflate' }), ['plain', [1011, '']]);
+  }
+});
+
+test('frames follow a 101, even in the same chunk', () => {
+  const head = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n';
+  const pack = (text) => zlib.deflateRawSync(text, { finishFlush: zlib.constants.Z_SYNC_FLUSH }).subarray(0, -4);
+  const bytes = Buffer.concat([frame(TEXT, pack('hello'), { rsv1: true }), closing(3000, 'no')]);
+  for (const size of [1, 10, head.length, 4096]) {
+    const { seen, reader } = read(bytes, { head, size });
+    assert.deepEqual(seen, ['hello', [3000, 'no']]);
+    assert.equal(reader.over, true);
+  }
+});
+
+test('an open connection is one from which a close is still to come', () => {
+  const { reader } = read(frame(TEXT, 'x'), { head: 'HTTP/1.1 101 X\r\n\r\n' });
+  assert.deepEqual([reader.open, reader.refusing, reader.over], [true, false, false]);
+});
+
+test('a refusal is told with its body', () => {
+  const body = '{"error":{"code":"OperationNotSupported"}}';
+  const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+  for (const [head, sent, told = body] of [
+    [`HTTP/1.1 400 Bad Request\r\nContent-Length: ${body.length}\r\n\r\n`, body],
+    ['HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n', chunked],
+    ['HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n', '', ''],
+    [`HTTP/1.1 400 X\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n`, 'abc', ''],
+  ]) {
+    for (const size of [1, 17, 4096]) {
+      const { seen, reader } = read(Buffer.from(sent), { head, size });
+      assert.deepEqual(seen, [{ status: 400, body: told }], head);
+      assert.equal(reader.over, true);
+    }
+  }
+});
+
+test('a body without a length, and a redirection, are told when the connection ends', () => {
+  for (const head of ['HTTP/1.0 502 Bad Gateway\r\n\r\n', 'HTTP/1.1 302 Found\r\nContent-Length: 2\r\n\r\n']) {
+    const { seen, reader } = read(Buffer.from('no'), { head });
+    assert.deepEqual(seen, []);
+    assert.equal(reader.refusing, true);
+    reader.end();
+    reader.end();
+    assert.equal(seen.length, 1);
+    assert.equal(seen[0].body, 'no');
+  }
+});
+
+test('what is no HTTP response is left alone', () => {
+  for (const head of ['SSH-2.0-OpenSSH\r\n\r\n', 'x'.repeat(40_000)]) {
+    const { seen, reader } = read(closing(1011), { head, size: 1000 });
+    reader.end();
+    assert.deepEqual(seen, []);
+    assert.equal(reader.over, true);
+  }
+});

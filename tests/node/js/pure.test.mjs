@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import { test } from 'node:test';
+import { diagnose } from '../../../shim/rtstt_shim/node/diagnosis.mjs';
+import { redact, redactUrl } from '../../../shim/rtstt_shim/node/redact.mjs';
+import { fixUrl, isNative } from '../../../shim/rtstt_shim/node/url_rule.mjs';
+
+const vectors = (name) => JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), 'utf8')).cases;
+
+test('the URL rule decides as its vectors say', () => {
+  for (const { name, url, fixed = url, rule, transcription, RTSTT_SHIM_HOSTS } of vectors('url_rule')) {
+    if (RTSTT_SHIM_HOSTS === undefined) delete process.env.RTSTT_SHIM_HOSTS;
+    else process.env.RTSTT_SHIM_HOSTS = RTSTT_SHIM_HOSTS;
+    const decision = fixUrl(url);
+    const { url: to, changed } = decision;
+    assert.deepEqual({ to, changed, rule: decision.rule }, { to: fixed, changed: fixed !== url, rule }, name);
+    assert.equal(decision.transcription, transcription, name);
+    assert.equal(fixUrl(to).url, to, `${name}: twice`);
+  }
+  delete process.env.RTSTT_SHIM_HOSTS;
+});
+
+test('a host is native only when it is one', () => {
+  assert.equal(isNative('wss://eu.api.openai.com./v1/realtime'), true);
+  assert.equal(isNative('wss://./v1/realtime'), false);
+  assert.equal(isNative('no url'), false);
+});
+
+test('a failure is diagnosed as the vectors say', () => {
+  for (const { failure, row } of vectors('diagnosis')) assert.equal(diagnose(failure).id, row, JSON.stringify(failure));
+});
+
+test('a diagnosis names the parameter, and says when the session is over', () => {
+  const refused = diagnose({ kind: 'error', code: 'unknown_parameter', param: 'session.$&' });
+  assert.equal(refused.what, 'session.update was discarded whole because of session.$&, so no transcript will come');
+  assert.equal(refused.doThis, 'Correct or remove session.$&.');
+  assert.equal(refused.fatal, false);
+  assert.equal(diagnose({ kind: 'error', close_code: 4000 }).fatal, true);
+  assert.equal(diagnose({ kind: 'failed' }).fatal, false);
+  assert.equal(diagnose({ kind: 'connect', cause: 'dns' }).fatal, true);
+});
+
+test('a URL keeps what speaks and loses what is secret', () => {
+  for (const { url, shown } of vectors('redact').filter((one) => 'url' in one)) assert.equal(redactUrl(url), shown);
+});
+
+test('a text keeps its meaning and loses keys, lines and length', () => {
+  for (const { text, shown } of vectors('redact').filter((one) => 'text' in one)) assert.equal(redact(text), shown);
+});

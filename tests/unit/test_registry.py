@@ -1,0 +1,307 @@
+"""Activation: what is patched and when, what is left alone, and that everything can be taken back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wrapt
+
+import rtstt_shim
+from rtstt_shim import registry
+from rtstt_shim.targets import ShapeError, Target, require_method, require_parameter
+
+BAD = "ws://127.0.0.1:{port}/v1/realtime?intent=transcription&model=whisper-1"
+
+
+def states() -> dict[str, str]:
+    return {row.name: row.state for row in rtstt_shim.status().targets}
+
+
+def python(code: str, *flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter that has imported nothing."""
+    return subprocess.run(
+        [sys.executable, *flags, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environ},
+    )
+
+
+def told(code: str, **environ: str) -> str:
+    result = python(code, **environ)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout.strip()
+
+
+CORRECTS = """
+import rtstt_shim
+from websockets.client import ClientProtocol
+from websockets.uri import parse_uri
+def corrects():
+    url = "wss://api.openai.com/v1/realtime?intent=transcription&model=whisper-1"
+    return "model" not in ClientProtocol(parse_uri(url)).connect().path
+"""
+
+
+class TestActivation:
+    def test_importing_before_the_client_corrects(self) -> None:
+        assert told(CORRECTS + "print(corrects())") == "True"
+
+    def test_importing_after_the_client_corrects(self) -> None:
+        assert (
+            told("import websockets.asyncio.client, websockets.sync.client\n" + CORRECTS + "print(corrects())")
+            == "True"
+        )
+
+    def test_importing_imports_no_client(self) -> None:
+        code = """
+            import sys, rtstt_shim
+            print([name for name in ("websockets", "aiohttp", "websocket", "openai", "logging", "json", "ssl")
+                   if name in sys.modules and name not in before])
+        """
+        # What wrapt itself needs is not ours to answer for.
+        assert told("import sys, wrapt; before = set(sys.modules)\n" + textwrap.dedent(code)) == "[]"
+
+    def test_the_environment_variable_makes_it_inert(self) -> None:
+        code = CORRECTS + "print(corrects(), rtstt_shim.status().active, rtstt_shim.status().reason)"
+        assert told(code, RTSTT_SHIM_DISABLE="1") == "False False RTSTT_SHIM_DISABLE is set"
+        assert told(code, RTSTT_SHIM_DISABLE="0") == "True True"
+
+    def test_uninstall_and_install_again(self) -> None:
+        code = (
+            CORRECTS
+            + "rtstt_shim.uninstall(); rtstt_shim.uninstall(); print(corrects(), end=' ')\n"
+            + "rtstt_shim.install(); rtstt_shim.install(); print(corrects())"
+        )
+        assert told(code) == "False True"
+
+    def test_uninstalled_before_the_client_is_imported_it_stays_out(self) -> None:
+        code = "import rtstt_shim; rtstt_shim.uninstall()\n" + CORRECTS + "print(corrects())"
+        assert told(code) == "False"
+
+    def test_reloading_is_harmless(self) -> None:
+        code = CORRECTS + "import importlib; importlib.reload(rtstt_shim); print(corrects())"
+        assert told(code) == "True"
+
+    def test_several_threads_installing_at_once_patch_once(self) -> None:
+        code = """
+            import threading, websockets.client, wrapt
+            import rtstt_shim
+            rtstt_shim.uninstall()
+            gate = threading.Barrier(8)
+            def work():
+                gate.wait()
+                rtstt_shim.install()
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            print(len(list(wrapt.wrapper_chain(vars(websockets.client.ClientProtocol)["__init__"]))))
+        """
+        assert told(code) == "2"  # one wrapper, and what it wraps
+
+    def test_importing_while_another_thread_imports_the_client(self) -> None:
+        code = """
+            import sys, threading, importlib
+            started = threading.Event()
+            class Slow:
+                def find_spec(self, name, path=None, target=None):
+                    if name == "websockets.client":
+                        started.set()
+            sys.meta_path.insert(0, Slow())
+            thread = threading.Thread(target=importlib.import_module, args=("websockets.asyncio.client",))
+            thread.start()
+            started.wait()
+            import rtstt_shim
+            thread.join()
+            print({row.name: row.state for row in rtstt_shim.status().targets}["websockets"])
+        """
+        assert told(code) == "patched"
+
+    def test_a_module_that_is_half_imported_is_patched_when_it_is_whole(self, tmp_path: Path) -> None:
+        # A client module that imports the shim in the middle of its own import.
+        (tmp_path / "websocket").mkdir()
+        (tmp_path / "websocket" / "__init__.py").write_text("__version__ = '1.8.0'\nfrom websocket import _core\n")
+        (tmp_path / "websocket" / "_core.py").write_text(
+            "import rtstt_shim\nclass WebSocket:\n def connect(self, url): ...\n def recv_frame(self): ...\n"
+        )
+        code = """
+            import websocket, rtstt_shim
+            print({row.name: row.state for row in rtstt_shim.status().targets}["websocket-client"])
+        """
+        assert told(code, PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}") == "patched"
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """A library of one class, imported, and the only target there is."""
+    module = types.ModuleType("fakelib")
+
+    class WebSocket:
+        def connect(self, url: str) -> str:
+            return url
+
+        def recv_frame(self) -> None: ...
+
+    module.__dict__.update(WebSocket=WebSocket, __version__="1.8.0")
+    monkeypatch.setitem(sys.modules, "fakelib", module)
+    target = Target("fake", "fakelib", "fakelib", (1, 6), (2,), "websocket_client")
+    monkeypatch.setattr(registry, "TARGETS", (target,))
+    monkeypatch.setattr(registry, "_patches", {})
+    monkeypatch.setattr(registry, "_hooked", set())
+    monkeypatch.setenv("RTSTT_SHIM_HOSTS", "127.0.0.1")
+    yield module
+    rtstt_shim.uninstall()
+
+
+class TestGates:
+    def test_a_tested_version_is_patched_and_restored_exactly(self, fake: types.ModuleType) -> None:
+        before = vars(fake.WebSocket)["connect"]
+        rtstt_shim.install()
+        assert states() == {"fake": "patched"}
+        assert fake.WebSocket().connect(BAD.format(port=1)) == "ws://127.0.0.1:1/v1/realtime?intent=transcription"
+        assert fake.WebSocket().connect(url="ws://h/") == "ws://h/"
+        rtstt_shim.uninstall()
+        assert vars(fake.WebSocket)["connect"] is before
+        assert states() == {"fake": "off"}
+
+    @pytest.mark.parametrize("version", ["1.5.9", "2.0", "0", "2.0.0rc1", "newest"])
+    def test_another_version_is_left_alone_and_warned_of_once(
+        self, version: str, fake: types.ModuleType, warnings_logged: list[Any]
+    ) -> None:
+        fake.__dict__["__version__"] = version
+        before = vars(fake.WebSocket)["connect"]
+        rtstt_shim.install()
+        rtstt_shim.uninstall()
+        rtstt_shim.install()
+        assert vars(fake.WebSocket)["connect"] is before
+        assert [record.getMessage() for record in warnings_logged] == [
+            f"rtstt_shim: does not patch fake {version}, which works as without it: "
+            "tested with 1.6 up to, not including, 2"
+        ]
+        [row] = rtstt_shim.status().targets
+        assert row == ("fake", version, "skipped", "tested with 1.6 up to, not including, 2")
+
+    def test_without_a_version_attribute_the_distribution_is_asked(self, fake: types.ModuleType) -> None:
+        del fake.__dict__["__version__"]
+        rtstt_shim.install()
+        [row] = rtstt_shim.status().targets
+        assert row.version == ""
+        assert row.state == "skipped"
+
+    def test_another_shape_is_left_alone_and_warned_of_once(
+        self, fake: types.ModuleType, warnings_logged: list[Any]
+    ) -> None:
+        del fake.WebSocket.recv_frame
+        before = vars(fake.WebSocket)["connect"]
+        rtstt_shim.install()
+        assert vars(fake.WebSocket)["connect"] is before
+        assert [record.getMessage() for record in warnings_logged] == [
+            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.recv_frame"
+        ]
+        assert states() == {"fake": "failed"}
+
+    def test_another_signature_is_left_alone(self, fake: types.ModuleType) -> None:
+        fake.WebSocket.connect = lambda self, address: address
+        rtstt_shim.install()
+        [row] = rtstt_shim.status().targets
+        assert row.detail.endswith("<lambda> has no parameter url")
+
+    def test_a_wrapper_that_fails_leaves_the_client_as_it_was(
+        self, fake: types.ModuleType, warnings_logged: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(url: str) -> None:
+            raise RuntimeError(f"cannot read sk-{'1' * 20}")
+
+        rtstt_shim.install()
+        monkeypatch.setattr(registry, "fix_url", broken)
+        for _ in range(3):
+            assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
+        assert [record.getMessage() for record in warnings_logged] == [
+            "rtstt_shim: failed in its own code on fake 1.8.0; the client goes on without it: "
+            "RuntimeError: cannot read sk-***"
+        ]
+        assert states() == {"fake": "failed"}
+
+    def test_an_interrupt_is_not_held_back(self, fake: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted(url: str) -> None:
+            raise KeyboardInterrupt
+
+        rtstt_shim.install()
+        monkeypatch.setattr(registry, "fix_url", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fake.WebSocket().connect("ws://h/")
+
+    def test_a_patcher_that_cannot_be_imported_does_not_fail_the_applications_import(self) -> None:
+        code = """
+            import sys
+            sys.modules["rtstt_shim.targets.websockets_sansio"] = None
+            import rtstt_shim, websockets.client
+            print("imported")
+        """
+        result = python(code)
+        assert result.stdout == "imported\n"
+        assert result.stderr.count("rtstt_shim: could not look at websockets") == 1
+
+
+class TestUndo:
+    def test_what_another_wrapt_user_wrapped_after_us_stays_wrapped_by_it(self, fake: types.ModuleType) -> None:
+        before = vars(fake.WebSocket)["connect"]
+        rtstt_shim.install()
+        calls: list[str] = []
+
+        def theirs(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            calls.append("theirs")
+            return wrapped(*args, **kwargs)
+
+        handle = wrapt.wrap_function_wrapper(fake, "WebSocket.connect", theirs)
+        rtstt_shim.uninstall()
+        assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
+        assert calls == ["theirs"]
+        wrapt.unwrap_object(fake, "WebSocket.connect", handle)
+        assert vars(fake.WebSocket)["connect"] is before
+
+    def test_below_a_plain_closure_it_stays_in_place_but_does_nothing(self, fake: types.ModuleType) -> None:
+        rtstt_shim.install()
+        ours = fake.WebSocket.connect
+        fake.WebSocket.connect = lambda self, url: ours(self, url)
+        rtstt_shim.uninstall()
+        assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
+
+    def test_a_thousand_times_leaves_nothing_behind(self, fake: types.ModuleType) -> None:
+        before = vars(fake.WebSocket)["connect"]
+        hooks = len(sys.meta_path)
+        for _ in range(1000):
+            rtstt_shim.install()
+            rtstt_shim.uninstall()
+        assert vars(fake.WebSocket)["connect"] is before
+        assert len(sys.meta_path) <= hooks + 1
+        assert len(registry._patches) == 1
+
+
+def test_status_is_a_table_people_can_read(fake: types.ModuleType) -> None:
+    rtstt_shim.uninstall()
+    corrected = rtstt_shim.status().corrected
+    rtstt_shim.install()
+    fake.WebSocket().connect(BAD.format(port=1))
+    assert str(rtstt_shim.status()) == (
+        f"rtstt_shim is active; URLs corrected: {corrected + 1}\n  fake               1.8.0      patched"
+    )
+    rtstt_shim.uninstall()
+    assert str(rtstt_shim.status()).startswith("rtstt_shim is not active: uninstalled; ")
+
+
+def test_what_a_shape_error_says() -> None:
+    with pytest.raises(ShapeError, match=r"os has no path\.nothing"):
+        require_method(os, "path.nothing")
+    with pytest.raises(ShapeError, match="has no parameter a or b"):
+        require_parameter(os.fspath, "a", "b")
