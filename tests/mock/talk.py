@@ -12,11 +12,11 @@ from rtstt_testkit.mock.admission import Admission, HttpRefusal, admit
 from rtstt_testkit.mock.audio import encode_g711
 from rtstt_testkit.mock.handshake import Request
 from rtstt_testkit.mock.ids import Ids
+from rtstt_testkit.mock.latency import LATENCIES
+from rtstt_testkit.mock.outbox import Odd, Output, Send, Trickle
 from rtstt_testkit.mock.record import SessionRecord
 from rtstt_testkit.mock.script import Director, Script
 from rtstt_testkit.mock.secret_store import SecretStore
-from rtstt_testkit.mock.latency import LATENCIES
-from rtstt_testkit.mock.outbox import Odd, Output, Send, Trickle
 from rtstt_testkit.mock.session import Session, Settings
 
 KEY = "sk-proj-" + "a" * 40 + "ueba"
