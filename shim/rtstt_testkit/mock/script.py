@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from rtstt_testkit.mock.faults import Fault
+from rtstt_testkit.speech import load
 
 __all__ = ["DEFAULT_TEXT", "Director", "Failure", "Item", "Script", "Segment", "Transcript", "split_deltas"]
 
@@ -70,6 +72,7 @@ class Transcript:
         model: Answer only items of this transcription model.
         language: Answer only items of sessions with this language.
         connection: Answer only items of the nth connection, counted from 1.
+        recording: Answer only items in which this bundled recording is heard.
     """
 
     text: str | None = None
@@ -83,6 +86,7 @@ class Transcript:
     model: str | None = None
     language: str | None = None
     connection: int | None = None
+    recording: str | None = None
 
     def spoken(self, default: str) -> str:
         """The transcript's text."""
@@ -96,16 +100,36 @@ class Transcript:
             self.model in (None, item.model)
             and self.language in (None, item.language)
             and self.connection in (None, item.connection)
+            and (self.recording is None or self.recording == item.recording)
         )
 
 
-@dataclass
 class Item:
-    """A piece of audio that wants a transcript; what a script's conditions look at."""
+    """A piece of audio that wants a transcript; what a script's conditions look at.
 
-    connection: int
-    model: str
-    language: str | None = None
+    Args:
+        connection: The number of the connection.
+        model: The transcription model.
+        language: The session's language, or None.
+        listen: Names the bundled recording that the audio is; called once, and only when somebody asks.
+    """
+
+    def __init__(
+        self,
+        connection: int,
+        model: str,
+        language: str | None = None,
+        listen: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.connection = connection
+        self.model = model
+        self.language = language
+        self._listen = listen
+
+    @cached_property
+    def recording(self) -> str | None:
+        """The bundled recording that was heard, None for other audio."""
+        return self._listen()
 
 
 @dataclass(frozen=True)
@@ -114,7 +138,7 @@ class Script:
 
     Attributes:
         transcripts: Used one an item, in order; the first whose conditions hold.
-        default: The text when no transcript is left.
+        default: The text when no transcript is left and the audio is no bundled recording.
         faults: What goes wrong.
     """
 
@@ -160,7 +184,10 @@ class Director:
 
     def peek(self, item: Item) -> Transcript:
         """The transcript that the item would get now."""
-        return next((candidate for candidate in self._left if candidate.answers(item)), Transcript())
+        return next(
+            (candidate for candidate in self._left if candidate.recording is None and candidate.answers(item)),
+            Transcript(),
+        )
 
     def take(self, item: Item) -> Transcript:
         """The transcript for the item; it is used up."""
@@ -168,6 +195,8 @@ class Director:
         for index, candidate in enumerate(self._left):
             if candidate.answers(item):
                 return self._left.pop(index)
+        if item.recording is not None:
+            return Transcript(load(item.recording).text)
         return Transcript()
 
 

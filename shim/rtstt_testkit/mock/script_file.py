@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from rtstt_testkit.mock.faults import Fault
 from rtstt_testkit.mock.script import Failure, Script, Segment, Transcript
+from rtstt_testkit.speech import recordings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -80,6 +81,7 @@ _TRANSCRIPT: dict[str, Any] = {
     "model": _TEXT,
     "language": _TEXT,
     "connection": _ORDINAL,
+    "recording": Kind(f"one of {', '.join(recordings())}", lambda value: value in list(recordings())),
 }
 _FAULT = {
     "action": _TEXT,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Any, cast, get_args
@@ -70,6 +70,7 @@ class RealtimeServer:
         ping_interval: Seconds between PINGs, None for none.
         virtual_time: Time stands still except in `advance`.
         control: Serve the HTTP control API under ``/_mock/``.
+        observer: Called with every event as it comes or goes, the first of a run of appends only.
 
     Attributes:
         sessions: What happened on each connection, in order.
@@ -101,6 +102,7 @@ class RealtimeServer:
         ping_interval: float | None = _PING_SECONDS,
         virtual_time: bool = False,
         control: bool = False,
+        observer: Callable[[SessionRecord, Event], None] | None = None,
     ) -> None:
         _check("profile", profile, get_args(Profile))
         _check("refuse", refuse, get_args(Moment))
@@ -125,6 +127,7 @@ class RealtimeServer:
         self._time = 0.0 if virtual_time else None
         self._wall_start = time.time()
         self.secrets = SecretStore(self._ids, self.wall)
+        self._observer = observer
         self._count = 0
         self._wires: set[Wire] = set()
         self._connections: set[Connection] = set()
@@ -257,7 +260,9 @@ class RealtimeServer:
             lines += [f"    {line}" for line in session.timeline(12)]
         return "\n".join([*lines, self.explain()])
 
-    def _notify(self, event: Event) -> None:
+    def _notify(self, record: SessionRecord, event: Event) -> None:
+        if self._observer is not None:
+            self._observer(record, event)
         for waiter in self._waiters:
             waiter.see(event)
 
@@ -334,7 +339,7 @@ class RealtimeServer:
     def _new_record(self, request: Request) -> SessionRecord:
         self._count += 1
         record = SessionRecord(self._count, request.record(), self._keep_audio)
-        record.notify = self._notify
+        record.notify = partial(self._notify, record)
         self.sessions.append(record)
         if len(self.sessions) > self._keep_sessions:
             over = next((index for index, session in enumerate(self.sessions) if not session.open), None)
@@ -345,7 +350,7 @@ class RealtimeServer:
     async def _serve(self, connection: ServerConnection) -> None:
         admission, record = self._admitted.pop(connection)
         session = Session(admission, record, self.director, self._ids, self._settings, self.now())
-        wire = Wire(self, connection, session)
+        wire = Wire(self, cast(Connection, connection), session)
         self._wires.add(wire)
         try:
             await wire.run()

@@ -21,6 +21,7 @@ from rtstt_testkit.mock.faults import Fault, FaultPlan
 from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.latency import Latency
 from rtstt_testkit.mock.outbox import Close, Outbox, Output, fault_error, last_act
+from rtstt_testkit.mock.recognition import recognize
 from rtstt_testkit.mock.record import APPEND, Closed, SessionRecord
 from rtstt_testkit.mock.schema import CLIENT_EVENT_FIELDS
 from rtstt_testkit.mock.script import Director, Transcript
@@ -258,6 +259,7 @@ class Session:
     def _new_buffer(self) -> None:
         config = self._config
         self.record.audio_format = config.format
+        self._byte_origin = self.record.audio_received
         self._half_sample = b""
         self._samples = 0
         self._buffer_start = 0
@@ -304,7 +306,8 @@ class Session:
         """Speech began: the item's id is minted now, whether or not the client is told."""
         if self._speech is None:
             start = max(turn.sample - self._length(self._config.prefix_ms), self._buffer_start)
-            self._speech = Spoken(self._ids.new("item"), start, turn.sample)
+            speech = self._speech = Spoken(self._ids.new("item"), start, turn.sample)
+            speech.listen = lambda: self._listen(speech)
             self._detector.tune(self._config.threshold, self._silence_ms())
         if self._config.turns is not None:
             self._say(
@@ -313,6 +316,12 @@ class Session:
                 audio_start_ms=self._ms(self._speech.start),
                 item_id=self._speech.id,
             )
+
+    def _listen(self, speech: Spoken) -> str | None:
+        """The bundled recording in the speech heard until now."""
+        width = self._config.format.width
+        start, end = (self._byte_origin + at * width for at in (speech.onset, self._detector.last_loud))
+        return recognize(self.record.slice_audio(start, end), self._config.format, whole=self._speech is not speech)
 
     def _finish(self, turn: Turn) -> None:
         """Speech ended; without turn detection that is nobody's business."""
@@ -355,8 +364,8 @@ class Session:
             item = Spoken(self._ids.new("item"), self._buffer_start, self._buffer_start, Transcript(""))
         elif self._config.turns is None:
             item.start = self._buffer_start
-        self._detector.reset()
         self._commit_item(item, self._samples)
+        self._detector.reset()
 
     def _clear(self, event: dict[str, Any]) -> None:
         self._buffer_start = self._idle_since = self._samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,13 @@ _STREAM_DELAY_MS = {"minimal": 500, "low": 700, "medium": 900, "high": 1150, "xh
 _STREAM_STEP_MS = 300
 
 
+Listen = Callable[[], str | None]
+
+
+def _nothing_heard() -> None:
+    """No recording."""
+
+
 @dataclass
 class Spoken:
     """A piece of speech: its id is minted when it starts and kept to the end.
@@ -34,6 +42,7 @@ class Spoken:
         transcript: What is answered, once that is settled.
         deltas: The transcript's pieces.
         sent: How many of them were sent before the commit.
+        listen: Names the bundled recording that it is.
     """
 
     id: str
@@ -42,6 +51,7 @@ class Spoken:
     transcript: Transcript | None = None
     deltas: list[str] = field(default_factory=list)
     sent: int = 0
+    listen: Listen = _nothing_heard
 
 
 class Transcriber:
@@ -88,11 +98,11 @@ class Transcriber:
         model = config.model
         if model is None or not model.streams:
             return
-        transcript = self._choose(item, model, config)
-        if transcript.failure is not None:
-            return
         heard_ms -= _STREAM_DELAY_MS[config.delay]
         if heard_ms < 0:
+            return
+        transcript = self._choose(item, model, config)
+        if transcript.failure is not None:
             return
         ready = min(int(heard_ms // _STREAM_STEP_MS) + 1, len(item.deltas) - 1)
         for delta in item.deltas[item.sent : ready]:
@@ -133,15 +143,15 @@ class Transcriber:
             {**where, **self._completed(item, transcript, model, seconds, config)},
         )
 
-    def _wanted(self, config: SessionConfig) -> Item:
-        return Item(self._number, config.model.name if config.model else "", config.language)
+    def _wanted(self, config: SessionConfig, listen: Listen = _nothing_heard) -> Item:
+        return Item(self._number, config.model.name if config.model else "", config.language, listen)
 
     def _text(self, transcript: Transcript) -> str:
         return transcript.spoken(self._director.script.default)
 
     def _choose(self, item: Spoken, model: Model, config: SessionConfig) -> Transcript:
         if item.transcript is None:
-            item.transcript = transcript = self._director.take(self._wanted(config))
+            item.transcript = transcript = self._director.take(self._wanted(config, item.listen))
             if transcript.deltas is not None:
                 item.deltas = list(transcript.deltas)
             elif model.single_delta:

@@ -77,6 +77,11 @@ class SpeechDetector:
         self._quiet = self._audio_format.quiet_keys(level_of(threshold))
         self._silence = round(silence_ms * self._audio_format.rate / 1000)
 
+    @property
+    def last_loud(self) -> int:
+        """The sample after the last one that counted as speech."""
+        return self._last_loud
+
     def reset(self) -> None:
         """Forget the turn under way; the position stays."""
         self.speaking = False

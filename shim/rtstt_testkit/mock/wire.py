@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 
 from rtstt_testkit.mock.http import HttpError, HttpRequest, HttpResponse, is_websocket, parse, render
 from rtstt_testkit.mock.outbox import Close, Odd, Output, Reset, Send, Stall, Trickle
@@ -20,6 +21,10 @@ from rtstt_testkit.mock.session import Session
 __all__ = ["Clock", "Connection", "Wire"]
 
 _TRICKLE_PIECES = 20
+_WRITE_LIMIT = 32 * 1024
+_CONTROL = frozenset({Opcode.CLOSE, Opcode.PING, Opcode.PONG})
+
+BytesLike = bytes | bytearray | memoryview
 
 
 class Clock(Protocol):
@@ -58,6 +63,9 @@ class Connection(ServerConnection):
         self._connections = connections
         self._head: bytearray | None = bytearray()
         self._answering: asyncio.Task[None] | None = None
+        self._wire: Wire | None = None
+        self._early: list[Frame] = []
+        self._direct = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be listed."""
@@ -83,6 +91,34 @@ class Connection(ServerConnection):
             super().data_received(head)
         elif verdict is False:
             self._read_request(bytes(self._head))
+
+    def attach(self, wire: Wire) -> None:
+        """Give whole TEXT frames to the wire from now on, beginning with those that came already.
+
+        They go past the queue that ``recv`` reads, which saves a third of the work for an append. All other frames
+        take the ordinary way, and after the first of them so does everything, to keep the order.
+        """
+        self._wire = wire
+        early, self._early = self._early, []
+        for frame in early:
+            self.process_event(frame)
+
+    def process_event(self, event: Event) -> None:
+        """Tell whole TEXT frames from the rest."""
+        if not self._direct or not isinstance(event, Frame) or event.opcode in _CONTROL:
+            super().process_event(event)
+        elif event.opcode is Opcode.TEXT and event.fin:
+            if self._wire is None:
+                self._early.append(event)
+            elif not self._wire.take(event.data):
+                self._direct = False
+                super().process_event(event)
+        else:
+            self._direct = False
+            for frame in self._early:
+                super().process_event(frame)
+            self._early = []
+            super().process_event(event)
 
     def _read_request(self, data: bytes) -> None:
         try:
@@ -110,9 +146,9 @@ class Wire:
         session: What is said on it.
     """
 
-    __slots__ = ("_clock", "_connection", "_flushing", "_lock", "_session", "_timer", "_timer_due")
+    __slots__ = ("_clock", "_connection", "_flushing", "_held_back", "_lock", "_session", "_timer", "_timer_due")
 
-    def __init__(self, clock: Clock, connection: ServerConnection, session: Session) -> None:
+    def __init__(self, clock: Clock, connection: Connection, session: Session) -> None:
         self._clock = clock
         self._connection = connection
         self._session = session
@@ -120,6 +156,7 @@ class Wire:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: float | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._held_back = False
 
     @property
     def next_due(self) -> float | None:
@@ -128,19 +165,14 @@ class Wire:
 
     async def run(self) -> None:
         """Serve until the socket is gone."""
-        session, connection, now = self._session, self._connection, self._clock.now
+        session, connection = self._session, self._connection
         try:
             session.start(self._clock.wall())
+            connection.attach(self)
             await self.flush()
             async for frame in connection:
-                moment = now()
-                session.receive(frame, moment)
-                due = session.next_due
-                if due is not None and due <= moment:
-                    # Waiting here is what bounds memory: a client that does not read is not read from.
-                    await self.flush()
-                elif due != self._timer_due:
-                    self._arm()
+                session.receive(frame, self._clock.now())
+                await self.flush()
         except ConnectionClosed:
             pass
         except UnicodeDecodeError:  # websockets before 14 leaves it to the reader
@@ -151,6 +183,21 @@ class Wire:
                 self._flushing.cancel()
             session.closed(_closed(connection))
 
+    def take(self, data: BytesLike) -> bool:
+        """Take the payload of a TEXT frame at once; False when it is not UTF-8."""
+        try:
+            text = str(data, "utf-8")
+        except UnicodeDecodeError:
+            return False
+        session, now = self._session, self._clock.now()
+        session.receive(text, now)
+        due = session.next_due
+        if due is not None and due <= now:
+            self._flush_soon()
+        elif due != self._timer_due:
+            self._arm()
+        return True
+
     async def flush(self) -> None:
         """Send what is due."""
         async with self._lock:
@@ -160,7 +207,18 @@ class Wire:
                         await self._carry_out(output)
             except ConnectionClosed:
                 return
+            if self._held_back:
+                self._held_back = False
+                self._connection.transport.resume_reading()
         self._arm()
+
+    def _flush_soon(self) -> None:
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.get_running_loop().create_task(self.flush())
+        elif not self._held_back and self._connection.transport.get_write_buffer_size() > _WRITE_LIMIT:
+            # What bounds memory: a client that does not read is not read from.
+            self._held_back = True
+            self._connection.transport.pause_reading()
 
     async def _carry_out(self, output: Output) -> None:
         connection = self._connection
@@ -214,8 +272,7 @@ class Wire:
 
     def _on_timer(self) -> None:
         self._timer = self._timer_due = None
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.get_running_loop().create_task(self.flush())
+        self._flush_soon()
 
 
 def _frame(opcode: Opcode, payload: bytes) -> bytes:
