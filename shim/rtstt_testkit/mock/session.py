@@ -300,7 +300,9 @@ class Session:
             heard_ms = self._length_ms(self._samples - self._speech.onset)
             self._transcriber.stream(self._speech, heard_ms, self._config, self._now)
         elif self._config.idle_ms is not None:
-            self._watch_idle(self._length(self._config.idle_ms))
+            idle = self._length(self._config.idle_ms)
+            while self._samples >= self._idle_since + idle:
+                self._time_out(self._idle_since + idle)
 
     def _begin(self, turn: Turn) -> None:
         """Speech began: the item's id is minted now, whether or not the client is told."""
@@ -340,11 +342,8 @@ class Session:
         text = self._transcriber.expected_text(config).rstrip()
         return _SEMANTIC_SILENCE_MS if text.endswith(_SENTENCE_ENDS) else config.longest_wait_ms
 
-    def _watch_idle(self, idle: int) -> None:
+    def _time_out(self, end: int) -> None:
         """Commit an empty item after ``idle_timeout_ms`` of silence, measured on the audio [types]."""
-        end = self._idle_since + idle
-        if self._samples < end:
-            return
         item = Spoken(self._ids.new("item"), self._idle_since, self._idle_since, Transcript(""))
         self._say(
             "input_audio_buffer.timeout_triggered",
