@@ -10,7 +10,6 @@
  * `rtstt_shim:failure` of `node:diagnostics_channel`.
  */
 import { channel } from 'node:diagnostics_channel';
-import process from 'node:process';
 import { diagnose } from './diagnosis.mjs';
 import { libraryOn } from './library.mjs';
 import { redact, redactUrl } from './redact.mjs';

@@ -13,6 +13,8 @@ import { Watch } from './watch.mjs';
 /** @type {WeakMap<object, Watch>} the requests that are watched */
 const watches = new WeakMap();
 let watching = false;
+/** @type {{ key?: string, watch?: Watch }} the newest handshake */
+let newest = {};
 
 const created = guarded('looking at undici requests', (/** @type {any} */ { request }) => {
   if (request.upgrade !== 'websocket') return;
@@ -20,7 +22,12 @@ const created = guarded('looking at undici requests', (/** @type {any} */ { requ
   const decision = fixUrl(base + request.path);
   if (!decision.transcription) return;
   if (decision.changed) request.path = decision.url.slice(base.length);
-  watches.set(request, new Watch({ stack: callerStack(), fallback: 'undici', url: decision.url }));
+  // Told 401, undici asks a second time by itself; it is the same handshake, with the same key.
+  const key = /sec-websocket-key\W+([\w+/=]{24})/i.exec(String(request.headers))?.[1];
+  if (!newest.watch || key === undefined || key !== newest.key) {
+    newest = { key, watch: new Watch({ stack: callerStack(), fallback: 'undici', url: decision.url }) };
+  }
+  watches.set(request, /** @type {Watch} */ (newest.watch));
   if (!watching) watchMore();
   watching = true;
 });
