@@ -303,7 +303,7 @@ def test_the_handshake_can_be_slow_or_cut() -> None:
         slow, cut = Fault("delay", on="connect", connection=1, seconds=0.02), Fault("reset", on="connect", connection=2)
         async with served(slow, cut) as server:
             await transcribe(server)
-            with pytest.raises((InvalidMessage, OSError)):
+            with pytest.raises((InvalidMessage, OSError, EOFError)):
                 await connect(server.url + "?intent=transcription", additional_headers=AUTH)
             await transcribe(server)
 

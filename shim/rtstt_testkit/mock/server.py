@@ -23,7 +23,7 @@ from rtstt_testkit.mock.faults import CONNECT, Fault, FaultPlan
 from rtstt_testkit.mock.handshake import Request
 from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.latency import LATENCIES, Latency
-from rtstt_testkit.mock.record import Event, SessionRecord
+from rtstt_testkit.mock.record import Closed, Event, SessionRecord
 from rtstt_testkit.mock.script import Director, Failure, Script, Transcript
 from rtstt_testkit.mock.secret_store import SecretStore
 from rtstt_testkit.mock.session import Session, Settings
@@ -165,12 +165,13 @@ class RealtimeServer:
         Raises:
             OSError: The address cannot be bound, for example because the port is in use.
         """
-        connection = partial(Connection, partial(api.answer, self), self._connections)
+        connection = partial(Connection, partial(api.answer, self), self._connections, self._lost)
         self._server = await serve(
             self._serve,
             self.host,
             self._port,
             process_request=self._process_request,
+            process_response=self._process_response,
             select_subprotocol=_select_subprotocol,
             compression="deflate" if self._compression else None,
             max_size=_MAX_MESSAGE,
@@ -336,6 +337,17 @@ class RealtimeServer:
         self._admitted[connection] = answer, record
         return None
 
+    def _process_response(self, connection: ServerConnection, raw: WebSocketRequest, response: Response) -> None:
+        """Note that an admitted client is refused after all: its request was no proper opening handshake."""
+        if response.status_code != 101 and connection in self._admitted:
+            record = self._admitted.pop(connection)[1]
+            record.http_status, record.http_message = response.status_code, response.body.decode().strip()
+
+    def _lost(self, connection: ServerConnection) -> None:
+        """An admitted client that left before its session began."""
+        if connection in self._admitted:
+            self._admitted.pop(connection)[1].close = Closed(1006, "", "client")
+
     def _new_record(self, request: Request) -> SessionRecord:
         self._count += 1
         record = SessionRecord(self._count, request.record(), self._keep_audio)
@@ -348,6 +360,8 @@ class RealtimeServer:
         return record
 
     async def _serve(self, connection: ServerConnection) -> None:
+        if connection not in self._admitted:
+            return
         admission, record = self._admitted.pop(connection)
         session = Session(admission, record, self.director, self._ids, self._settings, self.now())
         wire = Wire(self, cast(Connection, connection), session)

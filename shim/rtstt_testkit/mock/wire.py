@@ -47,6 +47,7 @@ class Connection(ServerConnection):
     Args:
         answer: Answers a plain HTTP request.
         connections: Where it is listed while it lives.
+        lost: Called when it is gone.
         *args: Those of ``websockets.asyncio.server.ServerConnection``.
         **kwargs: The same.
     """
@@ -55,12 +56,14 @@ class Connection(ServerConnection):
         self,
         answer: Callable[[HttpRequest], Awaitable[HttpResponse]],
         connections: set[Connection],
+        lost: Callable[[Connection], None],
         *args: Any,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._answer = answer
         self._connections = connections
+        self._lost = lost
         self._head: bytearray | None = bytearray()
         self._answering: asyncio.Task[None] | None = None
         self._wire: Wire | None = None
@@ -75,6 +78,7 @@ class Connection(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Be listed no more."""
         self._connections.discard(self)
+        self._lost(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
