@@ -33,7 +33,8 @@ NODE = 20
 
 OUT_OF_REACH = re.compile(
     r"dns error|name resolution|name or service not known|failed to resolve|getaddrinfo|enotfound|eai_again|"
-    r"econnrefused|connection refused|network is unreachable|newconnectionerror|connect timeout|etimedout|error sending request",
+    r"econnrefused|connection refused|network is unreachable|newconnectionerror|connect timeout|etimedout|"
+    r"error sending request",
     re.IGNORECASE,
 )
 
