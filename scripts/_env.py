@@ -7,17 +7,21 @@ A folder counts only when it holds the file ``complete``, which is written last:
 path, so it cannot be made elsewhere and moved. Processes that want the same folder wait for each other.
 """
 
-from __future__ import annotations
+import sys
+
+if sys.version_info < (3, 10):  # an old one has to be able to read this file, which therefore has no newer syntax
+    print(f"{sys.argv[0]} needs Python 3.10 or newer, and {sys.executable} is older; try python3.12", file=sys.stderr)
+    sys.exit(2)
 
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -292,7 +296,7 @@ def environment(
     python = python or interpreter()
     requirements, extras, groups = sorted(requirements), sorted(extras), sorted(groups)
     identity: dict[str, object] = {"requirements": requirements, "python": python, "extras": extras, "groups": groups}
-    name = " ".join(requirements) or ("the project's tests" if groups else "the project")
+    name = " ".join(requirements) or ("the tests" if groups else "the test kit" if wheel else "nothing")
     folder = CACHE / "python" / _slug(f"{name} 3.{python.minor}", identity)
     if groups:
         identity["pyproject"] = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
@@ -320,6 +324,23 @@ def environment(
                 _do(what, [_in(folder), "-m", "pip", "install", "--quiet", *words])
 
     return _in(_kept(folder, identity, make))
+
+
+def ensure_project() -> None:
+    """Go on only where the test kit is installed: if it is not here, start the script again where it is."""
+    if all(map(importlib.util.find_spec, ("rtstt_testkit", "websockets", "trustme"))):
+        return
+    try:
+        python = environment(wheel=wheel(), extras=["testkit"])
+    except Unavailable as problem:
+        print(f"{sys.argv[0]}: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.stdout.flush()
+    if os.name == "nt":
+        sys.exit(subprocess.run([python, *sys.argv]).returncode)
+    os.execv(python, [str(python), *sys.argv])
 
 
 # -- Node
@@ -373,32 +394,3 @@ def npm_project(dependencies: Mapping[str, str]) -> Path:
         _do(f"installing {name}", [found.npm, "install", *flags], folder)
 
     return _kept(folder, identity, make)
-
-
-def other_node(major: int) -> str:
-    """Return a Node of another major version, which npm installs as the package ``node``.
-
-    Raises:
-        Unavailable: It cannot be installed.
-    """
-    binary = npm_project({"node": str(major)}) / "node_modules" / "node" / "bin" / "node"
-    if not binary.exists():
-        raise Unavailable(f"npm's package node@{major} has no binary for this machine")
-    return str(binary)
-
-
-# -- scripts
-
-
-def ensure_project() -> None:
-    """Go on in the project's own environment (the wheel with the extra ``testkit``), made if it is not there.
-
-    Ends the process with one sentence and exit code 2 where it cannot be made.
-    """
-    try:
-        wanted = environment(wheel=wheel(), extras=["testkit"])
-    except Unavailable as problem:
-        say(f"{Path(sys.argv[0]).name}: {problem}")
-        raise SystemExit(2) from None
-    if Path(sys.prefix).resolve() != wanted.parents[1].resolve():
-        os.execv(wanted, [str(wanted), *sys.argv])
