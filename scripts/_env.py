@@ -59,7 +59,9 @@ def _clean_environ() -> dict[str, str]:
     """The environment without what would make a tool work on somebody else's environment."""
     out = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
     kept = {name: value for name, value in os.environ.items() if name not in out and not name.startswith("RTSTT_")}
-    return {**kept, "UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
+    # Behind a proxy that intercepts TLS, the CA to trust is among the system's.
+    certs = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    return {**kept, **certs, "UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
 
 
 def _do(what: str, command: Sequence[str | Path], folder: Path = ROOT) -> None:
@@ -163,7 +165,11 @@ class Python(NamedTuple):
 @functools.cache
 def _ask(executable: str) -> Python | None:
     """Return the interpreter behind a path; None if it does not run."""
-    question = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.executable)"
+    # Of an environment, the interpreter it was made with: what is made from either is the same.
+    question = (
+        "import sys; print('%d.%d.%d' % sys.version_info[:3]); "
+        "print(getattr(sys, '_base_executable', None) or sys.executable)"
+    )
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             [executable, "-c", question], env=_clean_environ(), capture_output=True, text=True, timeout=60
@@ -218,7 +224,7 @@ def _uv() -> str | None:
     present = shutil.which("uv")
     if present and subprocess.run([present, "--version"], capture_output=True).returncode == 0:
         return present
-    folder, identity = CACHE / "uv", {"uv": sys.executable}
+    folder, identity = CACHE / "uv", {"uv": sys.base_prefix}
 
     def make() -> None:
         say("installing uv")

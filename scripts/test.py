@@ -97,7 +97,7 @@ def main():
     python = _env.interpreter(args.python)
     run.announce("environment")
     wheel = _env.wheel()
-    tool = str(_env.environment(python=python, wheel=wheel, extras=["testkit"], groups=["test", "lint"]))
+    tool = str(_env.environment(python=python, wheel=wheel, extras=["upstream"], groups=["test", "lint"]))
 
     run.check("ruff check", [tool, "-m", "ruff", "check", "--quiet"])
     run.check("ruff format", [tool, "-m", "ruff", "format", "--check", "--quiet"])
@@ -120,7 +120,7 @@ def main():
         others = [other for minor, other in _env.interpreters().items() if minor != python.minor]
         for other in others:
             run.announce(f"environment, Python {other.version}")
-            tool = str(_env.environment(python=other, wheel=wheel, extras=["testkit"], groups=["test"]))
+            tool = str(_env.environment(python=other, wheel=wheel, extras=["upstream"], groups=["test"]))
             suites = ["tests/unit", "tests/mock"]
             command = [tool, "-m", "pytest", "--quiet", "-m", "not heavy and not client", *suites, *selection]
             run.tests(f"unit and mock tests, Python {other.version}", command)

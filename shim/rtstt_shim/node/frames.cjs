@@ -1,0 +1,205 @@
+/**
+ * The server's side of a WebSocket connection, read from its bytes (RFC 6455), permessage-deflate (RFC 7692) included.
+ *
+ * No I/O. What a message of interest cannot be (binary, or longer than any error event) is passed over without being
+ * kept, so that a connection costs at most a few of the limits below.
+ */
+'use strict';
+
+const { constants, inflateRawSync } = require('node:zlib');
+
+const CONTINUATION = 0x0;
+const TEXT = 0x1;
+const CLOSE = 0x8;
+
+// An error event is a few hundred bytes. A longer compressed message has to be read all the same where later ones refer
+// back to it.
+const MESSAGE_LIMIT = 65_536;
+const COMPRESSED_LIMIT = 1_048_576;
+const WINDOW = 32_768;
+// What the sender took off the end of each compressed message (RFC 7692 section 7.2.1).
+const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+
+/**
+ * @typedef {object} Receiver
+ * @property {(data: Buffer) => void} message one whole text message
+ * @property {(code: number, reason: string) => void} closed the server's CLOSE frame; 1005 when it names no code
+ */
+
+/** Inflates the messages of one connection, each of which may refer back to those before it. */
+class Inflater {
+  /** @type {Buffer | undefined} */
+  #window;
+  #keepsWindow;
+
+  /** @param {boolean} keepsWindow whether messages refer back, unless `server_no_context_takeover` was agreed on */
+  constructor(keepsWindow) {
+    this.#keepsWindow = keepsWindow;
+  }
+
+  /** @param {Buffer} data */
+  inflate(data) {
+    const whole = inflateRawSync(Buffer.concat([data, TAIL]), {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      maxOutputLength: COMPRESSED_LIMIT,
+      ...(this.#window && { dictionary: this.#window }),
+    });
+    if (this.#keepsWindow && whole.length) {
+      const seen = this.#window ? Buffer.concat([this.#window, whole]) : whole;
+      // A copy: a view would keep the whole message alive.
+      this.#window = Buffer.from(seen.subarray(-WINDOW));
+    }
+    return whole;
+  }
+}
+
+class FrameReader {
+  #receiver;
+  /** @type {Inflater | undefined} */
+  #inflater;
+  /** @type {Buffer[]} */
+  #chunks = [];
+  #size = 0;
+  #needed = 2;
+  #skip = 0;
+  #over = false;
+  /** @type {Buffer[] | undefined} the frames of the text message that is coming in; undefined while none of interest is */
+  #fragments;
+  #fragmentsSize = 0;
+  #compressed = false;
+
+  /**
+   * @param {Receiver} receiver
+   * @param {string} [extensions] the response's Sec-WebSocket-Extensions
+   */
+  constructor(receiver, extensions = '') {
+    this.#receiver = receiver;
+    if (/permessage-deflate/i.test(extensions)) {
+      this.#inflater = new Inflater(!/server_no_context_takeover/i.test(extensions));
+    }
+  }
+
+  /**
+   * Takes bytes as they come, cut anywhere.
+   *
+   * @param {Buffer} chunk
+   */
+  feed(chunk) {
+    if (this.#over) return;
+    if (this.#skip >= chunk.length) {
+      this.#skip -= chunk.length;
+      return;
+    }
+    this.#chunks.push(this.#skip ? chunk.subarray(this.#skip) : chunk);
+    this.#size += chunk.length - this.#skip;
+    this.#skip = 0;
+    if (this.#size < this.#needed) return;
+    let data = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
+    while (!this.#over) {
+      const taken = this.#frame(data);
+      if (taken === 0) break;
+      if (taken > data.length) {
+        this.#skip = taken - data.length;
+        data = data.subarray(data.length);
+        break;
+      }
+      data = data.subarray(taken);
+    }
+    this.#chunks = data.length ? [data] : [];
+    this.#size = data.length;
+  }
+
+  /**
+   * Reads the frame at the beginning of the data.
+   *
+   * @param {Buffer} data
+   * @returns {number} its length, which is more than there is for one that is passed over; 0 when more is needed to go on
+   */
+  #frame(data) {
+    this.#needed = 2;
+    if (data.length < this.#needed) return 0;
+    const opcode = data[0] & 0x0f;
+    let length = data[1] & 0x7f;
+    let start = 2;
+    if (data[1] & 0x80) {
+      // A server never masks: this is no WebSocket.
+      this.#over = true;
+      return 0;
+    }
+    if (length >= 126) {
+      start = length === 126 ? 4 : 10;
+      this.#needed = start;
+      if (data.length < this.#needed) return 0;
+      length = start === 4 ? data.readUInt16BE(2) : Number(data.readBigUInt64BE(2));
+    }
+    const end = start + length;
+    if (!this.#wants(opcode, (data[0] & 0x40) !== 0, length)) return end;
+    this.#needed = end;
+    if (data.length < end) return 0;
+    this.#needed = 2;
+    const payload = data.subarray(start, end);
+    if (opcode === CLOSE) {
+      this.#over = true;
+      if (length < 2) this.#receiver.closed(1005, '');
+      else this.#receiver.closed(payload.readUInt16BE(0), payload.toString('utf8', 2));
+    } else {
+      this.#take(payload, (data[0] & 0x80) !== 0);
+    }
+    return end;
+  }
+
+  /**
+   * Whether a frame's payload has to be kept; called again when more of the frame has come.
+   *
+   * @param {number} opcode
+   * @param {boolean} compressed
+   * @param {number} length
+   */
+  #wants(opcode, compressed, length) {
+    if (opcode === CLOSE) return true;
+    if (opcode === TEXT || (opcode === 0x2 && compressed && this.#inflater)) {
+      this.#compressed = compressed;
+      this.#fragments = compressed && !this.#inflater ? undefined : [];
+      this.#fragmentsSize = 0;
+    } else if (opcode === 0x2) {
+      this.#fragments = undefined;
+    } else if (opcode !== CONTINUATION) {
+      return false;
+    }
+    if (this.#fragments && this.#fragmentsSize + length > (this.#compressed ? COMPRESSED_LIMIT : MESSAGE_LIMIT)) {
+      this.#fragments = undefined;
+      // Later messages refer back to this one and cannot be read without it.
+      if (this.#compressed) this.#inflater = undefined;
+    }
+    return this.#fragments !== undefined;
+  }
+
+  /**
+   * @param {Buffer} payload
+   * @param {boolean} fin whether it ends its message
+   */
+  #take(payload, fin) {
+    const fragments = /** @type {Buffer[]} */ (this.#fragments);
+    // A copy of what has to wait: a view would keep its whole chunk alive.
+    fragments.push(fin ? payload : Buffer.from(payload));
+    this.#fragmentsSize += payload.length;
+    if (!fin) return;
+    this.#fragments = undefined;
+    const whole = fragments.length === 1 ? payload : Buffer.concat(fragments);
+    if (!this.#compressed) {
+      this.#receiver.message(whole);
+    } else if (this.#inflater) {
+      let inflated;
+      try {
+        inflated = this.#inflater.inflate(whole);
+      } catch {
+        // Too long or broken: the client will say so itself, and only the close frame is left to be read.
+        this.#inflater = undefined;
+        return;
+      }
+      this.#receiver.message(inflated);
+    }
+  }
+}
+
+module.exports = { FrameReader };
