@@ -98,7 +98,7 @@ def test_a_tool_that_is_not_there_is_named() -> None:
 def test_the_interpreter_asked_for_is_found_or_named() -> None:
     assert _env.interpreter().minor == sys.version_info.minor
     assert _env.interpreter(f"3.{sys.version_info.minor}").minor == sys.version_info.minor
-    assert _env.interpreter(sys.executable).executable == sys.executable
+    assert _env.interpreter(sys.executable) == _env.interpreter()
     for wanted in ("3.99", "/nowhere/python"):
         with pytest.raises(_env.Unavailable) as raised:
             _env.interpreter(wanted)
