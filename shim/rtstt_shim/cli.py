@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, cast
@@ -25,14 +26,22 @@ class Command(Protocol):
 
 
 class Entry(NamedTuple):
-    """One row of the table: where the subcommand lives and what it is for."""
+    """One row of the table: where the subcommand lives, what it is for, and the extra that has what it needs."""
 
     module: str
     summary: str
+    extra: str = "testkit"
 
 
 COMMANDS: dict[str, Entry] = {
+    "doctor": Entry(
+        "rtstt_shim.commands.doctor", "say which clients here have the bug, and what the shim does about it"
+    ),
     "mock": Entry("rtstt_testkit.commands.mock", "serve a mock of the Realtime transcription endpoint"),
+    "patch-npm": Entry(
+        "rtstt_testkit.commands.patch_npm", "patch the LiveKit plugin a Node project has installed", "upstream"
+    ),
+    "pr": Entry("rtstt_testkit.commands.pr", "make the fix a pull request to its upstream", "upstream"),
     "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
     "node-path": Entry("rtstt_shim.commands.node_path", "print the folder of register.mjs, the shim for Node.js"),
 }
@@ -47,7 +56,7 @@ def _load(name: str) -> Command:
             raise
         raise UsageError(
             f"`rtstt-shim {name}` needs {error.name}, which the base install leaves out; "
-            "install it with: pip install 'rtstt-shim[testkit]'"
+            f"install it with: pip install 'rtstt-shim[{entry.extra}]'"
         ) from None
 
 
@@ -109,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rtstt-shim: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read our output has gone; what is still in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
