@@ -38,7 +38,7 @@ NODE = 20
 OUT_OF_REACH = re.compile(
     r"dns error|name resolution|name or service not known|failed to resolve|getaddrinfo|enotfound|eai_again|"
     r"econnrefused|connection refused|network is unreachable|newconnectionerror|connect timeout|etimedout|"
-    r"error sending request",
+    r"error sending request|connection broken by|max retries exceeded",
     re.IGNORECASE,
 )
 

@@ -1,0 +1,125 @@
+"""The scripts' environments: made once, whole or not at all, and one sentence when they cannot be made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+_env = pytest.importorskip("_env", reason="needs the project's scripts")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(_env, "CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def _making(folder: Path, text: str, made: list[str]) -> None:
+    folder.mkdir(parents=True)
+    (folder / "half").write_text(text)
+    made.append(text)
+
+
+def test_a_folder_is_made_once_and_again_when_it_is_to_be_another(cache: Path) -> None:
+    made: list[str] = []
+    for wanted in ("a", "a", "b", "b"):
+        folder = _env._kept(cache / "x", {"is": wanted}, lambda wanted=wanted: _making(cache / "x", wanted, made))
+        assert (folder / "half").read_text() == wanted
+    assert made == ["a", "b"]
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, _env.Unavailable])
+def test_nothing_half_made_is_left_behind(cache: Path, end: type[BaseException]) -> None:
+    def make() -> None:
+        _making(cache / "x", "", [])
+        raise end
+
+    with pytest.raises(end):
+        _env._kept(cache / "x", {}, make)
+    assert [path.name for path in cache.iterdir()] == ["x.lock"]
+
+
+def test_what_a_killed_process_left_is_made_anew(cache: Path) -> None:
+    _making(cache / "x", "left over", [])
+    made: list[str] = []
+    _env._kept(cache / "x", {}, lambda: _making(cache / "x", "new", made))
+    assert (cache / "x" / "half").read_text() == "new"
+
+
+def test_two_who_want_the_same_folder_make_it_once(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made: list[str] = []
+    started, go_on = threading.Event(), threading.Event()
+
+    def make() -> None:
+        started.set()
+        assert go_on.wait(30)
+        _making(cache / "x", "once", made)
+
+    first = threading.Thread(target=_env._kept, args=(cache / "x", {}, make))
+    first.start()
+    assert started.wait(30)
+    second = threading.Thread(target=_env._kept, args=(cache / "x", {}, make))
+    second.start()
+    go_on.set()
+    first.join()
+    second.join()
+    assert made == ["once"]
+
+
+def test_a_tool_that_fails_is_one_sentence_with_its_reason(cache: Path) -> None:
+    program = "print('noise'); print('ERROR: No matching distribution found for x'); raise SystemExit(1)"
+    with pytest.raises(_env.Unavailable) as raised:
+        _env._do("making x", [sys.executable, "-c", program])
+    log = cache / "last-failure.log"
+    assert str(raised.value) == f"making x failed: ERROR: No matching distribution found for x ({log})"
+    assert "noise" in log.read_text()
+
+
+def test_a_registry_out_of_reach_is_said_so(cache: Path) -> None:
+    program = "print('error: Failed to fetch\\n  dns error'); raise SystemExit(1)"
+    with pytest.raises(_env.Unavailable) as raised:
+        _env._do("making x", [sys.executable, "-c", program])
+    assert str(raised.value) == (
+        "making x failed: the package registry is out of reach; try again with a network "
+        f"({cache / 'last-failure.log'})"
+    )
+
+
+def test_a_tool_that_is_not_there_is_named() -> None:
+    with pytest.raises(_env.Unavailable) as raised:
+        _env._do("making x", ["/nowhere/tool"])
+    assert str(raised.value) == "making x failed: cannot start /nowhere/tool: No such file or directory"
+
+
+def test_the_interpreter_asked_for_is_found_or_named() -> None:
+    assert _env.interpreter().minor == sys.version_info.minor
+    assert _env.interpreter(f"3.{sys.version_info.minor}").minor == sys.version_info.minor
+    assert _env.interpreter(sys.executable).executable == sys.executable
+    for wanted in ("3.99", "/nowhere/python"):
+        with pytest.raises(_env.Unavailable) as raised:
+            _env.interpreter(wanted)
+        assert str(raised.value) == f"there is no Python {wanted} here; give a version or a path with --python"
+
+
+def test_without_node_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_env, "node", lambda: None)
+    with pytest.raises(_env.Unavailable) as raised:
+        _env.npm_project({"ws": "8.18.3"})
+    assert str(raised.value) == ("Node.js 20 or newer with npm is not installed; install it to include the Node rows")
+
+
+@pytest.mark.parametrize("script", ["test.py", "demo.py", "repro.py"])
+def test_a_python_too_old_is_one_sentence(script: str) -> None:
+    versions = Path("~/.pyenv/versions").expanduser()
+    old = next((path for path in sorted(versions.glob("3.[789].*/bin/python"))), None)
+    if old is None:
+        pytest.skip("there is no Python 3.7 to 3.9 here")
+    path = _env.ROOT / "scripts" / script
+    done = subprocess.run([old, path], capture_output=True, text=True)
+    assert done.stdout == ""
+    assert done.stderr == f"{path} needs Python 3.10 or newer, and {old} is older; try python3.12\n"
+    assert done.returncode == 2
