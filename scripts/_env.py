@@ -7,17 +7,21 @@ A folder counts only when it holds the file ``complete``, which is written last:
 path, so it cannot be made elsewhere and moved. Processes that want the same folder wait for each other.
 """
 
-from __future__ import annotations
+import sys
+
+if sys.version_info < (3, 10):  # an old one has to be able to read this file, which therefore has no newer syntax
+    print(f"{sys.argv[0]} needs Python 3.10 or newer, and {sys.executable} is older; try python3.12", file=sys.stderr)
+    sys.exit(2)
 
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +37,8 @@ NODE = 20
 
 OUT_OF_REACH = re.compile(
     r"dns error|name resolution|name or service not known|failed to resolve|getaddrinfo|enotfound|eai_again|"
-    r"econnrefused|connection refused|network is unreachable|newconnectionerror|connect timeout|etimedout|error sending request",
+    r"econnrefused|connection refused|network is unreachable|newconnectionerror|connect timeout|etimedout|"
+    r"error sending request",
     re.IGNORECASE,
 )
 
@@ -54,7 +59,9 @@ def _clean_environ() -> dict[str, str]:
     """The environment without what would make a tool work on somebody else's environment."""
     out = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
     kept = {name: value for name, value in os.environ.items() if name not in out and not name.startswith("RTSTT_")}
-    return {**kept, "UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
+    # Behind a proxy that intercepts TLS, the CA to trust is among the system's.
+    certs = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    return {**kept, **certs, "UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
 
 
 def _do(what: str, command: Sequence[str | Path], folder: Path = ROOT) -> None:
@@ -158,7 +165,11 @@ class Python(NamedTuple):
 @functools.cache
 def _ask(executable: str) -> Python | None:
     """Return the interpreter behind a path; None if it does not run."""
-    question = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.executable)"
+    # Of an environment, the interpreter it was made with: what is made from either is the same.
+    question = (
+        "import sys; print('%d.%d.%d' % sys.version_info[:3]); "
+        "print(getattr(sys, '_base_executable', None) or sys.executable)"
+    )
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             [executable, "-c", question], env=_clean_environ(), capture_output=True, text=True, timeout=60
@@ -213,7 +224,7 @@ def _uv() -> str | None:
     present = shutil.which("uv")
     if present and subprocess.run([present, "--version"], capture_output=True).returncode == 0:
         return present
-    folder, identity = CACHE / "uv", {"uv": sys.executable}
+    folder, identity = CACHE / "uv", {"uv": sys.base_prefix}
 
     def make() -> None:
         say("installing uv")
@@ -285,7 +296,7 @@ def environment(
     python = python or interpreter()
     requirements, extras, groups = sorted(requirements), sorted(extras), sorted(groups)
     identity: dict[str, object] = {"requirements": requirements, "python": python, "extras": extras, "groups": groups}
-    name = " ".join(requirements) or ("the project's tests" if groups else "nothing")
+    name = " ".join(requirements) or ("the tests" if groups else "the test kit" if wheel else "nothing")
     folder = CACHE / "python" / _slug(f"{name} 3.{python.minor}", identity)
     if groups:
         identity["pyproject"] = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
@@ -313,6 +324,23 @@ def environment(
                 _do(what, [_in(folder), "-m", "pip", "install", "--quiet", *words])
 
     return _in(_kept(folder, identity, make))
+
+
+def ensure_project() -> None:
+    """Go on only where the test kit is installed: if it is not here, start the script again where it is."""
+    if all(map(importlib.util.find_spec, ("rtstt_testkit", "websockets", "trustme"))):
+        return
+    try:
+        python = environment(wheel=wheel(), extras=["testkit"])
+    except Unavailable as problem:
+        print(f"{sys.argv[0]}: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.stdout.flush()
+    if os.name == "nt":
+        sys.exit(subprocess.run([python, *sys.argv]).returncode)
+    os.execv(python, [str(python), *sys.argv])
 
 
 # -- Node
@@ -366,15 +394,3 @@ def npm_project(dependencies: Mapping[str, str]) -> Path:
         _do(f"installing {name}", [found.npm, "install", *flags], folder)
 
     return _kept(folder, identity, make)
-
-
-def other_node(major: int) -> str:
-    """Return a Node of another major version, which npm installs as the package ``node``.
-
-    Raises:
-        Unavailable: It cannot be installed.
-    """
-    binary = npm_project({"node": str(major)}) / "node_modules" / "node" / "bin" / "node"
-    if not binary.exists():
-        raise Unavailable(f"npm's package node@{major} has no binary for this machine")
-    return str(binary)

@@ -26,10 +26,11 @@ class Command(Protocol):
 
 
 class Entry(NamedTuple):
-    """One row of the table: where the subcommand lives and what it is for."""
+    """One row of the table: where the subcommand lives, what it is for, and the extra that has what it needs."""
 
     module: str
     summary: str
+    extra: str = "testkit"
 
 
 COMMANDS: dict[str, Entry] = {
@@ -37,6 +38,10 @@ COMMANDS: dict[str, Entry] = {
         "rtstt_shim.commands.doctor", "say which clients here have the bug, and what the shim does about it"
     ),
     "mock": Entry("rtstt_testkit.commands.mock", "serve a mock of the Realtime transcription endpoint"),
+    "patch-npm": Entry(
+        "rtstt_testkit.commands.patch_npm", "patch the LiveKit plugin a Node project has installed", "upstream"
+    ),
+    "pr": Entry("rtstt_testkit.commands.pr", "make the fix a pull request to its upstream", "upstream"),
     "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
     "node-path": Entry("rtstt_shim.commands.node_path", "print the folder of register.mjs, the shim for Node.js"),
 }
@@ -51,7 +56,7 @@ def _load(name: str) -> Command:
             raise
         raise UsageError(
             f"`rtstt-shim {name}` needs {error.name}, which the base install leaves out; "
-            "install it with: pip install 'rtstt-shim[testkit]'"
+            f"install it with: pip install 'rtstt-shim[{entry.extra}]'"
         ) from None
 
 

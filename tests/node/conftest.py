@@ -46,6 +46,9 @@ class Outcome(NamedTuple):
         return line
 
 
+Cell = Callable[..., Path]
+
+
 class Endpoint(NamedTuple):
     """The mock, and how a child process gets to it by OpenAI's names."""
 

@@ -43,7 +43,7 @@ def test_typescript_finds_nothing_to_object_to(cell: Callable[..., Path]) -> Non
     options = ["--noEmit", "--allowJs", "--checkJs", "--strict", "--noUnusedLocals", "--target", "es2022"]
     modules = ["--module", "nodenext", "--typeRoots", tools / "@types", "--types", "node"]
     done = subprocess.run(
-        [tools / ".bin" / "tsc", *options, *modules, *sorted(NODE.glob("*.mjs"))],
+        [tools / ".bin" / "tsc", *options, *modules, *sorted(NODE.glob("*.?js"))],
         capture_output=True,
         text=True,
         timeout=100,
@@ -56,9 +56,9 @@ def test_typescript_finds_nothing_to_object_to(cell: Callable[..., Path]) -> Non
 TWINS = """
 const { text } = await import('node:stream/consumers');
 const node = process.argv[1];
-const { fixUrl } = await import(`${node}/url_rule.mjs`);
-const { redact, redactUrl } = await import(`${node}/redact.mjs`);
-const { diagnose } = await import(`${node}/diagnosis.mjs`);
+const { fixUrl } = await import(`${node}/url_rule.cjs`);
+const { redact, redactUrl } = await import(`${node}/redact.cjs`);
+const { diagnose } = await import(`${node}/diagnosis.cjs`);
 const { urls, texts, failures } = JSON.parse(await text(process.stdin));
 const decisions = urls.map((text) => fixUrl(text));
 console.log(JSON.stringify({

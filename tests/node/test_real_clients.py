@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import DRIVER, Endpoint, Outcome, run
+from .conftest import DRIVER, Cell, Endpoint, Outcome, run
 
 pytestmark = [pytest.mark.node, pytest.mark.client]
 
@@ -40,9 +40,6 @@ def assert_heard(outcome: Outcome, sessions: int = 1) -> None:
     assert all("error" not in line["events"] for line in outcome.lines)
     assert outcome.stderr == ""
     assert outcome.exit == 0
-
-
-Cell = Callable[..., Path]
 
 
 @pytest.mark.parametrize("app", ["ws_esm.mjs", "ws_cjs.cjs"])

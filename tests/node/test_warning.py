@@ -6,18 +6,16 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import KEY, REGISTER, Endpoint, run
+from .conftest import KEY, REGISTER, Cell, Endpoint, run
 from .scripted import close, greeting, http, serving, text
 
 pytestmark = [pytest.mark.node, pytest.mark.client]
 
-Cell = Callable[..., Path]
 WS = {"ws": "8.18.3"}
 
 ERROR = text(json.dumps({"type": "error", "error": {"type": "server_error", "code": None, "message": "Try again."}}))

@@ -1,4 +1,5 @@
 /** Texts and URLs with every secret masked, fit for a log line: the twin of `redact.py`. */
+'use strict';
 
 // OpenAI's keys (`sk-`, `sk-proj-`, `ek_`, `sess-`), bearer values, and what a client may quote of the subprotocol.
 const SECRET = /(?<![\p{L}\p{N}_])(sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\p{L}\p{N}_.~+/=*-]{4,}/giu;
@@ -31,7 +32,7 @@ function maskPair(pair) {
  *
  * @param {string} url any string
  */
-export function redactUrl(url) {
+function redactUrl(url) {
   const [whole] = url.split('#', 1);
   const question = whole.indexOf('?');
   if (question < 0) return clean(whole.replace(USERINFO, '***@'));
@@ -44,6 +45,8 @@ export function redactUrl(url) {
  *
  * @param {string} text any string
  */
-export function redact(text) {
+function redact(text) {
   return clean(text.replace(URL_IN_TEXT, redactUrl));
 }
+
+module.exports = { redactUrl, redact };

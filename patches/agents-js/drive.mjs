@@ -1,0 +1,45 @@
+// Streams audio through the plugin as an application does: `node drive.mjs BASE_URL`, printing one line of JSON.
+import { initializeLogger, stt } from '@livekit/agents';
+import { STT } from '@livekit/agents-plugin-openai';
+import { AudioFrame } from '@livekit/rtc-node';
+import process from 'node:process';
+
+const RATE = 24000;
+initializeLogger({ pretty: false, level: 'info' });
+process.on('unhandledRejection', () => {}); // as a LiveKit job process does
+const model = new STT({ apiKey: 'sk-made-up', baseURL: process.argv[2], model: 'gpt-4o-mini-transcribe' });
+const errors = [];
+model.on('error', ({ error }) => errors.push({ name: error.name, retryable: error.retryable }));
+const stream = model.stream();
+const seen = { events: {}, transcript: null, errors };
+const giveUp = setTimeout(() => stream.close(), 15000);
+let over = false;
+
+async function speak() {
+  for (let frame = 0; frame < 60 && !over; frame++) {
+    const samples = new Int16Array(RATE / 20);
+    if (frame >= 4 && frame < 28) {
+      samples.forEach((_, i) => (samples[i] = 9000 * Math.sin((2 * Math.PI * 180 * (frame * samples.length + i)) / RATE)));
+    }
+    stream.pushFrame(new AudioFrame(samples, RATE, 1, samples.length));
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
+
+const speaking = speak();
+for await (const event of stream) {
+  const name = stt.SpeechEventType[event.type];
+  seen.events[name] = (seen.events[name] ?? 0) + 1;
+  if (name === 'FINAL_TRANSCRIPT') {
+    seen.transcript = event.alternatives[0].text;
+    break;
+  }
+}
+over = true;
+await speaking;
+clearTimeout(giveUp);
+stream.close();
+// What a failure logs may come with the close of the socket, after the stream has ended.
+await new Promise((done) => setTimeout(done, 300));
+console.log(`\nRESULT ${JSON.stringify(seen)}`);
+process.exit(0);

@@ -1,0 +1,81 @@
+"""Patch the LiveKit OpenAI plugin of a Node project, in the form of the package manager it uses.
+
+Finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes a patch of
+its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and says how to apply and how to undo it.
+The patched plugin leaves `model` out for api.openai.com and its regional hosts, keeps it for gateways, and prints one
+warning when a realtime session fails. With --check nothing is written: exit 1 if a copy is affected and not patched.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rtstt_shim.errors import CommandError, UsageError
+from rtstt_testkit.upstream.errors import BadInput, UpstreamError
+from rtstt_testkit.upstream.files import write_all
+from rtstt_testkit.upstream.installed import PACKAGE, Installed, find_installed, need
+from rtstt_testkit.upstream.managers import MANAGERS, Manager, Project, choose, open_project
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments."""
+    parser.add_argument("project", nargs="?", type=Path, default=Path(), metavar="PROJECT", help="default: here")
+    parser.add_argument("--manager", choices=["auto", *MANAGERS], default="auto", help="default: auto")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if affected and not patched")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Patch or check a project."""
+    try:
+        project = open_project(args.project)
+        copies = find_installed(project.folder)
+        if not copies:
+            print(f"{PACKAGE} is not installed in {project.folder}: nothing to patch")
+            return 0
+        manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "as asked")
+        return _check(project, manager, copies) if args.check else _patch(project, manager, why, copies)
+    except BadInput as error:
+        raise UsageError(str(error)) from error
+    except UpstreamError as error:
+        raise CommandError(str(error)) from error
+
+
+def _check(project: Project, manager: Manager, copies: list[Installed]) -> int:
+    affected = 0
+    for copy in copies:
+        reason = need(copy)
+        if reason is None:
+            affected = 1
+            mend = manager.apply(project) if manager.is_declared(project, copy) else "rtstt-shim patch-npm"
+            print(f"{copy.folder} ({copy.version}) is affected and not patched: run `{mend}`")
+        else:
+            print(f"{copy.folder} ({copy.version}) is fine: {reason}")
+    return affected
+
+
+def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]) -> int:
+    affected = {}
+    for copy in copies:
+        reason = need(copy)
+        if reason is None:
+            affected[copy.version] = copy
+        else:
+            print(f"{copy.folder} ({copy.version}) needs no patch: {reason}")
+    written: list[str] = []
+    for copy in affected.values():
+        files = manager.files(project, copy)
+        write_all(project.folder, files)
+        written += files
+        # The next version's declaration is added to this one's.
+        project = open_project(project.folder)
+    for name in dict.fromkeys(written):
+        print(f"wrote {project.folder / name}")
+    for version in affected:
+        path = manager.path.format(version=version)
+        print(f"{PACKAGE} {version} is patched by {path} ({manager.name}: {why})")
+        print(f"apply it with `{manager.apply(project)}`, and commit the patch, its declaration and the lockfile")
+        print(f"undo: remove {path} and {manager.declaration}, then run `{manager.apply(project)}`")
+    return 0

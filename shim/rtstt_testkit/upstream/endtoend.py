@@ -1,0 +1,93 @@
+"""Drives a client of a target against mocks of the endpoint and of a gateway, under true host names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
+from rtstt_testkit.routing import route_env
+from rtstt_testkit.upstream.errors import VerificationFailed
+from rtstt_testkit.upstream.scratch import execute
+
+__all__ = ["GATEWAY", "NATIVE_HOSTS", "Session", "drive"]
+
+NATIVE_HOSTS = ("api.openai.com", "eu.api.openai.com")
+GATEWAY = "gateway.example.com"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of a client: what the server saw, and what the application got.
+
+    Attributes:
+        host: The host name the client opened.
+        query: The query of its URL.
+        refusal: Code of the error the session was refused with, and the close code, or None.
+        transcript: The final transcript the application got, or None.
+        errors: The errors the application got, each ``{"name": …, "retryable": …}``.
+        warnings: The log lines of level WARNING or above.
+    """
+
+    host: str
+    query: Mapping[str, Sequence[str]]
+    refusal: str | None
+    transcript: str | None
+    errors: Sequence[Mapping[str, Any]]
+    warnings: Sequence[str]
+
+    def __str__(self) -> str:
+        if self.transcript is not None:
+            model = "with" if "model" in self.query else "without"
+            return f"transcript {self.transcript!r} (URL {model} `model`)"
+        return f"0 transcripts: {self.refusal or 'no session'}"
+
+
+def drive(command: Sequence[str | Path], folder: Path, host: str, environment: Mapping[str, str]) -> Session:
+    """Run a client that streams audio to ``https://host/v1``.
+
+    Args:
+        command: The client; it is given the base URL, and prints ``RESULT`` and a line of JSON.
+        folder: Where to run it.
+        host: The host name, routed to the mock that plays it.
+        environment: Additions to the client's environment.
+
+    Raises:
+        VerificationFailed: The client opened no socket, or printed no result.
+    """
+    with ThreadedRealtimeServer(profile="gateway" if host == GATEWAY else "openai") as server:
+        with route_env({host: ("127.0.0.1", server.port)}) as routes:
+            done = execute([*command, f"https://{host}/v1"], folder, {**environment, **routes}, timeout=90)
+        records = list(server.sessions)
+    lines = (done.stdout + done.stderr).splitlines()
+    results = [line.removeprefix("RESULT ") for line in lines if line.startswith("RESULT ")]
+    if not results or not records:
+        reason = next((line for line in reversed(lines) if line.strip()), f"exit code {done.returncode}")
+        raise VerificationFailed(f"the client gave no result against {host}: {reason}")
+    seen = json.loads(results[-1])
+    record = records[0]
+    refusal = None
+    if record.refusal is not None:
+        refusal = f"`{record.refusal.code}`" + (f", close {record.close.code}" if record.close else "")
+    return Session(
+        host=host,
+        query=record.handshake.query,
+        refusal=refusal,
+        transcript=seen["transcript"],
+        errors=seen["errors"],
+        warnings=[line for line in lines if _is_warning(line)],
+    )
+
+
+def _is_warning(line: str) -> bool:
+    """Tell a log line of level WARNING or above: pino's JSON (40 and more), Python's, or the patched dist's."""
+    if line.startswith("{"):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return False
+        return isinstance(entry.get("level"), int) and entry["level"] >= 40
+    return line.startswith(("WARNING", "ERROR", "OpenAI realtime transcription failed"))

@@ -1,0 +1,151 @@
+"""The plugin as a Node project has it installed, wherever its package manager keeps it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from rtstt_testkit.upstream import git
+from rtstt_testkit.upstream.data import patches
+from rtstt_testkit.upstream.errors import BadInput, NotAffected, UnknownShape
+from rtstt_testkit.upstream.rules import apply_rules, load_rules
+
+__all__ = ["PACKAGE", "Installed", "find_installed", "need"]
+
+PACKAGE = "@livekit/agents-plugin-openai"
+FILES = ("dist/stt.js", "dist/stt.cjs")
+#: Where managers keep packages once and link to them: pnpm, bun, npm with install-strategy=linked.
+STORES = (".pnpm", ".bun", ".store")
+_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One installed copy of the plugin."""
+
+    folder: Path
+    version: str
+    files: Mapping[str, str]
+
+    def patched(self) -> dict[str, str]:
+        """Return the files as the patch makes them.
+
+        Raises:
+            NotAffected: They do not need it.
+            UnknownShape: The rules do not find what they look for.
+        """
+        rules = load_rules(patches() / "agents-js" / "published" / "rules.yml")
+        after, reason = dict(self.files), ""
+        for path, text in self.files.items():
+            try:
+                after[path] = apply_rules(rules, {"source": text}, {"source": str(self.folder / path)}).texts["source"]
+            except NotAffected as error:
+                reason = str(error)
+        if after == self.files:
+            raise NotAffected(reason)
+        return after
+
+    def patch(self, folder: str) -> str:
+        """Return the patch as git's diff, its paths below a folder: ``""``, or one that ends in ``/``."""
+        after = self.patched()
+        return git.diff(
+            {f"{folder}{path}": text for path, text in self.files.items()},
+            {f"{folder}{path}": text for path, text in after.items()},
+        )[0]
+
+
+def find_installed(project: Path) -> list[Installed]:
+    """Find every copy of the plugin below a project: its workspaces, nested ones and managers' stores included.
+
+    Raises:
+        BadInput: Nothing is installed at all, or a copy cannot be read.
+    """
+    if (project / ".pnp.cjs").is_file():
+        return [_read_archive(archive) for archive in _archives(project)]
+    modules = [folder for folder in _folders(project, _DEPTH) if (folder / "node_modules").is_dir()]
+    if not modules:
+        raise BadInput(f"{project} has no node_modules: install its dependencies first")
+    copies: dict[Path, Path] = {}
+    for folder in modules:
+        for copy in _copies(folder / "node_modules"):
+            copies.setdefault(copy.resolve(), copy)
+    return sorted((_read(copy) for copy in copies.values()), key=lambda copy: (copy.version, str(copy.folder)))
+
+
+def _folders(folder: Path, depth: int) -> Iterator[Path]:
+    """Walk the folders in which a project's workspaces may be."""
+    yield folder
+    if depth:
+        for child in sorted(folder.iterdir()):
+            if child.name != "node_modules" and not child.name.startswith(".") and _is_folder(child):
+                yield from _folders(child, depth - 1)
+
+
+def _copies(modules: Path) -> Iterator[Path]:
+    """Walk a ``node_modules``, the nested ones and the stores in it."""
+    if (modules / PACKAGE / "package.json").is_file():
+        yield modules / PACKAGE
+    for child in sorted(modules.iterdir()):
+        if child.name in STORES:
+            # Only what another package links to: copies of an earlier install stay in a store unused.
+            yield from (link for link in sorted(child.glob(f"*/node_modules/{PACKAGE}")) if link.is_symlink())
+        elif child.name.startswith("@") and _is_folder(child):
+            nested = [package / "node_modules" for package in sorted(child.iterdir()) if _is_folder(package)]
+            for inner in nested:
+                if inner.is_dir():
+                    yield from _copies(inner)
+        elif _is_folder(child) and (child / "node_modules").is_dir():
+            yield from _copies(child / "node_modules")
+
+
+def _archives(project: Path) -> list[Path]:
+    """Return the zip files of yarn's Plug'n'Play that hold the plugin, patched or not."""
+    text = (project / ".pnp.cjs").read_text(encoding="utf-8", errors="replace")
+    found = re.findall(rf'"packageLocation": "([^"]+\.zip)/node_modules/{PACKAGE}/"', text)
+    virtual = re.compile(r"__virtual__/[^/]+/(\d+)/")
+    # `a/__virtual__/hash/2/b` is `a/../../b`.
+    plain = {virtual.sub(lambda match: "../" * int(match[1]), name) for name in found}
+    archives = {(project / name).resolve() for name in plain}
+    patched = {archive for archive in archives if "-patch-" in archive.name}
+    return sorted(patched or archives)
+
+
+def _read_archive(archive: Path) -> Installed:
+    try:
+        with ZipFile(archive) as content:
+            read = {
+                path: content.read(f"node_modules/{PACKAGE}/{path}").decode()
+                for path in ("package.json", *FILES)
+                if f"node_modules/{PACKAGE}/{path}" in content.namelist()
+            }
+        return Installed(archive, json.loads(read.pop("package.json"))["version"], read)
+    except (OSError, BadZipFile, ValueError, KeyError) as error:
+        raise BadInput(f"{archive} cannot be read ({error}): run `yarn install` first") from error
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _read(folder: Path) -> Installed:
+    try:
+        version = json.loads((folder / "package.json").read_bytes())["version"]
+        files = {path: (folder / path).read_bytes().decode() for path in FILES if (folder / path).is_file()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{folder} is damaged ({error}): reinstall it") from error
+    if not files:
+        raise UnknownShape(f"{folder} has neither {' nor '.join(FILES)}, so this version is not known")
+    return Installed(folder, version, files)
+
+
+def need(copy: Installed) -> str | None:
+    """Return why a copy needs no patch, or None if it does."""
+    try:
+        copy.patched()
+    except NotAffected as error:
+        return str(error)
+    return None

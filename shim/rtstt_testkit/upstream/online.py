@@ -1,0 +1,86 @@
+"""The state of an upstream today, asked of GitHub, npm and PyPI; only when a person asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from rtstt_testkit.upstream.errors import UpstreamError
+from rtstt_testkit.upstream.targets import Target
+
+__all__ = ["states"]
+
+GITHUB = "https://api.github.com/repos"
+NPM = "https://registry.npmjs.org"
+PYPI = "https://pypi.org/pypi"
+TIMEOUT = 10.0
+
+
+def states(target: Target) -> list[str]:
+    """Return one line on each thing the upstream can tell: the issue, and the newest release.
+
+    Args:
+        target: Whose upstream is asked.
+
+    Returns:
+        The lines; where a service failed, its line says so.
+    """
+    questions: list[tuple[str, Callable[[httpx.Client], str]]] = []
+    number = target.issue or target.pull
+    if number is not None:
+        questions.append((f"{target.upstream}#{number}", lambda client: _issue(client, target.upstream, number)))
+    release = _npm if target.registry == "npm" else _pypi
+    questions.append((target.package, lambda client: release(client, target.package)))
+    lines = []
+    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers={"User-Agent": "rtstt-shim"}) as client:
+        for what, question in questions:
+            try:
+                lines.append(f"{what}: {question(client)}")
+            except UpstreamError as error:
+                lines.append(f"{what}: not known, {error}")
+            except (LookupError, TypeError, ValueError, AttributeError):
+                lines.append(f"{what}: not known, the answer has a shape this version does not know")
+    return lines
+
+
+def _issue(client: httpx.Client, repository: str, number: int) -> str:
+    data = _ask(client, f"{GITHUB}/{repository}/issues/{number}")
+    state, title = data["state"], data["title"]
+    closed = f" on {data['closed_at'][:10]}" if data.get("closed_at") else ""
+    return f"{state}{closed}: {title}"
+
+
+def _npm(client: httpx.Client, package: str) -> str:
+    data = _ask(client, f"{NPM}/{package.replace('/', '%2F')}")
+    tag = data["dist-tags"]["latest"]
+    times = {version: time for version, time in data["time"].items() if version not in ("created", "modified")}
+    newest = max(times, key=lambda version: str(times[version]))
+    return f"latest is {tag}, published last was {newest} on {times[newest][:10]}"
+
+
+def _pypi(client: httpx.Client, package: str) -> str:
+    data = _ask(client, f"{PYPI}/{package}/json")
+    return f"latest is {data['info']['version']} of {data['urls'][0]['upload_time_iso_8601'][:10]}"
+
+
+def _ask(client: httpx.Client, url: str) -> dict[str, Any]:
+    host = httpx.URL(url).host
+    try:
+        response = client.get(url)
+    except httpx.TimeoutException as error:
+        raise UpstreamError(f"{host} did not answer in {TIMEOUT:.0f} s") from error
+    except httpx.HTTPError as error:
+        raise UpstreamError(f"{host} could not be reached ({error})") from error
+    if response.status_code in (403, 429):
+        raise UpstreamError(f"{host} asks for patience (HTTP {response.status_code}, rate limit): try again later")
+    if response.status_code != 200:
+        raise UpstreamError(f"{host} answered HTTP {response.status_code}")
+    try:
+        data = response.json()
+    except ValueError as error:
+        raise UpstreamError(f"{host} answered something that is not JSON") from error
+    if not isinstance(data, dict):
+        raise UpstreamError(f"{host} answered something that is not a JSON object")
+    return data

@@ -1,0 +1,182 @@
+"""A ready pull request: a patch for ``git am``, its change note and tests, and the text to open it with."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.header import Header
+from email.utils import formataddr, parseaddr
+from pathlib import Path
+
+from rtstt_testkit.upstream import git
+from rtstt_testkit.upstream.errors import BadInput, UnknownShape
+from rtstt_testkit.upstream.files import write_folder
+from rtstt_testkit.upstream.rules import apply_rules
+from rtstt_testkit.upstream.source import Source
+from rtstt_testkit.upstream.targets import Target, Variant
+
+__all__ = ["PullRequest", "check_output", "make_pull_request", "write_pull_request"]
+
+#: Where the patch with the repository's paths is when the source was a package.
+CHECKOUT = "checkout"
+NOT_RUN = "Not run yet: this text was generated without `--verify`."
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """The files of a pull request before and after it, by their path in the upstream's repository."""
+
+    target: Target
+    source: Source
+    variant: Variant
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+
+    @property
+    def patch_name(self) -> str:
+        """The file name of the patch."""
+        return f"0001-{self.variant.slug}.patch"
+
+    @property
+    def test_path(self) -> str:
+        """The test module that the pull request edits or adds."""
+        return next(path for path in (self.target.tests, self.target.new_tests) if path and path in self.after)
+
+    def patch(self, author: str, *, checkout: bool) -> str:
+        """Return the patch as a message for ``git am``.
+
+        Args:
+            author: ``Name <address>`` of the person who proposes it.
+            checkout: Use the repository's paths rather than the source's.
+        """
+
+        def name(path: str) -> str:
+            return path if checkout else self.source.local(path)
+
+        text, summary = git.diff(
+            {name(path): content for path, content in self.before.items()},
+            {name(path): content for path, content in self.after.items()},
+        )
+        person, address = parseaddr(author)
+        return (
+            f"From {'0' * 40} Mon Sep 17 00:00:00 2001\n"
+            f"From: {formataddr((str(Header(person)) if not person.isascii() else person, address))}\n"
+            f"Subject: [PATCH] {self.variant.title}\n"
+            "MIME-Version: 1.0\n"
+            "Content-Type: text/plain; charset=UTF-8\n"
+            "Content-Transfer-Encoding: 8bit\n\n"
+            f"{self.variant.description}---\n{summary}\n{text}-- \nrtstt-shim\n"
+        )
+
+    def text(self, report: str | None) -> str:
+        """Return the body of the pull request, headed by a comment with the commands that open it.
+
+        Args:
+            report: What a verification printed; None if there was none.
+        """
+        path = self.patch_name if self.source.is_checkout else f"{CHECKOUT}/{self.patch_name}"
+        body = self.target.template().format(
+            description=_reflow(self.variant.description),
+            changes="\n".join(f"- {change}" for change in self.variant.changes),
+            testing=report or NOT_RUN,
+            verified="x" if report else " ",
+            notes=f"Generated from {self.target.package} {self.source.version} and verified as described above."
+            if report
+            else f"Generated from {self.target.package} {self.source.version}.",
+        )
+        return (
+            f"<!--\nTitle: {self.variant.title}\n\n"
+            f"In a checkout of {self.target.upstream}, with OUT set to the folder of this file:\n\n"
+            f"    git switch -c {self.variant.slug} main\n"
+            f'    git am "$OUT/{path}"\n'
+            "    git push -u origin HEAD\n"
+            f"    {self.command('$OUT/PR.md')}\n-->\n\n{body}"
+        )
+
+    def command(self, body: str) -> str:
+        """Return the command that opens the pull request from a pushed branch."""
+        return (
+            f"gh pr create --repo {self.target.upstream} --base main "
+            f'--title {shlex.quote(self.variant.title)} --body-file "{body}"'
+        )
+
+
+def make_pull_request(target: Target, source: Source) -> PullRequest:
+    """Patch a source in memory.
+
+    Raises:
+        NotAffected: The source does not need it.
+        UnknownShape: The source does not hold what the rules look for.
+    """
+    before = {target.source: source.read(target.source) or ""}
+    texts = {"source": before[target.source]}
+    where = {"source": source.local(target.source)}
+    tests = source.read(target.tests) if target.tests else None
+    if target.tests and tests is not None:
+        before[target.tests] = texts["tests"] = tests
+        where["tests"] = source.local(target.tests)
+    applied = apply_rules(target.rules, texts, where)
+    after = {target.source: applied.texts["source"]}
+    variant = target.variant(applied.rules)
+    if target.tests and tests is not None:
+        after[target.tests] = applied.texts["tests"]
+    elif target.new_tests is None:
+        raise UnknownShape(f"{source.folder} has no {source.local(target.tests or '')} to add tests to")
+    else:
+        after[target.new_tests] = target.new_test_module()
+    note = target.changeset(variant)
+    if note is not None:
+        after[note[0]] = note[1]
+    for path in after:
+        if path not in before and source.read(path) is not None:
+            raise BadInput(f"{source.folder} already has a {source.local(path)}: remove it first")
+    return PullRequest(target, source, variant, before, after)
+
+
+def write_pull_request(request: PullRequest, out: Path, author: str, report: str | None) -> list[str]:
+    """Write the patch and the text into a folder that holds nothing else.
+
+    Args:
+        request: What to write.
+        out: The folder; it is made if need be.
+        author: ``Name <address>`` of the person who proposes it.
+        report: What a verification printed; None if there was none.
+
+    Returns:
+        The paths written, relative to the folder.
+
+    Raises:
+        BadInput: The folder cannot be written to, or holds other files.
+    """
+    files = {request.patch_name: request.patch(author, checkout=False), "PR.md": request.text(report)}
+    if not request.source.is_checkout:
+        files[f"{CHECKOUT}/{request.patch_name}"] = request.patch(author, checkout=True)
+    write_folder(out, files)
+    return sorted(files)
+
+
+def check_output(request: PullRequest, out: Path) -> None:
+    """Check that patches written earlier apply to the source as it is now.
+
+    Raises:
+        BadInput: The folder holds no patch.
+        UnknownShape: A patch does not apply any more.
+    """
+    patches = sorted(out.glob("*.patch"))
+    if not patches:
+        raise BadInput(f"{out} holds no patch to check: generate it first, without --check")
+    local = {request.source.local(path): text for path, text in request.before.items()}
+    for patch in [*patches, *sorted(out.glob(f"{CHECKOUT}/*.patch"))]:
+        files = request.before if patch.parent.name == CHECKOUT else local
+        error = git.apply_error(patch.read_text(encoding="utf-8"), files)
+        if error:
+            raise UnknownShape(
+                f"{patch} does not apply to {request.source.folder} any more ({error}): generate it again"
+            )
+
+
+def _reflow(text: str) -> str:
+    """Join the lines of each paragraph: GitHub keeps line breaks in a pull request's text."""
+    return "\n\n".join(" ".join(textwrap.dedent(paragraph).split()) for paragraph in text.strip().split("\n\n"))

@@ -1,0 +1,156 @@
+"""Semantic patches: ast-grep rule files, applied to a source text.
+
+A rule file is what the ``ast-grep`` command reads (several YAML documents), with three keys of ours in ``metadata``:
+
+``file``
+    The file the rule is about, by the name the target gives it.
+``step``
+    Rules of one step are alternatives (one per shape the upstream has had): the first that matches is applied.
+    A step whose rules are all ``optional`` may find nothing.
+``place``
+    Where ``fix`` goes: ``replace`` (the default) the match, or ``before`` / ``after`` it.
+
+A rule without ``fix`` recognises a source that needs no patch, and its ``message`` says why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from ast_grep_py import Config, SgNode, SgRoot
+
+from rtstt_testkit.upstream.errors import NotAffected, UnknownShape
+
+__all__ = ["Applied", "Rule", "apply_rules", "load_rules"]
+
+_VARIABLE = re.compile(r"\$\$\$([A-Z_]+)|\$([A-Z_]+)")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One document of a rule file."""
+
+    id: str
+    language: str
+    message: str
+    file: str
+    step: str
+    place: str
+    optional: bool
+    fix: str | None
+    config: Mapping[str, Any]
+
+    def matches(self, source: str) -> list[SgNode]:
+        """Return every place in a source that the rule describes."""
+        return SgRoot(source, self.language).root().find_all(cast(Config, dict(self.config)))
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a set of rules made of the files they are about."""
+
+    texts: Mapping[str, str]
+    rules: Sequence[str]
+
+
+def load_rules(path: Path) -> list[Rule]:
+    """Read a rule file.
+
+    Args:
+        path: A YAML file with one ast-grep rule per document.
+
+    Returns:
+        The rules, in the order of the file.
+    """
+    rules = []
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        metadata = document.get("metadata", {})
+        rules.append(
+            Rule(
+                id=document["id"],
+                language=document["language"].lower(),
+                message=" ".join(document["message"].split()),
+                file=metadata["file"],
+                step=metadata.get("step", document["id"]),
+                place=metadata.get("place", "replace"),
+                optional=metadata.get("optional", False),
+                fix=document.get("fix"),
+                config={key: document[key] for key in ("rule", "constraints", "utils") if key in document},
+            )
+        )
+    return rules
+
+
+def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mapping[str, str]) -> Applied:
+    """Apply the rules to the files they are about.
+
+    Args:
+        rules: The rules of one semantic patch.
+        sources: The text of each file, by the name the rules use.
+        where: The path of each file, for messages.
+
+    Returns:
+        The new text of every file in ``sources``, and the ids of the rules that were applied.
+
+    Raises:
+        NotAffected: A rule without ``fix`` recognises the source.
+        UnknownShape: A step finds no place, or more than one.
+    """
+    rules = [rule for rule in rules if rule.file in sources]
+    for rule in rules:
+        if rule.fix is None and rule.matches(sources[rule.file]):
+            raise NotAffected(rule.message)
+    patched = dict(sources)
+    applied = []
+    steps: dict[tuple[str, str], list[Rule]] = {}
+    for rule in rules:
+        if rule.fix is not None:
+            steps.setdefault((rule.file, rule.step), []).append(rule)
+    for (file, _), alternatives in steps.items():
+        for rule in alternatives:
+            found = rule.matches(patched[file])
+            if len(found) > 1:
+                raise UnknownShape(f"{where[file]} holds {rule.message} {len(found)} times, where once was expected")
+            if found:
+                patched[file] = _edit(patched[file], found[0], rule)
+                applied.append(rule.id)
+                break
+        else:
+            if not all(rule.optional for rule in alternatives):
+                wanted = ", or ".join(rule.message for rule in alternatives)
+                raise UnknownShape(f"{where[file]} has a shape this version does not know: it looked for {wanted}")
+    return Applied(patched, applied)
+
+
+def _edit(source: str, node: SgNode, rule: Rule) -> str:
+    start, end = node.range().start.index, node.range().end.index
+    line = source[source.rfind("\n", 0, start) + 1 : start]
+    indent = line[: len(line) - len(line.lstrip(" \t"))]
+    text = _fill(cast(str, rule.fix), node, source, indent)
+    if rule.place == "before":
+        end = start
+        text = text + indent if text.endswith("\n") else text
+    elif rule.place == "after":
+        start = end
+    return source[:start] + text + source[end:]
+
+
+def _fill(template: str, node: SgNode, source: str, indent: str) -> str:
+    """Indent a template like the line it goes to, then put in what the pattern's variables matched."""
+    lines = template.split("\n")
+    template = "\n".join([lines[0], *(indent + line if line else line for line in lines[1:])])
+
+    def value(variable: re.Match[str]) -> str:
+        several, one = variable.groups()
+        if one:
+            match = node.get_match(one)
+            return match.text() if match else variable.group()
+        matches = node.get_multiple_matches(several)
+        return source[matches[0].range().start.index : matches[-1].range().end.index] if matches else ""
+
+    return _VARIABLE.sub(value, template)

@@ -1,0 +1,111 @@
+"""Scratch environments from npm and PyPI, kept between runs in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
+
+__all__ = ["Say", "execute", "npm_project", "python_environment", "workspace"]
+
+Say = Callable[[str], None]
+
+
+def execute(
+    command: Sequence[str | Path],
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 600,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and catch what it prints.
+
+    Raises:
+        VerificationFailed: There is no such command, or it did not end in ``timeout`` seconds.
+    """
+    try:
+        return subprocess.run(
+            [str(word) for word in command],
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise VerificationFailed(f"{command[0]} is not installed, and verifying needs it: install it first") from error
+    except subprocess.TimeoutExpired as error:
+        raise VerificationFailed(f"{' '.join(map(str, command[:3]))} did not end in {timeout:.0f} s") from error
+
+
+def npm_project(dependencies: Mapping[str, str], say: Say) -> Path:
+    """Return a folder with npm packages installed.
+
+    Args:
+        dependencies: Version by package.
+        say: Where progress goes.
+
+    Raises:
+        VerificationFailed: npm could not install them.
+    """
+    manifest = json.dumps({"private": True, "type": "module", "dependencies": dict(sorted(dependencies.items()))})
+    folder = _cache("npm", manifest)
+    if not (folder / "ready").exists():
+        say(f"installing {len(dependencies)} npm packages (about 400 MB, kept in {folder})")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text(manifest, encoding="utf-8")
+        _succeed(execute(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline"], folder), "npm install")
+        (folder / "ready").touch()
+    return folder
+
+
+def python_environment(requirements: Sequence[str], say: Say) -> Path:
+    """Return the interpreter of a virtual environment with PyPI packages installed.
+
+    Raises:
+        VerificationFailed: They could not be installed.
+    """
+    folder = _cache("pypi", json.dumps([sys.version, *requirements]))
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not (folder / "ready").exists():
+        say(f"installing {', '.join(requirements)} from PyPI (kept in {folder})")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _succeed(execute([sys.executable, "-m", "venv", folder], folder.parent), "python -m venv")
+        uv = shutil.which("uv")
+        installer = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+        _succeed(execute([*installer, "--quiet", *requirements], folder), "installing from PyPI")
+        (folder / "ready").touch()
+    return python
+
+
+@contextmanager
+def workspace(parent: Path) -> Iterator[Path]:
+    """Make a folder for one run inside a scratch environment, and remove it afterwards."""
+    folder = Path(mkdtemp(prefix="run-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cache(kind: str, key: str) -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "rtstt-shim" / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _succeed(done: subprocess.CompletedProcess[str], what: str) -> None:
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if "rror" in line]
+        raise UpstreamError(f"{what} failed: {lines[0].strip() if lines else f'exit code {done.returncode}'}")

@@ -1,0 +1,86 @@
+"""A source a person has: a checkout of an upstream's repository, or its package as published and unpacked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtstt_testkit.upstream.errors import BadInput, UnknownShape
+from rtstt_testkit.upstream.git import git
+from rtstt_testkit.upstream.targets import Target
+
+__all__ = ["Source", "open_source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recognised source; paths are given as in the upstream's repository.
+
+    ``prefix`` is what the repository's paths have and the source's lack: empty for a checkout.
+    """
+
+    folder: Path
+    prefix: str
+    version: str
+
+    @property
+    def is_checkout(self) -> bool:
+        """Whether this is the repository rather than a package."""
+        return not self.prefix
+
+    def local(self, path: str) -> str:
+        """Return a repository path as it is in this source."""
+        return path.removeprefix(self.prefix)
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file, or None where there is none.
+
+        Raises:
+            BadInput: The file cannot be read as text with Unix line endings.
+        """
+        file = self.folder / self.local(path)
+        try:
+            text = file.read_bytes().decode("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise BadInput(f"cannot read {file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{file} is not UTF-8 text, so it is not the upstream's file") from error
+        if "\r\n" in text:
+            raise BadInput(f"{file} has Windows line endings, which the upstream does not: convert them to LF first")
+        return text
+
+
+def open_source(target: Target, folder: Path) -> Source:
+    """Recognise a folder as a source of a target's upstream.
+
+    Raises:
+        BadInput: It is not one, or holds changes of its own.
+        UnknownShape: It is, but the file to patch is not where it was.
+    """
+    if not folder.is_dir():
+        problem = "is a file: unpack it first" if folder.exists() else "does not exist: give the folder of the source"
+        raise BadInput(f"{folder} {problem}")
+    for prefix in ("", target.root):
+        source = Source(folder, prefix, "unknown")
+        text = source.read(target.version_file)
+        if text is None or (target.registry == "npm" and f'"name": "{target.package}"' not in text):
+            continue
+        if source.read(target.source) is None:
+            raise UnknownShape(f"{folder} is {target.package}, but has no {source.local(target.source)} to patch")
+        _refuse_changes(folder)
+        return Source(folder, prefix, target.version(text) or "unknown")
+    raise BadInput(
+        f"{folder} is neither a checkout of {target.upstream} nor an unpacked {target.package}: "
+        f"it has no {target.version_file} and no {target.version_file.removeprefix(target.root)}"
+    )
+
+
+def _refuse_changes(folder: Path) -> None:
+    if not (folder / ".git").exists():
+        return
+    changed = git("status", "--porcelain", "--untracked-files=no", cwd=folder).split("\n")[:-1]
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise BadInput(f"{folder} has uncommitted changes ({changed[0][3:]}{more}): commit or stash them first")

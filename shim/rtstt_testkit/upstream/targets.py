@@ -1,0 +1,138 @@
+"""The pull requests this kit can make: one ``target.yml`` each, beside its rules and texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from rtstt_testkit.upstream.data import patches
+from rtstt_testkit.upstream.errors import BadInput
+from rtstt_testkit.upstream.rules import Rule, load_rules
+
+__all__ = ["Target", "Variant", "find_target", "load_targets"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a pull request says; a target has one per shape the upstream has had."""
+
+    title: str
+    slug: str
+    description: str
+    changes: Sequence[str]
+    changeset: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One upstream pull request. Paths are those of the upstream's repository.
+
+    ``root`` is the folder that a published package unpacks to; ``tests`` is edited where the source holds it, else
+    ``new_tests`` is written.
+    """
+
+    name: str
+    folder: Path
+    upstream: str
+    about: str
+    registry: str
+    package: str
+    root: str
+    version_file: str
+    version_pattern: str
+    source: str
+    tests: str | None
+    new_tests: str | None
+    proof: str
+    variants: Mapping[str, Variant]
+    issue: int | None = None
+    pull: int | None = None
+    package_folder: str = ""
+    ruff: str = ""
+    environment: Sequence[str] = ()
+    pins: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def requirements(self, version: str) -> list[str]:
+        """Return what pip installs to test a version of a Python target; ``pins`` go by the version's beginning."""
+        pins = [pin for start, names in self.pins.items() if version.startswith(start) for pin in names]
+        return [name.format(version=version) for name in (*self.environment, *pins)]
+
+    @cached_property
+    def rules(self) -> list[Rule]:
+        """The semantic patch."""
+        return load_rules(self.folder / "rules.yml")
+
+    def variant(self, applied: Sequence[str]) -> Variant:
+        """Return the texts that fit the rules which were applied."""
+        return next(variant for rule, variant in self.variants.items() if rule in applied)
+
+    def version(self, text: str) -> str | None:
+        """Read the upstream's version from the text of its ``version_file``."""
+        match = re.search(self.version_pattern, text)
+        return match.group(1) if match else None
+
+    def template(self) -> str:
+        """Return the body of a pull request in the upstream's form."""
+        return (self.folder.parent / "PR.md").read_text(encoding="utf-8")
+
+    def changeset(self, variant: Variant) -> tuple[str, str] | None:
+        """Return path and text of the change note, where the upstream uses them."""
+        if variant.changeset is None:
+            return None
+        template = (self.folder.parent / "changeset.md").read_text(encoding="utf-8")
+        return f".changeset/{variant.slug}.md", template.format(changeset=variant.changeset)
+
+    def new_test_module(self) -> str:
+        """Return a test module for a source that came without the upstream's tests."""
+        text = (self.folder / "new_tests.py.txt").read_text(encoding="utf-8")
+        body = "".join(rule.fix or "" for rule in self.rules if rule.step == "new-tests").strip("\n")
+        return f"{text}\n\n{body}\n" if body else text
+
+
+def load_targets() -> list[Target]:
+    """Read every target, sorted by name."""
+    return [_load(path) for path in sorted(patches().glob("*/*/target.yml"))]
+
+
+def find_target(name: str) -> Target:
+    """Return one target.
+
+    Raises:
+        BadInput: There is none of that name.
+    """
+    targets = load_targets()
+    for target in targets:
+        if target.name == name:
+            return target
+    raise BadInput(f"there is no target {name!r}: choose one of {', '.join(target.name for target in targets)}")
+
+
+def _load(path: Path) -> Target:
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return Target(
+        name=f"{path.parent.parent.name}/{path.parent.name}",
+        folder=path.parent,
+        upstream=data["upstream"],
+        about=data["about"],
+        registry=data["package"]["registry"],
+        package=data["package"]["name"],
+        root=data["root"],
+        version_file=data["version"]["file"],
+        version_pattern=data["version"]["pattern"],
+        source=data["source"],
+        tests=data.get("tests"),
+        new_tests=data.get("new_tests"),
+        proof=data["proof"],
+        issue=data.get("issue"),
+        pull=data.get("pull"),
+        package_folder=data.get("package_folder", ""),
+        ruff=data.get("ruff", ""),
+        environment=data.get("environment", ()),
+        pins=data.get("pins", {}),
+        variants={rule: Variant(**texts) for rule, texts in data["variants"].items()},
+    )

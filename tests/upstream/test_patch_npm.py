@@ -1,0 +1,403 @@
+"""`rtstt-shim patch-npm` on the real plugin, in the layouts the package managers make."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from upstream_sources import commit, git, npm_package
+
+from rtstt_shim.cli import main
+from rtstt_testkit.upstream.installed import PACKAGE
+
+pytestmark = pytest.mark.client
+
+INSTALLED = f"node_modules/{PACKAGE}"
+CONDITION = r"if (!/(^|\.)api\.openai\.com\.?$/.test(url.hostname)) {"
+LOCKS = {
+    "package-lock.json": "{}",
+    "pnpm-lock.yaml": "lockfileVersion: '9.0'\n",
+    "bun.lock": '{\n  "lockfileVersion": 1,\n}\n',
+    "yarn.lock": f"""__metadata:
+  version: 8
+
+"{PACKAGE}@npm:1.4.4, {PACKAGE}@npm:^1.4.4":
+  version: 1.4.4
+
+"other@npm:^1.0.0":
+  version: 1.4.4
+""",
+}
+PATCHES = {
+    "npm": f"patches/{PACKAGE}@1.4.4.patch",
+    "pnpm": "patches/@livekit__agents-plugin-openai@1.4.4.patch",
+    "yarn": ".yarn/patches/@livekit-agents-plugin-openai-npm-1.4.4.patch",
+    "bun": "patches/@livekit%2Fagents-plugin-openai@1.4.4.patch",
+    "patch-package": "patches/@livekit+agents-plugin-openai+1.4.4.patch",
+}
+
+
+def place(version: str, folder: Path) -> Path:
+    for name in ("dist/stt.js", "dist/stt.cjs", "package.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(npm_package(version) / name, folder / name)
+    return folder
+
+
+def project(folder: Path, lock: str | None = "pnpm-lock.yaml", version: str = "1.4.4", **manifest: Any) -> Path:
+    place(version, folder / INSTALLED)
+    (folder / "package.json").write_text(json.dumps({"name": "app", **manifest}, indent=4) + "\n")
+    if lock:
+        (folder / lock).write_text(LOCKS[lock])
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def patch(*words: str | Path) -> int:
+    return main(["patch-npm", *map(str, words)])
+
+
+def manifest_of(folder: Path) -> Any:
+    return json.loads((folder / "package.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("lock", "manager"),
+    [("package-lock.json", "npm"), ("pnpm-lock.yaml", "pnpm"), ("yarn.lock", "yarn"), ("bun.lock", "bun")],
+)
+def test_the_patch_and_its_declaration_are_in_the_managers_form(tmp_path: Path, lock: str, manager: str) -> None:
+    root = project(tmp_path / "Größe & Platz", lock, packageManager="npm@12.2.0" if manager == "npm" else "")
+    before = contents(root)
+    assert patch(root) == 0
+    changed = {name for name, data in contents(root).items() if before.get(name) != data}
+    declaration = "pnpm-workspace.yaml" if manager == "pnpm" else "package.json"
+    assert changed == {PATCHES[manager], declaration}
+    if manager == "pnpm":
+        assert (root / declaration).read_text() == (f"patchedDependencies:\n  '{PACKAGE}@1.4.4': {PATCHES['pnpm']}\n")
+    elif manager == "yarn":
+        value = f"patch:{PACKAGE}@npm%3A1.4.4#~/{PATCHES['yarn']}"
+        assert manifest_of(root)["resolutions"] == {
+            f"{PACKAGE}@npm:1.4.4": value,
+            f"{PACKAGE}@npm:^1.4.4": value,
+        }
+    else:
+        assert manifest_of(root)["patchedDependencies"] == {f"{PACKAGE}@1.4.4": PATCHES[manager]}
+        assert (root / "package.json").read_text().startswith('{\n    "name": "app"')
+
+    installed = root / INSTALLED
+    commit(installed)
+    git(installed, "apply", str(root / PATCHES[manager]))
+    assert git(installed, "diff", "--name-only").split() == ["dist/stt.cjs", "dist/stt.js"]
+    for name in ("dist/stt.js", "dist/stt.cjs"):
+        assert CONDITION in (installed / name).read_text()
+
+
+@pytest.mark.parametrize("version", ["1.4.4", "1.4.5", "1.4.6", "1.4.7", "1.5.0", "1.6.0", "1.9.0"])
+def test_every_affected_version_is_patched_in_both_builds_and_still_parses(tmp_path: Path, version: str) -> None:
+    root = project(tmp_path, version=version)
+    assert patch(root) == 0
+    installed = root / INSTALLED
+    commit(installed)
+    git(installed, "apply", str(root / PATCHES["pnpm"].replace("1.4.4", version)))
+    for name in ("dist/stt.js", "dist/stt.cjs"):
+        text = (installed / name).read_text()
+        assert text.count('searchParams.set("model"') == 1
+        assert CONDITION in text
+        assert text.count("console.warn(`OpenAI realtime transcription failed") == 2
+        if shutil.which("node"):
+            subprocess.run(["node", "--check", installed / name], check=True)
+    assert patch(root, "--check") == 0
+
+
+@pytest.mark.parametrize("version", ["1.4.2", "2.0.0"])
+def test_a_version_without_the_fault_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    root = project(tmp_path, version=version)
+    before = contents(root)
+    assert patch(root) == 0
+    assert patch(root, "--check") == 0
+    assert contents(root) == before
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"{root / INSTALLED} ({version}) needs no patch: this version never puts `model` into a realtime "
+        "transcription URL"
+    )
+
+
+def test_patch_package_gets_its_own_rendering_and_runs_after_what_ran_before(tmp_path: Path) -> None:
+    root = project(tmp_path, "package-lock.json", scripts={"postinstall": "node setup.js"})
+    assert patch(root, "--manager", "patch-package") == 0
+    assert manifest_of(root)["scripts"] == {"postinstall": "node setup.js && patch-package"}
+    assert manifest_of(root)["dependencies"] == {"patch-package": "^8.0.1"}
+    text = (root / PATCHES["patch-package"]).read_text()
+    assert f"diff --git a/{INSTALLED}/dist/stt.js b/{INSTALLED}/dist/stt.js\n" in text
+    assert patch(root, "--manager", "patch-package") == 0
+    assert manifest_of(root)["scripts"] == {"postinstall": "node setup.js && patch-package"}
+
+
+def test_twice_changes_nothing_and_check_tells_what_is_left_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(tmp_path)
+    assert patch(root, "--check") == 1
+    assert capsys.readouterr().out == (
+        f"{root / INSTALLED} (1.4.4) is affected and not patched: run `rtstt-shim patch-npm`\n"
+    )
+    assert patch(root) == 0
+    assert capsys.readouterr().out == (
+        f"wrote {root / PATCHES['pnpm']}\n"
+        f"wrote {root / 'pnpm-workspace.yaml'}\n"
+        f"{PACKAGE} 1.4.4 is patched by {PATCHES['pnpm']} (pnpm: there is a pnpm-lock.yaml)\n"
+        "apply it with `pnpm install`, and commit the patch, its declaration and the lockfile\n"
+        f"undo: remove {PATCHES['pnpm']} and its entry in patchedDependencies of pnpm-workspace.yaml, "
+        "then run `pnpm install`\n"
+    )
+    before = contents(root)
+    assert patch(root) == 0
+    assert contents(root) == before
+    assert "wrote" not in capsys.readouterr().out
+    assert patch(root, "--check") == 1
+    assert "is affected and not patched: run `pnpm install`" in capsys.readouterr().out
+
+
+def test_what_is_in_pnpm_workspace_yaml_stays(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    settings = root / "pnpm-workspace.yaml"
+    settings.write_text("# ours\npackages:\n  - 'apps/*'\npatchedDependencies: # kept\n  left-pad@1.0.0: a.patch\n")
+    assert patch(root) == 0
+    assert settings.read_text() == (
+        "# ours\npackages:\n  - 'apps/*'\npatchedDependencies: # kept\n"
+        f"  '{PACKAGE}@1.4.4': {PATCHES['pnpm']}\n  left-pad@1.0.0: a.patch\n"
+    )
+    settings.write_text("packages: []\npatchedDependencies: {}")
+    assert patch(root) == 0
+    assert settings.read_text() == f"packages: []\npatchedDependencies:\n  '{PACKAGE}@1.4.4': {PATCHES['pnpm']}\n"
+
+
+def test_an_older_pnpm_project_keeps_its_patches_in_package_json(tmp_path: Path) -> None:
+    root = project(tmp_path, pnpm={"patchedDependencies": {"left-pad@1.0.0": "a.patch"}})
+    assert patch(root) == 0
+    assert manifest_of(root)["pnpm"]["patchedDependencies"] == {
+        "left-pad@1.0.0": "a.patch",
+        f"{PACKAGE}@1.4.4": PATCHES["pnpm"],
+    }
+    assert not (root / "pnpm-workspace.yaml").exists()
+
+
+def test_every_copy_is_found_once_in_workspaces_nested_and_in_stores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(tmp_path)
+    nested = place("1.4.7", root / "node_modules/@acme/voice" / INSTALLED)
+    place("1.9.0", root / "node_modules/plain" / INSTALLED)
+    store = place("1.5.0", root / "node_modules/.pnpm/plugin@1.5.0" / INSTALLED)
+    place("1.4.6", root / "node_modules/.pnpm/plugin@1.4.6" / INSTALLED)  # linked from nowhere: of an earlier install
+    place("1.4.5", root / "apps/one" / INSTALLED)
+    (root / "apps/one/package.json").write_text("{}")
+    for link in (root / "apps/two/node_modules/@livekit", root / "node_modules/.pnpm/user@1/node_modules/@livekit"):
+        link.mkdir(parents=True)
+        (link / "agents-plugin-openai").symlink_to(store)
+    assert patch(root) == 0
+    versions = ["1.4.4", "1.4.5", "1.4.7", "1.5.0", "1.9.0"]
+    assert sorted(path.name for path in (root / "patches").iterdir()) == [
+        f"@livekit__agents-plugin-openai@{version}.patch" for version in versions
+    ]
+    text = (root / "pnpm-workspace.yaml").read_text()
+    assert sorted(line.split("'")[1] for line in text.splitlines()[1:]) == [f"{PACKAGE}@{v}" for v in versions]
+    capsys.readouterr()
+    assert patch(root / "apps/one", "--check") == 1
+    said = capsys.readouterr().out
+    assert str(nested) in said
+    assert len(said.splitlines()) == 5
+
+
+def test_plug_n_play_archives_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = project(tmp_path / "app", "yarn.lock")
+    shutil.rmtree(root / "node_modules")
+    archive = root / ".yarn/cache/@livekit-agents-plugin-openai-npm-1.4.4-abc-10c0.zip"
+    archive.parent.mkdir(parents=True)
+    with zipfile.ZipFile(archive, "w") as content:
+        for name in ("package.json", "dist/stt.js", "dist/stt.cjs"):
+            content.write(npm_package("1.4.4") / name, f"{INSTALLED}/{name}")
+    location = f".yarn/__virtual__/@livekit-agents-plugin-openai-virtual-1/0/cache/{archive.name}/{INSTALLED}/"
+    (root / ".pnp.cjs").write_text(json.dumps({"packageLocation": f"./{location}"}))
+    assert patch(root) == 0
+    assert (root / PATCHES["yarn"]).is_file()
+    assert patch(root, "--check") == 1
+    assert f"{archive} (1.4.4) is affected and not patched: run `yarn install`" in capsys.readouterr().out
+    archive.write_bytes(b"")
+    assert patch(root) == 2
+    assert f"{archive} cannot be read (File is not a zip file): run `yarn install` first" in capsys.readouterr().err
+
+
+def test_the_manager_is_told_by_the_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "npm").write_text("#!/bin/sh\necho 11.19.1\n")
+    (fake / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake}{os.pathsep}{os.environ['PATH']}")
+    cases: list[tuple[str | None, dict[str, Any], str]] = [
+        ("package-lock.json", {}, "patch-package: npm 11.19.1 applies no patches itself, npm 12 does"),
+        (None, {"packageManager": "npm@12.2.0+sha512.0"}, "npm: package.json names it"),
+        ("package-lock.json", {"packageManager": "pnpm@12.21.0"}, "pnpm: package.json names it"),
+        ("pnpm-lock.yaml", {"devDependencies": {"patch-package": "8"}}, "patch-package: package.json lists it"),
+    ]
+    for number, (lock, manifest, said) in enumerate(cases):
+        assert patch(project(tmp_path / str(number), lock, **manifest)) == 0
+        assert f" ({said})\n" in capsys.readouterr().out
+    (fake / "npm").write_text("#!/bin/sh\necho 12.0.1\n")
+    assert patch(project(tmp_path / "none", None)) == 0
+    assert " (npm: there is no lockfile)\n" in capsys.readouterr().out
+    classic = project(tmp_path / "classic", "yarn.lock")
+    (classic / "yarn.lock").write_text("# yarn lockfile v1\n\nleft-pad@^1:\n  version 1.0.0\n")
+    assert patch(classic) == 0
+    said = capsys.readouterr().out
+    assert " (patch-package: yarn 1 applies no patches itself)\n" in said
+    assert "apply it with `yarn install`" in said
+
+
+def test_a_project_without_the_plugin_has_nothing_to_patch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = project(tmp_path)
+    shutil.rmtree(root / INSTALLED)
+    assert patch(root) == 0
+    assert patch(root, "--check") == 0
+    assert capsys.readouterr().out == f"{PACKAGE} is not installed in {root}: nothing to patch\n" * 2
+
+
+def test_a_later_version_of_the_same_shape_is_patched(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    manifest = root / INSTALLED / "package.json"
+    manifest.write_text(manifest.read_text().replace('"version": "1.4.4"', '"version": "9.9.9"'))
+    assert patch(root) == 0
+    assert (root / PATCHES["pnpm"].replace("1.4.4", "9.9.9")).is_file()
+
+
+def test_an_unknown_shape_gets_a_sentence_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(tmp_path)
+    place("1.9.0", root / "apps/one" / INSTALLED)
+    file = root / INSTALLED / "dist/stt.cjs"
+    file.write_text(file.read_text().replace("ws.onclose", "ws.closed"))
+    before = contents(root)
+    assert patch(root) == 1
+    assert capsys.readouterr().err == (
+        f"rtstt-shim: {file} has a shape this version does not know: it looked for "
+        "`ws.onclose = () => { closed = true; … }` in `#messages`\n"
+    )
+    assert contents(root) == before
+    shutil.rmtree(root / INSTALLED / "dist")
+    assert patch(root) == 1
+    assert "has neither dist/stt.js nor dist/stt.cjs, so this version is not known" in capsys.readouterr().err
+
+
+class TestBadInput:
+    """One sentence, exit 2, nothing written."""
+
+    def refused(self, capsys: pytest.CaptureFixture[str], root: Path, *words: str) -> str:
+        before = contents(root) if root.is_dir() else None
+        assert patch(root, *words) == 2
+        captured = capsys.readouterr()
+        assert captured.err.count("\n") == 1
+        assert (contents(root) if root.is_dir() else None) == before
+        return captured.err.removeprefix("rtstt-shim: ").strip()
+
+    def test_no_folder(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        root = tmp_path / "missing"
+        assert self.refused(capsys, root) == f"{root} is not a folder: give the folder of a Node project"
+
+    def test_no_package_json(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        assert self.refused(capsys, tmp_path) == f"{tmp_path} has no package.json: give the folder of a Node project"
+
+    def test_no_node_modules(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        root = project(tmp_path)
+        shutil.rmtree(root / "node_modules")
+        assert self.refused(capsys, root) == f"{root} has no node_modules: install its dependencies first"
+
+    @pytest.mark.parametrize("text", ["{", "[]"])
+    def test_broken_package_json(self, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str) -> None:
+        root = project(tmp_path)
+        (root / "package.json").write_text(text)
+        said = self.refused(capsys, root)
+        assert said.startswith(f"{root / 'package.json'} ")
+        assert said.endswith("repair it first")
+
+    @pytest.mark.parametrize(
+        ("lock", "text"),
+        [
+            ("package-lock.json", "{<<<<<<< HEAD"),
+            ("pnpm-lock.yaml", "<<<<<<< HEAD\nlockfileVersion: '9.0'\n"),
+            ("pnpm-lock.yaml", ""),
+            ("bun.lock", "{<<<<<<< HEAD"),
+            ("yarn.lock", "__metadata:\n  version: 8\n  - broken"),
+        ],
+    )
+    def test_broken_lockfile(self, capsys: pytest.CaptureFixture[str], tmp_path: Path, lock: str, text: str) -> None:
+        root = project(tmp_path, lock)
+        (root / lock).write_text(text)
+        said = self.refused(capsys, root)
+        assert said.startswith(f"{root / lock} is broken (")
+        assert said.endswith("): have it made again before patching")
+
+    def test_read_only_project(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = project(tmp_path)
+
+        def refuse(path: Path, data: bytes) -> int:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+        monkeypatch.setattr(Path, "write_bytes", refuse)
+        monkeypatch.setattr("rtstt_testkit.upstream.installed.Installed.patch", lambda *_: "a patch")
+        said = self.refused(capsys, root)
+        assert said.startswith("cannot write ")
+        assert said.endswith(": Read-only file system")
+
+    def test_damaged_plugin(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        root = project(tmp_path)
+        (root / INSTALLED / "package.json").write_text("{}")
+        assert self.refused(capsys, root) == f"{root / INSTALLED} is damaged ('version'): reinstall it"
+
+    def test_another_patch_is_declared(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        root = project(tmp_path)
+        (root / "pnpm-workspace.yaml").write_text(f"patchedDependencies:\n  '{PACKAGE}@1.4.4': mine.patch\n")
+        assert self.refused(capsys, root) == (
+            f"{root / 'pnpm-workspace.yaml'} already patches {PACKAGE}@1.4.4 with mine.patch: add to that patch, "
+            "or remove it first"
+        )
+        root = project(tmp_path / "bun", "bun.lock", patchedDependencies={f"{PACKAGE}@1.4.4": "mine.patch"})
+        assert self.refused(capsys, root) == (
+            f"{root / 'package.json'} already patches {PACKAGE}@1.4.4 with mine.patch: add to that patch, "
+            "or remove it first"
+        )
+
+    def test_declarations_of_another_form(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        root = project(tmp_path / "a", "bun.lock", patchedDependencies=[])
+        assert self.refused(capsys, root) == (
+            f"patchedDependencies in {root / 'package.json'} is not an object: repair it first"
+        )
+        root = project(tmp_path / "b")
+        (root / "pnpm-workspace.yaml").write_text("patchedDependencies: {a@1.0.0: b.patch}\n")
+        assert self.refused(capsys, root) == (
+            f"patchedDependencies in {root / 'pnpm-workspace.yaml'} is not a block: write one entry a line"
+        )
+        (root / "pnpm-workspace.yaml").write_text("- a\n")
+        assert self.refused(capsys, root) == f"{root / 'pnpm-workspace.yaml'} is broken: repair it first"
+
+    def test_a_lockfile_that_lacks_the_plugin(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        root = project(tmp_path, "yarn.lock", version="1.9.0")
+        assert self.refused(capsys, root) == (
+            f"{root / 'yarn.lock'} does not list {PACKAGE} 1.9.0: run `yarn install` first"
+        )

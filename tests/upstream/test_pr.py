@@ -1,0 +1,361 @@
+"""`rtstt-shim pr` on real sources: what it writes, when it writes nothing, and what it says of bad input."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from upstream_sources import commit, git
+
+from rtstt_shim.cli import main
+
+pytestmark = pytest.mark.client
+
+JS = ("1.4.4", "1.4.5", "1.4.6", "1.4.7", "1.5.0", "1.9.0")
+TARGETS = ("agents-js/model-param", "agents-js/ws-errors")
+PLUGIN = "livekit-plugins-openai"
+Npm = Callable[[str], Path]
+Pypi = Callable[[str, str], Path]
+
+
+def pr(target: str, source: Path, out: Path, *more: str) -> int:
+    return main(["pr", target, "--source", str(source), "--out", str(out), "--author", "Zoë <zoe@example.com>", *more])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and ".git" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def checkout(source: Path, folder: Path) -> Path:
+    """The upstream's repository, as far as the pull requests are about it."""
+    shutil.copytree(source / "src", folder / "plugins/openai/src")
+    shutil.copy(source / "package.json", folder / "plugins/openai")
+    (folder / ".changeset").mkdir()
+    (folder / ".changeset" / "config.json").write_text("{}")
+    commit(folder)
+    return folder
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("version", JS)
+def test_the_patch_applies_to_a_pristine_copy_and_touches_nothing_else(
+    npm_source: Npm, tmp_path: Path, version: str, target: str
+) -> None:
+    source = npm_source(version)
+    pristine = contents(source)
+    assert pr(target, source, tmp_path / "out") == 0
+    assert contents(source) == pristine
+
+    (patch,) = (tmp_path / "out").glob("*.patch")
+    commit(source)
+    git(source, "apply", "--check", str(patch))
+    git(source, "am", "--quiet", str(patch))
+    assert git(source, "status", "--porcelain") == ""
+    assert git(source, "log", "-1", "--format=%an <%ae> %s").startswith("Zoë <zoe@example.com> fix(openai): ")
+    changed = git(source, "diff", "--name-only", "HEAD~1").split()
+    assert [name for name in changed if not name.startswith(".changeset/")] == ["src/stt.test.ts", "src/stt.ts"]
+    assert len(changed) == 3
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_package_gives_the_patch_for_a_checkout_too(npm_source: Npm, tmp_path: Path, target: str) -> None:
+    source = npm_source("1.9.0")
+    repository = checkout(source, tmp_path / "agents-js")
+    assert pr(target, source, tmp_path / "from package") == 0
+    assert pr(target, repository, tmp_path / "from checkout") == 0
+    (patch,) = (tmp_path / "from checkout").glob("*.patch")
+    assert patch.read_bytes() == (tmp_path / "from package" / "checkout" / patch.name).read_bytes()
+    git(repository, "am", "--quiet", str(patch))
+    assert git(repository, "diff", "--name-only", "HEAD~1").split()[1:] == [
+        "plugins/openai/src/stt.test.ts",
+        "plugins/openai/src/stt.ts",
+    ]
+
+
+def test_the_change_note_and_the_text_are_in_the_form_of_the_upstream(npm_source: Npm, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert pr("agents-js/model-param", npm_source("1.4.4"), out) == 0
+    assert sorted(contents(out)) == [
+        "0001-fix-openai-stt-native-model.patch",
+        "PR.md",
+        "checkout/0001-fix-openai-stt-native-model.patch",
+    ]
+    patch = (out / "0001-fix-openai-stt-native-model.patch").read_text(encoding="utf-8")
+    assert "+++ b/.changeset/fix-openai-stt-native-model.md" in patch
+    assert "+'@livekit/agents-plugin-openai': patch" in patch
+    text = (out / "PR.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## .*", text, re.M) == [
+        "## Description",
+        "## Changes Made",
+        "## Pre-Review Checklist",
+        "## Testing",
+        "## Additional Notes",
+    ]
+    assert "Title: fix(openai): omit the model from native realtime STT URLs" in text
+    assert "gh pr create --repo livekit/agents-js --base main --title 'fix(openai): omit the model" in text
+    assert "Not run yet: this text was generated without `--verify`." in text
+    assert "- [ ] All tests pass" in text
+    assert "- [ ] **Build passes**" in text
+    assert str(tmp_path) not in text
+
+
+def test_running_twice_gives_the_same_bytes(npm_source: Npm, tmp_path: Path) -> None:
+    source = npm_source("1.9.0")
+    assert pr(TARGETS[1], source, tmp_path / "a") == 0
+    first = contents(tmp_path / "a")
+    assert pr(TARGETS[1], source, tmp_path / "a") == 0
+    assert pr(TARGETS[1], source, tmp_path / "b") == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b") == first
+
+
+@pytest.mark.parametrize(
+    ("version", "target", "reason"),
+    [
+        ("1.4.2", TARGETS[0], "this version never puts `model` into the realtime transcription URL"),
+        (
+            "1.4.4",
+            TARGETS[0],
+            "`buildRealtimeSttUrl` already leaves `model` out for the regional hosts of api.openai.com",
+        ),
+        (
+            "1.9.0",
+            TARGETS[0],
+            "`buildRealtimeSttUrl` already leaves `model` out for the regional hosts of api.openai.com",
+        ),
+        ("1.4.4", TARGETS[1], "the realtime path already throws the framework's APIError family"),
+    ],
+)
+def test_a_source_that_is_fixed_already_is_left_alone(
+    npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, target: str, reason: str
+) -> None:
+    source = npm_source(version)
+    if version != "1.4.2":
+        assert pr(target, source, tmp_path / "out") == 0
+        commit(source)
+        git(source, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    capsys.readouterr()
+    assert pr(target, source, tmp_path / "nothing") == 0
+    assert capsys.readouterr().out == f"{source} needs no pull request: {reason}\n"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_an_unknown_shape_is_named_and_nothing_is_written(
+    npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = npm_source("1.9.0")
+    file = source / "src/stt.ts"
+    file.write_text(file.read_text().replace("url.hostname !== 'api.openai.com'", "isGateway(url)"))
+    assert pr(TARGETS[0], source, tmp_path / "out") == 1
+    assert capsys.readouterr().err == (
+        "rtstt-shim: src/stt.ts has a shape this version does not know: it looked for an unconditional "
+        "`url.searchParams.set('model', model)` in `buildRealtimeSttUrl`, or "
+        "`if (url.hostname !== 'api.openai.com')` around it\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_check_tells_whether_a_patch_still_applies(
+    npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = npm_source("1.9.0"), tmp_path / "out"
+    assert pr(TARGETS[0], source, out, "--check") == 2
+    assert f"{out} holds no patch to check: generate it first, without --check" in capsys.readouterr().err
+    assert pr(TARGETS[0], source, out) == 0
+    capsys.readouterr()
+    assert pr(TARGETS[0], source, out, "--check") == 0
+    assert "applies to" in capsys.readouterr().out
+    file = source / "src/stt.ts"
+    file.write_text(file.read_text().replace("const CONTEXT_HINT_MODELS", "const CONTEXT_MODELS", 1))
+    assert pr(TARGETS[0], source, out, "--check") == 1
+    assert re.search(r"\.patch does not apply to .* any more \(.*\): generate it again", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("version", ["1.6.6", "1.8.9"])
+def test_the_python_plugin_gets_its_fix_and_a_test_module(pypi_source: Pypi, tmp_path: Path, version: str) -> None:
+    source = pypi_source(PLUGIN, version)
+    assert pr("agents/regional-hosts", source, tmp_path / "out") == 0
+    commit(source)
+    (patch,) = (tmp_path / "out").glob("*.patch")
+    git(source, "am", "--quiet", str(patch))
+    assert git(source, "diff", "--name-only", "HEAD~1").split() == [
+        "livekit/plugins/openai/stt.py",
+        "tests/test_plugin_openai_regional_hosts.py",
+    ]
+    assert "pytestmark = pytest.mark.unit" in (source / "tests/test_plugin_openai_regional_hosts.py").read_text()
+    assert not list((tmp_path / "out").rglob("*changeset*"))
+
+
+def test_a_python_checkout_has_its_own_test_module_extended(pypi_source: Pypi, tmp_path: Path) -> None:
+    source, repository = pypi_source(PLUGIN, "1.8.9"), tmp_path / "agents"
+    shutil.copytree(source / "livekit", repository / "livekit-plugins/livekit-plugins-openai/livekit")
+    tests = repository / "tests/test_plugin_openai_websocket_urls.py"
+    tests.parent.mkdir()
+    tests.write_text("async def test_native_realtime_stt_connect_url_omits_model() -> None:\n    assert True\n")
+    commit(repository)
+    assert pr("agents/regional-hosts", repository, tmp_path / "out") == 0
+    git(repository, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    assert git(repository, "diff", "--name-only", "HEAD~1").split()[1] == str(tests.relative_to(repository))
+    assert "omits_model() -> None:\n    assert True\n\n\n@pytest.mark.parametrize(" in tests.read_text()
+
+
+def test_the_version_before_the_python_fault_needs_nothing(
+    pypi_source: Pypi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pr("agents/regional-hosts", pypi_source(PLUGIN, "1.6.5"), tmp_path / "out") == 0
+    assert "this version never puts `model` into the realtime transcription URL" in capsys.readouterr().out
+
+
+def test_speech_to_speech_gets_its_fix(pypi_source: Pypi, tmp_path: Path) -> None:
+    source = pypi_source("speech-to-speech", "1.1.0")
+    assert pr("speech-to-speech/regional-hosts", source, tmp_path / "out") == 0
+    commit(source)
+    git(source, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    assert git(source, "diff", "--name-only", "HEAD~1").split() == [
+        "speech_to_speech/STT/streaming_handler.py",
+        "tests/test_streaming_stt_regional_hosts.py",
+    ]
+
+
+def test_the_list_says_which_targets_a_source_needs(
+    npm_source: Npm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["pr", "--list"]) == 0
+    assert re.findall(r"^\S+", capsys.readouterr().out, re.M) == [
+        "agents/regional-hosts",
+        "agents-js/model-param",
+        "agents-js/ws-errors",
+        "speech-to-speech/regional-hosts",
+    ]
+    source = npm_source("1.4.2")
+    assert main(["pr", "--list", "agents-js/model-param", "--source", str(source)]) == 0
+    assert f"{source}: 1.4.2: not needed: this version never puts `model`" in capsys.readouterr().out
+    assert main(["pr", "--list", "agents/regional-hosts", "--source", str(source)]) == 0
+    assert "not a source of it (" in capsys.readouterr().out
+    shutil.copytree(npm_source("1.9.0"), tmp_path / "node_modules/@livekit/agents-plugin-openai")
+    assert main(["pr", "--list", "agents-js/model-param"]) == 0
+    assert "node_modules/@livekit/agents-plugin-openai: 1.9.0: needed" in capsys.readouterr().out
+
+
+class TestBadInput:
+    """One sentence, exit 2, nothing written."""
+
+    def refused(self, capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+        assert main(["pr", *map(str, words)]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.count("\n") == 1
+        return captured.err.removeprefix("rtstt-shim: ").strip()
+
+    def test_nothing_to_do(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.refused(capsys) == (
+            "say what to make, from what and where to: rtstt-shim pr TARGET --source DIR --out DIR"
+        )
+
+    def test_no_such_target(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        assert self.refused(capsys, "agents-js/nope", "--source", tmp_path, "--out", tmp_path / "out") == (
+            "there is no target 'agents-js/nope': choose one of agents/regional-hosts, agents-js/model-param, "
+            "agents-js/ws-errors, speech-to-speech/regional-hosts"
+        )
+
+    def test_wrong_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        assert self.refused(capsys, TARGETS[0], "--source", tmp_path, "--out", tmp_path / "out") == (
+            f"{tmp_path} is neither a checkout of livekit/agents-js nor an unpacked @livekit/agents-plugin-openai: "
+            "it has no plugins/openai/package.json and no package.json"
+        )
+
+    def test_missing_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        missing = tmp_path / "missing"
+        assert self.refused(capsys, TARGETS[0], "--source", missing, "--out", tmp_path / "out") == (
+            f"{missing} does not exist: give the folder of the source"
+        )
+
+    def test_packed_source(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        packed = tmp_path / "plugin.tgz"
+        packed.touch()
+        assert self.refused(capsys, TARGETS[0], "--source", packed, "--out", tmp_path / "out") == (
+            f"{packed} is a file: unpack it first"
+        )
+
+    def test_source_moved_away(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        source = npm_source("1.9.0")
+        (source / "src/stt.ts").unlink()
+        assert main(["pr", TARGETS[0], "--source", str(source), "--out", str(tmp_path / "out")]) == 1
+        assert "is @livekit/agents-plugin-openai, but has no src/stt.ts to patch" in capsys.readouterr().err
+
+    def test_dirty_checkout(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        repository = checkout(npm_source("1.9.0"), tmp_path / "agents-js")
+        (repository / "plugins/openai/src/stt.ts").write_text("changed")
+        (repository / "plugins/openai/src/llm.ts").write_text("changed")
+        assert self.refused(capsys, TARGETS[0], "--source", repository, "--out", tmp_path / "out") == (
+            f"{repository} has uncommitted changes (plugins/openai/src/llm.ts and 1 more): commit or stash them first"
+        )
+
+    def test_windows_line_endings(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        source = npm_source("1.9.0")
+        file = source / "src/stt.ts"
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+        assert self.refused(capsys, TARGETS[0], "--source", source, "--out", tmp_path / "out") == (
+            f"{file} has Windows line endings, which the upstream does not: convert them to LF first"
+        )
+
+    def test_not_text(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        source = npm_source("1.9.0")
+        (source / "src/stt.ts").write_bytes(b"\xff\xfe")
+        said = self.refused(capsys, TARGETS[0], "--source", source, "--out", tmp_path / "out")
+        assert said.endswith("stt.ts is not UTF-8 text, so it is not the upstream's file")
+
+    def test_output_holds_other_files(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        source, out = npm_source("1.9.0"), tmp_path / "out"
+        (out / "checkout").mkdir(parents=True)
+        (out / "checkout" / "mine.txt").touch()
+        assert self.refused(capsys, TARGETS[0], "--source", source, "--out", out) == (
+            f"{out} holds other files (checkout/mine.txt): give an empty folder"
+        )
+        assert [path.name for path in out.rglob("*")] == ["checkout", "mine.txt"]
+
+    def test_output_cannot_be_written(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        source = npm_source("1.9.0")
+        file = tmp_path / "file"
+        file.touch()
+        words = (TARGETS[0], "--source", source, "--out")
+        assert self.refused(capsys, *words, file) == f"{file} is a file: give a folder for the output"
+        assert re.fullmatch(r"cannot write .*: Not a directory", self.refused(capsys, *words, file / "out"))
+
+    def test_change_note_exists(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        source = npm_source("1.9.0")
+        note = source / ".changeset/fix-openai-stt-regional-model.md"
+        note.parent.mkdir()
+        note.touch()
+        assert self.refused(capsys, TARGETS[0], "--source", source, "--out", tmp_path / "out") == (
+            f"{source} already has a .changeset/fix-openai-stt-regional-model.md: remove it first"
+        )
+
+    def test_no_git(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = npm_source("1.9.0")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert self.refused(capsys, TARGETS[0], "--source", source, "--out", tmp_path / "out") == (
+            "git is not installed, and patches are made and checked with it: install git"
+        )
+
+    def test_no_identity(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        source, out = npm_source("1.9.0"), tmp_path / "out"
+        assert main(["pr", TARGETS[0], "--source", str(source), "--out", str(out)]) == 0
+        assert capsys.readouterr().err == (
+            "git knows no identity here, so the patch is signed 'Your Name <you@example.com>': use --author\n"
+        )
+        assert "From: Your Name <you@example.com>" in next(out.glob("*.patch")).read_text()

@@ -1,0 +1,211 @@
+"""What a verification says of outcomes that prove nothing, and that a report holds only what was run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rtstt_shim.cli import main
+from rtstt_testkit.upstream import endtoend, scratch, verify_npm
+from rtstt_testkit.upstream.endtoend import GATEWAY, Session, drive
+from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
+from rtstt_testkit.upstream.pull_request import PullRequest
+from rtstt_testkit.upstream.source import Source
+from rtstt_testkit.upstream.targets import Target, find_target
+from rtstt_testkit.upstream.verify import TestRun, Workbench, verify
+
+URL = Session("eu.api.openai.com", {"intent": ["transcription"]}, None, "Hello.", [], [])
+REFUSED = replace(URL, query={**URL.query, "model": ["m"]}, refusal="`invalid_model`, close 4000", transcript=None)
+APIERROR = {"name": "APIError", "retryable": False}
+
+
+class Bench:
+    """A workbench whose outcomes are given: before and after the patch."""
+
+    def __init__(self) -> None:
+        self.as_it_was = TestRun(["old"], [], [])
+        self.tests = {False: TestRun(["old"], ["new"], []), True: TestRun(["old", "new"], [], ["live"])}
+        self.complaints: dict[bool, list[str]] = {False: [], True: []}
+        self.sessions = {False: REFUSED, True: URL}
+        self.gateway = replace(URL, query=REFUSED.query)
+
+    def test(self, files: Mapping[str, str]) -> TestRun:
+        return self.as_it_was if files["tests"] == "old tests" else self.tests[files["source"] == "new"]
+
+    def check(self, files: Mapping[str, str]) -> list[str]:
+        return self.complaints[files["source"] == "new"]
+
+    def session(self, files: Mapping[str, str], host: str) -> Session:
+        return self.gateway if host == GATEWAY else self.sessions[files["source"] == "new"]
+
+    def prove(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
+        target: Target = replace(find_target(name), source="source", tests="tests")
+        before, after = {"source": "old", "tests": "old tests"}, {"source": "new", "tests": "new tests"}
+        variant = next(iter(target.variants.values()))
+        request = PullRequest(target, Source(Path(), "", "1.4.4"), variant, before, after)
+
+        @contextmanager
+        def workbench(request: PullRequest, say: scratch.Say) -> Iterator[Workbench]:
+            yield Workbench("a tool", [("a check", self.check)], self.test, self.session)
+
+        monkeypatch.setattr(verify_npm, "workbench", workbench)
+        return verify(request, lambda line: None)
+
+    def fails(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
+        with pytest.raises(VerificationFailed) as caught:
+            self.prove(monkeypatch, name)
+        return str(caught.value).removeprefix("not verified: ")
+
+
+def test_the_report_holds_what_was_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Bench().prove(monkeypatch) == (
+        "Run on the sources of @livekit/agents-plugin-openai 1.4.4 with a tool.\n\n"
+        "| | before | after |\n|---|---|---|\n"
+        "| `tests`, as it was | 1 passed | |\n"
+        "| `tests`, new tests included | 1 failed, 1 passed | 2 passed, 1 skipped |\n"
+        "| a check | clean | clean |\n\n"
+        "Failing without the patch:\n\n- new\n\n"
+        "Streaming audio through the built package to a mock of the endpoint under each host name:\n\n"
+        "| host | before | after |\n|---|---|---|\n"
+        "| api.openai.com | 0 transcripts: `invalid_model`, close 4000 | transcript 'Hello.' (URL without `model`) |\n"
+        "| eu.api.openai.com | 0 transcripts: `invalid_model`, close 4000 "
+        "| transcript 'Hello.' (URL without `model`) |\n"
+        "| gateway.example.com | transcript 'Hello.' (URL with `model`) | transcript 'Hello.' (URL with `model`) |"
+    )
+
+
+def test_errors_are_reported_with_the_retry_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.sessions[True] = replace(REFUSED, errors=[APIERROR], warnings=["one"])
+    assert bench.prove(monkeypatch, "agents-js/ws-errors").splitlines()[-1] == (
+        "| eu.api.openai.com | 0 transcripts: `invalid_model`, close 4000; no `APIError`; 0 warnings logged "
+        "| 0 transcripts: `invalid_model`, close 4000; `APIError`, not retryable; 1 warning logged |"
+    )
+    bench.sessions[True] = replace(REFUSED, errors=[APIERROR], warnings=["one", "two"])
+    assert bench.fails(monkeypatch, "agents-js/ws-errors") == "the patched client logs 2 warnings, not one"
+
+
+def test_what_proves_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.as_it_was = TestRun([], ["old"], [])
+    assert bench.fails(monkeypatch) == "tests fails before the patch: old"
+    bench = Bench()
+    bench.tests[False] = bench.tests[True]
+    assert bench.fails(monkeypatch) == "the new tests in tests pass without the patch"
+    bench = Bench()
+    bench.tests[True] = bench.tests[False]
+    assert bench.fails(monkeypatch) == "tests fails with the patch: new"
+    bench = Bench()
+    bench.complaints[True] = ["stt.ts is ugly"]
+    assert bench.fails(monkeypatch) == "a check complains of the patched source: stt.ts is ugly"
+    bench = Bench()
+    bench.sessions[True] = REFUSED
+    assert bench.fails(monkeypatch) == (
+        "the patched client gets no transcript from api.openai.com: 0 transcripts: `invalid_model`, close 4000"
+    )
+    bench = Bench()
+    bench.gateway = URL
+    assert bench.fails(monkeypatch) == "the patched client is wrong about `model` for gateway.example.com"
+    bench = Bench()
+    bench.sessions[False] = URL
+    assert bench.fails(monkeypatch) == "the client gets transcripts without the patch, so the patch is not needed"
+
+
+CLIENT = """
+import json, sys
+import rtstt_testkit.routing
+rtstt_testkit.routing.activate_from_env()
+from urllib.parse import urlsplit
+from websockets.sync.client import connect
+print('{"level": 50, "msg": "an error"}', '{"level": 30}', '{not json', 'WARNING: careful', sep='\\n')
+with connect(sys.argv[1].replace('https', 'wss') + '/realtime?intent=transcription&model=m',
+             additional_headers={'Authorization': 'Bearer sk-made-up'}) as socket:
+    try:
+        socket.recv()
+        socket.recv()
+    except Exception:
+        pass
+print('RESULT', json.dumps({'transcript': None, 'errors': []}))
+"""
+
+
+def test_a_client_is_seen_from_both_sides(tmp_path: Path) -> None:
+    session = drive([sys.executable, "-c", CLIENT], tmp_path, "eu.api.openai.com", {})
+    assert session.query == {"intent": ["transcription"], "model": ["m"]}
+    assert str(session) == "0 transcripts: `invalid_model`, close 4000"
+    assert session.warnings == ['{"level": 50, "msg": "an error"}', "WARNING: careful"]
+    assert str(replace(session, refusal=None)) == "0 transcripts: no session"
+
+
+def test_a_client_that_prints_no_result_is_no_proof(tmp_path: Path) -> None:
+    with pytest.raises(VerificationFailed) as caught:
+        drive([sys.executable, "-c", "print('nothing')"], tmp_path, "api.openai.com", {})
+    assert str(caught.value) == "the client gave no result against api.openai.com: nothing"
+    with pytest.raises(VerificationFailed, match="exit code 0"):
+        drive([sys.executable, "-c", ""], tmp_path, "api.openai.com", {})
+    assert endtoend.NATIVE_HOSTS == ("api.openai.com", "eu.api.openai.com")
+
+
+def test_a_tool_that_is_missing_or_never_ends_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(VerificationFailed) as caught:
+        scratch.execute(["no-such-tool"], tmp_path)
+    assert str(caught.value) == "no-such-tool is not installed, and verifying needs it: install it first"
+    with pytest.raises(VerificationFailed, match=r"did not end in 0 s$"):
+        scratch.execute([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, timeout=0.2)
+
+
+def test_an_environment_is_made_once_and_a_failed_install_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ran: list[list[str]] = []
+    result = subprocess.CompletedProcess([], 1, "", "npm error code E404\nnpm error 404 Not Found")
+
+    def execute(command: list[object], cwd: Path, *_: object) -> subprocess.CompletedProcess[str]:
+        ran.append([str(word) for word in command])
+        return result
+
+    monkeypatch.setattr(scratch, "execute", execute)
+    said: list[str] = []
+    with pytest.raises(UpstreamError) as caught:
+        scratch.npm_project({"nope": "1.0.0"}, said.append)
+    assert str(caught.value) == "npm install failed: npm error code E404"
+    result = subprocess.CompletedProcess([], 0, "", "")
+    folder = scratch.npm_project({"nope": "1.0.0"}, said.append)
+    assert scratch.npm_project({"nope": "1.0.0"}, said.append) == folder
+    assert [command[:2] for command in ran] == [["npm", "install"]] * 2
+    assert said[0] == f"installing 1 npm packages (about 400 MB, kept in {folder})"
+
+    ran.clear()
+    result = subprocess.CompletedProcess([], 2, "", "")
+    with pytest.raises(UpstreamError, match=r"^python -m venv failed: exit code 2$"):
+        scratch.python_environment(["pip"], said.append)
+    result = subprocess.CompletedProcess([], 0, "", "")
+
+    def make(command: list[object], cwd: Path, *_: object) -> subprocess.CompletedProcess[str]:
+        if "venv" in command:
+            Path(str(command[-1])).mkdir(parents=True)
+        return execute(command, cwd)
+
+    monkeypatch.setattr(scratch, "execute", make)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    python = scratch.python_environment(["pip"], said.append)
+    assert ran[-1] == [str(python), "-m", "pip", "install", "--quiet", "pip"]
+    assert scratch.python_environment(["pip"], said.append) == python
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in [name for name in sys.modules if name.startswith(("rtstt_testkit.upstream", "rtstt_testkit.commands"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ast_grep_py", None)
+    assert main(["pr", "--list"]) == 2
+    assert capsys.readouterr().err == (
+        "rtstt-shim: `rtstt-shim pr` needs ast_grep_py, which the base install leaves out; "
+        "install it with: pip install 'rtstt-shim[upstream]'\n"
+    )
