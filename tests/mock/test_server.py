@@ -537,15 +537,18 @@ def test_the_openai_sdk_gets_its_transcript() -> None:
     run(scenario)
 
 
+@pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")  # the SDK's
 def test_the_synchronous_openai_sdk_gets_its_transcript() -> None:
     from openai import OpenAI
 
-    with ThreadedRealtimeServer(transcripts=["Hello there."]) as server:
-        with OpenAI(api_key=KEY, websocket_base_url=server.url.removesuffix("/realtime")) as sdk:
-            with sdk.realtime.connect(extra_query={"intent": "transcription"}) as connection:
-                connection.session.update(session=update()["session"])
-                connection.input_audio_buffer.append(audio=append(SPEECH)["audio"])
-                event = next(event for event in connection if event.type == COMPLETED)
+    with (
+        ThreadedRealtimeServer(transcripts=["Hello there."]) as server,
+        OpenAI(api_key=KEY, websocket_base_url=server.url.removesuffix("/realtime")) as sdk,
+        sdk.realtime.connect(extra_query={"intent": "transcription"}) as connection,
+    ):
+        connection.session.update(session=update()["session"])
+        connection.input_audio_buffer.append(audio=append(SPEECH)["audio"])
+        event = next(event for event in connection if event.type == COMPLETED)
         assert event.transcript == "Hello there."
 
 
