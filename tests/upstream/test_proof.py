@@ -155,7 +155,7 @@ def test_a_client_that_prints_no_result_is_no_proof(tmp_path: Path) -> None:
 def test_a_tool_that_is_missing_or_never_ends_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(VerificationFailed) as caught:
         scratch.execute(["no-such-tool"], tmp_path)
-    assert str(caught.value) == "no-such-tool is not installed, and verifying needs it: install it first"
+    assert str(caught.value) == "no-such-tool is not installed, and this needs it: install it first"
     with pytest.raises(VerificationFailed, match=r"did not end in 0 s$"):
         scratch.execute([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, timeout=0.2)
 
