@@ -11,8 +11,8 @@ removed) it has to get its transcript. Exit code 0 if every row says so, 1 if no
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,25 +38,31 @@ class Row(NamedTuple):
 
 
 def python_row(cell: Cell) -> Row:
-    python = _env.client_env(cell.requirements)
+    python = _env.environment(cell.requirements, wheel=_env.wheel())
     driver = [python, _cells.DRIVERS / cell.driver[0], *cell.driver[1:]]
-    return compared(cell.name, cell.version, _cells.observe(driver, cell.host), _cells.observe([*driver, "--shim"], cell.host))
+    return compared(
+        cell.name, cell.version, _cells.observe(driver, cell.host), _cells.observe([*driver, "--shim"], cell.host)
+    )
 
 
 def node_row() -> Row:
     """livekit/agents-js#1756 itself; the preload for Node is another matter than this reproduction of the bug."""
     project = _env.npm_project(_cells.LIVEKIT_JS)
-    repaired = project.with_name(project.name + "-repaired")
-    if not repaired.exists():
-        shutil.copytree(project, repaired, symlinks=True)
-    bundle = repaired / _cells.LIVEKIT_JS_FILE
-    bundle.write_text(bundle.read_text(encoding="utf-8").replace(_cells.LIVEKIT_JS_LINE, ""), encoding="utf-8")
-    before, after = (_cells.observe(_cells.node_driver(folder), _cells.API) for folder in (project, repaired))
+    with tempfile.TemporaryDirectory(dir=_env.CACHE) as folder:
+        repaired = _cells.repaired(project, Path(folder) / "project")
+        before, after = (_cells.observe(_cells.node_driver(each), _cells.API) for each in (project, repaired))
     return compared("@livekit/agents-plugin-openai", _cells.LIVEKIT_JS["@livekit/agents-plugin-openai"], before, after)
 
 
 def compared(client: str, version: str, before: Observed, after: Observed) -> Row:
-    return Row(client, version, before.urls[0] if before.urls else "-", before.told, after.told, before.refused and after.transcribed)
+    return Row(
+        client,
+        version,
+        before.urls[0] if before.urls else "-",
+        before.told,
+        after.told,
+        before.refused and after.transcribed,
+    )
 
 
 def table(rows: list[Row]) -> Iterator[str]:
@@ -89,7 +95,11 @@ def main() -> int:
     rows = []
     with ThreadPoolExecutor(max_workers=2) as pool:
         for place, (name, row) in enumerate(pool.map(lambda item: (item[0], item[1]()), work), 1):
-            print(f"[{place}/{len(work)}] {name}: {'as it should be' if row.right else 'NOT as it should be'}", file=sys.stderr, flush=True)
+            print(
+                f"[{place}/{len(work)}] {name}: {'as it should be' if row.right else 'NOT as it should be'}",
+                file=sys.stderr,
+                flush=True,
+            )
             rows.append(row)
     print()
     print("\n".join(table(rows)))
@@ -99,4 +109,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(_env.told(main))
+    raise SystemExit(main())

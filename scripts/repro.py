@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import _env
 
@@ -34,7 +34,8 @@ def session(url: str, key: str) -> bool:
     print(url)
     try:
         with connect(url, additional_headers={"Authorization": f"Bearer {key}"}) as socket:
-            socket.send(json.dumps(UPDATE))
+            with suppress(ConnectionClosed):  # what is read next says why
+                socket.send(json.dumps(UPDATE))
             while True:
                 event = json.loads(socket.recv(timeout=20))
                 error = event.get("error") or {}

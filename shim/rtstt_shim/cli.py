@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, cast
@@ -33,12 +34,16 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
+    "doctor": Entry(
+        "rtstt_shim.commands.doctor", "say which clients here have the bug, and what the shim does about it"
+    ),
     "mock": Entry("rtstt_testkit.commands.mock", "serve a mock of the Realtime transcription endpoint"),
     "patch-npm": Entry(
         "rtstt_testkit.commands.patch_npm", "patch the LiveKit plugin a Node project has installed", "upstream"
     ),
     "pr": Entry("rtstt_testkit.commands.pr", "make the fix a pull request to its upstream", "upstream"),
     "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
+    "node-path": Entry("rtstt_shim.commands.node_path", "print the folder of register.mjs, the shim for Node.js"),
 }
 
 
@@ -113,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rtstt-shim: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read our output has gone; what is still in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130

@@ -6,26 +6,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rtstt_testkit.mock.faults import Fault
+    from rtstt_testkit.mock.latency import Latency
     from rtstt_testkit.mock.script import Failure, Script, Segment, Transcript
     from rtstt_testkit.mock.server import RealtimeServer
-    from rtstt_testkit.mock.session import Latency
     from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
+    from rtstt_testkit.mock.verify import ScriptNotFollowed
 
 __all__ = [
     "Failure",
+    "Fault",
     "Latency",
     "RealtimeServer",
     "Script",
+    "ScriptNotFollowed",
     "Segment",
     "ThreadedRealtimeServer",
     "Transcript",
 ]
 
 _HOMES = {
+    "Fault": "rtstt_testkit.mock.faults",
     "Failure": "rtstt_testkit.mock.script",
-    "Latency": "rtstt_testkit.mock.session",
+    "Latency": "rtstt_testkit.mock.latency",
     "RealtimeServer": "rtstt_testkit.mock.server",
     "Script": "rtstt_testkit.mock.script",
+    "ScriptNotFollowed": "rtstt_testkit.mock.verify",
     "Segment": "rtstt_testkit.mock.script",
     "ThreadedRealtimeServer": "rtstt_testkit.mock.threaded",
     "Transcript": "rtstt_testkit.mock.script",

@@ -7,7 +7,7 @@ gives the fixture its arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ import pytest
 
 if TYPE_CHECKING:
     from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
+
+_PASSED = pytest.StashKey[bool]()
 
 __all__ = ["pytest_configure", "realtime_server", "realtime_server_factory"]
 
@@ -27,17 +29,43 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether the test itself passed: only then is it asked whether it used up its script."""
+    report = yield
+    if call.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
 @pytest.fixture
-def realtime_server_factory() -> Iterator[Callable[..., ThreadedRealtimeServer]]:
-    """Make running mocks: call it with the arguments of `rtstt_testkit.RealtimeServer`; they end with the test."""
+def realtime_server_factory(
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[..., ThreadedRealtimeServer]]:
+    """Make running mocks: call it with the arguments of `rtstt_testkit.RealtimeServer`; they end with the test.
+
+    A test that passed fails all the same if it left transcripts over; ``strict=False`` allows that.
+    """
     from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
 
+    strict: list[ThreadedRealtimeServer] = []
     with ExitStack() as stack:
 
         def make(**options: Any) -> ThreadedRealtimeServer:
-            return stack.enter_context(ThreadedRealtimeServer(**options))
+            server = ThreadedRealtimeServer(**{**options, "strict": False})
+            if options.get("strict", True):
+                strict.append(server)
+            return stack.enter_context(server)
 
         yield make
+    if request.node.stash.get(_PASSED, False):
+        for server in strict:
+            try:
+                server.verify()
+            except AssertionError as error:
+                pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from rtstt_testkit.mock.admission import Admission, HttpRefusal, admit
 from rtstt_testkit.mock.audio import encode_g711
 from rtstt_testkit.mock.handshake import Request
 from rtstt_testkit.mock.ids import Ids
+from rtstt_testkit.mock.latency import LATENCIES
+from rtstt_testkit.mock.outbox import Odd, Output, Send, Trickle
 from rtstt_testkit.mock.record import SessionRecord
 from rtstt_testkit.mock.script import Director, Script
 from rtstt_testkit.mock.secret_store import SecretStore
-from rtstt_testkit.mock.session import LATENCIES, Close, Send, Session, Settings
+from rtstt_testkit.mock.session import Session, Settings
 
 KEY = "sk-proj-" + "a" * 40 + "ueba"
 WALL = 1_800_000_000.0
@@ -78,7 +80,8 @@ class Talk:
         assert not isinstance(answer, HttpRefusal), answer
         assert isinstance(answer, Admission)
         self.now = 1000.0
-        self.close: Close | None = None
+        self.close: Output | None = None
+        self.odd: list[Output] = []
         self.record = SessionRecord(1, Request(target).record())
         self.director = director or Director(script or Script.of(transcripts))
         self.session = Session(
@@ -87,8 +90,9 @@ class Talk:
             self.director,
             Ids(7),
             Settings(LATENCIES[latency], profile != "openai", **settings),
+            self.now,
         )
-        self.session.start(self.now, WALL)
+        self.session.start(WALL)
         self.opening = self.hear()
 
     def hear(self) -> list[dict[str, Any]]:
@@ -97,8 +101,14 @@ class Talk:
         for output in self.session.poll(self.now):
             assert self.close is None, f"{output} after the CLOSE"
             if isinstance(output, Send):
-                events.append(json.loads(output.text))
+                try:
+                    events.append(json.loads(output.text))
+                except ValueError:
+                    self.odd.append(output)
+                    continue
                 sdk_types.check(events[-1])
+            elif isinstance(output, Odd | Trickle):
+                self.odd.append(output)
             else:
                 self.close = output
         return events

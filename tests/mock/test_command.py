@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 from talk import KEY
@@ -50,6 +51,24 @@ def test_its_options_choose_the_profile_and_the_moment() -> None:
             assert json.loads(client.recv())["type"] == "session.created"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_events_can_be_logged_and_the_control_api_asked() -> None:
+    process = start("--json-log", "--seed", "7", "--latency", "instant")
+    try:
+        url = process.stdout.readline().split()[-1]
+        with connect(f"{url}?intent=transcription", additional_headers={"Authorization": f"Bearer {KEY}"}) as client:
+            created = json.loads(client.recv())
+        base = url.replace("ws://", "http://").removesuffix("/v1/realtime")
+        with urllib.request.urlopen(f"{base}/_mock/sessions", timeout=10) as response:
+            assert json.load(response)["sessions"][0]["kind"] == "transcription"
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=10)
+        line = json.loads(log.splitlines()[0])
+        assert (line["session"], line["sender"], line["event"]) == (1, "server", created)
     finally:
         process.kill()
         process.communicate()

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from talk import Talk, append, tone, types, update
 
+from rtstt_testkit.mock import events
+
 EVENTS = (
     "'session.update', 'session.close', 'input_audio_buffer.append', 'session.input_audio_buffer.append', "
     "'input_audio_buffer.commit', 'input_audio_buffer.clear', 'conversation.item.create', "
@@ -347,6 +349,14 @@ def test_an_event_id_of_another_type_is_refused_and_not_echoed() -> None:
     (error,) = Talk().send({"type": "input_audio_buffer.clear", "event_id": 5})
     assert error["error"]["param"] == "event_id"
     assert error["error"]["event_id"] is None
+
+
+@pytest.mark.parametrize("decode", [events.plain_b64decode, events.b64decode])
+def test_both_base64_decoders_are_strict(decode) -> None:
+    assert decode("AAEC") == b"\0\1\2"
+    for text in ["AAA", "AA\nAA", "AA AA", "AA==AA", "A", "é", "-_-_"]:
+        with pytest.raises(ValueError):
+            decode(text)
 
 
 def test_an_append_may_carry_an_event_id() -> None:

@@ -43,10 +43,10 @@ def test_the_marker_gives_the_arguments(pytester: pytest.Pytester) -> None:
         import pytest
         from talk_here import opening
 
-        @pytest.mark.realtime_server(profile="gateway", transcripts=["Hello"])
+        @pytest.mark.realtime_server(profile="gateway", transcripts=["Hello"], strict=False)
         def test_it(realtime_server):
             assert opening(realtime_server, "?intent=transcription&model=m")["type"] == "session.created"
-            assert realtime_server.director.left[0].text == "Hello"
+            assert [left.text for left in realtime_server.director.left] == ["Hello"]
         """,
         "--strict-markers",
     )
@@ -97,3 +97,33 @@ def test_nothing_is_imported_before_a_fixture_is_used(pytester: pytest.Pytester)
         """,
     )
     result.assert_outcomes(passed=1)
+
+
+LEFT_OVER = """
+    import pytest
+    from talk_here import opening
+
+    @pytest.mark.realtime_server(transcripts=["Hello", "Bye"])
+    def test_it(realtime_server):
+        opening(realtime_server, "?intent=transcription&model=whisper-1")
+        assert {}
+    """
+
+
+def test_a_script_that_was_not_used_up_fails_the_test_and_says_why(pytester: pytest.Pytester) -> None:
+    result = run(pytester, LEFT_OVER.format(True))
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "2 of 2 transcripts were not used: 'Hello', 'Bye'. Each answers one committed item with speech; "
+            "0 came. Pass strict=False if some may be left over.",
+            "What happened:",
+            "  <session 1 /v1/realtime?intent=transcription&model=whisper-1 closed 4000>: the client sent "
+            "`?model=whisper-1` with intent=transcription: OpenAI answers `invalid_model` and closes 4000. *",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_a_test_that_failed_is_not_asked_about_its_script(pytester: pytest.Pytester) -> None:
+    run(pytester, LEFT_OVER.format(False)).assert_outcomes(failed=1)

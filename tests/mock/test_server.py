@@ -14,7 +14,7 @@ from talk import COMPLETED, KEY, append, silence, tone, types, update
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from rtstt_testkit import RealtimeServer, ThreadedRealtimeServer
+from rtstt_testkit import Fault, RealtimeServer, Script, ThreadedRealtimeServer
 from rtstt_testkit.mock.record import Closed
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -47,6 +47,16 @@ async def settled(server):
     """Wait until the server has noticed that every client is gone."""
     while any(session.open for session in server.sessions):
         await asyncio.sleep(0.001)
+
+
+def upgrade() -> bytes:
+    """An opening request, for clients that misbehave after it."""
+    key = base64.b64encode(bytes(16)).decode()
+    return (
+        f"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+        f"Authorization: Bearer {KEY}\r\n\r\n"
+    ).encode()
 
 
 def run(scenario):
@@ -197,7 +207,8 @@ class TestHostileClients:
         async def attack(server):
             async with client(server) as socket_:
                 await receive(socket_, "session.created")
-                await socket_.send(b"\xff\xfe", text=True)
+                socket_.protocol.send_text(b"\xff\xfe")
+                socket_.send_data()
                 with pytest.raises(ConnectionClosedError, match="1007"):
                     await socket_.recv()
 
@@ -224,6 +235,33 @@ class TestHostileClients:
 
         self.check(attack)
 
+    def test_an_upgrade_without_its_key(self) -> None:
+        async def attack(server):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(
+                b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+            writer.close()
+            assert server.sessions[0].http_status == 400
+            assert "HTTP 400: Failed to open a WebSocket connection" in server.explain()
+
+        self.check(attack)
+
+    def test_a_client_that_leaves_before_the_upgrade_is_answered(self) -> None:
+        async def attack(server):
+            server.load(Script.of(faults=[Fault("delay", on="connect", seconds=30)]))
+            with socket.create_connection(("127.0.0.1", server.port)) as raw:
+                raw.sendall(upgrade())
+                while not server.sessions:
+                    await asyncio.sleep(0.001)
+            await settled(server)
+            assert server.sessions[0].close == Closed(1006, "", "client")
+            server.load(Script())
+
+        self.check(attack)
+
     def test_a_client_that_closes_while_much_is_planned(self) -> None:
         async def attack(server):
             server._settings = server._settings.__class__(latency=server._settings.latency._replace(completed=30))
@@ -239,12 +277,7 @@ class TestHostileClients:
         async def attack(server):
             reader = socket.create_connection(("127.0.0.1", server.port))
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            key = base64.b64encode(bytes(16)).decode()
-            reader.sendall(
-                f"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-                f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-                f"Authorization: Bearer {KEY}\r\n\r\n".encode()
-            )
+            reader.sendall(upgrade())
             reader.setblocking(False)
             frame = bytes([0x81, 0x80 | 2, 0, 0, 0, 0]) + b"{}"  # each one earns an error of 200 bytes
             sent = 0
@@ -281,12 +314,7 @@ def test_stop_cuts_a_client_that_does_not_answer() -> None:
     async def scenario():
         async with RealtimeServer() as server:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            key = base64.b64encode(bytes(16)).decode()
-            writer.write(
-                f"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-                f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-                f"Authorization: Bearer {KEY}\r\n\r\n".encode()
-            )
+            writer.write(upgrade())
             await server.wait_for("session.created")
         assert not server.sessions[0].open
         writer.close()
@@ -338,7 +366,12 @@ class TestWaitFor:
             text = str(caught.value)
             assert text.startswith(f"no 2 × '{COMPLETED}' within 0.01 s; what was seen:\n  <session 1 ")
             assert "s  → input_audio_buffer.append × 3\n" in text
-            assert text.endswith("s  ← input_audio_buffer.cleared")
+            assert "s  ← input_audio_buffer.cleared\n" in text
+
+            assert text.endswith(
+                "Session 1: audio came, but no accepted session.update set session.audio.input.transcription, "
+                "so no transcript can come."
+            )
 
         run(scenario)
 

@@ -262,6 +262,13 @@ class TestIdleTimeout:
         assert events[0]["item_id"] == events[1]["item_id"]
         assert events[-1]["transcript"] == ""
 
+    def test_a_long_silence_in_one_append_times_out_as_often_as_in_many(self) -> None:
+        talk = Talk()
+        talk.send(update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
+        events = talk.say(silence(16_000), chunk_ms=16_000)
+        ends = [event["audio_end_ms"] for event in events if "audio_end_ms" in event]
+        assert ends == [5000, 10_000, 15_000]
+
     def test_it_begins_again_after_every_turn(self) -> None:
         talk = Talk()
         talk.send(update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))

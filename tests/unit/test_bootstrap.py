@@ -188,6 +188,15 @@ def test_a_failure_of_the_shim_is_one_line_and_the_program_runs(python: Python, 
     assert line.endswith(": ModuleNotFoundError: No module named 'wrapt'")
 
 
+def test_a_failure_within_the_shim_is_one_line_too(python: Python, tmp_path: Path) -> None:
+    (tmp_path / "rtstt_shim.py").write_text("raise RuntimeError('first line\\nsecond line')")
+    done = python("print('done')", PYTHONPATH=os.pathsep.join([str(BOOTSTRAP), str(tmp_path)]))
+    assert done.stdout == "done\n"
+    [line] = done.stderr.splitlines()
+    assert line.startswith("rtstt-shim: not active in process ")
+    assert line.endswith(": RuntimeError: first line")
+
+
 def test_a_failure_to_route_is_one_line_and_the_shim_is_active(python: Python) -> None:
     done = python(STATE, RTSTT_TESTKIT_ROUTES="api.openai.com=127.0.0.1:1", RTSTT_TESTKIT_CA="/nowhere")
     assert json.loads(done.stdout)["active"]

@@ -311,6 +311,14 @@ def test_other_names_are_left_alone(echo: Echo, monkeypatch: pytest.MonkeyPatch)
     assert echo.requests == []
 
 
+def test_other_names_are_resolved_and_reached_as_ever(echo: Echo, run: Callable[[Any], Any]) -> None:
+    here = f"ws://localhost:{echo.address[1]}"
+    with route({"api.openai.com": ("127.0.0.1", 9)}):
+        for client in ASYNC_CLIENTS.values():
+            assert run(client(f"{here}/v1")) == "hello"
+        assert run(_httpx(f"{here}/plain")) == "plain"
+
+
 def test_certificates_of_other_hosts_are_not_vouched_for(echo: Echo) -> None:
     with Relay({"api.openai.com": echo.address}) as relay:
         with (

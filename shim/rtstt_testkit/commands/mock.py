@@ -9,13 +9,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
+import sys
 
 from rtstt_shim.errors import UsageError
+from rtstt_testkit.mock.record import Event, SessionRecord
 from rtstt_testkit.mock.script import Script
 from rtstt_testkit.mock.server import RealtimeServer
 
 __all__ = ["configure", "run"]
+
+# A process that may run for weeks keeps less than a test's server: the last 20 seconds of 1,000 sessions.
+_KEEP_AUDIO = 1024 * 1024
+_KEEP_SESSIONS = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,17 +35,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="at-connect",
         help="when a transcription session with a model is refused: at-connect (default) or on-update",
     )
-    parser.add_argument("--script", metavar="FILE", help="what to answer, as TOML")
+    parser.add_argument("--script", metavar="FILE", help="what to answer and what goes wrong, as TOML")
+    parser.add_argument(
+        "--latency", default="instant", help="instant (default), or capture: as measured on the endpoint"
+    )
+    parser.add_argument("--seed", help="make identifiers, and what happens by chance, the same in every run")
+    parser.add_argument("--virtual-time", action="store_true", help="time moves only by POST /_mock/advance")
+    parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
+    parser.add_argument("--no-control", action="store_true", help="leave out the HTTP control API under /_mock/")
+    parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     try:
         script = _load_script(args.script)
-        server = RealtimeServer(host=args.host, port=args.port, profile=args.profile, refuse=args.refuse, script=script)
+        server = RealtimeServer(
+            host=args.host,
+            port=args.port,
+            profile=args.profile,
+            refuse=args.refuse,
+            script=script,
+            latency=args.latency,
+            seed=args.seed,
+            virtual_time=args.virtual_time,
+            compression=args.compression,
+            control=not args.no_control,
+            keep_audio=_KEEP_AUDIO,
+            keep_sessions=_KEEP_SESSIONS,
+            observer=_log if args.json_log else None,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from None
     return asyncio.run(_serve(server))
+
+
+def _log(record: SessionRecord, event: Event) -> None:
+    line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
+    print(json.dumps(line, separators=(",", ":")), file=sys.stderr, flush=True)
 
 
 def _load_script(path: str | None) -> Script | None:

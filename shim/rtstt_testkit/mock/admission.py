@@ -130,14 +130,6 @@ def _is_transcription_intent(request: Request) -> bool:
     return any(value.lower() == "transcription" for value in request.query.get("intent", ()))  # [client]
 
 
-def _is_known(key: str) -> bool:
-    return key.startswith(("sk-", "ek_")) and not _is_marked_bad(key)
-
-
-def _is_marked_bad(key: str) -> bool:
-    return "bad" in key.lower() or "invalid" in key.lower()
-
-
 def _openai(request: Request, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
     if request.path.rstrip("/") != "/v1/realtime":
         return HttpRefusal(403, f"No WebSocket endpoint at {request.path}; the mock serves /v1/realtime.")
@@ -145,7 +137,7 @@ def _openai(request: Request, moment: Moment, secrets: SecretLookup) -> Admissio
     if key is None:
         return Admission("transcription", errors.MISSING_KEY)
     session = secrets.find(key) if key.startswith("ek_") else None
-    if session == "expired" or not _is_known(key):
+    if session == "expired" or not request.has_plausible_key:
         return Admission("transcription", errors.incorrect_key(request.masked_key))
     if "realtime=v1" in (request.header("openai-beta") or "").replace(" ", "").lower():
         return Admission("transcription", errors.BETA_DISABLED)
@@ -182,8 +174,7 @@ def _gateway(request: Request, moment: Moment, secrets: SecretLookup) -> Admissi
     """
     if not request.path.rstrip("/").endswith("/realtime"):
         return HttpRefusal(403, f"No WebSocket endpoint at {request.path}; the mock serves /v1/realtime.")
-    key = request.key
-    if key is None or _is_marked_bad(key):
+    if request.has_bad_key:
         return HttpRefusal(401, "Authentication Error: no valid API key passed in.", "invalid_api_key")
     model = request.query.get("model", [""])[0]
     if not model:
@@ -197,8 +188,7 @@ def _azure(request: Request, moment: Moment, secrets: SecretLookup) -> Admission
     """Azure: ``deployment=`` or ``intent=transcription``, never both and never neither."""
     if not request.path.rstrip("/").endswith("/realtime"):
         return HttpRefusal(404, "Resource not found", "404")
-    key = request.key
-    if key is None or _is_marked_bad(key):
+    if request.has_bad_key:
         return HttpRefusal(
             401,
             "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a "

@@ -33,6 +33,11 @@ class AudioFormat(NamedTuple):
         """One byte a sample, enough to tell how loud it is."""
         return audio[1::2] if self.width == 2 else audio
 
+    @property
+    def loudness(self) -> bytes:
+        """A table for ``translate``: the size of each key byte's sample, in 256ths of the largest."""
+        return _loudness(self.name)
+
     def quiet_keys(self, level: int) -> bytes:
         """The key bytes of samples below ``level`` (of 32768)."""
         return _quiet_keys(self.name, level)
@@ -65,14 +70,22 @@ def _a_law(code: int) -> int:
 _DECODERS = {"audio/pcmu": _mu_law, "audio/pcma": _a_law}
 
 
-@lru_cache(maxsize=64)
-def _quiet_keys(name: str, level: int) -> bytes:
+@lru_cache(maxsize=3)
+def _sizes(name: str) -> list[int]:
     if name == "audio/pcm":
         # The high byte, two's complement: 0 and 255 are samples within 256 of zero.
-        size = [min(key, 255 - key) * 256 for key in range(256)]
-    else:
-        size = [abs(_DECODERS[name](key)) for key in range(256)]
-    return bytes(key for key in range(256) if size[key] < level)
+        return [min(key, 255 - key) * 256 for key in range(256)]
+    return [abs(_DECODERS[name](key)) for key in range(256)]
+
+
+@lru_cache(maxsize=3)
+def _loudness(name: str) -> bytes:
+    return bytes(min(size >> 7, 255) for size in _sizes(name))
+
+
+@lru_cache(maxsize=64)
+def _quiet_keys(name: str, level: int) -> bytes:
+    return bytes(key for key, size in enumerate(_sizes(name)) if size < level)
 
 
 @lru_cache(maxsize=2)

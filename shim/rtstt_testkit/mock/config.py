@@ -169,6 +169,7 @@ class SessionConfig:
         self.silence_ms: int = turns.get("silence_duration_ms", 200)
         self.idle_ms: int | None = turns.get("idle_timeout_ms")
         self.longest_wait_ms: int = EAGERNESS_TIMEOUT_MS[turns.get("eagerness", "auto")]
+        self.delay: str = (transcription or {}).get("delay") or "medium"
         self.logprobs = bool(session.get("include"))
 
     def shown(self) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import binascii
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from rtstt_testkit.mock import errors
@@ -32,6 +33,37 @@ MAX_APPEND = 15 * 1024 * 1024
 _OUTPUT_FRAME_TOKENS = 2  # [capture] six deltas were eight output tokens
 
 
+def plain_b64decode(text: str) -> bytes:
+    """Base64 by the standard library; ValueError for anything that is not exactly that."""
+    if sys.version_info >= (3, 11):
+        return binascii.a2b_base64(text, strict_mode=True)
+    return base64.b64decode(text, validate=True)
+
+
+def _fast_b64decode() -> Callable[[str], bytes]:
+    """pybase64's decoder where it is installed: six times as fast, a quarter of the work for an append."""
+    try:
+        from pybase64 import b64decode
+    except ImportError:
+        return plain_b64decode
+    return partial(b64decode, validate=True)
+
+
+b64decode = _fast_b64decode()
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+# One decoder for all frames: making one costs as much as decoding a short event.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_PLAIN_APPENDS = (
+    '{"type":"input_audio_buffer.append","audio":"',
+    '{"type": "input_audio_buffer.append", "audio": "',
+)
+
+
 def decode_event(frame: str) -> dict[str, Any]:
     """A TEXT frame as an event.
 
@@ -39,7 +71,7 @@ def decode_event(frame: str) -> dict[str, Any]:
         Refused: It is not JSON, or not an object.
     """
     try:
-        event = json.loads(frame, parse_constant=_refuse_constant)
+        event = _DECODER.decode(frame)
     except (ValueError, RecursionError):
         raise Refused(errors.INVALID_JSON) from None
     if not isinstance(event, dict):
@@ -47,8 +79,17 @@ def decode_event(frame: str) -> dict[str, Any]:
     return event
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def plain_append(frame: str) -> str | None:
+    """The ``audio`` of an append that is written as nearly every client writes it, None for any other frame.
+
+    What it returns is base64 or nothing that decodes: a quote or an escape in it is refused by `decode_audio`, after
+    which the frame is to be decoded in full.
+    """
+    if frame.endswith('"}'):
+        for prefix in _PLAIN_APPENDS:
+            if frame.startswith(prefix):
+                return frame[len(prefix) : -2]
+    return None
 
 
 def decode_audio(audio: object) -> bytes:
@@ -60,7 +101,7 @@ def decode_audio(audio: object) -> bytes:
     if not isinstance(audio, str):
         raise Refused(errors.AUDIO_INVALID)
     try:
-        decoded = _b64decode(audio)
+        decoded = b64decode(audio)
     except ValueError:
         raise Refused(errors.AUDIO_INVALID) from None
     if not decoded:
@@ -68,12 +109,6 @@ def decode_audio(audio: object) -> bytes:
     if len(decoded) > MAX_APPEND:
         raise Refused(errors.AUDIO_TOO_LARGE)
     return decoded
-
-
-def _b64decode(text: str) -> bytes:
-    if sys.version_info >= (3, 11):
-        return binascii.a2b_base64(text, strict_mode=True)
-    return base64.b64decode(text, validate=True)
 
 
 def user_item(item_id: str, transcript: str | None = None) -> dict[str, Any]:

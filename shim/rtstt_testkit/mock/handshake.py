@@ -75,6 +75,17 @@ class Request:
         return None
 
     @property
+    def has_plausible_key(self) -> bool:
+        """Whether the mock takes the key: it begins with ``sk-`` or ``ek_`` and is not marked as bad."""
+        return (self.key or "").startswith(("sk-", "ek_")) and not self.has_bad_key
+
+    @property
+    def has_bad_key(self) -> bool:
+        """Whether the key is marked as one to be refused: it contains ``bad`` or ``invalid``, or there is none."""
+        key = (self.key or "bad").lower()
+        return "bad" in key or "invalid" in key
+
+    @property
     def masked_key(self) -> str:
         """The key as the endpoint's messages show it."""
         return mask_secret(self.key or "")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from rtstt_testkit.mock.audio import FORMATS, to_pcm16
 from rtstt_testkit.mock.errors import ApiError
 from rtstt_testkit.mock.handshake import Handshake
 
@@ -60,6 +64,8 @@ class SessionRecord:
         handshake: The opening request, secrets masked.
         kind: ``transcription`` or ``realtime``; None when the upgrade was refused.
         http_status: 101, or the status that refused the upgrade.
+        http_message: What was said with that status.
+        audio_format: Of the audio, as last set.
         refusal: The error that ended it by the rules of connecting, or None.
         session: The session object as last sent.
         close: How it ended, None while it is open.
@@ -70,6 +76,8 @@ class SessionRecord:
         self.handshake = handshake
         self.kind: str | None = None
         self.http_status = 101
+        self.http_message = ""
+        self.audio_format = FORMATS["audio/pcm"]
         self.refusal: ApiError | None = None
         self.session: dict[str, Any] = {}
         self.close: Closed | None = None
@@ -102,6 +110,19 @@ class SessionRecord:
         """The types of the events that the server sent."""
         return [event.type for event in self._events if event.sender == "server"]
 
+    def timeline(self, last: int | None = None) -> list[str]:
+        """The events as lines for people: when, which way, which.
+
+        Args:
+            last: How many of the latest; None for all.
+        """
+        events = self.events
+        return [
+            f"{event.at:8.3f} s  {'→' if event.sender == 'client' else '←'} {event.type}"
+            + (f" × {event.count}" if event.count > 1 else "")
+            for event in (events if last is None else events[-last:])
+        ]
+
     @property
     def transcripts(self) -> list[str]:
         """The texts of the transcripts that were completed."""
@@ -113,6 +134,27 @@ class SessionRecord:
         limit.
         """
         return bytes(self._audio)
+
+    def wav(self) -> bytes:
+        """The audio received, as a WAV file of 16-bit PCM (G.711 decoded), the latest of it if there is a limit."""
+        out = io.BytesIO()
+        with wave.open(out, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(self.audio_format.rate)
+            file.writeframes(to_pcm16(self.audio, self.audio_format.name))
+        return out.getvalue()
+
+    def save_wav(self, path: str | Path) -> None:
+        """Write `wav` to a file.
+
+        Args:
+            path: Of the file.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        Path(path).write_bytes(self.wav())
 
     @property
     def audio_received(self) -> int:

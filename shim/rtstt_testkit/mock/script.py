@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+from rtstt_testkit.mock.faults import Fault
+from rtstt_testkit.speech import load
 
 __all__ = ["DEFAULT_TEXT", "Director", "Failure", "Item", "Script", "Segment", "Transcript", "split_deltas"]
 
@@ -28,6 +32,11 @@ class Failure:
     code: str | None = None
     type: str = "server_error"
     param: str | None = None
+
+    @classmethod
+    def rate_limited(cls) -> Failure:
+        """The failure of too many requests, as public reports have it."""
+        return cls("Input transcription failed for item '{item_id}'. 429 Too Many Requests")
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Transcript:
         model: Answer only items of this transcription model.
         language: Answer only items of sessions with this language.
         connection: Answer only items of the nth connection, counted from 1.
+        recording: Answer only items in which this bundled recording is heard.
     """
 
     text: str | None = None
@@ -76,6 +86,7 @@ class Transcript:
     model: str | None = None
     language: str | None = None
     connection: int | None = None
+    recording: str | None = None
 
     def spoken(self, default: str) -> str:
         """The transcript's text."""
@@ -89,16 +100,36 @@ class Transcript:
             self.model in (None, item.model)
             and self.language in (None, item.language)
             and self.connection in (None, item.connection)
+            and (self.recording is None or self.recording == item.recording)
         )
 
 
-@dataclass
 class Item:
-    """A piece of audio that wants a transcript; what a script's conditions look at."""
+    """A piece of audio that wants a transcript; what a script's conditions look at.
 
-    connection: int
-    model: str
-    language: str | None = None
+    Args:
+        connection: The number of the connection.
+        model: The transcription model.
+        language: The session's language, or None.
+        listen: Names the bundled recording that the audio is; called once, and only when somebody asks.
+    """
+
+    def __init__(
+        self,
+        connection: int,
+        model: str,
+        language: str | None = None,
+        listen: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.connection = connection
+        self.model = model
+        self.language = language
+        self._listen = listen
+
+    @cached_property
+    def recording(self) -> str | None:
+        """The bundled recording that was heard, None for other audio."""
+        return self._listen()
 
 
 @dataclass(frozen=True)
@@ -107,16 +138,18 @@ class Script:
 
     Attributes:
         transcripts: Used one an item, in order; the first whose conditions hold.
-        default: The text when no transcript is left.
+        default: The text when no transcript is left and the audio is no bundled recording.
+        faults: What goes wrong.
     """
 
     transcripts: Sequence[Transcript] = ()
     default: str = DEFAULT_TEXT
+    faults: Sequence[Fault] = ()
 
     @classmethod
-    def of(cls, transcripts: Iterable[str | Transcript | Failure]) -> Script:
-        """A script of these answers: a text, a `Transcript`, or a `Failure`."""
-        return cls(tuple(_as_transcript(answer) for answer in transcripts))
+    def of(cls, transcripts: Iterable[str | Transcript | Failure] = (), faults: Iterable[Fault] = ()) -> Script:
+        """A script of these answers: a text, a `Transcript`, or a `Failure`; and of what goes wrong."""
+        return cls(tuple(_as_transcript(answer) for answer in transcripts), faults=tuple(faults))
 
 
 def _as_transcript(answer: Any) -> Transcript:
@@ -136,7 +169,13 @@ class Director:
     script: Script = field(default_factory=Script)
 
     def __post_init__(self) -> None:
-        self._left = list(self.script.transcripts)
+        self.load(self.script)
+
+    def load(self, script: Script) -> None:
+        """Say this from now on, from its beginning."""
+        self.script = script
+        self._left = list(script.transcripts)
+        self.items = 0
 
     @property
     def left(self) -> list[Transcript]:
@@ -145,13 +184,19 @@ class Director:
 
     def peek(self, item: Item) -> Transcript:
         """The transcript that the item would get now."""
-        return next((candidate for candidate in self._left if candidate.answers(item)), Transcript())
+        return next(
+            (candidate for candidate in self._left if candidate.recording is None and candidate.answers(item)),
+            Transcript(),
+        )
 
     def take(self, item: Item) -> Transcript:
         """The transcript for the item; it is used up."""
+        self.items += 1
         for index, candidate in enumerate(self._left):
             if candidate.answers(item):
                 return self._left.pop(index)
+        if item.recording is not None:
+            return Transcript(load(item.recording).text)
         return Transcript()
 
 

@@ -9,7 +9,12 @@
     model = "whisper-1"
     failure = { message = "Too many requests.", code = "rate_limit_exceeded" }
 
-The tables have the fields of `Transcript`, `Failure` and `Segment`, under the same names.
+    [[fault]]
+    action = "close"
+    after = "session.updated"
+    code = 1011
+
+The tables have the fields of `Transcript`, `Failure`, `Segment` and `Fault`, under the same names.
 """
 
 from __future__ import annotations
@@ -20,14 +25,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rtstt_testkit.mock.faults import Fault
 from rtstt_testkit.mock.script import Failure, Script, Segment, Transcript
+from rtstt_testkit.speech import recordings
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
-__all__ = ["ScriptError", "load_script"]
+__all__ = ["ScriptError", "load_script", "parse_script"]
 
 
 class ScriptError(ValueError):
@@ -50,6 +57,10 @@ def _list_of_text(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(element, str) for element in value)
 
 
+def _nth(value: int) -> int | None:
+    return value or None
+
+
 _TEXT = Kind("a string", lambda value: isinstance(value, str))
 _TEXTS = Kind("a list of strings", _list_of_text, tuple)
 _NUMBER = Kind("a number", _is_number)
@@ -70,10 +81,29 @@ _TRANSCRIPT: dict[str, Any] = {
     "model": _TEXT,
     "language": _TEXT,
     "connection": _ORDINAL,
+    "recording": Kind(f"one of {', '.join(recordings())}", lambda value: value in list(recordings())),
+}
+_FAULT = {
+    "action": _TEXT,
+    "before": _TEXT,
+    "after": _TEXT,
+    "on": _TEXT,
+    "nth": Kind("a whole number from 1, or 0 for every one", lambda value: type(value) is int and value >= 0, _nth),
+    "connection": _ORDINAL,
+    "first": _ORDINAL,
+    "probability": _NUMBER,
+    "code": Kind("a number or a string", lambda value: isinstance(value, int | str)),
+    "reason": _TEXT,
+    "message": _TEXT,
+    "seconds": _SECONDS,
 }
 #: The file's own keys: a kind of value, a (class, fields) table, or a list of such tables.
-_SCRIPT: dict[str, Any] = {"default": _TEXT, "transcript": [(Transcript, _TRANSCRIPT)]}
-_ARGUMENTS = {"transcript": "transcripts"}
+_SCRIPT: dict[str, Any] = {
+    "default": _TEXT,
+    "transcript": [(Transcript, _TRANSCRIPT)],
+    "fault": [(Fault, _FAULT)],
+}
+_ARGUMENTS = {"transcript": "transcripts", "fault": "faults"}
 
 
 def load_script(path: str | Path) -> Script:
@@ -94,11 +124,24 @@ def load_script(path: str | Path) -> Script:
         raise ScriptError(f"cannot read the script {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ScriptError(f"the script {path} is not UTF-8 text; save it as UTF-8") from None
+    return parse_script(source, str(path))
+
+
+def parse_script(source: str, path: str) -> Script:
+    """Read a script from TOML text.
+
+    Args:
+        source: The text.
+        path: What it is called in errors.
+
+    Raises:
+        ScriptError: The text is not TOML, or holds what a script does not have.
+    """
     try:
         content = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
         raise ScriptError(f"the script {path} is not TOML: {error}") from None
-    reader = _Reader(str(path), source)
+    reader = _Reader(path, source)
     fields = reader.table(content, _SCRIPT, ())
     return Script(**{_ARGUMENTS.get(name, name): value for name, value in fields.items()})
 

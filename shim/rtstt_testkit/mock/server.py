@@ -1,4 +1,4 @@
-"""The mock as a server: sockets, time and tasks around the state machine of ``session``; no protocol."""
+"""The mock as a server: it listens, lets clients in, and keeps what happened; no protocol."""
 
 from __future__ import annotations
 
@@ -6,30 +6,37 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as WebSocketRequest
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
+from rtstt_testkit.mock import api
 from rtstt_testkit.mock.admission import Admission, HttpRefusal, Moment, Profile, admit
+from rtstt_testkit.mock.explain import explain_all
+from rtstt_testkit.mock.faults import CONNECT, Fault, FaultPlan
 from rtstt_testkit.mock.handshake import Request
 from rtstt_testkit.mock.ids import Ids
+from rtstt_testkit.mock.latency import LATENCIES, Latency
 from rtstt_testkit.mock.record import Closed, Event, SessionRecord
 from rtstt_testkit.mock.script import Director, Failure, Script, Transcript
 from rtstt_testkit.mock.secret_store import SecretStore
-from rtstt_testkit.mock.session import LATENCIES, Close, Latency, Session, Settings
+from rtstt_testkit.mock.session import Session, Settings
+from rtstt_testkit.mock.verify import ScriptNotFollowed, verify
+from rtstt_testkit.mock.wire import Connection, Wire
 
-__all__ = ["RealtimeServer"]
+__all__ = ["RealtimeServer", "ScriptNotFollowed"]
 
 #: base64 of the largest append (15 MiB), and room for the JSON around it.
 _MAX_MESSAGE = 21 * 1024 * 1024
 _PING_SECONDS = 20  # [capture] about every 20.26 s, 4 bytes
 _KEEP_AUDIO = 64 * 1024 * 1024
+_KEEP_SESSIONS = 10_000
 _STOP_SECONDS = 0.5
 
 _quiet = logging.getLogger("rtstt_testkit.mock.websockets")
@@ -39,6 +46,8 @@ _quiet.setLevel(logging.CRITICAL + 1)
 class RealtimeServer:
     """A mock of OpenAI's Realtime transcription endpoint, for ``async with``.
 
+    A key that begins with ``sk-`` or ``ek_`` is accepted, unless it contains ``bad`` or ``invalid``.
+
     Args:
         host: The address to listen on.
         port: The port, 0 for any free one.
@@ -46,20 +55,29 @@ class RealtimeServer:
         refuse: When a transcription session with a ``model`` is refused: ``at-connect``, or ``on-update`` as
             livekit/agents-js#1756 saw it.
         transcripts: What to answer, one entry an item: a text, a `Transcript` or a `Failure`.
-        script: The same as a `Script`, instead of ``transcripts``.
+        faults: What goes wrong, and where.
+        script: Transcripts and faults as a `Script`, instead of those two.
+        strict: Whether leaving the ``async with`` block fails when transcripts were left over.
+        connections: How many connections there may be under ``strict``; None for any number.
         latency: ``instant``, ``capture`` (as measured on the endpoint), or a `Latency`.
-        seed: Makes identifiers the same in every run.
-        keep_audio: How many bytes of received audio a session keeps for assertions; the oldest goes first. 0
-            keeps none, None all of it.
-        compression: Whether to negotiate permessage-deflate, as the endpoint does; off, since on loopback it
-            costs more than it saves.
+        seed: Makes identifiers, and what happens by chance, the same in every run.
+        keep_audio: How many bytes of received audio a session keeps; the oldest goes first. 0 keeps none, None all.
+        keep_sessions: How many sessions are remembered; the oldest that is over goes first.
+        compression: Whether to negotiate permessage-deflate, as the endpoint does; off, since on loopback it costs
+            more than it saves.
         max_duration: Seconds until a session is ended with CLOSE 1001.
         expiry_event: Send an ``error`` event with code ``session_expired`` before that CLOSE.
         ping_interval: Seconds between PINGs, None for none.
         virtual_time: Time stands still except in `advance`.
+        control: Serve the HTTP control API under ``/_mock/``.
+        observer: Called with every event as it comes or goes, the first of a run of appends only.
 
     Attributes:
         sessions: What happened on each connection, in order.
+        director: Who hands out the transcripts.
+
+    Raises:
+        ValueError: A setting is unknown; the message names those that are known.
     """
 
     def __init__(
@@ -70,15 +88,21 @@ class RealtimeServer:
         profile: Profile = "openai",
         refuse: Moment = "at-connect",
         transcripts: Iterable[str | Transcript | Failure] = (),
+        faults: Iterable[Fault] = (),
         script: Script | None = None,
+        strict: bool = True,
+        connections: int | None = None,
         latency: str | Latency = "instant",
         seed: int | str | None = None,
         keep_audio: int | None = _KEEP_AUDIO,
+        keep_sessions: int = _KEEP_SESSIONS,
         compression: bool = False,
         max_duration: float = 3600.0,
         expiry_event: bool = False,
         ping_interval: float | None = _PING_SECONDS,
         virtual_time: bool = False,
+        control: bool = False,
+        observer: Callable[[SessionRecord, Event], None] | None = None,
     ) -> None:
         _check("profile", profile, get_args(Profile))
         _check("refuse", refuse, get_args(Moment))
@@ -88,20 +112,27 @@ class RealtimeServer:
         self.host = host
         self.profile: Profile = profile
         self.refuse: Moment = refuse
+        self.control = control
         self.sessions: list[SessionRecord] = []
-        self.director = Director(script if script is not None else Script.of(transcripts))
+        self.director = Director(script if script is not None else Script.of(transcripts, faults))
+        self._strict = strict
+        self._expected = connections
         self._port = port
         self._settings = Settings(latency, profile != "openai", max_duration, expiry_event)
         self._keep_audio = keep_audio
+        self._keep_sessions = keep_sessions
         self._compression = compression
         self._ping_interval = ping_interval
         self._ids = Ids(seed)
         self._time = 0.0 if virtual_time else None
         self._wall_start = time.time()
-        self._secrets = SecretStore(self._ids, self.wall)
-        self._wires: set[_Wire] = set()
+        self.secrets = SecretStore(self._ids, self.wall)
+        self._observer = observer
+        self._count = 0
+        self._wires: set[Wire] = set()
+        self._connections: set[Connection] = set()
         self._waiters: list[_Waiter] = []
-        self._admissions: dict[ServerConnection, tuple[Admission, SessionRecord]] = {}
+        self._admitted: dict[ServerConnection, tuple[Admission, SessionRecord]] = {}
         self._server: Server | None = None
 
     # -- where it is
@@ -134,11 +165,13 @@ class RealtimeServer:
         Raises:
             OSError: The address cannot be bound, for example because the port is in use.
         """
+        connection = partial(Connection, partial(api.answer, self), self._connections, self._lost)
         self._server = await serve(
             self._serve,
             self.host,
             self._port,
             process_request=self._process_request,
+            process_response=self._process_response,
             select_subprotocol=_select_subprotocol,
             compression="deflate" if self._compression else None,
             max_size=_MAX_MESSAGE,
@@ -146,6 +179,7 @@ class RealtimeServer:
             close_timeout=2,
             server_header=None,
             logger=_quiet,
+            create_connection=cast("type[ServerConnection]", connection),
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
 
@@ -158,11 +192,11 @@ class RealtimeServer:
         done = asyncio.ensure_future(server.wait_closed())
         finished, _ = await asyncio.wait({done}, timeout=_STOP_SECONDS)
         if not finished:
-            for wire in list(self._wires):
-                wire.abort()
+            for connection in list(self._connections):
+                connection.transport.abort()
             await done
         for waiter in self._waiters:
-            waiter.give_up()
+            waiter.future.cancel()
 
     async def __aenter__(self) -> RealtimeServer:
         await self.start()
@@ -175,8 +209,22 @@ class RealtimeServer:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
+        if exc_type is None and self._strict:
+            self.verify()
 
     # -- looking on
+
+    def verify(self) -> None:
+        """Check that the script was used up, and that no more clients connected than were expected.
+
+        Raises:
+            ScriptNotFollowed: It was not; the message says what was expected, what came and how to relax it.
+        """
+        verify(self.director, self.sessions, self._count, self._expected)
+
+    def explain(self) -> str:
+        """What became of each session, in words: what the client did wrong, and the mend."""
+        return explain_all(self.sessions, self.url)
 
     async def wait_for(self, type_: str, *, count: int = 1, timeout: float = 5.0) -> Event:
         """Wait until events of a type have come or gone on any connection, those already past included.
@@ -197,14 +245,11 @@ class RealtimeServer:
             return seen[count - 1]
         waiter = _Waiter(type_, count - len(seen), asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
-        try:
-            return await asyncio.wait_for(waiter.future, timeout)
-        except (asyncio.TimeoutError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not waiter.future.cancelled():
-                raise
-            raise TimeoutError(self._not_seen(type_, count, timeout)) from None
-        finally:
-            self._waiters.remove(waiter)
+        await asyncio.wait({waiter.future}, timeout=timeout)
+        self._waiters.remove(waiter)
+        if waiter.future.done() and not waiter.future.cancelled():
+            return waiter.future.result()
+        raise TimeoutError(self._not_seen(type_, count, timeout))
 
     def _not_seen(self, type_: str, count: int, timeout: float) -> str:
         wanted = f"{type_!r}" if count == 1 else f"{count} × {type_!r}"
@@ -213,16 +258,30 @@ class RealtimeServer:
         lines = [f"no {wanted} within {timeout:g} s; what was seen:"]
         for session in self.sessions:
             lines.append(f"  {session!r}")
-            lines += [
-                f"    {event.at:8.3f} s  {'→' if event.sender == 'client' else '←'} {event.type}"
-                + (f" × {event.count}" if event.count > 1 else "")
-                for event in session.events[-12:]
-            ]
-        return "\n".join(lines)
+            lines += [f"    {line}" for line in session.timeline(12)]
+        return "\n".join([*lines, self.explain()])
 
-    def _notify(self, event: Event) -> None:
+    def _notify(self, record: SessionRecord, event: Event) -> None:
+        if self._observer is not None:
+            self._observer(record, event)
         for waiter in self._waiters:
             waiter.see(event)
+
+    # -- steering
+
+    def load(self, script: Script) -> None:
+        """Say this from now on, from its beginning; faults are met by connections to come.
+
+        Args:
+            script: What to say.
+        """
+        self.director.load(script)
+
+    def reset(self) -> None:
+        """Forget the sessions that are over, and begin the script again."""
+        self.sessions = [session for session in self.sessions if session.open]
+        self._count = max((session.number for session in self.sessions), default=0)
+        self.director.load(self.director.script)
 
     # -- time
 
@@ -262,106 +321,55 @@ class RealtimeServer:
 
     # -- connections
 
-    def _process_request(self, connection: ServerConnection, raw: WebSocketRequest) -> Response | None:
+    async def _process_request(self, connection: ServerConnection, raw: WebSocketRequest) -> Response | None:
         request = Request(raw.path, raw.headers.raw_items())
-        record = SessionRecord(len(self.sessions) + 1, request.record(), self._keep_audio)
-        record.notify = self._notify
-        self.sessions.append(record)
-        answer = admit(request, self.profile, self.refuse, self._secrets)
+        record = self._new_record(request)
+        faults = FaultPlan(self.director.script.faults, record.number, self._ids.chance).meet(CONNECT)
+        for fault in faults:
+            if fault.action == "delay" and self._time is None:
+                await asyncio.sleep(fault.seconds)
+            elif fault.action == "reset":
+                connection.transport.abort()
+        answer = FaultPlan.refusal(faults) or admit(request, self.profile, self.refuse, self.secrets)
         if isinstance(answer, HttpRefusal):
-            record.http_status = answer.status
+            record.http_status, record.http_message = answer.status, answer.message
             return _json_response(connection, answer)
-        self._admissions[connection] = answer, record
+        self._admitted[connection] = answer, record
         return None
 
+    def _process_response(self, connection: ServerConnection, raw: WebSocketRequest, response: Response) -> None:
+        """Note that an admitted client is refused after all: its request was no proper opening handshake."""
+        if response.status_code != 101 and connection in self._admitted:
+            record = self._admitted.pop(connection)[1]
+            record.http_status, record.http_message = response.status_code, response.body.decode().strip()
+
+    def _lost(self, connection: ServerConnection) -> None:
+        """An admitted client that left before its session began."""
+        if connection in self._admitted:
+            self._admitted.pop(connection)[1].close = Closed(1006, "", "client")
+
+    def _new_record(self, request: Request) -> SessionRecord:
+        self._count += 1
+        record = SessionRecord(self._count, request.record(), self._keep_audio)
+        record.notify = partial(self._notify, record)
+        self.sessions.append(record)
+        if len(self.sessions) > self._keep_sessions:
+            over = next((index for index, session in enumerate(self.sessions) if not session.open), None)
+            if over is not None:
+                del self.sessions[over]
+        return record
+
     async def _serve(self, connection: ServerConnection) -> None:
-        admission, record = self._admissions.pop(connection)
-        session = Session(admission, record, self.director, self._ids, self._settings)
-        wire = _Wire(self, connection, session)
+        if connection not in self._admitted:
+            return
+        admission, record = self._admitted.pop(connection)
+        session = Session(admission, record, self.director, self._ids, self._settings, self.now())
+        wire = Wire(self, cast(Connection, connection), session)
         self._wires.add(wire)
         try:
             await wire.run()
         finally:
             self._wires.discard(wire)
-
-
-class _Wire:
-    """One connection: frames from the socket to the session, what it says to the socket, and one timer."""
-
-    __slots__ = ("_connection", "_flushing", "_lock", "_server", "_session", "_timer", "_timer_due")
-
-    def __init__(self, server: RealtimeServer, connection: ServerConnection, session: Session) -> None:
-        self._server = server
-        self._connection = connection
-        self._session = session
-        self._lock = asyncio.Lock()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due: float | None = None
-        self._flushing: asyncio.Task[None] | None = None
-
-    @property
-    def next_due(self) -> float | None:
-        return self._session.next_due
-
-    async def run(self) -> None:
-        """Serve until the socket is gone."""
-        session, connection, now = self._session, self._connection, self._server.now
-        try:
-            session.start(now(), self._server.wall())
-            await self.flush()
-            async for frame in connection:
-                moment = now()
-                session.receive(frame, moment)
-                due = session.next_due
-                if due is not None and due <= moment:
-                    # Waiting here is what bounds memory: a client that does not read is not read from.
-                    await self.flush()
-                elif due != self._timer_due:
-                    self._arm()
-        except ConnectionClosed:
-            pass
-        finally:
-            self._disarm()
-            if self._flushing is not None:
-                self._flushing.cancel()
-            session.closed(_closed(connection))
-
-    async def flush(self) -> None:
-        """Send what is due."""
-        async with self._lock:
-            while outputs := self._session.poll(self._server.now()):
-                for output in outputs:
-                    try:
-                        if isinstance(output, Close):
-                            await self._connection.close(output.code, output.reason)
-                        else:
-                            await self._connection.send(output.text)
-                    except ConnectionClosed:
-                        return
-        self._arm()
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        self._connection.transport.abort()
-
-    def _arm(self) -> None:
-        due = self._session.next_due
-        if due == self._timer_due or self._server.virtual_time:
-            return
-        self._disarm()
-        if due is not None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
-            self._timer_due = due
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._timer_due = None
-
-    def _on_timer(self) -> None:
-        self._timer = self._timer_due = None
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.get_running_loop().create_task(self.flush())
 
 
 class _Waiter:
@@ -377,19 +385,6 @@ class _Waiter:
             self.missing -= 1
             if self.missing == 0 and not self.future.done():
                 self.future.set_result(event)
-
-    def give_up(self) -> None:
-        self.future.cancel()
-
-
-def _closed(connection: ServerConnection) -> Closed:
-    """How the socket ended, where the session did not end it."""
-    protocol = connection.protocol
-    if protocol.close_sent is not None and not protocol.close_rcvd_then_sent:
-        return Closed(int(protocol.close_sent.code), protocol.close_sent.reason, "server")
-    if protocol.close_rcvd is None:
-        return Closed(1006, "", "client")
-    return Closed(int(protocol.close_rcvd.code), protocol.close_rcvd.reason, "client")
 
 
 def _select_subprotocol(connection: ServerConnection, offered: Any) -> Subprotocol | None:

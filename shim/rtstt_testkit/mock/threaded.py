@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
 
 from rtstt_testkit.mock.record import Event, SessionRecord
-from rtstt_testkit.mock.script import Director
+from rtstt_testkit.mock.script import Director, Script
 from rtstt_testkit.mock.server import RealtimeServer
 
 __all__ = ["ThreadedRealtimeServer"]
@@ -26,6 +26,7 @@ class ThreadedRealtimeServer:
 
     def __init__(self, **options: Any) -> None:
         self._server = RealtimeServer(**options)
+        self._strict = options.get("strict", True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -79,6 +80,22 @@ class ThreadedRealtimeServer:
         """Wait until events of a type have come or gone on any connection; see `RealtimeServer.wait_for`."""
         return self._run(self._server.wait_for(type_, count=count, timeout=timeout))
 
+    def verify(self) -> None:
+        """Check that the script was used up; see `RealtimeServer.verify`."""
+        self._server.verify()
+
+    def explain(self) -> str:
+        """What became of each session, in words; see `RealtimeServer.explain`."""
+        return self._server.explain()
+
+    def load(self, script: Script) -> None:
+        """Say this from now on; see `RealtimeServer.load`."""
+        self._call(self._server.load, script)
+
+    def reset(self) -> None:
+        """Forget the sessions that are over, and begin the script again."""
+        self._call(self._server.reset)
+
     def advance(self, seconds: float) -> None:
         """Let virtual time pass; see `RealtimeServer.advance`."""
         self._run(self._server.advance(seconds))
@@ -94,6 +111,14 @@ class ThreadedRealtimeServer:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+        if exc_type is None and self._strict:
+            self.verify()
+
+    def _call(self, work: Callable[..., None], *args: Any) -> None:
+        async def run() -> None:
+            work(*args)
+
+        self._run(run())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:

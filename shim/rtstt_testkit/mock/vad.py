@@ -77,6 +77,11 @@ class SpeechDetector:
         self._quiet = self._audio_format.quiet_keys(level_of(threshold))
         self._silence = round(silence_ms * self._audio_format.rate / 1000)
 
+    @property
+    def last_loud(self) -> int:
+        """The sample after the last one that counted as speech."""
+        return self._last_loud
+
     def reset(self) -> None:
         """Forget the turn under way; the position stays."""
         self.speaking = False
@@ -109,15 +114,26 @@ class SpeechDetector:
             self._position += whole
             self._end_turn(turns)
             return turns
+        if self.speaking and whole < self._silence and self._is_speech(keys[:window]):
+            # Speech goes on, and no pause in here is long enough to end it: only its last sound matters.
+            last = whole - window
+            while not self._is_speech(keys[last : last + window]):
+                last -= window
+            self._last_loud = self._position + len(keys[: last + window].rstrip(self._quiet))
+            self._position += whole
+            return turns
         for start in range(0, whole, window):
             part = keys[start : start + window]
-            if len(part.translate(None, self._quiet)) >= self._enough:
+            if self._is_speech(part):
                 self._hear(part, turns)
             else:
                 self._run = 0
                 self._position += window
             self._end_turn(turns)
         return turns
+
+    def _is_speech(self, part: bytes) -> bool:
+        return len(part.translate(None, self._quiet)) >= self._enough
 
     def _hear(self, part: bytes, turns: list[Turn]) -> None:
         loud = part.lstrip(self._quiet)

@@ -41,8 +41,8 @@ function install(routes, ca) {
   tls.connect = function (...args) {
     const at = args.findIndex((argument) => typeof argument === 'object' && argument !== null);
     const given = args[at] ?? {};
-    const host = given.servername || given.host || (typeof args[1] === 'string' ? args[1] : '');
-    if (!routes.has(canonical(host))) return connectTls.apply(this, args);
+    const host = given.host || (typeof args[1] === 'string' ? args[1] : undefined);
+    if (!routes.has(canonical(given.servername || host))) return connectTls.apply(this, args);
     if (given.secureContext) {
       given.secureContext.context.addCACert(ca);
       return connectTls.apply(this, args);

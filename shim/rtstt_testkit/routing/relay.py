@@ -220,6 +220,9 @@ class Relay:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             # OpenSSL compares names as they are: who keeps the trailing dot needs it in the certificate.
             authority.issue_cert(host, f"{host}.").configure_cert(context)
+            # A client that reads in one thread while it writes in another (websockets' sync client) can lose what it
+            # writes while OpenSSL reads a session ticket: about one connection in 300. So there are none to read.
+            context.num_tickets = 0
             listener = socket.create_server(("127.0.0.1", 0))
             listener.setblocking(False)
             listeners.append((listener, target, context))

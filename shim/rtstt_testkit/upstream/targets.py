@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 
 import yaml
 
@@ -56,7 +55,7 @@ class Target:
     package_folder: str = ""
     ruff: str = ""
     environment: Sequence[str] = ()
-    pins: Mapping[str, Sequence[str]] = MappingProxyType({})
+    pins: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def requirements(self, version: str) -> list[str]:
         """Return what pip installs to test a version of a Python target; ``pins`` go by the version's beginning."""

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { test } from 'node:test';
-import { diagnose } from '../../../shim/rtstt_shim/node/diagnosis.mjs';
-import { redact, redactUrl } from '../../../shim/rtstt_shim/node/redact.mjs';
-import { fixUrl, isNative } from '../../../shim/rtstt_shim/node/url_rule.mjs';
+import { diagnose } from '../../../shim/rtstt_shim/node/diagnosis.cjs';
+import { redact, redactUrl } from '../../../shim/rtstt_shim/node/redact.cjs';
+import { fixUrl, isNative } from '../../../shim/rtstt_shim/node/url_rule.cjs';
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), 'utf8')).cases;
 

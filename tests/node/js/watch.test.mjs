@@ -3,17 +3,17 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import process from 'node:process';
 import { beforeEach, mock, test } from 'node:test';
 
-// The modules keep the timers and the console they find when they are loaded.
 const lines = [];
-const { error: print } = console;
-console.error = (format, line) => lines.push(format === '%s' ? line : [format, line]);
+mock.method(process.stderr, 'write', (text) => lines.push(text.replace(/\n$/, '')));
+// What the application does to its console is no reason to be silent.
+console.error = () => {};
+// The modules keep the timers they find when they are loaded.
 mock.timers.enable({ apis: ['setTimeout'] });
 let now = 0;
 mock.method(performance, 'now', () => now);
-const { Watch, causeOf } = await import('../../../shim/rtstt_shim/node/watch.mjs');
-const { guarded, observe } = await import('../../../shim/rtstt_shim/node/guard.mjs');
-const { libraryOn } = await import('../../../shim/rtstt_shim/node/library.mjs');
-console.error = print;
+const { Watch, causeOf } = await import('../../../shim/rtstt_shim/node/watch.cjs');
+const { guarded, observe } = await import('../../../shim/rtstt_shim/node/guard.cjs');
+const { libraryOn } = await import('../../../shim/rtstt_shim/node/library.cjs');
 
 const URL_ = 'wss://api.openai.com/v1/realtime?intent=transcription';
 const SHOWN = `[ws, ${URL_}]`;

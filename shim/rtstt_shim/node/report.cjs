@@ -9,14 +9,16 @@
  * an exiting process does not have. A program that wants the failure's fields subscribes to the channel
  * `rtstt_shim:failure` of `node:diagnostics_channel`.
  */
-import { channel } from 'node:diagnostics_channel';
-import process from 'node:process';
-import { diagnose } from './diagnosis.mjs';
-import { libraryOn } from './library.mjs';
-import { redact, redactUrl } from './redact.mjs';
-import { isNative } from './url_rule.mjs';
+'use strict';
 
-/** @import { Diagnosis, Failure } from './diagnosis.mjs' */
+const { Console } = require('node:console');
+const { channel } = require('node:diagnostics_channel');
+const { diagnose } = require('./diagnosis.cjs');
+const { libraryOn } = require('./library.cjs');
+const { redact, redactUrl } = require('./redact.cjs');
+const { isNative } = require('./url_rule.cjs');
+
+/** @import { Diagnosis, Failure } from './diagnosis.cjs' */
 
 /**
  * Whose socket it is.
@@ -33,13 +35,17 @@ const STORMS_KEPT = 256;
 /** @type {Map<string, { line: string, saidAt: number, more: number }>} */
 const storms = new Map();
 const failures = channel('rtstt_shim:failure');
-// What the application makes of `console` later must not make the warning disappear. Node's own survives a closed pipe.
-const { error: print } = console;
+
+/** @type {Console | undefined} */
+let output;
 
 /** @param {string} line */
-export function say(line) {
+function say(line) {
   try {
-    print('%s', line);
+    // One of our own: what the application makes of its `console` must not make the warning disappear. Unlike a plain
+    // write it survives a closed pipe.
+    output ??= new Console(process.stderr, process.stderr);
+    output.error('%s', line);
   } catch {
     // There is no stderr: nothing can be said, and the application must not notice.
   }
@@ -52,7 +58,7 @@ export function say(line) {
  * @param {Failure} failure what was seen; `native` is filled in here
  * @param {boolean} [byClient] whether the client closed the connection after an error event
  */
-export function report(source, failure, byClient = false) {
+function report(source, failure, byClient = false) {
   const seen = { ...failure, native: isNative(source.url) };
   for (const name of /** @type {const} */ (['type', 'code', 'message', 'param', 'close_reason'])) {
     if (seen[name] !== undefined) seen[name] = redact(seen[name]);
@@ -85,7 +91,7 @@ export function report(source, failure, byClient = false) {
 }
 
 /** Says how often the failures came that were counted and not said; for the end of the process. */
-export function sayUncounted() {
+function sayUncounted() {
   for (const { line, more } of storms.values()) {
     if (more) say(line + again(more));
   }
@@ -110,3 +116,5 @@ function lineOf(client, url, failure, diagnosis, byClient) {
   const evidence = seen.length ? ` (${seen.join('; ')})` : '';
   return `rtstt_shim: ${lead}: ${diagnosis.what}${evidence}. ${diagnosis.doThis} [${client}, ${url}]`;
 }
+
+module.exports = { say, report, sayUncounted };

@@ -1,9 +1,10 @@
 /** Texts and URLs with every secret masked, fit for a log line: the twin of `redact.py`. */
+'use strict';
 
 // OpenAI's keys (`sk-`, `sk-proj-`, `ek_`, `sess-`), bearer values, and what a client may quote of the subprotocol.
-const SECRET = /\b(sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\p{L}\p{N}_.~+/=*-]{4,}/giu;
+const SECRET = /(?<![\p{L}\p{N}_])(sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\p{L}\p{N}_.~+/=*-]{4,}/giu;
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g;
-const URL_IN_TEXT = /\b(?:ws|http)s?:\/\/[^\s"'<>]+/gi;
+const URL_IN_TEXT = /(?<![\p{L}\p{N}_])(?:ws|http)s?:\/\/[^\s"'<>]+/giu;
 const USERINFO = /(?<=\/\/)[^/?#]*@/g;
 // The only query parameters whose values say something about the failure and nothing about the caller.
 const SPEAKING = new Set(['intent', 'model', 'deployment', 'api-version']);
@@ -31,7 +32,7 @@ function maskPair(pair) {
  *
  * @param {string} url any string
  */
-export function redactUrl(url) {
+function redactUrl(url) {
   const [whole] = url.split('#', 1);
   const question = whole.indexOf('?');
   if (question < 0) return clean(whole.replace(USERINFO, '***@'));
@@ -44,6 +45,8 @@ export function redactUrl(url) {
  *
  * @param {string} text any string
  */
-export function redact(text) {
+function redact(text) {
   return clean(text.replace(URL_IN_TEXT, redactUrl));
 }
+
+module.exports = { redactUrl, redact };

@@ -3,24 +3,33 @@
  *
  * All of them publish their requests on diagnostics channels of the same names, before the head is written.
  */
-import { subscribe } from 'node:diagnostics_channel';
-import { guarded, observe } from './guard.mjs';
-import { callerStack } from './library.mjs';
-import { tap } from './tap.mjs';
-import { fixUrl } from './url_rule.mjs';
-import { Watch } from './watch.mjs';
+'use strict';
+
+const { subscribe } = require('node:diagnostics_channel');
+const { guarded, observe } = require('./guard.cjs');
+const { callerStack } = require('./library.cjs');
+const { tap } = require('./tap.cjs');
+const { fixUrl } = require('./url_rule.cjs');
+const { Watch } = require('./watch.cjs');
 
 /** @type {WeakMap<object, Watch>} the requests that are watched */
 const watches = new WeakMap();
 let watching = false;
+/** @type {{ key?: string, watch?: Watch }} the newest handshake */
+let newest = {};
 
-const created = guarded('looking at undici requests', (/** @type {any} */ { request }) => {
-  if (request.upgrade !== 'websocket') return;
+/** Corrects a request for a WebSocket whose head is not written yet, and watches what comes of it. */
+const created = guarded('looking at undici requests', (/** @type {any} */ request) => {
   const base = String(request.origin).replace(/^http/i, 'ws');
   const decision = fixUrl(base + request.path);
   if (!decision.transcription) return;
   if (decision.changed) request.path = decision.url.slice(base.length);
-  watches.set(request, new Watch({ stack: callerStack(), fallback: 'undici', url: decision.url }));
+  // Told 401, undici asks a second time by itself; it is the same handshake, with the same key.
+  const key = /sec-websocket-key\W+([\w+/=]{24})/i.exec(String(request.headers))?.[1];
+  if (!newest.watch || key === undefined || key !== newest.key) {
+    newest = { key, watch: new Watch({ stack: callerStack(), fallback: 'undici', url: decision.url }) };
+  }
+  watches.set(request, /** @type {Watch} */ (newest.watch));
   if (!watching) watchMore();
   watching = true;
 });
@@ -60,7 +69,4 @@ const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ {
   on('close', ({ code, reason }) => watch.closed(code, reason, closing));
 });
 
-/** Corrects and watches the requests of this process from now on. */
-export function install() {
-  subscribe('undici:request:create', (message) => created(/** @type {any} */ (message)));
-}
+module.exports = { created };

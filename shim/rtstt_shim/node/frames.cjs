@@ -4,7 +4,9 @@
  * No I/O. What a message of interest cannot be (binary, or longer than any error event) is passed over without being
  * kept, so that a connection costs at most a few of the limits below.
  */
-import { constants, inflateRawSync } from 'node:zlib';
+'use strict';
+
+const { constants, inflateRawSync } = require('node:zlib');
 
 const CONTINUATION = 0x0;
 const TEXT = 0x1;
@@ -51,7 +53,7 @@ class Inflater {
   }
 }
 
-export class FrameReader {
+class FrameReader {
   #receiver;
   /** @type {Inflater | undefined} */
   #inflater;
@@ -199,3 +201,5 @@ export class FrameReader {
     }
   }
 }
+
+module.exports = { FrameReader };

@@ -1,6 +1,7 @@
 /** Which library opened a connection: read off the stack, when there is a failure to tell. */
-import { readFileSync } from 'node:fs';
-import process from 'node:process';
+'use strict';
+
+const { readFileSync } = require('node:fs');
 
 // The libraries that speak WebSocket. Others on the stack may be an instrumentation that has wrapped the request.
 const KNOWN = new Set(['ws', 'undici', 'websocket', 'websocket-driver', 'faye-websocket']);
@@ -8,7 +9,7 @@ const INSTALLED = /(?:file:\/\/)?([^\s()]*[\\/]node_modules[\\/](?:@[^\\/]+[\\/]
 const BUILT_IN = /node:internal\/deps\/undici/;
 
 /** The stack of whoever is opening a connection now. */
-export function callerStack() {
+function callerStack() {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 40;
   const { stack } = new Error();
@@ -23,7 +24,7 @@ export function callerStack() {
  * @param {string} fallback
  * @returns {{ library: string, version: string }}
  */
-export function libraryOn(stack, fallback) {
+function libraryOn(stack, fallback) {
   for (const folder of new Set(Array.from(stack.matchAll(INSTALLED), ([, folder]) => folder))) {
     // The folder's name is not the package's where it is installed under an alias.
     const { name, version } = manifestOf(folder);
@@ -42,3 +43,5 @@ function manifestOf(folder) {
     return { name: /[^\\/]*$/.exec(folder)?.[0] ?? '', version: '' };
   }
 }
+
+module.exports = { callerStack, libraryOn };

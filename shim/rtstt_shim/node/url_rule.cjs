@@ -3,7 +3,8 @@
  *
  * The twin of `url_rule.py`, which says where its facts come from; `tests/vectors/url_rule.json` tests them both.
  */
-import process from 'node:process';
+'use strict';
+
 
 /**
  * @typedef {object} Decision
@@ -51,7 +52,7 @@ function isNativeAuthority(authority) {
  *
  * @param {string} url
  */
-export function isNative(url) {
+function isNative(url) {
   const parts = PARTS.exec(url);
   return parts !== null && isNativeAuthority(parts[1]);
 }
@@ -79,7 +80,7 @@ const valueOf = (pair) => (pair.includes('=') ? unquote(pair.slice(pair.indexOf(
  * @param {string} url any string; one that is not the URL of a realtime socket is kept
  * @returns {Decision} it never throws on a string, and applying it twice changes nothing more
  */
-export function fixUrl(url) {
+function fixUrl(url) {
   /** @type {(reason: string, transcription?: boolean) => Decision} */
   const keep = (reason, transcription = false) => ({ url, changed: false, rule: 'keep', reason, transcription });
 
@@ -125,3 +126,5 @@ export function fixUrl(url) {
   const fixed = url.slice(0, start) + kept.join('&') + url.slice(start + query.length);
   return { url: fixed, changed: true, rule, reason, transcription: true };
 }
+
+module.exports = { isNative, fixUrl };

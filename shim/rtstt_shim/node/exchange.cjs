@@ -3,9 +3,11 @@
  *
  * No I/O. Whatever it does not understand, it leaves: the client is there to say what is wrong with it.
  */
-import { FrameReader } from './frames.mjs';
+'use strict';
 
-/** @import { Receiver } from './frames.mjs' */
+const { FrameReader } = require('./frames.cjs');
+
+/** @import { Receiver } from './frames.cjs' */
 
 /**
  * @typedef {object} HandshakeReceiver
@@ -17,7 +19,7 @@ const HEAD_LIMIT = 32_768;
 const BODY_LIMIT = 4096;
 const HEAD_END = '\r\n\r\n';
 
-export class Exchange {
+class Exchange {
   #receiver;
   /** @type {'head' | 'frames' | 'body' | 'over'} */
   #state = 'head';
@@ -129,3 +131,5 @@ export class Exchange {
     if (data.length >= this.#length || (this.#chunked && data.includes('0\r\n\r\n'))) this.end();
   }
 }
+
+module.exports = { Exchange };

@@ -4,18 +4,18 @@
  * The twin of `watch.py`. An `error` event is held for a moment, because whether it was fatal is known only when the
  * close that may follow has come.
  */
-import process from 'node:process';
-import { report, sayUncounted } from './report.mjs';
-import { guarded } from './guard.mjs';
+'use strict';
 
-/** @import { Failure } from './diagnosis.mjs' */
-/** @import { Source } from './report.mjs' */
+// Not the globals, which test frameworks replace.
+const { clearTimeout, setTimeout } = require('node:timers');
+const { report, sayUncounted } = require('./report.cjs');
+const { guarded } = require('./guard.cjs');
+
+/** @import { Failure } from './diagnosis.cjs' */
+/** @import { Source } from './report.cjs' */
 
 // The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
 const HOLD_MS = 500;
-
-// As they are before the application replaces them (fake timers of a test framework).
-const { setTimeout, clearTimeout } = globalThis;
 
 /** @type {Set<Watch>} the watches that hold an error event */
 const held = new Set();
@@ -26,7 +26,7 @@ const atExit = guarded('telling the last failures', () => {
   sayUncounted();
 });
 
-export class Watch {
+class Watch {
   #source;
   #number;
   #over = false;
@@ -184,10 +184,12 @@ const CAUSES = [
  * @param {any} error
  * @returns {Exclude<Failure['cause'], undefined>}
  */
-export function causeOf(error) {
+function causeOf(error) {
   for (let seen = error, depth = 0; seen && depth < 8; seen = seen.cause ?? seen.errors?.[0], depth++) {
     const found = CAUSES.find(([, codes]) => codes.test(String(seen.code ?? '')));
     if (found) return found[0];
   }
   return 'other';
 }
+
+module.exports = { Watch, causeOf };

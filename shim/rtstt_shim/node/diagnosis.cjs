@@ -3,7 +3,10 @@
  *
  * The twin of `diagnosis.py`; both read the table `diagnosis.json`.
  */
-import { readFileSync } from 'node:fs';
+'use strict';
+
+const { readFileSync } = require('node:fs');
+const { join } = require('node:path');
 
 /**
  * What was seen on one socket when it failed.
@@ -42,7 +45,7 @@ let table;
 function rows() {
   // Read when the first failure is seen: an application without failures never pays for it.
   table ??= /** @type {Row[]} */ (
-    JSON.parse(readFileSync(new URL('../diagnosis.json', import.meta.url), 'utf8')).rows
+    JSON.parse(readFileSync(join(__dirname, '..', 'diagnosis.json'), 'utf8')).rows
   );
   return table;
 }
@@ -59,7 +62,7 @@ function holds(name, wanted, seen) {
  * @param {Failure} failure what was seen
  * @returns {Diagnosis} the first row of the table whose conditions all hold; there is one for every kind
  */
-export function diagnose(failure) {
+function diagnose(failure) {
   const seen = /** @type {Record<string, unknown>} */ ({ native: true, ...failure });
   const row = rows().find(({ when }) => Object.keys(when).every((name) => holds(name, when[name], seen[name])));
   if (row === undefined) throw new RangeError(`no such kind of failure: ${failure.kind}`);
@@ -72,3 +75,5 @@ export function diagnose(failure) {
     fatal: !['error', 'failed'].includes(failure.kind) || failure.close_code !== undefined,
   };
 }
+
+module.exports = { diagnose };

@@ -5,16 +5,17 @@
  * through `write`; watching there needs to know nothing of the client, changes nothing it can see, and costs other
  * sockets nothing.
  */
-import { Exchange } from './exchange.mjs';
-import { guarded, observe } from './guard.mjs';
+'use strict';
+
+const { clearTimeout, setTimeout } = require('node:timers');
+const { Exchange } = require('./exchange.cjs');
+const { guarded, observe } = require('./guard.cjs');
 
 /** @import { Socket } from 'node:net' */
-/** @import { Watch } from './watch.mjs' */
+/** @import { Watch } from './watch.cjs' */
 
 // A refusal is told with its body, which mostly comes with the head, and mostly nobody reads.
 const BODY_MS = 500;
-
-const { setTimeout, clearTimeout } = globalThis;
 
 /**
  * Whether a client's write is its CLOSE frame: always masked, at most 125 bytes long, and written whole or the header
@@ -37,7 +38,7 @@ function isCloseFrame(chunk) {
  * @param {Socket} socket a connection on which nothing but the handshake's response is still to come
  * @param {Watch} watch
  */
-export function tap(socket, watch) {
+function tap(socket, watch) {
   let closing = false;
   let hungUp = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -73,3 +74,5 @@ export function tap(socket, watch) {
   };
   socket.once('close', ended);
 }
+
+module.exports = { tap };

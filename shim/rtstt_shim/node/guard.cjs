@@ -1,6 +1,8 @@
 /** Nothing of ours may ever fail inside the application's own calls. */
-import { redact } from './redact.mjs';
-import { say } from './report.mjs';
+'use strict';
+
+const { redact } = require('./redact.cjs');
+const { say } = require('./report.cjs');
 
 /** @type {Set<string>} the hooks that have failed */
 const off = new Set();
@@ -14,7 +16,7 @@ const off = new Set();
  * @param {(...args: Args) => void} hook
  * @returns {(...args: Args) => void}
  */
-export function guarded(name, hook) {
+function guarded(name, hook) {
   return (...args) => {
     if (off.has(name)) return;
     try {
@@ -34,7 +36,7 @@ export function guarded(name, hook) {
  * @param {(...args: any[]) => void} seen must not throw
  * @returns {() => void} takes it back, unless someone else has wrapped the method since
  */
-export function observe(object, method, seen) {
+function observe(object, method, seen) {
   const own = Object.getOwnPropertyDescriptor(object, method);
   const original = Reflect.get(object, method);
   /** @this {unknown} @param {unknown[]} args */
@@ -49,3 +51,5 @@ export function observe(object, method, seen) {
     else Reflect.deleteProperty(object, method);
   };
 }
+
+module.exports = { guarded, observe };

@@ -4,23 +4,18 @@
  *
  * The request is corrected before its head is written, which is where all of them meet.
  */
-import { subscribe } from 'node:diagnostics_channel';
-import { createRequire, syncBuiltinESMExports } from 'node:module';
-import process from 'node:process';
-import { guarded, observe } from './guard.mjs';
-import { callerStack } from './library.mjs';
-import { tap } from './tap.mjs';
-import { fixUrl } from './url_rule.mjs';
-import { Watch } from './watch.mjs';
+'use strict';
+
+const { guarded, observe } = require('./guard.cjs');
+const { callerStack } = require('./library.cjs');
+const { tap } = require('./tap.cjs');
+const { fixUrl } = require('./url_rule.cjs');
+const { Watch } = require('./watch.cjs');
 
 /** @import { ClientRequest } from 'node:http' */
 
-const [major, minor] = process.versions.node.split('.').map(Number);
-// `http.client.request.created` is published from 22.12 and 23.2 on; before, the four functions have to be wrapped.
-const HAS_CHANNEL = major > 23 || (major === 23 && minor >= 2) || (major === 22 && minor >= 12);
-
+/** Corrects a request for a WebSocket whose head is not written yet, and watches what comes of it. */
 const created = guarded('looking at http requests', (/** @type {ClientRequest} */ request) => {
-  if (String(request.getHeader('upgrade')).toLowerCase() !== 'websocket') return;
   const base = `${request.protocol === 'https:' ? 'wss' : 'ws'}://${authorityOf(request)}`;
   const decision = fixUrl(base + request.path);
   if (!decision.transcription) return;
@@ -54,29 +49,4 @@ function watch(request, url) {
   request.once('socket', guarded('tapping a socket', (socket) => tap(socket, seen)));
 }
 
-/** Corrects and watches the requests of this process from now on. */
-export function install() {
-  if (HAS_CHANNEL) {
-    subscribe('http.client.request.created', (message) => created(/** @type {any} */ (message).request));
-    return;
-  }
-  const require = createRequire(import.meta.url);
-  for (const module of [require('node:http'), require('node:https')]) {
-    const { request: original } = module;
-    /** @this {unknown} @param {unknown[]} args */
-    const request = function request(...args) {
-      const made = Reflect.apply(original, this, args);
-      created(made);
-      return made;
-    };
-    module.request = request;
-    // What Node's own `get` does, around the `request` of its module.
-    /** @this {unknown} @param {unknown[]} args */
-    module.get = function get(...args) {
-      const made = Reflect.apply(request, this, args);
-      made.end();
-      return made;
-    };
-  }
-  syncBuiltinESMExports();
-}
+module.exports = { created };

@@ -1,0 +1,70 @@
+"""Short recordings of speech with their texts; the mock knows them when it hears them.
+
+Made with espeak-ng by ``scripts/make_speech.py`` and under this project's licence.
+"""
+
+from __future__ import annotations
+
+import wave
+from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+__all__ = ["Recording", "load", "recordings", "silence"]
+
+_RATE = 24000
+
+
+class Recording(NamedTuple):
+    """A recording: it begins with the first sound and ends with the last.
+
+    Attributes:
+        name: Of the recording.
+        text: What is said.
+        pcm: 16-bit little-endian mono samples at 24 kHz, as ``input_audio_buffer.append`` takes them.
+    """
+
+    name: str
+    text: str
+    pcm: bytes
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.pcm) / 2 / _RATE
+
+
+@lru_cache(maxsize=1)
+def recordings() -> dict[str, Recording]:
+    """All recordings by name."""
+    folder = files(__name__)
+    found = {}
+    for line in folder.joinpath("texts.tsv").read_text("utf-8").splitlines():
+        name, text = line.split("\t")
+        with folder.joinpath(f"{name}.wav").open("rb") as raw, wave.open(raw) as file:
+            found[name] = Recording(name, text, file.readframes(file.getnframes()))
+    return found
+
+
+def load(name: str = "hello") -> Recording:
+    """One recording.
+
+    Args:
+        name: Of the recording.
+
+    Raises:
+        KeyError: There is none of that name; the message lists those that are there.
+    """
+    known = recordings()
+    if name not in known:
+        raise KeyError(f"no recording {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def silence(seconds: float) -> bytes:
+    """Silence as 16-bit mono samples at 24 kHz.
+
+    Args:
+        seconds: How long.
+    """
+    return bytes(2 * round(seconds * _RATE))

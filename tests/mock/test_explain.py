@@ -1,0 +1,240 @@
+"""What a session came to, in words; and what a strict script has to say at the end."""
+
+import asyncio
+
+import pytest
+from talk import KEY, Talk, append, silence, tone, update
+from test_server import client, receive, run, transcribe
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from rtstt_testkit import Failure, RealtimeServer, ScriptNotFollowed, ThreadedRealtimeServer, Transcript
+from rtstt_testkit.mock.explain import explain
+
+TRANSCRIPTION = "/v1/realtime?intent=transcription"
+COMMIT = {"type": "input_audio_buffer.commit"}
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "said"),
+    [
+        (
+            f"{TRANSCRIPTION}&model=gpt-4o-mini-transcribe",
+            {},
+            "the client sent `?model=gpt-4o-mini-transcribe` with intent=transcription: OpenAI answers `invalid_model` "
+            "and closes 4000. Remove `model` from the URL; the transcription model goes into session.update, as "
+            "session.audio.input.transcription.model.",
+        ),
+        (
+            "/v1/realtime?model=whisper-1",
+            {},
+            "the client sent `?model=whisper-1` without intent=transcription: OpenAI takes only realtime models there, "
+            "answers `invalid_model` and closes 4000. For transcription, replace `model` by `intent=transcription` in "
+            "the URL.",
+        ),
+        (
+            "/v1/realtime",
+            {},
+            "the URL has neither `intent=transcription` nor `model`: OpenAI answers `missing_model` and closes 4000. "
+            "Add `?intent=transcription` for transcription.",
+        ),
+        (TRANSCRIPTION, {"key": "sk-bad"}, "the API key was refused (close 3000). The mock takes any key that begins "),
+        (
+            TRANSCRIPTION,
+            {"key": None},
+            "the client sent no API key: OpenAI closes 3000. Send `Authorization: Bearer sk-…`.",
+        ),
+    ],
+)
+def test_a_refusal_is_explained_with_the_mend(target, options, said) -> None:
+    (sentence,) = explain(Talk(target, **options).record)
+    assert sentence.startswith(said)
+
+
+def test_the_beta_header_is_explained() -> None:
+    (sentence,) = explain(Talk(TRANSCRIPTION, ("OpenAI-Beta", "realtime=v1")).record)
+    assert sentence.endswith("OpenAI has refused since 2026-05-12 (close 4000). Do not send it.")
+
+
+def course(*steps, script=(), **settings) -> str:
+    talk = Talk(transcripts=script)
+    for step in steps:
+        talk.say(step) if isinstance(step, bytes) else talk.send(step)
+    return " ".join(explain(talk.record))
+
+
+VAD, MANUAL = update(), update(turn_detection=None)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([VAD, tone(500), silence(300)], "1 transcript was completed."),
+        ([VAD, tone(500), silence(300), tone(500), silence(300)], "2 transcripts were completed."),
+        ([VAD], "the client sent no audio."),
+        (
+            [tone(500), silence(300)],
+            "audio came, but no accepted session.update set session.audio.input.transcription, so no transcript can "
+            "come.",
+        ),
+        (
+            [update(bogus=1), tone(500), silence(300)],
+            "the server answered with an error: Unknown parameter: 'session.audio.input.bogus'. audio came, but no "
+            "accepted session.update set session.audio.input.transcription, so no transcript can come.",
+        ),
+        (
+            [MANUAL, tone(500)],
+            "turn_detection is null and the client never sent input_audio_buffer.commit, so nothing was transcribed.",
+        ),
+        (
+            [VAD, silence(500)],
+            "nothing in the audio was loud enough, for long enough, to count as speech; is it 16-bit little-endian "
+            "mono PCM?",
+        ),
+        (
+            [VAD, tone(500)],
+            "speech began and did not end: keep sending audio after it (200 ms of silence end a turn), or commit.",
+        ),
+        (
+            [update(turn_detection={"type": "semantic_vad"}), tone(500)],
+            "speech began and did not end: keep sending audio after it, or commit.",
+        ),
+    ],
+)
+def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
+    assert course(*steps) == said
+
+
+def test_a_failed_transcription_and_one_still_to_come() -> None:
+    assert course(MANUAL, tone(500), COMMIT, script=[Failure()]) == "the transcription failed, as the script wanted it."
+    assert course(MANUAL, tone(500), COMMIT, script=[Transcript("x", delay=5)]) == "nothing was transcribed."
+
+
+def test_the_server_explains_every_session() -> None:
+    async def scenario():
+        async with RealtimeServer() as server:
+            assert server.explain() == f"No client has connected to {server.url}."
+            await transcribe(server)
+            with pytest.raises(InvalidStatus):
+                await connect(f"ws://127.0.0.1:{server.port}/v2/realtime", additional_headers={"Authorization": KEY})
+            assert server.explain() == (
+                "Session 1: 1 transcript was completed.\n"
+                "Session 2: the upgrade of /v2/realtime was refused with HTTP 403: No WebSocket endpoint at "
+                "/v2/realtime; the mock serves /v1/realtime."
+            )
+
+    run(scenario)
+
+
+class TestStrict:
+    def test_transcripts_left_over_fail_with_what_happened(self) -> None:
+        async def scenario():
+            async with RealtimeServer(
+                transcripts=["One", "Two", Failure(), Transcript("Vier", language="de")]
+            ) as server:
+                await transcribe(server)
+
+        with pytest.raises(ScriptNotFollowed) as caught:
+            run(scenario)
+        assert str(caught.value) == (
+            "3 of 4 transcripts were not used: 'Two', a failure, 'Vier' (for language='de'). Each answers one "
+            "committed item with speech; 1 came. Pass strict=False if some may be left over.\n"
+            "What happened:\n"
+            "  <session 1 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed."
+        )
+
+    def test_many_left_over_are_not_all_listed(self) -> None:
+        server = ThreadedRealtimeServer(transcripts="abcdefghi")
+        with pytest.raises(ScriptNotFollowed, match=r"^9 of 9 transcripts were not used: 'a', 'b', 'c', 'd', 'e', …\."):
+            server.verify()
+
+    def test_an_unexpected_connection_fails(self) -> None:
+        async def scenario():
+            async with RealtimeServer(connections=1) as server:
+                await transcribe(server)
+                await transcribe(server)
+
+        with pytest.raises(
+            ScriptNotFollowed, match=r"^2 clients connected where connections=1 allows 1\. Raise it, or"
+        ):
+            run(scenario)
+
+    def test_it_can_be_relaxed_and_does_not_hide_another_failure(self) -> None:
+        async def relaxed():
+            async with RealtimeServer(transcripts=["One"], strict=False) as server:
+                assert server.director.left
+
+        run(relaxed)
+
+        async def failing():
+            async with RealtimeServer(transcripts=["One"]):
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            run(failing)
+
+
+def test_a_threaded_server_is_steered_like_the_other() -> None:
+    from rtstt_testkit import Script
+
+    with ThreadedRealtimeServer(strict=False) as server:
+        server.load(Script.of(["One"]))
+        assert [left.text for left in server.director.left] == ["One"]
+        server.reset()
+        assert server.explain() == f"No client has connected to {server.url}."
+        with pytest.raises(ScriptNotFollowed):
+            server.verify()
+
+
+def test_old_sessions_are_forgotten_before_they_are_too_many() -> None:
+    async def scenario():
+        async with RealtimeServer(keep_sessions=2) as server:
+            async with client(server) as kept:
+                await receive(kept, "session.created")
+                for _ in range(3):
+                    await transcribe(server)
+            assert [session.number for session in server.sessions][:1] == [1]
+            assert len(server.sessions) <= 3
+
+    run(scenario)
+
+
+def test_an_observer_sees_every_event() -> None:
+    async def scenario():
+        seen = []
+        async with RealtimeServer(observer=lambda record, event: seen.append((record.number, event.type))) as server:
+            await transcribe(server)
+        assert seen[:2] == [(1, "session.created"), (1, "session.update")]
+
+    run(scenario)
+
+
+def test_fragmented_messages_are_taken_and_keep_their_order() -> None:
+    import json
+
+    async def scenario():
+        async with RealtimeServer() as server, client(server) as socket_:
+            text = json.dumps(update())
+            await socket_.send([text[:10], text[10:50], text[50:]])
+            await socket_.send(json.dumps(append(tone(300) + silence(300))))
+            events = await receive(socket_, "conversation.item.input_audio_transcription.completed")
+            assert [event["type"] for event in events[:3]] == [
+                "session.created",
+                "session.updated",
+                "input_audio_buffer.speech_started",
+            ]
+
+    run(scenario)
+
+
+def test_waiting_ends_when_the_server_does() -> None:
+    async def scenario():
+        server = RealtimeServer()
+        await server.start()
+        waiting = asyncio.ensure_future(server.wait_for("session.created"))
+        await asyncio.sleep(0)
+        await server.stop()
+        with pytest.raises(TimeoutError, match="no client has connected"):
+            await waiting
+
+    run(scenario)

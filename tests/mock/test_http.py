@@ -1,0 +1,298 @@
+"""Plain HTTP on the mock's port: ephemeral secrets, and the control API."""
+
+import asyncio
+import io
+import json
+import urllib.error
+import urllib.request
+import wave
+
+import pytest
+from openai.types.realtime import ClientSecretCreateResponse
+from talk import COMPLETED, KEY, append, update
+from test_server import SPEECH, client, receive, run
+from websockets.exceptions import ConnectionClosedError
+
+from rtstt_testkit import RealtimeServer, ThreadedRealtimeServer
+from rtstt_testkit.mock.http import HttpError, is_websocket, parse
+
+
+def call(server, method, path, body=None, key=KEY, headers=None):
+    """A request; returns the status and the decoded body."""
+    data = (
+        body.encode()
+        if isinstance(body, str)
+        else body
+        if isinstance(body, bytes | None)
+        else json.dumps(body).encode()
+    )
+    sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", data, sent, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            status, content, kind = response.status, response.read(), response.headers["Content-Type"]
+    except urllib.error.HTTPError as error:
+        with error:
+            status, content, kind = error.code, error.read(), error.headers["Content-Type"]
+    return status, json.loads(content) if kind == "application/json" else content
+
+
+@pytest.fixture
+def server():
+    with ThreadedRealtimeServer(control=True, strict=False, transcripts=["Hello there."]) as server:
+        yield server
+
+
+SECRETS = "/v1/realtime/client_secrets"
+SESSION = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1", "language": "de"}}}}
+
+
+class TestClientSecrets:
+    def test_a_secret_is_made_as_the_sdk_knows_it(self, server) -> None:
+        status, made = call(
+            server, "POST", SECRETS, {"session": SESSION, "expires_after": {"anchor": "created_at", "seconds": 60}}
+        )
+        assert status == 200
+        parsed = ClientSecretCreateResponse.model_validate(made, strict=True)
+        assert parsed.value.startswith("ek_")
+        assert made["session"]["object"] == "realtime.transcription_session"
+        assert made["session"]["audio"]["input"]["transcription"]["model"] == "whisper-1"
+
+    @pytest.mark.parametrize(
+        ("key", "message"),
+        [
+            (None, "Missing bearer or basic authentication in header"),
+            ("sk-bad", "Incorrect API key provided: sk-***. You can find"),
+        ],
+    )
+    def test_it_needs_a_key(self, server, key, message) -> None:
+        status, body = call(server, "POST", SECRETS, {"session": SESSION}, key=key)
+        assert status == 401
+        assert body["error"]["message"].startswith(message)
+
+    @pytest.mark.parametrize(
+        ("body", "param"),
+        [
+            ({"session": {"type": "transcription", "bogus": 1}}, "session.bogus"),
+            ({"session": {}}, "session.type"),
+            ({"session": 5}, "session"),
+            ({"session": {"type": "translation"}}, "session.type"),
+            ({"expires_after": {"seconds": 5}}, "expires_after.seconds"),
+            ({"expires_after": {"seconds": 7201}}, "expires_after.seconds"),
+            ({"expires": 5}, "expires"),
+            ([], "body"),
+            (
+                {
+                    "session": {
+                        "type": "transcription",
+                        "audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}},
+                    }
+                },
+                "session.audio.input.turn_detection",
+            ),
+            ("{", None),
+        ],
+    )
+    def test_a_bad_configuration_is_http_400(self, server, body, param) -> None:
+        status, answer = call(server, "POST", SECRETS, body)
+        assert status == 400
+        assert answer["error"]["param"] == param
+
+    def test_the_secret_opens_the_bare_url_with_its_session_seeded(self) -> None:
+        async def scenario():
+            async with RealtimeServer() as server:
+                made = server.secrets.create({"session": SESSION})
+                headers = {"Authorization": f"Bearer {made['value']}"}
+                async with client(server, "", additional_headers=headers) as socket_:
+                    (created,) = await receive(socket_, "session.created")
+                    transcription = created["session"]["audio"]["input"]["transcription"]
+                    assert transcription == {"model": "whisper-1", "language": "de", "prompt": None}
+                    await socket_.send(json.dumps(append(SPEECH)))
+                    assert (await receive(socket_, COMPLETED))[-1]["usage"]["type"] == "duration"
+
+        run(scenario)
+
+    def test_a_secret_for_a_conversation_opens_one(self) -> None:
+        async def scenario():
+            async with RealtimeServer() as server:
+                made = server.secrets.create({})
+                assert made["session"]["model"] == "gpt-realtime"
+                headers = {"Authorization": f"Bearer {made['value']}"}
+                async with client(server, "", additional_headers=headers) as socket_:
+                    events = await receive(socket_, "conversation.created")
+                    assert events[0]["session"]["type"] == "realtime"
+
+        run(scenario)
+
+    def test_an_expired_secret_is_refused_like_a_wrong_key(self) -> None:
+        async def scenario():
+            async with RealtimeServer(virtual_time=True) as server:
+                value = server.secrets.create({"session": SESSION, "expires_after": {"seconds": 10}})["value"]
+                await server.advance(11)
+                async with client(server, "", additional_headers={"Authorization": f"Bearer {value}"}) as socket_:
+                    (error,) = await receive(socket_, "error")
+                    assert error["error"]["code"] == "invalid_api_key"
+                    with pytest.raises(ConnectionClosedError, match="3000"):
+                        await socket_.recv()
+                await server.advance(90_000)
+                server.secrets.create({"session": SESSION})
+                assert server.secrets.find(value) is None
+
+        run(scenario)
+
+    def test_the_openai_sdk_makes_one_and_uses_it(self) -> None:
+        from openai import OpenAI
+
+        with ThreadedRealtimeServer() as server, OpenAI(api_key=KEY, base_url=server.base_url) as sdk:
+            secret = sdk.realtime.client_secrets.create(session=SESSION)
+            assert secret.session.type == "transcription"
+            assert secret.value.startswith("ek_")
+
+
+class TestControl:
+    def talk(self, server) -> None:
+        from websockets.sync.client import connect
+
+        with connect(
+            server.url + "?intent=transcription", additional_headers={"Authorization": f"Bearer {KEY}"}
+        ) as socket_:
+            socket_.send(json.dumps(update()))
+            socket_.send(json.dumps(append(SPEECH)))
+            while json.loads(socket_.recv())["type"] != COMPLETED:
+                pass
+
+    def test_sessions_events_audio_and_explanation(self, server) -> None:
+        self.talk(server)
+        status, body = call(server, "GET", "/_mock/sessions")
+        (session,) = body["sessions"]
+        assert (status, session["number"], session["transcripts"]) == (200, 1, ["Hello there."])
+        assert session["query"] == {"intent": ["transcription"]}
+        assert KEY not in json.dumps(body)
+        _, events = call(server, "GET", "/_mock/sessions/1")
+        assert [event["event"]["type"] for event in events["events"]][:2] == ["session.created", "session.update"]
+        status, audio = call(server, "GET", "/_mock/sessions/1/audio.wav")
+        with wave.open(io.BytesIO(audio)) as file:
+            assert (file.getframerate(), file.getnchannels(), file.readframes(10**6)) == (24000, 1, SPEECH)
+        assert call(server, "GET", "/_mock/explain") == (200, b"Session 1: 1 transcript was completed.\n")
+
+    def test_a_script_can_be_loaded_and_begun_again(self, server) -> None:
+        assert call(server, "PUT", "/_mock/script", '[[transcript]]\ntext = "One"\n') == (
+            200,
+            {"transcripts": 1, "faults": 0},
+        )
+        self.talk(server)
+        assert server.sessions[0].transcripts == ["One"]
+        server.wait_for("session.created")
+        while server.sessions[0].open:
+            pass
+        assert call(server, "POST", "/_mock/reset")[0] == 200
+        assert server.sessions == []
+        self.talk(server)
+        assert (server.sessions[0].number, server.sessions[0].transcripts) == (1, ["One"])
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body", "status", "message"),
+        [
+            (
+                "PUT",
+                "/_mock/script",
+                "[[transcript]]\ntxt = 1",
+                400,
+                "script, line 2: `transcript[1].txt` is not known",
+            ),
+            ("PUT", "/_mock/script", b"\xff", 400, "The script is not UTF-8 text."),
+            ("GET", "/_mock/sessions/7", None, 404, "There is no session 7; 0 are known."),
+            ("GET", "/_mock/sessions/7/audio.wav", None, 404, "There is no session 7; 0 are known."),
+            ("GET", "/_mock/nothing", None, 404, "Nothing at GET /_mock/nothing."),
+            ("POST", "/_mock/sessions", "", 405, "/_mock/sessions takes GET."),
+            ("POST", "/_mock/advance", {"seconds": "5"}, 400, 'Send {"seconds": N}, with N from 0.'),
+            (
+                "POST",
+                "/_mock/advance",
+                {"seconds": 5},
+                409,
+                "Time is real; start the mock with virtual time to move it.",
+            ),
+            ("GET", "/v1/models", None, 404, "Nothing at GET /v1/models."),
+        ],
+    )
+    def test_mistakes_are_answered_in_words(self, server, method, path, body, status, message) -> None:
+        answer = call(server, method, path, body)
+        assert answer[0] == status
+        assert answer[1]["error"]["message"].startswith(message)
+
+    def test_virtual_time_can_be_moved(self) -> None:
+        with ThreadedRealtimeServer(control=True, virtual_time=True) as server:
+            assert call(server, "POST", "/_mock/advance", {"seconds": 5}) == (200, {"advanced": 5})
+
+    def test_it_is_off_unless_asked_for(self) -> None:
+        with ThreadedRealtimeServer() as server:
+            status, body = call(server, "GET", "/_mock/sessions")
+        assert (status, body["error"]["message"]) == (
+            404,
+            "The control API is off; start the mock with control=True.",
+        )
+
+    def test_openapi_describes_every_operation(self, server) -> None:
+        status, document = call(server, "GET", "/_mock/openapi.json")
+        assert status == 200
+        assert document["openapi"] == "3.1.0"
+        assert set(document["paths"]) == {
+            "/v1/realtime/client_secrets",
+            "/_mock/sessions",
+            "/_mock/sessions/{number}",
+            "/_mock/sessions/{number}/audio.wav",
+            "/_mock/explain",
+            "/_mock/script",
+            "/_mock/reset",
+            "/_mock/advance",
+            "/_mock/openapi.json",
+        }
+
+
+class TestHttp:
+    def test_an_upgrade_is_told_from_a_request(self) -> None:
+        assert is_websocket(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n") is True
+        assert is_websocket(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") is False
+        assert is_websocket(b"POST / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n") is False
+        assert is_websocket(b"GET / HT") is None
+        assert is_websocket(b"x" * 70_000) is False
+
+    @pytest.mark.parametrize(
+        ("data", "status"),
+        [
+            (b"nonsense\r\n\r\n", 400),
+            (b"GET / SPDY/3\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n", 413),
+            (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+            (b"x" * 70_000, 431),
+        ],
+    )
+    def test_bad_requests(self, data, status) -> None:
+        with pytest.raises(HttpError) as caught:
+            parse(data)
+        assert caught.value.status == status
+
+    def test_a_request_may_come_in_pieces(self) -> None:
+        async def scenario():
+            async with RealtimeServer(control=True) as server:
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                for part in (
+                    b"PUT /_mock/script HT",
+                    b"TP/1.1\r\nContent-Length: 16\r\n\r",
+                    b"\ndefault ",
+                    b"= 'abc'\nextra",
+                ):
+                    writer.write(part)
+                    await asyncio.sleep(0.005)
+                answer = await reader.read()
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+                assert server.director.script.default == "abc"
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(b"hello\r\n\r\n")
+                assert (await reader.read()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+                writer.close()
+
+        run(scenario)

@@ -1,0 +1,113 @@
+"""A server that sends exactly the bytes a test wants, whatever they do to a client."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+TEXT, CLOSE = 0x81, 0x88
+
+
+def frame(first: int, payload: bytes) -> bytes:
+    """A frame of at most 65535 bytes."""
+    if len(payload) < 126:
+        return bytes([first, len(payload)]) + payload
+    return bytes([first, 126]) + struct.pack("!H", len(payload)) + payload
+
+
+def text(message: str) -> bytes:
+    """A text message."""
+    return frame(TEXT, message.encode())
+
+
+def close(code: int, reason: str = "") -> bytes:
+    """A CLOSE frame."""
+    return frame(CLOSE, struct.pack("!H", code) + reason.encode())
+
+
+def http(status: str, body: str = "") -> bytes:
+    """A response that refuses the handshake."""
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+@contextmanager
+def greeting(data: bytes) -> Iterator[int]:
+    """Send every connection some bytes before it has asked for anything, and hang up."""
+
+    def greet(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    client.sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=greet, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def serving(*, answer: bytes | None = None, frames: Sequence[bytes] = (), end: str = "wait") -> Iterator[int]:
+    """Serve every connection the same: an answer, or the handshake and these frames; then the end.
+
+    Args:
+        answer: What to send instead of accepting the handshake.
+        frames: What to send after accepting it.
+        end: ``"wait"`` for the client to hang up or to send its CLOSE frame (which is not answered), ``"hang up"``,
+            or ``"reset"`` the connection.
+
+    Yields:
+        The port.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_accept, args=(listener, answer, frames, end), daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def _accept(listener: socket.socket, answer: bytes | None, frames: Sequence[bytes], end: str) -> None:
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_serve, args=(client, answer, frames, end), daemon=True).start()
+
+
+def _serve(client: socket.socket, answer: bytes | None, frames: Sequence[bytes], end: str) -> None:
+    with client:
+        try:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                part = client.recv(4096)
+                if not part:
+                    return
+                request += part
+            client.sendall(answer if answer is not None else _accepted(request))
+            for one in frames:
+                client.sendall(one)
+            if end == "wait":
+                while (data := client.recv(4096)) and data[0] != CLOSE:
+                    pass
+            elif end == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            pass
+
+
+def _accepted(request: bytes) -> bytes:
+    key = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)
+    if key is None:
+        return http("400 Bad Request")
+    digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    protocol = re.search(rb"(?i)sec-websocket-protocol: *([^,\r]+)", request)
+    chosen = f"Sec-WebSocket-Protocol: {protocol[1].decode()}\r\n" if protocol else ""
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n{chosen}\r\n"
+    ).encode()

@@ -1,0 +1,248 @@
+"""What the preload says on stderr, and that it changes nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import KEY, REGISTER, Cell, Endpoint, run
+from .scripted import close, greeting, http, serving, text
+
+pytestmark = [pytest.mark.node, pytest.mark.client]
+
+WS = {"ws": "8.18.3"}
+
+ERROR = text(json.dumps({"type": "error", "error": {"type": "server_error", "code": None, "message": "Try again."}}))
+NATIVE = [
+    pytest.param("native.mjs", "22", marks=pytest.mark.heavy),
+    pytest.param("native.mjs", "26", marks=pytest.mark.heavy),
+]
+CLIENTS = [pytest.param("ws_esm.mjs", "system"), pytest.param("ws_esm.mjs", "26", marks=pytest.mark.heavy), *NATIVE]
+
+
+def url_of(port: int) -> str:
+    return f"ws://127.0.0.1:{port}/v1/realtime?intent=transcription"
+
+
+def shown(stderr: str, url: str) -> str:
+    """The only line, without the client and the URL, which it must name."""
+    (line,) = stderr.splitlines()
+    said, _, client = line.removesuffix("]").rpartition(" [")
+    name, _, at = client.rpartition(", ")
+    assert at == url
+    assert re.fullmatch(r"ws 8\.18\.3|undici \d+\.\d+\.\d+", name), name
+    return said
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            {"frames": [ERROR, close(1011, "internal")]},
+            "rtstt_shim: realtime transcription session failed: the endpoint had an error of its own "
+            "(server_error: Try again.; closed 1011 internal). Open a new session; retry with growing pauses.",
+        ),
+        (
+            {"frames": [close(1001, "Your session hit the maximum duration of 60 minutes.")]},
+            "rtstt_shim: realtime transcription session failed: the session reached its maximum duration of 60 minutes "
+            "(closed 1001 Your session hit the maximum duration of 60 minutes.). "
+            "Open a new session before the 60 minutes are over.",
+        ),
+        (
+            {"frames": [text("{}")], "end": "hang up"},
+            "rtstt_shim: realtime transcription session failed: the connection dropped without a close frame "
+            "(closed 1006 without a close frame). Look for a proxy, a firewall or a network that cuts idle "
+            "connections; open a new session.",
+        ),
+        (
+            {"frames": [text("{}")], "end": "reset"},
+            "rtstt_shim: realtime transcription session failed: the connection dropped without a close frame "
+            "(closed 1006 without a close frame). Look for a proxy, a firewall or a network that cuts idle "
+            "connections; open a new session.",
+        ),
+        (
+            {"answer": http("400 Bad Request", '{"error":{"code":"OperationNotSupported"}}')},
+            "rtstt_shim: realtime transcription session failed: Azure refused the operation "
+            '({"error":{"code":"OperationNotSupported"}}; HTTP 400). '
+            "Send either deployment= or intent=transcription, never both.",
+        ),
+        (
+            {"answer": http("401 Unauthorized")},
+            "rtstt_shim: realtime transcription session failed: the handshake was refused: no valid credentials "
+            "(HTTP 401). Check the API key and the header that carries it.",
+        ),
+        (
+            {"answer": http("503 Service Unavailable", "busy")},
+            "rtstt_shim: realtime transcription session failed: the server or a proxy before it failed "
+            "(busy; HTTP 503). Retry with growing pauses; behind a gateway, its log says more.",
+        ),
+    ],
+)
+def test_what_the_server_does_is_said_once(answer: dict[str, Any], said: str, app: str, node: str, cell: Cell) -> None:
+    script = cell(**WS) / app
+    with serving(**answer) as port:
+        outcome = run(script, node=node, shim=True, env={"APP_URL": url_of(port)})
+    assert shown(outcome.stderr, url_of(port)) == said
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_a_refused_connection_is_said(app: str, node: str, cell: Cell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url_of(port)})
+    assert shown(outcome.stderr, url_of(port)) == (
+        "rtstt_shim: realtime transcription session failed: nothing accepts connections there "
+        f"(Error: connect ECONNREFUSED 127.0.0.1:{port}). Check the host and the port."
+    )
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_a_host_that_does_not_exist_is_said(app: str, node: str, cell: Cell) -> None:
+    url = "wss://nowhere.invalid/v1/realtime?intent=transcription"
+    outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
+    assert "the host name could not be resolved (Error: getaddrinfo " in shown(outcome.stderr, url)
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_tls_that_cannot_be_set_up_is_said(app: str, node: str, cell: Cell) -> None:
+    with greeting(b"HTTP/1.1 400 no TLS here\r\n\r\n") as port:
+        url = url_of(port).replace("ws:", "wss:")
+        outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
+    said = shown(outcome.stderr, url)
+    assert said.startswith("rtstt_shim: realtime transcription session failed: TLS could not be set up (Error: ")
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_a_bad_key_is_said_without_the_key(app: str, node: str, cell: Cell, endpoint: Endpoint) -> None:
+    url = "wss://api.openai.com/v1/realtime?intent=transcription"
+    env = {**endpoint.env, "APP_URL": url, "OPENAI_API_KEY": "sk-proj-invalid" + KEY[8:]}
+    outcome = run(cell(**WS) / app, node=node, shim=True, env=env)
+    said = shown(outcome.stderr, url)
+    assert said.startswith(
+        "rtstt_shim: realtime transcription session failed: the API key was refused (invalid_api_key"
+    )
+    assert "closed 3000 invalid_request_error.invalid_api_key" in said
+    assert KEY[8:] not in outcome.stderr
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_keys_in_urls_and_server_texts_are_masked(app: str, node: str, cell: Cell) -> None:
+    message = f"Incorrect API key provided: {KEY}."
+    event = json.dumps({"type": "error", "error": {"message": message}})
+    with serving(frames=[text(event), close(1008, f"Bearer x{KEY}")]) as port:
+        url = url_of(port).replace("//", "//user:hunter2@") + f"&api_key=hunter2&token={KEY}"
+        outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
+    assert "hunter2" not in outcome.stderr
+    assert "(Incorrect API key provided: sk-***; closed 1008 Bearer ***)" in outcome.stderr
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_a_session_the_client_ends_itself_is_nothing_to_say(app: str, node: str, cell: Cell) -> None:
+    app = app.replace("ws_esm", "trace_ws").replace("native", "trace_native")
+    for word in ["close", *(["terminate"] if "ws" in app else [])]:
+        with serving(frames=[text(f"please {word}")]) as port:
+            outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url_of(port)})
+        assert outcome.stderr == ""
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:{}/v1/chat", "ws://127.0.0.1:{}/v1/realtime?model=gpt-realtime"])
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_other_sockets_are_not_watched(app: str, node: str, url: str, cell: Cell) -> None:
+    with serving(frames=[ERROR, close(4000, "whatever")]) as port:
+        outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url.format(port)})
+    assert outcome.stderr == ""
+
+
+def test_an_error_without_a_close_is_said_not_to_be_fatal(cell: Cell) -> None:
+    with serving(frames=[ERROR]) as port:
+        outcome = run(cell(**WS) / "ws_esm.mjs", shim=True, env={"APP_URL": url_of(port)})
+    assert shown(outcome.stderr, url_of(port)).startswith("rtstt_shim: realtime transcription error, ")
+
+
+@pytest.mark.parametrize("parent", [None, "worker.mjs"])
+@pytest.mark.parametrize("end", ["exit", "throw", "terminate"])
+@pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.heavy)])
+def test_what_is_held_is_said_when_the_process_ends(node: str, end: str, parent: str | None, cell: Cell) -> None:
+    folder = cell(**WS)
+    with serving(frames=[ERROR]) as port:
+        script, args = (folder / parent, ["./exit.mjs"]) if parent else (folder / "exit.mjs", [])
+        outcome = run(script, *args, node=node, shim=True, env={"APP_URL": url_of(port), "APP_END": end})
+    said = [line for line in outcome.stderr.splitlines() if line.startswith("rtstt_shim: ")]
+    assert len(said) == 1
+    assert "(server_error: Try again.)" in said[0]
+    assert outcome.exit == (1 if end == "throw" else 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"frames": [text("one"), text("please close")]},
+        {"frames": [ERROR, close(4000, "no")]},
+        {"frames": [text("half")[:4]], "end": "hang up"},
+        {"frames": [ERROR], "end": "reset"},
+        {"frames": [b"\xff\xff\xff\xff"]},
+        {"frames": [text("x" * 60_000)] * 5 + [close(1000)]},
+        {"answer": http("400 Bad Request", "no")},
+        {"answer": http("302 Found", "no")},
+        {"answer": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
+        {"answer": b"nonsense\r\n\r\n"},
+        {"answer": b"", "end": "hang up"},
+    ],
+)
+@pytest.mark.parametrize(
+    ("app", "node"),
+    [
+        ("trace_ws.mjs", "system"),
+        pytest.param("trace_ws.mjs", "22", marks=pytest.mark.heavy),
+        pytest.param("trace_ws.mjs", "26", marks=pytest.mark.heavy),
+        pytest.param("trace_native.mjs", "22", marks=pytest.mark.heavy),
+        pytest.param("trace_native.mjs", "24", marks=pytest.mark.heavy),
+        pytest.param("trace_native.mjs", "26", marks=pytest.mark.heavy),
+    ],
+)
+def test_the_client_behaves_as_without_the_preload(app: str, node: str, answer: dict[str, Any], cell: Cell) -> None:
+    """The same events with the same values in the same order, and nothing to be seen on the client's objects."""
+    script = cell(**WS) / app
+    with serving(**answer) as port:
+        without, having = (run(script, node=node, shim=shim, env={"APP_URL": url_of(port)}) for shim in (False, True))
+    assert having.lines == without.lines
+    assert len(without.lines) == 1
+
+
+def test_the_switches(cell: Cell, endpoint: Endpoint) -> None:
+    script = cell(**WS) / "ws_esm.mjs"
+    refused = run(script, shim=True, env={**endpoint.env, "RTSTT_SHIM_DISABLE": "1"})
+    assert refused.line["code"] == "invalid_model"
+    assert refused.stderr == ""
+
+    gateway = {**endpoint.env, "APP_URL": "wss://gateway.example.com/v1/realtime?intent=transcription&model=whisper-1"}
+    kept = run(script, shim=True, env=gateway)
+    assert kept.line["code"] == "invalid_model"
+    assert "the gateway passed `model` on to OpenAI" in kept.stderr
+    named = run(script, shim=True, env={**gateway, "RTSTT_SHIM_HOSTS": "gateway.example.com"})
+    assert named.line["transcript"] == "Hello from the mock."
+    assert named.stderr == ""
+
+
+def test_a_path_with_spaces_and_letters_from_afar(cell: Cell, endpoint: Endpoint, tmp_path: Path) -> None:
+    import shutil
+
+    copied = tmp_path / "a folder, déjà vu" / "rtstt_shim"
+    shutil.copytree(REGISTER.parents[1], copied, ignore=shutil.ignore_patterns("__pycache__"))
+    script = cell(**WS) / "ws_esm.mjs"
+    preload = (copied / "node" / "register.mjs").as_uri()
+    env = {**endpoint.env, "NODE_OPTIONS": f"--import {preload}"}
+    heard = run(script, shim=True, env=env)  # by two installations, once
+    assert heard.line["transcript"] == "Hello from the mock."
+    refused = run(
+        script, shim=False, env={**env, "APP_URL": "wss://gateway.example.com/v1/realtime?intent=transcription&model=a"}
+    )
+    assert refused.stderr.count("rtstt_shim: ") == 1
+    assert os.fspath(tmp_path) not in refused.stderr

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rtstt_shim.cli import main
+from rtstt_shim.commands import node_path
+
+
+def test_it_prints_the_folder_of_the_preload(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["node-path"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert (Path(out.removesuffix("\n")) / "register.mjs").is_file()
+
+
+def test_an_incomplete_installation_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(node_path, "_FOLDER", tmp_path)
+    assert main(["node-path"]) == 1
+    assert capsys.readouterr().err == f"rtstt-shim: {tmp_path} holds no register.mjs; install rtstt-shim again\n"
