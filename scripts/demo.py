@@ -4,7 +4,7 @@
   python3 scripts/demo.py [--only WORDS]
 
 Each client runs in an environment of its own, unmodified, under OpenAI's own host name, which is routed to the mock.
-Without the shim it has to fail as it does at OpenAI; with `import rtstt_shim` (the Node client: with the preload) it has
+Without the shim it has to fail as it does at OpenAI; with `import rtstt_shim` (the Node client: the preload) it has
 to get its transcript. Exit code 0 if every row says so, 1 if not, 2 if it could not be tried.
 """
 
