@@ -6,12 +6,12 @@ The demo and the client tests read the same table.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,10 +135,26 @@ def repaired(project: Path, folder: Path) -> Path:
     return folder
 
 
-def node_driver(project: Path) -> list[str | Path]:
-    """The command that streams speech through the LiveKit plugin of an npm project."""
-    routing = files("rtstt_testkit") / "node" / "route.mjs"
-    return ["node", "--import", Path(str(routing)).as_uri(), DRIVERS / "livekit_js.mjs", "--project", project]
+def node_driver(project: Path, shim: bool = False) -> list[str | Path]:
+    """The command that streams speech through the LiveKit plugin of an npm project.
+
+    Args:
+        project: The npm project.
+        shim: Whether to preload the shim.
+    """
+    preloads = [_package("rtstt_testkit") / "node" / "route.mjs"]
+    if shim:
+        preloads.append(_package("rtstt_shim") / "node" / "register.mjs")
+    imports = [f"--import={path.as_uri()}" for path in preloads]
+    return ["node", *imports, DRIVERS / "livekit_js.mjs", "--project", project]
+
+
+def _package(name: str) -> Path:
+    """The folder of an installed package, which is found without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"{name} is not installed")
+    return Path(spec.origin).parent
 
 
 def observe(command: Sequence[str | Path], host: str) -> Observed:

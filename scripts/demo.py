@@ -4,18 +4,16 @@
   python3 scripts/demo.py [--only WORDS]
 
 Each client runs in an environment of its own, unmodified, under OpenAI's own host name, which is routed to the mock.
-Without the shim it has to fail as it does at OpenAI; with `import rtstt_shim` (for the Node client: with its one line
-removed) it has to get its transcript. Exit code 0 if every row says so, 1 if not, 2 if it could not be tried.
+Without the shim it has to fail as it does at OpenAI; with `import rtstt_shim` (the Node client: the preload) it has
+to get its transcript. Exit code 0 if every row says so, 1 if not, 2 if it could not be tried.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import _env
@@ -46,11 +44,9 @@ def python_row(cell: Cell) -> Row:
 
 
 def node_row() -> Row:
-    """livekit/agents-js#1756 itself; the preload for Node is another matter than this reproduction of the bug."""
+    """livekit/agents-js#1756 itself."""
     project = _env.npm_project(_cells.LIVEKIT_JS)
-    with tempfile.TemporaryDirectory(dir=_env.CACHE) as folder:
-        repaired = _cells.repaired(project, Path(folder) / "project")
-        before, after = (_cells.observe(_cells.node_driver(each), _cells.API) for each in (project, repaired))
+    before, after = (_cells.observe(_cells.node_driver(project, shim), _cells.API) for shim in (False, True))
     return compared("@livekit/agents-plugin-openai", _cells.LIVEKIT_JS["@livekit/agents-plugin-openai"], before, after)
 
 

@@ -25,6 +25,9 @@ GATE = 95
 
 PACKAGES = ("rtstt_shim", "rtstt_testkit")
 
+WORKERS = ["-n", str(min(4, os.cpu_count() or 1))]
+"""Most of the time the tests wait for other processes."""
+
 
 class Run:
     """The steps done so far, and what came of each."""
@@ -107,7 +110,7 @@ def main():
         env = {**os.environ, "COVERAGE_FILE": str(Path(folder, "coverage"))}
         marks = [] if args.all else ["-m", "not heavy"]
         name = f"tests, Python {python.version}"
-        run.tests(name, [tool, "-m", "coverage", "run", "-m", "pytest", *marks, *selection], env)
+        run.tests(name, [tool, "-m", "coverage", "run", "-m", "pytest", *WORKERS, *marks, *selection], env)
         if selection:
             run.note("coverage", "not looked at: these are not all the tests")
         else:
@@ -122,7 +125,7 @@ def main():
             run.announce(f"environment, Python {other.version}")
             tool = str(_env.environment(python=other, wheel=wheel, extras=["upstream"], groups=["test"]))
             suites = ["tests/unit", "tests/mock"]
-            command = [tool, "-m", "pytest", "--quiet", "-m", "not heavy and not client", *suites, *selection]
+            command = [tool, "-m", "pytest", *WORKERS, "-m", "not heavy and not client", *suites, *selection]
             run.tests(f"unit and mock tests, Python {other.version}", command)
         missing = set(range(_env.OLDEST, _env.NEWEST + 1)) - {python.minor, *(other.minor for other in others)}
         for minor in sorted(missing):

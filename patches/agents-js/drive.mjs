@@ -1,13 +1,19 @@
-// Streams audio through the plugin as an application does: `node drive.mjs BASE_URL`, printing one line of JSON.
-import { initializeLogger, stt } from '@livekit/agents';
-import { STT } from '@livekit/agents-plugin-openai';
-import { AudioFrame } from '@livekit/rtc-node';
+// Streams audio through the plugin as an application does: `node drive.mjs BASE_URL [esm|cjs]`, printing one line of
+// JSON. The key is OPENAI_API_KEY, or a made-up one.
+import { createRequire } from 'node:module';
 import process from 'node:process';
 
+const [baseURL, format = 'esm'] = process.argv.slice(2);
+const load = format === 'cjs' ? createRequire(import.meta.url) : (name) => import(name);
+const { AudioFrame } = await load('@livekit/rtc-node');
+const { initializeLogger, stt } = await load('@livekit/agents');
+const { STT } = await load('@livekit/agents-plugin-openai');
+
 const RATE = 24000;
+const apiKey = process.env.OPENAI_API_KEY || 'sk-made-up';
 initializeLogger({ pretty: false, level: 'info' });
 process.on('unhandledRejection', () => {}); // as a LiveKit job process does
-const model = new STT({ apiKey: 'sk-made-up', baseURL: process.argv[2], model: 'gpt-4o-mini-transcribe' });
+const model = new STT({ apiKey, baseURL, model: 'gpt-4o-mini-transcribe' });
 const errors = [];
 model.on('error', ({ error }) => errors.push({ name: error.name, retryable: error.retryable }));
 const stream = model.stream();

@@ -96,7 +96,8 @@ async function hold(require) {
     const name = stt.SpeechEventType[event.type];
     seen.events[name] = (seen.events[name] ?? 0) + 1;
     if (name === 'FINAL_TRANSCRIPT') seen.transcript = event.alternatives[0].text;
-    if (name === 'END_OF_SPEECH' && seen.transcript !== null) {
+    // In this order up to 1.8; END_OF_SPEECH comes first in 1.9.
+    if (['FINAL_TRANSCRIPT', 'RECOGNITION_USAGE', 'END_OF_SPEECH'].every((one) => seen.events[one])) {
       seen.ended = 'complete';
       break;
     }

@@ -12,8 +12,6 @@ import pytest
 from talk import KEY
 from websockets.sync.client import connect
 
-from rtstt_shim.cli import main
-
 
 def start(*arguments):
     code = "import sys; from rtstt_shim.cli import main; sys.exit(main())"
@@ -74,20 +72,20 @@ def test_events_can_be_logged_and_the_control_api_asked() -> None:
         process.communicate()
 
 
-def refused(capsys, *arguments) -> str:
-    assert main(["mock", *arguments]) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.count("\n") == 1
-    return output.err
+def refused(*arguments) -> str:
+    """The one sentence that the command ends with; in a process of its own, since importing the shim activates it."""
+    process = start(*arguments)
+    output, error = process.communicate(timeout=20)
+    assert (process.returncode, output, error.count("\n")) == (2, "", 1), error
+    return error
 
 
-def test_a_port_in_use_is_one_sentence(capsys) -> None:
+def test_a_port_in_use_is_one_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        error = refused(capsys, "--port", str(port))
+        error = refused("--port", str(port))
     assert error.startswith(f"rtstt-shim: cannot listen on 127.0.0.1 port {port}: ")
     assert error.endswith("; choose another --port or --host\n")
 
@@ -107,9 +105,9 @@ def test_a_port_in_use_is_one_sentence(capsys) -> None:
         ),
     ],
 )
-def test_wrong_use_is_one_sentence(capsys, arguments, message) -> None:
-    assert refused(capsys, *arguments) == message
+def test_wrong_use_is_one_sentence(arguments, message) -> None:
+    assert refused(*arguments) == message
 
 
-def test_a_host_that_is_not_ours_is_one_sentence(capsys) -> None:
-    assert "cannot listen on 192.0.2.1 port 0: " in refused(capsys, "--host", "192.0.2.1")
+def test_a_host_that_is_not_ours_is_one_sentence() -> None:
+    assert "cannot listen on 192.0.2.1 port 0: " in refused("--host", "192.0.2.1")

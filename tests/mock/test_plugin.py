@@ -99,6 +99,28 @@ def test_nothing_is_imported_before_a_fixture_is_used(pytester: pytest.Pytester)
     result.assert_outcomes(passed=1)
 
 
+def test_it_serves_asynchronous_tests_of_any_framework(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import json
+        import pytest
+        from websockets.asyncio.client import connect
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        @pytest.mark.anyio
+        async def test_it(realtime_server):
+            headers = {"Authorization": "Bearer sk-proj-" + "a" * 40}
+            async with connect(realtime_server.url + "?intent=transcription", additional_headers=headers) as client:
+                assert json.loads(await client.recv())["type"] == "session.created"
+        """,
+    )
+    result.assert_outcomes(passed=1)
+
+
 LEFT_OVER = """
     import pytest
     from talk_here import opening

@@ -1,8 +1,8 @@
 """Scripts in TOML: what they say, and what is said of those that cannot be used."""
 
 import pytest
+from test_command import refused
 
-from rtstt_shim.cli import main
 from rtstt_testkit.mock.script import Failure, Script, Segment, Transcript
 from rtstt_testkit.mock.script_file import ScriptError, load_script
 
@@ -98,13 +98,15 @@ def test_a_mistake_is_named_with_its_line_and_key(tmp_path, source, message) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_cannot_be_read(tmp_path, capsys) -> None:
+def test_files_that_cannot_be_read(tmp_path) -> None:
     missing = tmp_path / "none.toml"
-    assert main(["mock", "--script", str(missing)]) == 2
-    assert capsys.readouterr().err == (f"rtstt-shim: cannot read the script {missing}: No such file or directory\n")
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    assert main(["mock", "--script", str(binary)]) == 2
-    assert capsys.readouterr().err == f"rtstt-shim: the script {binary} is not UTF-8 text; save it as UTF-8\n"
-    assert main(["mock", "--script", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"rtstt-shim: cannot read the script {tmp_path}: Is a directory\n"
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("defualt = 'x'")
+    assert refused("--script", str(missing)) == (
+        f"rtstt-shim: cannot read the script {missing}: No such file or directory\n"
+    )
+    assert refused("--script", str(binary)) == f"rtstt-shim: the script {binary} is not UTF-8 text; save it as UTF-8\n"
+    assert refused("--script", str(tmp_path)) == f"rtstt-shim: cannot read the script {tmp_path}: Is a directory\n"
+    assert refused("--script", str(wrong)).startswith(f"rtstt-shim: {wrong}, line 1: `defualt` is not known here")

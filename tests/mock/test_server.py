@@ -5,6 +5,7 @@ import base64
 import gc
 import json
 import logging
+import random
 import socket
 import threading
 from contextlib import asynccontextmanager, suppress
@@ -536,6 +537,21 @@ def test_the_openai_sdk_gets_its_transcript() -> None:
     run(scenario)
 
 
+@pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")  # the SDK's
+def test_the_synchronous_openai_sdk_gets_its_transcript() -> None:
+    from openai import OpenAI
+
+    with (
+        ThreadedRealtimeServer(transcripts=["Hello there."]) as server,
+        OpenAI(api_key=KEY, websocket_base_url=server.url.removesuffix("/realtime")) as sdk,
+        sdk.realtime.connect(extra_query={"intent": "transcription"}) as connection,
+    ):
+        connection.session.update(session=update()["session"])
+        connection.input_audio_buffer.append(audio=append(SPEECH)["audio"])
+        event = next(event for event in connection if event.type == COMPLETED)
+        assert event.transcript == "Hello there."
+
+
 def test_nothing_is_logged(caplog) -> None:
     async def scenario():
         async with RealtimeServer() as server:
@@ -564,3 +580,27 @@ def test_the_package_imports_nothing_before_it_is_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "module 'rtstt_testkit' has no attribute 'Nonsense'\n"
+
+
+def test_random_bytes_after_the_upgrade_end_one_connection_and_nothing_else() -> None:
+    async def scenario():
+        dice = random.Random(20261123)
+        async with RealtimeServer() as server:
+            for _ in range(60):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(upgrade())
+                await reader.readuntil(b"\r\n\r\n")
+                # A TEXT frame now and then, so that some of the noise is read as JSON.
+                for _ in range(dice.randrange(1, 6)):
+                    noise = dice.randbytes(dice.randrange(1, 60))
+                    whole = bytes([0x81, 0x80 | len(noise), 0, 0, 0, 0]) + noise
+                    writer.write(dice.choice([noise, whole]))
+                writer.write_eof()
+                with suppress(OSError):
+                    await reader.read()
+                writer.close()
+            await settled(server)
+            assert (await transcribe(server))[-1]["type"] == COMPLETED
+        assert len(server.sessions) == 61
+
+    run(scenario)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import _env
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.routing import route_env
 
@@ -19,8 +20,8 @@ from . import npm
 
 APPS = Path(__file__).parent / "apps"
 DRIVER = npm.ROOT / "scripts" / "drivers" / "livekit_js.mjs"
-REGISTER = npm.ROOT / "shim" / "rtstt_shim" / "node" / "register.mjs"
-ROUTE = npm.ROOT / "shim" / "rtstt_testkit" / "node" / "route.mjs"
+REGISTER = npm.installed("rtstt_shim", "node", "register.mjs")
+ROUTE = npm.installed("rtstt_testkit", "node", "route.mjs")
 KEY = "sk-proj-canary" + "A1b2C3d4" * 5
 
 HOSTS = ("api.openai.com", "eu.api.openai.com", "us.api.openai.com", "gateway.example.com")
@@ -92,7 +93,7 @@ def cell() -> Callable[..., Path]:
 
     def make(**dependencies: str) -> Path:
         named = {name.replace("__", "/").replace("_", "-"): version for name, version in dependencies.items()}
-        folder = npm.project(named)
+        folder = _env.npm_project(named)
         for app in APPS.iterdir():
             if not (folder / app.name).exists() or (folder / app.name).read_bytes() != app.read_bytes():
                 shutil.copy(app, folder / app.name)

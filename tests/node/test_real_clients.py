@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from .conftest import DRIVER, Cell, Endpoint, Outcome, run
 
@@ -94,6 +95,51 @@ def test_the_package_undici(node: str, version: str, cell: Cell, endpoint: Endpo
     assert_heard(run(script, node=node, shim=True, env=endpoint.env))
 
 
+@pytest.mark.heavy
+@pytest.mark.parametrize("node", ["20", "26"])
+@pytest.mark.parametrize(
+    ("app", "packages"),
+    [
+        ("websocket_package.cjs", {"websocket": "1.0.35"}),
+        ("proxied.cjs", {"ws": "8.18.3", "https_proxy_agent": "7.0.6"}),
+        (
+            "traced.cjs",
+            {
+                "ws": "8.18.3",
+                "@opentelemetry__sdk_node": "0.205.0",
+                "@opentelemetry__instrumentation_http": "0.205.0",
+                "@opentelemetry__api": "1.9.0",
+            },
+        ),
+    ],
+)
+def test_what_else_stands_on_http(
+    app: str, packages: dict[str, str], node: str, cell: Cell, endpoint: Endpoint
+) -> None:
+    """Another WebSocket package, a proxy's agent, and an instrumentation that wraps what the preload hooks."""
+    script = cell(**packages) / app
+    refused = run(script, node=node, shim=False, env=endpoint.env)
+    assert (refused.line["code"], refused.line["transcript"], refused.stderr) == ("invalid_model", None, "")
+    assert_heard(run(script, node=node, shim=True, env=endpoint.env))
+
+
+@pytest.mark.heavy
+def test_the_built_in_websocket_over_http2(cell: Cell, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    env = {
+        "APP_CERTIFICATE": str(tmp_path / "server.pem"),
+        "NODE_EXTRA_CA_CERTS": str(tmp_path / "ca.pem"),
+        "RTSTT_SHIM_HOSTS": "localhost",
+    }
+    outcome = run(cell(ws="8.18.3") / "http2.mjs", node="26", options=("--no-warnings",), shim=True, env=env)
+    assert outcome.line == {"path": "/v1/realtime?intent=transcription"}
+    assert "a rate limit was hit (rate_limit_exceeded)." in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("preload_by", ["import", "NODE_OPTIONS"])
 @pytest.mark.parametrize("parent", ["worker.mjs", "fork.mjs"])
 @pytest.mark.parametrize("node", NODES)
@@ -129,12 +175,14 @@ def test_a_conversation_session_of_the_openai_sdk_is_left_alone(cell: Cell, endp
     assert having.stderr == ""
 
 
-# @livekit/agents-plugin-openai: plugin version, matching agents, base URL (None: the plugin's own default).
+# @livekit/agents-plugin-openai: its version, that of agents too; the base URL (None: the plugin's own default); whether
+# it is refused there.
 GLOBAL, EU, US = None, "https://eu.api.openai.com/v1", "https://us.api.openai.com/v1"
 LIVEKIT: list[tuple[str, str | None, bool]] = [
     ("1.4.4", GLOBAL, True),
     ("1.4.5", GLOBAL, True),
     ("1.4.6", GLOBAL, True),
+    ("1.4.6", EU, True),
     ("1.4.7", GLOBAL, False),
     ("1.4.7", EU, True),
     ("1.5.0", GLOBAL, False),
@@ -142,6 +190,8 @@ LIVEKIT: list[tuple[str, str | None, bool]] = [
     ("1.9.0", GLOBAL, False),
     ("1.9.0", EU, True),
 ]
+# What each wants beside it (its peerDependencies).
+RTC_NODE = {"1.4.4": "0.13.27", "1.5.0": "0.13.30", "1.9.0": "0.13.34"}
 
 
 def livekit(cell: Cell, version: str) -> Path:
@@ -149,7 +199,7 @@ def livekit(cell: Cell, version: str) -> Path:
         **{
             "@livekit__agents": version,
             "@livekit__agents_plugin_openai": version,
-            "@livekit__rtc_node": "0.13.27",
+            "@livekit__rtc_node": RTC_NODE.get(version, "0.13.29"),
             "zod": "3",
             "ws": "8.18.3",
         }
@@ -211,14 +261,15 @@ def test_livekit_1756_and_what_its_one_line_does(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("format", ["esm", "cjs"])
 @pytest.mark.parametrize(
-    ("version", "base_url", "affected", "node"),
+    ("version", "base_url", "affected", "node", "format"),
     [
-        pytest.param(version, base_url, affected, node, id=f"{version}-{base_url or 'default'}-node{node}", marks=marks)
+        pytest.param(
+            version, base_url, affected, node, format, id=f"{version}-{base_url}-node{node}-{format}", marks=marks
+        )
         for version, base_url, affected in LIVEKIT
-        for node in ("system", "22", "24", "26")
-        for marks in [[pytest.mark.heavy] if (version, base_url, node) != ("1.4.4", None, "system") else []]
+        for node, format in [("system", "esm"), ("system", "cjs"), ("22", "esm"), ("24", "esm"), ("26", "esm")]
+        for marks in [[pytest.mark.heavy] if (version, base_url, node) != ("1.4.4", GLOBAL, "system") else []]
     ],
 )
 def test_livekit(

@@ -281,6 +281,20 @@ def test_a_reconnecting_websockets_client_is_corrected_on_every_attempt(shim: No
     assert endpoint.targets == ["/v1/realtime?intent=transcription"] * 2
 
 
+def test_websockets_trio_client(shim: None, warnings_logged: Records) -> None:
+    trio = pytest.importorskip("trio")
+    client = pytest.importorskip("websockets.trio.client", reason="websockets has it from 17 on")
+
+    async def talk(url: str) -> list[Any]:
+        async with client.connect(url) as connection:
+            return [message async for message in connection]
+
+    with serving(transcribe) as endpoint:
+        assert len(trio.run(talk, endpoint.url())) == 1
+    assert endpoint.targets == ["/v1/realtime?intent=transcription"]
+    assert warnings_logged == []
+
+
 def test_a_redirect_to_a_bad_url_is_corrected_too(shim: None, warnings_logged: Records) -> None:
     import http
 

@@ -370,6 +370,13 @@ class TestBadInput:
         (root / INSTALLED / "package.json").write_text("{}")
         assert self.refused(capsys, root) == f"{root / INSTALLED} is damaged ('version'): reinstall it"
 
+    def test_no_npm(self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        root = project(tmp_path, "package-lock.json")
+        monkeypatch.setenv("PATH", "")
+        assert self.refused(capsys, root) == (
+            "there is no npm here to tell its version: say --manager npm (12 or newer) or patch-package"
+        )
+
     def test_another_patch_is_declared(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         root = project(tmp_path)
         (root / "pnpm-workspace.yaml").write_text(f"patchedDependencies:\n  '{PACKAGE}@1.4.4': mine.patch\n")

@@ -11,6 +11,7 @@ import pytest
 from upstream_sources import commit, git
 
 from rtstt_shim.cli import main
+from rtstt_testkit.upstream.errors import VerificationFailed
 
 pytestmark = pytest.mark.client
 
@@ -239,6 +240,26 @@ def test_the_list_says_which_targets_a_source_needs(
     shutil.copytree(npm_source("1.9.0"), tmp_path / "node_modules/@livekit/agents-plugin-openai")
     assert main(["pr", "--list", "agents-js/model-param"]) == 0
     assert "node_modules/@livekit/agents-plugin-openai: 1.9.0: needed" in capsys.readouterr().out
+
+
+def test_a_patch_that_is_not_proven_is_not_written(
+    npm_source: Npm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = npm_source("1.9.0"), tmp_path / "out"
+
+    def fail(request: object, say: Callable[[str], None]) -> str:
+        say("working")
+        raise VerificationFailed("not verified: the new tests pass without the patch")
+
+    monkeypatch.setattr("rtstt_testkit.upstream.verify.verify", fail)
+    assert pr(TARGETS[0], source, out, "--verify") == 1
+    assert capsys.readouterr().err == "working\nrtstt-shim: not verified: the new tests pass without the patch\n"
+    assert not out.exists()
+    monkeypatch.setattr("rtstt_testkit.upstream.verify.verify", lambda request, say: "| a run | passed |")
+    assert pr(TARGETS[0], source, out, "--verify") == 0
+    text = (out / "PR.md").read_text(encoding="utf-8")
+    assert "## Testing\n| a run | passed |\n" in text
+    assert "- [x] All tests pass" in text
 
 
 class TestBadInput:

@@ -32,9 +32,15 @@ class Exchange {
   #chunked = false;
   #readable = true;
 
-  /** @param {Receiver & HandshakeReceiver} receiver */
-  constructor(receiver) {
+  #word;
+
+  /**
+   * @param {Receiver & HandshakeReceiver} receiver
+   * @param {string} word what a message of interest holds
+   */
+  constructor(receiver, word) {
     this.#receiver = receiver;
+    this.#word = word;
   }
 
   /** Whether frames were to be expected when the connection ended. */
@@ -108,6 +114,7 @@ class Exchange {
             this.#receiver.closed(code, reason);
           },
         },
+        this.#word,
         header('sec-websocket-extensions'),
       );
       this.#frames.feed(rest);

@@ -1,8 +1,9 @@
 /**
  * The server's side of a WebSocket connection, read from its bytes (RFC 6455), permessage-deflate (RFC 7692) included.
  *
- * No I/O. What a message of interest cannot be (binary, or longer than any error event) is passed over without being
- * kept, so that a connection costs at most a few of the limits below.
+ * No I/O. What a message of interest cannot be (binary, or longer than any error event, or without the word that is
+ * looked for) is passed over without being kept, so that a connection costs at most a few of the limits below, and a
+ * message little more than the reading of its header.
  */
 'use strict';
 
@@ -11,6 +12,8 @@ const { constants, inflateRawSync } = require('node:zlib');
 const CONTINUATION = 0x0;
 const TEXT = 0x1;
 const CLOSE = 0x8;
+// A text message in one frame, not compressed.
+const WHOLE_TEXT = 0x80 | TEXT;
 
 // An error event is a few hundred bytes. A longer compressed message has to be read all the same where later ones refer
 // back to it.
@@ -22,7 +25,7 @@ const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 
 /**
  * @typedef {object} Receiver
- * @property {(data: Buffer) => void} message one whole text message
+ * @property {(data: Buffer) => void} message one whole text message that holds the word
  * @property {(code: number, reason: string) => void} closed the server's CLOSE frame; 1005 when it names no code
  */
 
@@ -67,13 +70,18 @@ class FrameReader {
   #fragments;
   #fragmentsSize = 0;
   #compressed = false;
+  #word;
+  /** Where the word stands next in the data at hand; -1 for nowhere. */
+  #found = -1;
 
   /**
    * @param {Receiver} receiver
+   * @param {string} word what a message of interest holds
    * @param {string} [extensions] the response's Sec-WebSocket-Extensions
    */
-  constructor(receiver, extensions = '') {
+  constructor(receiver, word, extensions = '') {
     this.#receiver = receiver;
+    this.#word = Buffer.from(word);
     if (/permessage-deflate/i.test(extensions)) {
       this.#inflater = new Inflater(!/server_no_context_takeover/i.test(extensions));
     }
@@ -94,58 +102,73 @@ class FrameReader {
     this.#size += chunk.length - this.#skip;
     this.#skip = 0;
     if (this.#size < this.#needed) return;
-    let data = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
+    const data = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
+    this.#found = data.indexOf(this.#word);
+    let at = 0;
     while (!this.#over) {
-      const taken = this.#frame(data);
-      if (taken === 0) break;
-      if (taken > data.length) {
-        this.#skip = taken - data.length;
-        data = data.subarray(data.length);
-        break;
-      }
-      data = data.subarray(taken);
+      const length = this.#frame(data, at);
+      if (length === 0) break;
+      at += length;
     }
-    this.#chunks = data.length ? [data] : [];
-    this.#size = data.length;
+    this.#skip = Math.max(0, at - data.length);
+    this.#chunks = at < data.length ? [data.subarray(at)] : [];
+    this.#size = Math.max(0, data.length - at);
   }
 
   /**
-   * Reads the frame at the beginning of the data.
+   * Reads the frame that begins at a place of the data.
    *
    * @param {Buffer} data
-   * @returns {number} its length, which is more than there is for one that is passed over; 0 when more is needed to go on
+   * @param {number} at
+   * @returns {number} its length, which may be more than there is for one that is passed over; 0 when more is needed
    */
-  #frame(data) {
+  #frame(data, at) {
     this.#needed = 2;
-    if (data.length < this.#needed) return 0;
-    const opcode = data[0] & 0x0f;
-    let length = data[1] & 0x7f;
-    let start = 2;
-    if (data[1] & 0x80) {
-      // A server never masks: this is no WebSocket.
-      this.#over = true;
-      return 0;
-    }
+    if (data.length - at < 2) return 0;
+    const first = data[at];
+    let length = data[at + 1];
+    let head = 2;
     if (length >= 126) {
-      start = length === 126 ? 4 : 10;
-      this.#needed = start;
-      if (data.length < this.#needed) return 0;
-      length = start === 4 ? data.readUInt16BE(2) : Number(data.readBigUInt64BE(2));
+      if (length & 0x80) {
+        // A server never masks: this is no WebSocket.
+        this.#over = true;
+        return 0;
+      }
+      head = length === 126 ? 4 : 10;
+      this.#needed = head;
+      if (data.length - at < head) return 0;
+      length = head === 4 ? data.readUInt16BE(at + 2) : Number(data.readBigUInt64BE(at + 2));
     }
-    const end = start + length;
-    if (!this.#wants(opcode, (data[0] & 0x40) !== 0, length)) return end;
-    this.#needed = end;
+    const whole = head + length;
+    const opcode = first & 0x0f;
+    if (!this.#wants(opcode, (first & 0x40) !== 0, length)) return whole;
+    this.#needed = whole;
+    const start = at + head;
+    const end = at + whole;
     if (data.length < end) return 0;
     this.#needed = 2;
-    const payload = data.subarray(start, end);
     if (opcode === CLOSE) {
       this.#over = true;
       if (length < 2) this.#receiver.closed(1005, '');
-      else this.#receiver.closed(payload.readUInt16BE(0), payload.toString('utf8', 2));
+      else this.#receiver.closed(data.readUInt16BE(start), data.toString('utf8', start + 2, end));
+    } else if (first === WHOLE_TEXT && !this.#holds(data, start, end)) {
+      this.#fragments = undefined;
     } else {
-      this.#take(payload, (data[0] & 0x80) !== 0);
+      this.#take(data.subarray(start, end), (first & 0x80) !== 0);
     }
-    return end;
+    return whole;
+  }
+
+  /**
+   * Whether the word stands in this part of the data.
+   *
+   * @param {Buffer} data
+   * @param {number} start
+   * @param {number} end
+   */
+  #holds(data, start, end) {
+    if (this.#found >= 0 && this.#found < start) this.#found = data.indexOf(this.#word, start);
+    return this.#found >= 0 && this.#found + this.#word.length <= end;
   }
 
   /**
@@ -187,7 +210,7 @@ class FrameReader {
     this.#fragments = undefined;
     const whole = fragments.length === 1 ? payload : Buffer.concat(fragments);
     if (!this.#compressed) {
-      this.#receiver.message(whole);
+      this.#tell(whole);
     } else if (this.#inflater) {
       let inflated;
       try {
@@ -197,8 +220,13 @@ class FrameReader {
         this.#inflater = undefined;
         return;
       }
-      this.#receiver.message(inflated);
+      this.#tell(inflated);
     }
+  }
+
+  /** @param {Buffer} message */
+  #tell(message) {
+    if (message.includes(this.#word)) this.#receiver.message(message);
   }
 }
 

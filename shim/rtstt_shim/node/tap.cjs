@@ -10,6 +10,7 @@
 const { clearTimeout, setTimeout } = require('node:timers');
 const { Exchange } = require('./exchange.cjs');
 const { guarded, observe } = require('./guard.cjs');
+const { WORD } = require('./watch.cjs');
 
 /** @import { Socket } from 'node:net' */
 /** @import { Watch } from './watch.cjs' */
@@ -43,11 +44,14 @@ function tap(socket, watch) {
   let hungUp = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let patience;
-  const exchange = new Exchange({
-    refused: (status, body) => watch.refused(status, body),
-    message: (data) => watch.message(data),
-    closed: (code, reason) => watch.closed(code, reason, closing),
-  });
+  const exchange = new Exchange(
+    {
+      refused: (status, body) => watch.refused(status, body),
+      message: (data) => watch.message(data),
+      closed: (code, reason) => watch.closed(code, reason, closing),
+    },
+    WORD,
+  );
 
   const received = guarded('reading a watched socket', (/** @type {unknown} */ chunk) => {
     if (chunk === null) hungUp = true;

@@ -14,6 +14,8 @@ const { guarded } = require('./guard.cjs');
 /** @import { Failure } from './diagnosis.cjs' */
 /** @import { Source } from './report.cjs' */
 
+// Both events of interest hold an "error" object; every other message costs the search for this.
+const WORD = '"error"';
 // The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
 const HOLD_MS = 500;
 
@@ -50,8 +52,7 @@ class Watch {
    * @param {Buffer | string} data
    */
   message(data) {
-    // Both events of interest hold an "error" object; every other message costs this one search.
-    if (data.includes('"error"')) this.#event(data.toString());
+    if (data.includes(WORD)) this.#event(data.toString());
   }
 
   /** @param {string} data */
@@ -192,4 +193,4 @@ function causeOf(error) {
   return 'other';
 }
 
-module.exports = { Watch, causeOf };
+module.exports = { WORD, Watch, causeOf };

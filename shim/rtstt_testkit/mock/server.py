@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, cast, get_args
@@ -37,6 +38,7 @@ _MAX_MESSAGE = 21 * 1024 * 1024
 _PING_SECONDS = 20  # [capture] about every 20.26 s, 4 bytes
 _KEEP_AUDIO = 64 * 1024 * 1024
 _KEEP_SESSIONS = 10_000
+_OPEN_SECONDS = 60  # for the whole opening, slowed down by faults or not
 _STOP_SECONDS = 0.5
 
 _quiet = logging.getLogger("rtstt_testkit.mock.websockets")
@@ -132,7 +134,8 @@ class RealtimeServer:
         self._wires: set[Wire] = set()
         self._connections: set[Connection] = set()
         self._waiters: list[_Waiter] = []
-        self._admitted: dict[ServerConnection, tuple[Admission, SessionRecord]] = {}
+        self._opening: dict[ServerConnection, SessionRecord] = {}
+        self._admitted: dict[ServerConnection, Admission] = {}
         self._server: Server | None = None
 
     # -- where it is
@@ -175,6 +178,7 @@ class RealtimeServer:
             select_subprotocol=_select_subprotocol,
             compression="deflate" if self._compression else None,
             max_size=_MAX_MESSAGE,
+            open_timeout=_OPEN_SECONDS,
             ping_interval=self._ping_interval,
             close_timeout=2,
             server_header=None,
@@ -323,30 +327,36 @@ class RealtimeServer:
 
     async def _process_request(self, connection: ServerConnection, raw: WebSocketRequest) -> Response | None:
         request = Request(raw.path, raw.headers.raw_items())
-        record = self._new_record(request)
+        record = self._opening[connection] = self._new_record(request)
         faults = FaultPlan(self.director.script.faults, record.number, self._ids.chance).meet(CONNECT)
         for fault in faults:
             if fault.action == "delay" and self._time is None:
-                await asyncio.sleep(fault.seconds)
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(connection.wait_closed(), fault.seconds)
             elif fault.action == "reset":
                 connection.transport.abort()
         answer = FaultPlan.refusal(faults) or admit(request, self.profile, self.refuse, self.secrets)
-        if isinstance(answer, HttpRefusal):
+        if connection not in self._opening:  # it left meanwhile
+            answer = HttpRefusal(503, "The client is gone.")
+        elif isinstance(answer, HttpRefusal):
             record.http_status, record.http_message = answer.status, answer.message
+        if isinstance(answer, HttpRefusal):
             return _json_response(connection, answer)
-        self._admitted[connection] = answer, record
+        self._admitted[connection] = answer
         return None
 
     def _process_response(self, connection: ServerConnection, raw: WebSocketRequest, response: Response) -> None:
         """Note that an admitted client is refused after all: its request was no proper opening handshake."""
-        if response.status_code != 101 and connection in self._admitted:
-            record = self._admitted.pop(connection)[1]
+        if response.status_code != 101 and self._admitted.pop(connection, None) is not None:
+            record = self._opening[connection]
             record.http_status, record.http_message = response.status_code, response.body.decode().strip()
 
     def _lost(self, connection: ServerConnection) -> None:
-        """An admitted client that left before its session began."""
-        if connection in self._admitted:
-            self._admitted.pop(connection)[1].close = Closed(1006, "", "client")
+        """The connection is gone; one whose session had not begun is noted as closed."""
+        record = self._opening.pop(connection, None)
+        if record is not None and record.open:
+            record.close = Closed(1006, "", "client")
+        self._admitted.pop(connection, None)
 
     def _new_record(self, request: Request) -> SessionRecord:
         self._count += 1
@@ -360,9 +370,10 @@ class RealtimeServer:
         return record
 
     async def _serve(self, connection: ServerConnection) -> None:
-        if connection not in self._admitted:
+        admission = self._admitted.pop(connection, None)
+        if admission is None:  # it left meanwhile
             return
-        admission, record = self._admitted.pop(connection)
+        record = self._opening.pop(connection)
         session = Session(admission, record, self.director, self._ids, self._settings, self.now())
         wire = Wire(self, cast(Connection, connection), session)
         self._wires.add(wire)

@@ -46,7 +46,9 @@ class Session:
         return f"0 transcripts: {self.refusal or 'no session'}"
 
 
-def drive(command: Sequence[str | Path], folder: Path, host: str, environment: Mapping[str, str]) -> Session:
+def drive(
+    command: Sequence[str | Path], folder: Path, host: str, environment: Mapping[str, str], *more: str
+) -> Session:
     """Run a client that streams audio to ``https://host/v1``.
 
     Args:
@@ -54,13 +56,16 @@ def drive(command: Sequence[str | Path], folder: Path, host: str, environment: M
         folder: Where to run it.
         host: The host name, routed to the mock that plays it.
         environment: Additions to the client's environment.
+        more: Further arguments for the client.
 
     Raises:
         VerificationFailed: The client opened no socket, or printed no result.
     """
+    # A person's own key stays here, even from a mock.
+    environment = {"OPENAI_API_KEY": "", **environment}
     with ThreadedRealtimeServer(profile="gateway" if host == GATEWAY else "openai") as server:
         with route_env({host: ("127.0.0.1", server.port)}) as routes:
-            done = execute([*command, f"https://{host}/v1"], folder, {**environment, **routes}, timeout=90)
+            done = execute([*command, f"https://{host}/v1", *more], folder, {**environment, **routes}, timeout=90)
         records = list(server.sessions)
     lines = (done.stdout + done.stderr).splitlines()
     results = [line.removeprefix("RESULT ") for line in lines if line.startswith("RESULT ")]

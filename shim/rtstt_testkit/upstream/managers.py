@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,8 @@ def choose(project: Project) -> tuple[Manager, str]:
 
 
 def _npm_version(project: Project) -> str:
+    if shutil.which("npm") is None:
+        raise BadInput("there is no npm here to tell its version: say --manager npm (12 or newer) or patch-package")
     words = execute(["npm", "--version"], project.folder).stdout.split()
     return next((word for word in words if re.fullmatch(r"\d+\.\d+\.\d+\S*", word)), "0.0.0")
 

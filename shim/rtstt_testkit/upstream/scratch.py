@@ -31,9 +31,12 @@ def execute(
     Raises:
         VerificationFailed: There is no such command, or it did not end in ``timeout`` seconds.
     """
+    program = shutil.which(command[0])  # also finds what is a script on Windows
+    if program is None:
+        raise VerificationFailed(f"{command[0]} is not installed, and this needs it: install it first")
     try:
         return subprocess.run(
-            [str(word) for word in command],
+            [program, *(str(word) for word in command[1:])],
             cwd=cwd,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -43,8 +46,6 @@ def execute(
             timeout=timeout,
             check=False,
         )
-    except FileNotFoundError as error:
-        raise VerificationFailed(f"{command[0]} is not installed, and verifying needs it: install it first") from error
     except subprocess.TimeoutExpired as error:
         raise VerificationFailed(f"{' '.join(map(str, command[:3]))} did not end in {timeout:.0f} s") from error
 

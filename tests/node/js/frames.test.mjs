@@ -24,14 +24,14 @@ function closing(code, reason = '') {
 }
 
 /** What a reader makes of the bytes, cut into chunks of one size. */
-function read(bytes, { extensions, size = bytes.length, head = '' } = {}) {
+function read(bytes, { extensions, size = bytes.length, head = '', word = '' } = {}) {
   const seen = [];
   const receiver = {
     message: (data) => seen.push(data.toString()),
     closed: (code, reason) => seen.push([code, reason]),
     refused: (status, body) => seen.push({ status, body }),
   };
-  const reader = head ? new Exchange(receiver) : new FrameReader(receiver, extensions);
+  const reader = head ? new Exchange(receiver, word) : new FrameReader(receiver, word, extensions);
   const all = Buffer.concat([Buffer.from(head), bytes]);
   for (let at = 0; at < all.length; at += size || 1) reader.feed(all.subarray(at, at + (size || 1)));
   return head ? { seen, reader } : seen;
@@ -93,6 +93,31 @@ test('what is too long for an error event is passed over, and the reading goes o
     closing(1000),
   ]);
   for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size }), ['short', [1000, '']]);
+});
+
+test('only messages that hold the word are handed over', async () => {
+  const pack = (text) => zlib.deflateRawSync(text, { finishFlush: zlib.constants.Z_SYNC_FLUSH }).subarray(0, -4);
+  const bytes = Buffer.concat([
+    frame(TEXT, 'nothing'),
+    frame(TEXT, 'one "error"'),
+    frame(BINARY, '"error"'),
+    frame(TEXT, '"err'),
+    frame(TEXT, 'or"'),
+    frame(TEXT, '"error" two'),
+    frame(TEXT, 'thr"err', { fin: false }),
+    frame(CONTINUATION, 'or"ee'),
+    frame(TEXT, 'no', { fin: false }),
+    frame(CONTINUATION, 'thing'),
+    frame(TEXT, pack('four "error"'), { rsv1: true }),
+    frame(TEXT, pack('nothing'), { rsv1: true }),
+    frame(TEXT, '"error"'),
+    closing(1000, '"error"'),
+  ]);
+  const expected = ['one "error"', '"error" two', 'thr"error"ee', 'four "error"', '"error"', [1000, '"error"']];
+  for (const size of everyCut(bytes)) {
+    const extensions = 'permessage-deflate; server_no_context_takeover';
+    assert.deepEqual(read(bytes, { size, extensions, word: '"error"' }), expected, `in chunks of ${size}`);
+  }
 });
 
 test('a CLOSE frame without a code is 1005', () => {

@@ -1,0 +1,99 @@
+"""The README's tables are the tests' own; `RTSTT_WRITE_README=1 pytest tests/test_readme.py` writes them anew."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+GLOBAL = "api.openai.com"
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def python_clients() -> str:
+    """What tests/clients/test_cells.py asserts of each cell."""
+    cells: Any = importlib.import_module("_cells")
+    rows = [
+        (cell.name, cell.version, cell.host, "`invalid_model`, close 4000, 0 transcripts", "deltas, transcript")
+        for cell in cells.PYTHON_CELLS
+    ]
+    return table(("client", "version", "host", "without", "with `import rtstt_shim`"), rows)
+
+
+def node_clients() -> str:
+    """What tests/node/test_real_clients.py asserts of each cell."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    try:
+        matrix: Any = importlib.import_module("node.test_real_clients")
+    finally:
+        sys.path.remove(str(ROOT / "tests"))
+    rows = []
+    for version, base_url, affected in matrix.LIVEKIT:
+        host = base_url.split("/")[2] if base_url else GLOBAL
+        without = "0 events, nothing logged" if affected else "transcript"
+        rows.append((version, host, without, "transcript"))
+    return table(("`@livekit/agents-plugin-openai`", "host", "without", "with the preload"), rows)
+
+
+def managers() -> str:
+    """What tests/upstream/test_managers.py asserts of each manager."""
+    sys.path.insert(0, str(ROOT / "tests" / "upstream"))
+    try:
+        cases: Any = importlib.import_module("test_managers")
+    finally:
+        sys.path.remove(str(ROOT / "tests" / "upstream"))
+    rows = []
+    for name, case in cases.CASES.items():
+        tool = "npm" if name == "patch-package" else name
+        version = next(version for package, version in cases.TOOLS.items() if tool in package)
+        frozen = case.frozen.split(" --no-audit")[0].split(" --config")[0]
+        rows.append((name, version if name != "patch-package" else "-", f"`{case.patch}`", f"`{frozen}`", "transcript"))
+    return table(("manager", "run with", "the patch", "installed anew with", "then"), rows)
+
+
+BLOCKS = {"python-clients": python_clients, "node-clients": node_clients, "managers": managers}
+BLOCK = re.compile(r"<!-- generated: (?P<name>[a-z-]+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def made_anew(text: str) -> str:
+    def block(match: re.Match[str]) -> str:
+        return f"<!-- generated: {match['name']} -->\n{BLOCKS[match['name']]()}\n<!-- end -->"
+
+    return BLOCK.sub(block, text)
+
+
+def test_the_readmes_tables_are_what_the_tests_assert() -> None:
+    pytest.importorskip("ast_grep_py")
+    text = README.read_text(encoding="utf-8")
+    assert {match["name"] for match in BLOCK.finditer(text)} == set(BLOCKS)
+    anew = made_anew(text)
+    if os.environ.get("RTSTT_WRITE_README"):
+        README.write_text(anew, encoding="utf-8")
+    else:
+        assert text == anew
+
+
+def commands() -> Iterator[str]:
+    for block in re.findall(
+        r"(?:^    .*\n)+|```sh\n.*?```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    ):
+        yield from re.findall(r"(?:^|\s)rtstt-shim ([a-z-]+)", block)
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    from rtstt_shim.cli import COMMANDS
+
+    assert set(commands()) <= set(COMMANDS)
+    assert set(commands())

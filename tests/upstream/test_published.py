@@ -1,0 +1,76 @@
+"""What the patched build does: the real plugin on Node, against the mock under the true host names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from upstream_sources import npm_package
+
+import rtstt_testkit
+from rtstt_testkit.upstream.data import patches
+from rtstt_testkit.upstream.endtoend import GATEWAY, Session, drive
+from rtstt_testkit.upstream.installed import FILES, PACKAGE, Installed
+from rtstt_testkit.upstream.scratch import npm_project, workspace
+from rtstt_testkit.upstream.verify_npm import TOOLS
+
+pytestmark = [pytest.mark.client, pytest.mark.node, pytest.mark.heavy, pytest.mark.timeout(900)]
+
+VERSIONS = ("1.4.4", "1.4.7", "1.9.0")
+Patched = Callable[[str], AbstractContextManager[Path]]
+
+
+@pytest.fixture
+def patched() -> Patched:
+    """A folder with the patched build of a version installed, made from the package as published."""
+
+    @contextmanager
+    def make(version: str) -> Iterator[Path]:
+        source = npm_package(version)
+        copy = Installed(source, version, {name: (source / name).read_text(encoding="utf-8") for name in FILES})
+        with workspace(npm_project({**TOOLS, PACKAGE: version}, print)) as folder:
+            package = folder / "node_modules" / PACKAGE
+            shutil.copytree(source, package)
+            for name, text in copy.patched().items():
+                (package / name).write_text(text, encoding="utf-8")
+            (folder / "package.json").write_text(json.dumps({"type": "module"}))
+            shutil.copy(patches() / "agents-js" / "drive.mjs", folder)
+            yield folder
+
+    return make
+
+
+def stream(folder: Path, host: str, *more: str, key: str = "sk-made-up") -> Session:
+    preload = (Path(rtstt_testkit.__file__).parent / "node" / "route.mjs").as_uri()
+    return drive(["node", "--import", preload, "drive.mjs"], folder, host, {"OPENAI_API_KEY": key}, *more)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_both_builds_transcribe_on_native_hosts_and_gateways_keep_the_model(patched: Patched, version: str) -> None:
+    with patched(version) as folder:
+        for build in ("esm", "cjs"):
+            for host in ("api.openai.com", "eu.api.openai.com", "API.OPENAI.COM."):
+                seen = stream(folder, host, build)
+                assert seen.transcript == "Hello from the mock.", (build, host)
+                assert seen.query == {"intent": ["transcription"]}
+                assert seen.warnings == []
+        seen = stream(folder, GATEWAY)
+        assert seen.query == {"intent": ["transcription"], "model": ["gpt-4o-mini-transcribe"]}
+        assert seen.transcript == "Hello from the mock."
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_refused_session_gets_one_warning_without_the_key(patched: Patched, version: str) -> None:
+    with patched(version) as folder:
+        for build in ("esm", "cjs"):
+            seen = stream(folder, "api.openai.com", build, key="sk-proj-bad-0123456789abcdef")
+            assert seen.transcript is None
+            assert seen.warnings == [
+                "OpenAI realtime transcription failed: invalid_api_key: Incorrect API key provided: *** You can find "
+                "your API key at https://platform.openai.com/account/api-keys. "
+                "(close 3000 invalid_request_error.invalid_api_key)"
+            ]
