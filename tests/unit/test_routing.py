@@ -275,6 +275,8 @@ assert not hasattr(anyio.connect_tcp, "__wrapped__")
 def test_a_release_of_a_library_without_the_patched_name_works_as_before(
     monkeypatch: pytest.MonkeyPatch, echo: Echo
 ) -> None:
+    pytest.importorskip("uvloop")
+    monkeypatch.delattr("uvloop.Loop")
     monkeypatch.delattr("anyio.connect_tcp")
     with route({"api.openai.com": echo.address}):
         assert _websockets_sync(NATIVE) == "hello"
