@@ -92,12 +92,21 @@ def _serve(client: socket.socket, answer: bytes | None, frames: Sequence[bytes],
             for one in frames:
                 client.sendall(one)
             if end == "wait":
-                while (data := client.recv(4096)) and data[0] != CLOSE:
-                    pass
+                _until_close(client)
             elif end == "reset":
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
             pass
+
+
+def _until_close(client: socket.socket) -> None:
+    """Read the client's frames, all of them masked, up to its CLOSE frame or its end."""
+    with client.makefile("rb") as stream:
+        while len(head := stream.read(2)) == 2 and head[0] != CLOSE:
+            length = head[1] & 0x7F
+            if length >= 126:
+                length = int.from_bytes(stream.read(2 if length == 126 else 8), "big")
+            stream.read(4 + length)
 
 
 def _accepted(request: bytes) -> bytes:

@@ -25,7 +25,8 @@ const created = guarded('looking at http requests', (/** @type {ClientRequest} *
 
 /** @param {ClientRequest} request */
 function authorityOf(request) {
-  const host = request.host.includes(':') ? `[${request.host}]` : request.host;
+  const name = String(request.host);
+  const host = name.includes(':') ? `[${name}]` : name;
   // The Host header is the client's to set; it is where the port is known from.
   const named = String(request.getHeader('host') ?? '');
   return named.startsWith(`${host}:`) ? named : host;

@@ -48,7 +48,8 @@ const ofUndici = lazily('./undici_clients.cjs');
 
 /** @param {import('node:http').ClientRequest} request */
 function httpCreated(request) {
-  const upgrade = request.getHeader('upgrade');
+  // Another tool's stand-in for a request may have no headers to ask for.
+  const upgrade = request?.getHeader?.('upgrade');
   if (upgrade !== undefined && String(upgrade).toLowerCase() === 'websocket') ofHttp(request);
 }
 
@@ -85,7 +86,7 @@ function install() {
   }
   subscribe('undici:request:create', (message) => {
     const { request } = /** @type {any} */ (message);
-    if (request.upgrade === 'websocket') ofUndici(request);
+    if (request?.upgrade === 'websocket') ofUndici(request);
   });
   if (HAS_CHANNEL) subscribe('http.client.request.created', (message) => httpCreated(/** @type {any} */ (message).request));
   else wrapHttp();

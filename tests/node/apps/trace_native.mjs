@@ -5,7 +5,7 @@ const seen = [];
 const socket = new WebSocket(url, protocols);
 for (const name of ['open', 'message', 'error', 'close']) {
   socket.addEventListener(name, ({ data, code, reason, wasClean, message }) => {
-    seen.push([name, data, code, reason, wasClean, message]);
+    seen.push([name, data?.length > 99 ? data.length : data, code, reason, wasClean, message]);
     if (data === 'please close') socket.close(1000, 'asked');
   });
 }
