@@ -6,8 +6,14 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
 
 from rtstt_testkit.upstream.installed import PACKAGE
 
@@ -15,43 +21,43 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rtst
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
 
 
+@contextmanager
+def once(folder: Path) -> Iterator[Path | None]:
+    """A folder to unpack into if the one that is wanted is not there; tests may run side by side."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if folder.is_dir():
+            yield None
+            return
+        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+            yield Path(made)
+
+
 def npm_package(version: str) -> Path:
     """The unpacked package of the LiveKit plugin, as npm serves it."""
     folder = CACHE / f"npm-{version}"
-    if not folder.is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        packed = CACHE / f"livekit-agents-plugin-openai-{version}.tgz"
-        subprocess.run(["npm", "pack", "--silent", f"{PACKAGE}@{version}"], cwd=CACHE, check=True, capture_output=True)
-        where = folder.with_name(f"{folder.name}.part")
-        with tarfile.open(packed) as archive:
-            archive.extractall(where, filter="data")
-        (where / "package").rename(folder)
-        packed.unlink()
+    with once(folder) as where:
+        if where is not None:
+            command = ["npm", "pack", "--silent", f"{PACKAGE}@{version}"]
+            subprocess.run(command, cwd=where, check=True, capture_output=True)
+            with tarfile.open(next(where.glob("*.tgz"))) as archive:
+                # Python 3.10 and 3.11 have the filter from 3.10.12 and 3.11.4 on.
+                safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+                archive.extractall(where, **safe)
+            (where / "package").rename(folder)
     return folder
 
 
 def pypi_wheel(name: str, version: str) -> Path:
     """The unpacked wheel of a package from PyPI."""
     folder = CACHE / f"pypi-{name}-{version}"
-    if not folder.is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        where = folder.with_name(f"{folder.name}.part")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
-            command[:3] = ["pip"]
-        subprocess.run([*command, "--dest", where, f"{name}=={version}"], check=True, capture_output=True)
-        with zipfile.ZipFile(next(where.glob("*.whl"))) as archive:
-            archive.extractall(where / "unpacked")
-        (where / "unpacked").rename(folder)
+    with once(folder) as where:
+        if where is not None:
+            # An environment that uv made has no pip; the interpreter it was made with does.
+            python = getattr(sys, "_base_executable", sys.executable)
+            command = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", where]
+            subprocess.run([*command, f"{name}=={version}"], check=True, capture_output=True)
+            with zipfile.ZipFile(next(where.glob("*.whl"))) as archive:
+                archive.extractall(where / "unpacked")
+            (where / "unpacked").rename(folder)
     return folder
-
-
-def commit(folder: Path) -> None:
-    """Make a folder a git repository with one commit of all it holds."""
-    for words in (("init", "--quiet"), ("add", "--all", "--force"), ("commit", "--quiet", "--message=pristine")):
-        subprocess.run([*GIT, *words], cwd=folder, check=True)
-
-
-def git(folder: Path, *words: str) -> str:
-    """Run git and return what it printed."""
-    return subprocess.run([*GIT, *words], cwd=folder, check=True, capture_output=True, text=True).stdout

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
+from filelock import FileLock
+
 from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
 
 __all__ = ["Say", "execute", "npm_project", "python_environment", "workspace"]
@@ -62,12 +64,14 @@ def npm_project(dependencies: Mapping[str, str], say: Say) -> Path:
     """
     manifest = json.dumps({"private": True, "type": "module", "dependencies": dict(sorted(dependencies.items()))})
     folder = _cache("npm", manifest)
-    if not (folder / "ready").exists():
-        say(f"installing {len(dependencies)} npm packages (about 400 MB, kept in {folder})")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text(manifest, encoding="utf-8")
-        _succeed(execute(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline"], folder), "npm install")
-        (folder / "ready").touch()
+    with _alone(folder):
+        if not (folder / "ready").exists():
+            say(f"installing {len(dependencies)} npm packages (about 400 MB, kept in {folder})")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            (folder / "package.json").write_text(manifest, encoding="utf-8")
+            _succeed(execute(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline"], folder), "npm install")
+            (folder / "ready").touch()
     return folder
 
 
@@ -79,16 +83,24 @@ def python_environment(requirements: Sequence[str], say: Say) -> Path:
     """
     folder = _cache("pypi", json.dumps([sys.version, *requirements]))
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / "ready").exists():
-        say(f"installing {', '.join(requirements)} from PyPI (kept in {folder})")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _succeed(execute([sys.executable, "-m", "venv", folder], folder.parent), "python -m venv")
-        uv = shutil.which("uv")
-        installer = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
-        _succeed(execute([*installer, "--quiet", *requirements], folder), "installing from PyPI")
-        (folder / "ready").touch()
+    with _alone(folder):
+        if not (folder / "ready").exists():
+            say(f"installing {', '.join(requirements)} from PyPI (kept in {folder})")
+            shutil.rmtree(folder, ignore_errors=True)
+            _succeed(execute([sys.executable, "-m", "venv", folder], folder.parent), "python -m venv")
+            uv = shutil.which("uv")
+            installer = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+            _succeed(execute([*installer, "--quiet", *requirements], folder), "installing from PyPI")
+            (folder / "ready").touch()
     return python
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process make the same environment meanwhile."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        yield
 
 
 @contextmanager
