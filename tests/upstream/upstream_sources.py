@@ -61,3 +61,14 @@ def pypi_wheel(name: str, version: str) -> Path:
                 archive.extractall(where / "unpacked")
             (where / "unpacked").rename(folder)
     return folder
+
+
+def commit(folder: Path) -> None:
+    """Make a folder a git repository with one commit of all it holds."""
+    for words in (("init", "--quiet"), ("add", "--all", "--force"), ("commit", "--quiet", "--message=pristine")):
+        subprocess.run([*GIT, *words], cwd=folder, check=True)
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git and return what it printed."""
+    return subprocess.run([*GIT, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
