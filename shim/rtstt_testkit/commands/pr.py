@@ -71,11 +71,11 @@ def _make(args: argparse.Namespace) -> int:
         print(f"the patch in {args.out} applies to {args.source} ({target.package} {source.version})")
         return 0
     author = args.author or git.author(args.source)
-    if author is None:
-        print(f"git knows no identity here, so the patch is signed {UNNAMED!r}: use --author", file=sys.stderr)
     report = _verify(request) if args.verify else None
     for name in write_pull_request(request, args.out, author or UNNAMED, report):
         print(f"wrote {args.out / name}")
+    if author is None:
+        print(f"git knows no identity here, so the patch is signed {UNNAMED!r}: use --author", file=sys.stderr)
     print(f"{request.variant.title}\nopen it with: {request.command(str((args.out / 'PR.md').resolve()))}")
     return 0
 
