@@ -25,10 +25,10 @@ __all__ = ["Decision", "fix_url", "is_native"]
 _PARTS = re.compile(
     r"(?P<scheme>(?:ws|http)s?)://(?P<authority>[^/?#\\\s\x00-\x20]*)(?P<path>[^?#\\\s\x00-\x20]*)"
     r"(?:\?(?P<query>[^#]*))?(?:#.*)?",
-    re.IGNORECASE | re.DOTALL,
+    re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^:@\[\]]+)(?::\d*)?", re.IGNORECASE)
-_NATIVE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^:@\[\]]+)(?::\d*)?", re.ASCII | re.IGNORECASE)
+_NATIVE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com", re.ASCII | re.IGNORECASE)
 _TRANSCRIPTION_MODEL = re.compile(
     r"(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)"
     r"(?:-\d{4}-\d{2}-\d{2})?"

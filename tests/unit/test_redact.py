@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +47,14 @@ def test_a_url_keeps_what_speaks_and_loses_what_is_secret(url: str, shown: str |
 )
 def test_a_text_keeps_its_meaning_and_loses_keys_lines_and_length(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "redact.json"
+
+
+@pytest.mark.parametrize("case", json.loads(VECTORS.read_text(encoding="utf-8"))["cases"], ids=repr)
+def test_vector(case: dict[str, str]) -> None:
+    assert (redact_url(case["url"]) if "url" in case else redact(case["text"])) == case["shown"]
 
 
 @given(st.text(), st.text())
