@@ -14,12 +14,12 @@ import rtstt_shim
 
 CANARIES = {
     "in the error's message": "sk-proj-canaryAAAAAAAAAAAAAAAA",
-    "in the error's code": "sk-canaryBBBBBBBBBBBBBBBB",
-    "in the error's param": "ek_canaryCCCCCCCCCCCCCCCC",
-    "in the close reason": "sk-canaryDDDDDDDDDDDDDDDD",
+    "in the error's code": "sk-canary-BBBBBBBBBBBBBBBB",
+    "in the error's param": "ek_canary-CCCCCCCCCCCCCCCC",
+    "in the close reason": "sk-canary-DDDDDDDDDDDDDDDD",
     "in the query": "canaryEEEEEEEEEEEEEEEE",
     "as a bare word of the query": "canaryFFFFFFFFFFFFFFFF",
-    "as the value of model": "sk-canaryGGGGGGGGGGGGGGGG",
+    "as the value of model": "sk-canary-GGGGGGGGGGGGGGGG",
 }
 
 
