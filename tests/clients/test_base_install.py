@@ -1,0 +1,64 @@
+"""What `pip install rtstt-shim` brings, and what the commands that need more say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_env = pytest.importorskip("_env", reason="needs the project's scripts")
+
+pytestmark = [pytest.mark.client, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def python() -> Path:
+    return _env.environment([], wheel=_env.wheel())
+
+
+def run(python: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([python, *words], capture_output=True, text=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
+
+
+def test_it_brings_wrapt_and_nothing_else(python: Path) -> None:
+    code = """
+import json
+from importlib.metadata import distributions
+print(json.dumps(sorted(found.name for found in distributions())))
+"""
+    installed = set(json.loads(run(python, "-c", code).stdout))
+    assert installed - {"pip", "setuptools"} == {"rtstt-shim", "wrapt"}
+
+
+def test_the_shim_is_active(python: Path) -> None:
+    done = run(python, "-W", "error", "-c", "import rtstt_shim; print(rtstt_shim.status().active)")
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "needs", "extra"),
+    [
+        (["mock"], "websockets", "testkit"),
+        (["run", "--route", "api.openai.com=127.0.0.1:1", "--", "true"], "trustme", "testkit"),
+        (["pr", "--list"], "yaml", "upstream"),
+        (["patch-npm"], None, "upstream"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_a_command_that_needs_more_says_so_in_one_sentence(
+    python: Path, words: list[str], needs: str | None, extra: str
+) -> None:
+    done = run(python, "-m", "rtstt_shim", *words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith(f"install it with: pip install 'rtstt-shim[{extra}]'\n")
+    if needs:
+        assert f"needs {needs}" in done.stderr
+
+
+def test_doctor_and_node_path_need_nothing_more(python: Path, tmp_path: Path) -> None:
+    assert run(python, "-m", "rtstt_shim", "doctor", str(tmp_path)).returncode == 0
+    assert Path(run(python, "-m", "rtstt_shim", "node-path").stdout.strip(), "register.mjs").is_file()
