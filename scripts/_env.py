@@ -35,6 +35,9 @@ OLDEST, NEWEST = 10, 14
 NODE = 20
 """The oldest Node the project works with."""
 
+PATIENCE = 300
+"""Seconds that a tool may take."""
+
 OUT_OF_REACH = re.compile(
     r"dns error|name resolution|name or service not known|failed to resolve|getaddrinfo|enotfound|eai_again|"
     r"econnrefused|connection refused|network is unreachable|newconnectionerror|connect timeout|etimedout|"
@@ -71,19 +74,26 @@ def _do(what: str, command: Sequence[str | Path], folder: Path = ROOT) -> None:
         Unavailable: It failed.
     """
     words = [str(word) for word in command]
-    try:
-        done = subprocess.run(
-            words,
-            cwd=folder,
-            env=_clean_environ(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-    except OSError as error:
-        raise Unavailable(f"{what} failed: cannot start {words[0]}: {error.strerror}") from None
+    for attempt in (1, 2):
+        try:
+            done = subprocess.run(
+                words,
+                cwd=folder,
+                env=_clean_environ(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=PATIENCE,
+            )
+            break
+        except OSError as error:
+            raise Unavailable(f"{what} failed: cannot start {words[0]}: {error.strerror}") from None
+        except subprocess.TimeoutExpired:  # npm is known to hang over a connection that was lost
+            if attempt == 2:
+                raise Unavailable(f"{what} failed: {words[0]} did not end in {PATIENCE // 60} minutes, twice") from None
+            say(f"{what}: {words[0]} has not ended in {PATIENCE // 60} minutes; once more")
     if done.returncode == 0:
         return
     CACHE.mkdir(parents=True, exist_ok=True)

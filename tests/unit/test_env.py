@@ -123,3 +123,13 @@ def test_a_python_too_old_is_one_sentence(script: str) -> None:
     assert done.stdout == ""
     assert done.stderr == f"{path} needs Python 3.10 or newer, and {old} is older; try python3.12\n"
     assert done.returncode == 2
+
+
+def test_a_tool_that_hangs_is_tried_once_more_and_then_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_env, "PATIENCE", 1)
+    with pytest.raises(_env.Unavailable) as caught:
+        _env._do("making x", [sys.executable, "-c", "import time; time.sleep(60)"])
+    assert str(caught.value) == f"making x failed: {sys.executable} did not end in 0 minutes, twice"
+    assert capsys.readouterr().err == f"making x: {sys.executable} has not ended in 0 minutes; once more\n"

@@ -166,7 +166,7 @@ def test_an_environment_is_made_once_and_a_failed_install_is_told(
     ran: list[list[str]] = []
     result = subprocess.CompletedProcess([], 1, "", "npm error code E404\nnpm error 404 Not Found")
 
-    def execute(command: list[object], cwd: Path, *_: object) -> subprocess.CompletedProcess[str]:
+    def execute(command: list[object], cwd: Path, *_: object, timeout: float = 0) -> subprocess.CompletedProcess[str]:
         ran.append([str(word) for word in command])
         return result
 

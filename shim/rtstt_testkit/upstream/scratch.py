@@ -21,6 +21,8 @@ __all__ = ["Say", "execute", "npm_project", "python_environment", "workspace"]
 
 Say = Callable[[str], None]
 
+_PATIENCE = 300.0
+
 
 def execute(
     command: Sequence[str | Path],
@@ -70,7 +72,12 @@ def npm_project(dependencies: Mapping[str, str], say: Say) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             (folder / "package.json").write_text(manifest, encoding="utf-8")
-            _succeed(execute(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline"], folder), "npm install")
+            install = ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline"]
+            try:
+                done = execute(install, folder, timeout=_PATIENCE)
+            except VerificationFailed:  # npm is known to hang over a connection that was lost
+                done = execute(install, folder, timeout=_PATIENCE)
+            _succeed(done, "npm install")
             (folder / "ready").touch()
     return folder
 
