@@ -63,7 +63,7 @@ def _clean_environ() -> dict[str, str]:
     out = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
     kept = {name: value for name, value in os.environ.items() if name not in out and not name.startswith("RTSTT_")}
     # Behind a proxy that intercepts TLS, the CA to trust is among the system's.
-    certs = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    certs = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1", "NODE_USE_SYSTEM_CA": "1"}
     return {**kept, **certs, "UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
 
 
