@@ -5,12 +5,11 @@ The versions come from running or reading the published packages; the client tes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from importlib import metadata
 from typing import NamedTuple
 
-from rtstt_shim.targets import TARGETS
+from rtstt_shim.targets import TARGETS, numbers
 
 __all__ = ["PYTHON_CLIENTS", "PythonClient", "find_python_clients"]
 
@@ -118,7 +117,7 @@ def _found() -> Iterator[PythonClient]:
         version = _installed(known.name)
         if version is None:
             continue
-        reached = [row for row in known.ranges if _numbers(row.since) <= _numbers(version)]
+        reached = [row for row in known.ranges if numbers(row.since) <= numbers(version)]
         row = reached[-1]
         covered, shim = _cover(known.transport)
         yield PythonClient(
@@ -132,7 +131,7 @@ def _cover(transport: str) -> tuple[bool, str]:
     if version is None:
         return False, f"nothing: {transport}, which it connects with, is not installed"
     target = next(target for target in TARGETS if target.library == transport)
-    if target.oldest <= _numbers(version) < target.below:
+    if target.tested_with(version):
         return True, f"corrects its URLs, on {transport} {version}"
     return False, f"nothing: it was not tested with {transport} {version}"
 
@@ -142,7 +141,3 @@ def _installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable
@@ -237,7 +236,7 @@ def _apply(target: Target, module: ModuleType) -> None:
     """Patch one target, through its gates."""
     # Outside the lock: another thread may be importing this package and wait for the lock.
     version = _version(target, module)
-    known = target.oldest <= _numbers(version) < target.below
+    known = target.tested_with(version)
     patcher = importlib.import_module(f"rtstt_shim.targets.{target.patch}") if known else None
     with _lock:
         before = _patches.get(target.name)
@@ -272,11 +271,6 @@ def _version(target: Target, module: ModuleType) -> str:
         return metadata.version(target.library)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 def _label(patch: _Patch) -> str:

@@ -7,11 +7,12 @@ one of these three libraries, so these are all there is to patch.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["TARGETS", "Parameter", "ShapeError", "Target", "Wrap", "require_method", "require_parameter"]
+__all__ = ["TARGETS", "Parameter", "ShapeError", "Target", "Wrap", "numbers", "require_method", "require_parameter"]
 
 
 class Target(NamedTuple):
@@ -33,6 +34,10 @@ class Target(NamedTuple):
     below: tuple[int, ...]
     patch: str
 
+    def tested_with(self, version: str) -> bool:
+        """Whether a version of the library is one the shim was tested with."""
+        return self.oldest <= numbers(version) < self.below
+
 
 TARGETS = (
     Target("websockets", "websockets", "websockets.client", (13, 1), (18,), "websockets_sansio"),
@@ -40,6 +45,12 @@ TARGETS = (
     Target("aiohttp", "aiohttp", "aiohttp.client", (3, 9), (4,), "aiohttp_client"),
     Target("websocket-client", "websocket-client", "websocket._core", (1, 6), (2,), "websocket_client"),
 )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The release numbers of a version, to compare; empty where it begins with none."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 class ShapeError(Exception):
