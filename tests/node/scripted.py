@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-TEXT, CLOSE = 0x81, 0x88
+TEXT, CLOSE, PONG = 0x81, 0x88, 0x8A
+PING = b"\x89\x00"
 
 
 def frame(first: int, payload: bytes) -> bytes:
@@ -60,7 +61,7 @@ def serving(*, answer: bytes | None = None, frames: Sequence[bytes] = (), end: s
         answer: What to send instead of accepting the handshake.
         frames: What to send after accepting it.
         end: ``"wait"`` for the client to hang up or to send its CLOSE frame (which is not answered), ``"hang up"``,
-            or ``"reset"`` the connection.
+            or ``"reset"`` the connection once the client has read the frames.
 
     Yields:
         The port.
@@ -92,17 +93,25 @@ def _serve(client: socket.socket, answer: bytes | None, frames: Sequence[bytes],
             for one in frames:
                 client.sendall(one)
             if end == "wait":
-                _until_close(client)
+                _until(client, CLOSE)
+            elif end == "hang up":
+                # Closing with the client's bytes unread would be a reset, which may overtake what was sent.
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(4096):
+                    pass
             elif end == "reset":
+                # A reset may overtake what was sent: it waits until the client has answered what comes last.
+                client.sendall(PING)
+                _until(client, PONG)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
             pass
 
 
-def _until_close(client: socket.socket) -> None:
-    """Read the client's frames, all of them masked, up to its CLOSE frame or its end."""
+def _until(client: socket.socket, last: int) -> None:
+    """Read the client's frames, all of them masked, up to the first of a kind or to its end."""
     with client.makefile("rb") as stream:
-        while len(head := stream.read(2)) == 2 and head[0] != CLOSE:
+        while len(head := stream.read(2)) == 2 and head[0] != last:
             length = head[1] & 0x7F
             if length >= 126:
                 length = int.from_bytes(stream.read(2 if length == 126 else 8), "big")

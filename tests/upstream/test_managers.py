@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
 
     run(case.install, project)
     shutil.rmtree(project / "node_modules")
-    run(case.frozen, project)
+    run(case.frozen, project, CI="true")
     assert main(["patch-npm", str(project), "--check", *manager]) == 0
     for host in ("api.openai.com", "eu.api.openai.com"):
         seen = session(project, host)
@@ -124,11 +125,14 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
     assert session(project, GATEWAY).query["model"] == ["gpt-4o-mini-transcribe"]
 
 
-def run(command: str, project: Path) -> None:
+def run(command: str, project: Path, **ci: str) -> None:
+    # What a person types at home: with `CI` set, pnpm and yarn refuse an install that would change the lock file.
+    env = {name: value for name, value in os.environ.items() if name not in ("CI", "CONTINUOUS_INTEGRATION")} | ci
+    options: dict[str, Any] = {"cwd": project, "env": env, "stdin": subprocess.DEVNULL, "timeout": 240}
     try:
-        done = subprocess.run(command.split(), cwd=project, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command.split(), capture_output=True, text=True, **options)
     except subprocess.TimeoutExpired:  # npm is known to hang over a connection that was lost
-        done = subprocess.run(command.split(), cwd=project, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command.split(), capture_output=True, text=True, **options)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
