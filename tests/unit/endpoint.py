@@ -70,7 +70,11 @@ def serving(behaviour: Behaviour, status: int = 101) -> Iterator[Endpoint]:
 
     def process_request(connection: ServerConnection, request: Any) -> Any:
         endpoint.targets.append(request.path)
-        return None if status == 101 else connection.respond(http.HTTPStatus(status), "no\n")
+        if status == 101:
+            return None
+        response = connection.respond(http.HTTPStatus(status), "no\n")
+        del response.headers["Date"]  # two answers are to be the same, whatever the second
+        return response
 
     with serve(behaviour, "127.0.0.1", 0, process_request=process_request, close_timeout=0.3) as server:
         endpoint = Endpoint(server.socket.getsockname()[1])
