@@ -33,18 +33,19 @@ def python_clients() -> str:
 
 
 def node_clients() -> str:
-    """What tests/node/test_real_clients.py asserts of each cell."""
+    """What tests/node/test_real_clients.py asserts of each cell, on each Node."""
     sys.path.insert(0, str(ROOT / "tests"))
     try:
         matrix: Any = importlib.import_module("node.test_real_clients")
     finally:
         sys.path.remove(str(ROOT / "tests"))
+    nodes = ", ".join(matrix.LIVEKIT_NODES)
     rows = []
     for version, base_url, affected in matrix.LIVEKIT:
         host = base_url.split("/")[2] if base_url else GLOBAL
         without = "0 events, nothing logged" if affected else "transcript"
-        rows.append((version, host, without, "transcript"))
-    return table(("`@livekit/agents-plugin-openai`", "host", "without", "with the preload"), rows)
+        rows.append((version, host, nodes, without, "transcript"))
+    return table(("`@livekit/agents-plugin-openai`", "host", "Node", "without", "with the preload"), rows)
 
 
 def managers() -> str:

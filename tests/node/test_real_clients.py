@@ -190,6 +190,7 @@ LIVEKIT: list[tuple[str, str | None, bool]] = [
     ("1.9.0", GLOBAL, False),
     ("1.9.0", EU, True),
 ]
+LIVEKIT_NODES = ("20", "22", "24", "26")
 # What each wants beside it (its peerDependencies).
 RTC_NODE = {"1.4.4": "0.13.27", "1.5.0": "0.13.30", "1.9.0": "0.13.34"}
 
@@ -268,7 +269,7 @@ def test_livekit_1756_and_what_its_one_line_does(
             version, base_url, affected, node, format, id=f"{version}-{base_url}-node{node}-{format}", marks=marks
         )
         for version, base_url, affected in LIVEKIT
-        for node, format in [("system", "esm"), ("system", "cjs"), ("22", "esm"), ("24", "esm"), ("26", "esm")]
+        for node, format in [("system", "cjs"), *((number, "esm") for number in LIVEKIT_NODES)]
         for marks in [[pytest.mark.heavy] if (version, base_url, node) != ("1.4.4", GLOBAL, "system") else []]
     ],
 )

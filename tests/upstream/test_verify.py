@@ -41,6 +41,7 @@ def test_model_param_is_proven_on_the_npm_source(
     assert f"| `stt.test.ts`, new tests included | {tests} |" in text
     assert "| `prettier --check` | clean | clean |" in text
     assert "| `tsc` | clean | clean |" in text
+    assert "Stubbed for this run: `@livekit/agents-plugin-silero` and `@livekit/agents-plugins-test`, " in text
     assert f"| api.openai.com {native}" in text
     assert f"| eu.api.openai.com {FIXED}" in text
     assert GATEWAY in text

@@ -42,12 +42,14 @@ class Workbench:
         checks: Formatter, linter, type checker: name, and a function that returns the complaints about files.
         test: Runs the test module with a set of files.
         session: Streams audio through the client made of a set of files to a host.
+        caveat: What is not as in the upstream's own tree, as a sentence for the report; empty if nothing.
     """
 
     tools: str
     checks: Sequence[tuple[str, Callable[[Mapping[str, str]], Sequence[str]]]]
     test: Callable[[Mapping[str, str]], TestRun]
     session: Callable[[Mapping[str, str], str], Session]
+    caveat: str = ""
 
 
 def verify(request: PullRequest, say: Say) -> str:
@@ -67,7 +69,8 @@ def verify(request: PullRequest, say: Say) -> str:
 
     workbench = verify_npm.workbench if request.target.registry == "npm" else verify_pypi.workbench
     with workbench(request, say) as bench:
-        lines = [f"Run on the sources of {request.target.package} {request.source.version} with {bench.tools}.", ""]
+        where = f"Run on the sources of {request.target.package} {request.source.version} with {bench.tools}."
+        lines = [f"{where} {bench.caveat}".rstrip(), ""]
         lines += _test_rows(request, bench, say)
         lines += ["", *_session_rows(request, bench, say)]
     return "\n".join(lines)

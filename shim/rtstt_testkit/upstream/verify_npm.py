@@ -41,7 +41,12 @@ PRETTIER = {
     "importOrderParserPlugins": ["typescript"],
     "plugins": ["@trivago/prettier-plugin-sort-imports"],
 }
-#: The upstream's compiler options; the two packages that only its live tests use are replaced by stubs.
+#: What only the upstream's live tests use, which are skipped without an API key.
+STUBS = {
+    "@livekit/agents-plugin-silero": "stubs/silero.ts",
+    "@livekit/agents-plugins-test": "stubs/plugins-test.ts",
+}
+#: The upstream's compiler options, and the stubs.
 TSCONFIG = {
     "include": ["src/stt.ts", "src/stt.test.ts", "globals.d.ts"],
     "compilerOptions": {
@@ -58,10 +63,7 @@ TSCONFIG = {
         "isolatedModules": True,
         "noUncheckedIndexedAccess": True,
         "noEmit": True,
-        "paths": {
-            "@livekit/agents-plugin-silero": ["stubs/silero.ts"],
-            "@livekit/agents-plugins-test": ["stubs/plugins-test.ts"],
-        },
+        "paths": {name: [path] for name, path in STUBS.items()},
     },
 }
 DEFINE = {"__PACKAGE_NAME__": '"@livekit/agents-plugin-openai"', "__PACKAGE_VERSION__": '"0.0.0-test"'}
@@ -74,13 +76,11 @@ FILES = {
     "vitest.setup.mjs": "import { initializeLogger } from '@livekit/agents';\n"
     "initializeLogger({ pretty: false, level: 'silent' });\n",
     "vitest.config.mjs": f"""
-const stub = (name) => new URL(`./stubs/${{name}}.ts`, import.meta.url).pathname;
+const stubs = Object.entries({json.dumps(STUBS)});
+const paths = stubs.map(([name, path]) => [name, new URL(path, import.meta.url).pathname]);
 export default {{
   define: {json.dumps(DEFINE)},
-  resolve: {{ alias: {{
-    '@livekit/agents-plugin-silero': stub('silero'),
-    '@livekit/agents-plugins-test': stub('plugins-test'),
-  }} }},
+  resolve: {{ alias: Object.fromEntries(paths) }},
   test: {{
     include: ['src/stt.test.ts'],
     setupFiles: ['./vitest.setup.mjs'],
@@ -119,7 +119,16 @@ def workbench(request: PullRequest, say: Say) -> Iterator[Workbench]:
             checks=[("`prettier --check`", bench.prettier), ("`tsc`", bench.tsc)],
             test=bench.test,
             session=bench.session,
+            caveat=_caveat(request),
         )
+
+
+def _caveat(request: PullRequest) -> str:
+    """Say which imports of the tests were stubbed."""
+    stubbed = [f"`{name}`" for name in STUBS if name in request.after[request.test_path]]
+    if not stubbed:
+        return ""
+    return f"Stubbed for this run: {' and '.join(stubbed)}, which only the live tests use; without a key those skip."
 
 
 class _Npm:
