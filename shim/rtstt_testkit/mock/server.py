@@ -328,7 +328,8 @@ class RealtimeServer:
     async def _process_request(self, connection: ServerConnection, raw: WebSocketRequest) -> Response | None:
         request = Request(raw.path, raw.headers.raw_items())
         record = self._opening[connection] = self._new_record(request)
-        faults = FaultPlan(self.director.script.faults, record.number, self._ids.chance).meet(CONNECT)
+        plan = self.director.faults(record.number, self._ids.chance(f"handshake {record.number}"))
+        faults = plan.meet(CONNECT)
         for fault in faults:
             if fault.action == "delay" and self._time is None:
                 with suppress(asyncio.TimeoutError):
