@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from contextlib import suppress
 
 import pytest
 import sdk_types
@@ -205,7 +204,7 @@ class TestComposition:
         assert isinstance(odd, Trickle)
         assert odd.payload.startswith(b'{"type":"conversation.item.added"')
         assert odd.seconds == 2
-        with pytest.raises(ValueError, match="Unterminated|Expecting"):
+        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
             json.loads(odd.payload)
 
     def test_a_failure_sent_twice_and_then_the_end_of_the_connection(self) -> None:

@@ -35,7 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="at-connect",
         help="when a transcription session with a model is refused: at-connect (default) or on-update",
     )
-    parser.add_argument("--script", metavar="FILE", help="what to answer and what goes wrong, as TOML")
+    parser.add_argument("--script", metavar="FILE", help="what to answer and what goes wrong: TOML, .yaml or .json")
+    parser.add_argument(
+        "--script-schema", action="store_true", help="print the JSON schema of such a file and serve nothing"
+    )
     parser.add_argument(
         "--latency", default="instant", help="instant (default), or capture: as measured on the endpoint"
     )
@@ -48,6 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
+    if args.script_schema:
+        from rtstt_testkit.mock.script_schema import schema
+
+        print(json.dumps(schema(), indent=2))
+        return 0
     try:
         script = _load_script(args.script)
         server = RealtimeServer(
