@@ -28,7 +28,7 @@ from rtstt_testkit.mock.record import Closed, Event, SessionRecord
 from rtstt_testkit.mock.script import Director, Failure, Script, Transcript
 from rtstt_testkit.mock.secret_store import SecretStore
 from rtstt_testkit.mock.session import Session, Settings
-from rtstt_testkit.mock.verify import ScriptNotFollowed, verify
+from rtstt_testkit.mock.verify import Expected, ScriptNotFollowed, verify
 from rtstt_testkit.mock.wire import Connection, Wire
 
 __all__ = ["RealtimeServer", "ScriptNotFollowed"]
@@ -59,8 +59,10 @@ class RealtimeServer:
         transcripts: What to answer, one entry an item: a text, a `Transcript` or a `Failure`.
         faults: What goes wrong, and where.
         script: Transcripts and faults as a `Script`, instead of those two.
-        strict: Whether leaving the ``async with`` block fails when transcripts were left over.
-        connections: How many connections there may be under ``strict``; None for any number.
+        strict: Whether leaving the ``async with`` block fails when transcripts were left over, when a fault that was
+            certain to happen did not, or when a client connected that was not expected.
+        connections: How many connections there may be under ``strict``: a number, None for any, or ``scripted``: a
+            script with transcripts must have one left for whoever connects.
         latency: ``instant``, ``capture`` (as measured on the endpoint), or a `Latency`.
         seed: Makes identifiers, and what happens by chance, the same in every run.
         keep_audio: How many bytes of received audio a session keeps; the oldest goes first. 0 keeps none, None all.
@@ -93,7 +95,7 @@ class RealtimeServer:
         faults: Iterable[Fault] = (),
         script: Script | None = None,
         strict: bool = True,
-        connections: int | None = None,
+        connections: Expected = "scripted",
         latency: str | Latency = "instant",
         seed: int | str | None = None,
         keep_audio: int | None = _KEEP_AUDIO,
@@ -131,6 +133,8 @@ class RealtimeServer:
         self.secrets = SecretStore(self._ids, self.wall)
         self._observer = observer
         self._count = 0
+        self._unexpected: list[int] = []
+        self._first_came: float | None = None
         self._wires: set[Wire] = set()
         self._connections: set[Connection] = set()
         self._waiters: list[_Waiter] = []
@@ -219,12 +223,12 @@ class RealtimeServer:
     # -- looking on
 
     def verify(self) -> None:
-        """Check that the script was used up, and that no more clients connected than were expected.
+        """Check that the script was used up, and that no client connected that was not expected.
 
         Raises:
             ScriptNotFollowed: It was not; the message says what was expected, what came and how to relax it.
         """
-        verify(self.director, self.sessions, self._count, self._expected)
+        verify(self.director, self.sessions, self._count, self._expected, self._unexpected)
 
     def explain(self) -> str:
         """What became of each session, in words: what the client did wrong, and the mend."""
@@ -280,11 +284,13 @@ class RealtimeServer:
             script: What to say.
         """
         self.director.load(script)
+        self._unexpected = []
 
     def reset(self) -> None:
         """Forget the sessions that are over, and begin the script again."""
         self.sessions = [session for session in self.sessions if session.open]
         self._count = max((session.number for session in self.sessions), default=0)
+        self._unexpected = []
         self.director.load(self.director.script)
 
     # -- time
@@ -363,6 +369,11 @@ class RealtimeServer:
         self._count += 1
         record = SessionRecord(self._count, request.record(), self._keep_audio)
         record.notify = partial(self._notify, record)
+        now = self.now()
+        self._first_came = now if self._first_came is None else self._first_came
+        record.opened_at = now - self._first_came
+        if not self.director.expects(record.number):
+            self._unexpected.append(record.number)
         self.sessions.append(record)
         if len(self.sessions) > self._keep_sessions:
             over = next((index for index, session in enumerate(self.sessions) if not session.open), None)
