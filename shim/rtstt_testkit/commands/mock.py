@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ipaddress
 import json
 import signal
 import sys
@@ -44,6 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", help="make identifiers, and what happens by chance, the same in every run")
     parser.add_argument("--virtual-time", action="store_true", help="time moves only by POST /_mock/advance")
+    parser.add_argument(
+        "--max-sessions", type=int, default=10_000, metavar="N", help="sessions open at once (default: %(default)s)"
+    )
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
     parser.add_argument("--no-control", action="store_true", help="leave out the HTTP control API under /_mock/")
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
@@ -71,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             control=not args.no_control,
             keep_audio=_KEEP_AUDIO,
             keep_sessions=_KEEP_SESSIONS,
+            max_sessions=args.max_sessions,
             observer=_log if args.json_log else None,
         )
     except ValueError as error:
@@ -106,9 +111,25 @@ async def _serve(server: RealtimeServer) -> int:
         ) from None
     except OverflowError:
         raise UsageError(f"--port {server.port} is not a port; choose 0 to 65535") from None
+    if not _is_loopback(server.host):
+        print(f"rtstt-shim: {_caution(server)}", file=sys.stderr, flush=True)
     print(f"listening on {server.url}", flush=True)
     try:
         await stop.wait()
     finally:
         await server.stop()
     return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _caution(server: RealtimeServer) -> str:
+    read = "read and steer its sessions under /_mock/" if server.control else "open sessions"
+    return (
+        f"--host {server.host} lets whoever reaches this machine {read}; leave --host out to serve this machine alone."
+    )

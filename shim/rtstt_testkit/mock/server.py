@@ -38,6 +38,7 @@ _MAX_MESSAGE = 21 * 1024 * 1024
 _PING_SECONDS = 20  # [capture] about every 20.26 s, 4 bytes
 _KEEP_AUDIO = 64 * 1024 * 1024
 _KEEP_SESSIONS = 10_000
+_MAX_SESSIONS = 10_000
 _OPEN_SECONDS = 60  # for the whole opening, slowed down by faults or not
 _STOP_SECONDS = 0.5
 
@@ -67,6 +68,8 @@ class RealtimeServer:
         seed: Makes identifiers, and what happens by chance, the same in every run.
         keep_audio: How many bytes of received audio a session keeps; the oldest goes first. 0 keeps none, None all.
         keep_sessions: How many sessions are remembered; the oldest that is over goes first.
+        max_sessions: How many sessions may be open at once; who comes after that is told so with HTTP 503 (the mock's
+            own choice: what the endpoint answers is not known). None for any number.
         compression: Whether to negotiate permessage-deflate, as the endpoint does; off, since on loopback it costs
             more than it saves.
         max_duration: Seconds until a session is ended with CLOSE 1001.
@@ -100,6 +103,7 @@ class RealtimeServer:
         seed: int | str | None = None,
         keep_audio: int | None = _KEEP_AUDIO,
         keep_sessions: int = _KEEP_SESSIONS,
+        max_sessions: int | None = _MAX_SESSIONS,
         compression: bool = False,
         max_duration: float = 3600.0,
         expiry_event: bool = False,
@@ -113,6 +117,8 @@ class RealtimeServer:
         if isinstance(latency, str):
             _check("latency", latency, tuple(LATENCIES))
             latency = LATENCIES[latency]
+        if max_sessions is not None and max_sessions < 1:
+            raise ValueError(f"max_sessions is {max_sessions}; it must be 1 or more, or None for any number")
         self.host = host
         self.profile: Profile = profile
         self.refuse: Moment = refuse
@@ -125,6 +131,7 @@ class RealtimeServer:
         self._settings = Settings(latency, profile != "openai", max_duration, expiry_event)
         self._keep_audio = keep_audio
         self._keep_sessions = keep_sessions
+        self._max_sessions = max_sessions
         self._compression = compression
         self._ping_interval = ping_interval
         self._ids = Ids(seed)
@@ -342,7 +349,7 @@ class RealtimeServer:
                     await asyncio.wait_for(connection.wait_closed(), fault.seconds)
             elif fault.action == "reset":
                 connection.transport.abort()
-        answer = FaultPlan.refusal(faults) or admit(request, self.profile, self.refuse, self.secrets)
+        answer = FaultPlan.refusal(faults) or self._full() or admit(request, self.profile, self.refuse, self.secrets)
         if connection not in self._opening:  # it left meanwhile
             answer = HttpRefusal(503, "The client is gone.")
         elif isinstance(answer, HttpRefusal):
@@ -351,6 +358,13 @@ class RealtimeServer:
             return _json_response(connection, answer)
         self._admitted[connection] = answer
         return None
+
+    def _full(self) -> HttpRefusal | None:
+        """What is said to a client for whom there is no session left."""
+        if self._max_sessions is None or len(self._wires) + len(self._admitted) < self._max_sessions:
+            return None
+        message = f"{self._max_sessions} sessions are open, and the mock's max_sessions allows no more."
+        return HttpRefusal(503, message, "too_many_sessions")
 
     def _process_response(self, connection: ServerConnection, raw: WebSocketRequest, response: Response) -> None:
         """Note that an admitted client is refused after all: its request was no proper opening handshake."""

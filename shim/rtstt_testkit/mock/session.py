@@ -31,7 +31,10 @@ from rtstt_testkit.mock.vad import SpeechDetector, Turn
 __all__ = ["Session", "Settings"]
 
 _SHORTEST_COMMIT_MS = 100
+#: A client's event is noted whole up to this many characters; after so many in all, only short ones are.
 _MAX_RECORDED = 64 * 1024
+_MAX_RECORDED_IN_ALL = 4 * 1024 * 1024
+_MAX_RECORDED_THEN = 512
 #: The mock's stand-in for the endpoint's end-of-turn model: silence after a text that ends like a sentence.
 _SEMANTIC_SILENCE_MS = 500
 _SENTENCE_ENDS = (".", "!", "?", "。", "！", "？")
@@ -81,6 +84,7 @@ class Session:
         self._settings = settings
         self._now = self._opened = now
         self._event_id: str | None = None
+        self._recorded = 0
         self._faults = director.faults(record.number, ids.chance(f"session {record.number}"))
         self._outbox = Outbox(record, ids, self._faults, now)
         self.conversation = Conversation(admission.kind, ids, self._say)
@@ -190,8 +194,10 @@ class Session:
             raise
         type_ = event.get("type")
         if type_ != APPEND or "audio" not in event:
-            shown = event if len(frame) <= _MAX_RECORDED else {"type": str(type_)[:200], "bytes": len(frame)}
-            self._note(shown)
+            limit = _MAX_RECORDED if self._recorded < _MAX_RECORDED_IN_ALL else _MAX_RECORDED_THEN
+            whole = len(frame) <= limit
+            self._recorded += len(frame) if whole else 0
+            self._note(event if whole else {"type": str(type_)[:200], "bytes": len(frame)})
         event_id = event.get("event_id")
         self._event_id = event_id if isinstance(event_id, str) else None
         if type_ is None:
