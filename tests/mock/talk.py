@@ -74,6 +74,7 @@ class Talk:
         refuse: Any = "at-connect",
         key: str | None = KEY,
         director: Director | None = None,
+        number: int = 1,
         **settings: Any,
     ) -> None:
         answer = admission(target, *headers, profile=profile, refuse=refuse, key=key)
@@ -82,7 +83,7 @@ class Talk:
         self.now = 1000.0
         self.close: Output | None = None
         self.odd: list[Output] = []
-        self.record = SessionRecord(1, Request(target).record())
+        self.record = SessionRecord(number, Request(target).record())
         self.director = director or Director(script or Script.of(transcripts))
         self.session = Session(
             answer,

@@ -98,6 +98,7 @@ def test_a_port_in_use_is_one_sentence() -> None:
             "rtstt-shim: unknown profile 'opnai'; the mock knows openai, gateway, azure\n",
         ),
         (["--refuse", "never"], "rtstt-shim: unknown refuse 'never'; the mock knows at-connect, on-update\n"),
+        (["--max-sessions", "0"], "rtstt-shim: max_sessions is 0; it must be 1 or more, or None for any number\n"),
         (["--port", "70000"], "rtstt-shim: --port 70000 is not a port; choose 0 to 65535\n"),
         (
             ["--port", "http"],
@@ -107,6 +108,36 @@ def test_a_port_in_use_is_one_sentence() -> None:
 )
 def test_wrong_use_is_one_sentence(arguments, message) -> None:
     assert refused(*arguments) == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "caution"),
+    [
+        ([], ""),
+        (["--host", "localhost"], ""),
+        (
+            ["--host", "0.0.0.0"],
+            "rtstt-shim: --host 0.0.0.0 lets whoever reaches this machine read and steer its sessions under /_mock/; "
+            "leave --host out to serve this machine alone.\n",
+        ),
+        (
+            ["--host", "0.0.0.0", "--no-control"],
+            "rtstt-shim: --host 0.0.0.0 lets whoever reaches this machine open sessions; leave --host out to serve "
+            "this machine alone.\n",
+        ),
+    ],
+)
+def test_it_serves_this_machine_alone_unless_told_otherwise_with_a_word_of_caution(arguments, caution) -> None:
+    process = start(*arguments)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("listening on ws://" + (arguments[1] if arguments else "127.0.0.1") + ":")
+        process.send_signal(signal.SIGTERM)
+        output, error = process.communicate(timeout=20)
+        assert (process.returncode, output, error) == (0, "", caution)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_host_that_is_not_ours_is_one_sentence() -> None:

@@ -1,14 +1,16 @@
 """What a session came to, in words; and what a strict script has to say at the end."""
 
 import asyncio
+import re
+from functools import partial
 
 import pytest
 from talk import KEY, Talk, append, silence, tone, update
-from test_server import client, receive, run, transcribe
+from test_server import client, receive, run, settled, transcribe
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from rtstt_testkit import Failure, RealtimeServer, ScriptNotFollowed, ThreadedRealtimeServer, Transcript
+from rtstt_testkit import Failure, Fault, RealtimeServer, ScriptNotFollowed, ThreadedRealtimeServer, Transcript
 from rtstt_testkit.mock.explain import explain
 
 TRANSCRIPTION = "/v1/realtime?intent=transcription"
@@ -154,10 +156,68 @@ class TestStrict:
                 await transcribe(server)
                 await transcribe(server)
 
-        with pytest.raises(
-            ScriptNotFollowed, match=r"^2 clients connected where connections=1 allows 1\. Raise it, or"
-        ):
+        with pytest.raises(ScriptNotFollowed) as caught:
             run(scenario)
+        assert str(caught.value) == (
+            "2 clients connected where connections=1 allows 1. Raise it, or leave it out to allow as many as the "
+            "script has answers for.\n"
+            "What happened:\n"
+            "  <session 1 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed.\n"
+            "  <session 2 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed."
+        )
+
+    def test_without_a_number_a_client_is_expected_while_the_script_has_an_answer_left(self) -> None:
+        async def scenario(**options):
+            async with RealtimeServer(transcripts=["One"], **options) as server:
+                await transcribe(server)
+                await transcribe(server)
+                await settled(server)
+
+        with pytest.raises(ScriptNotFollowed) as caught:
+            run(scenario)
+        assert str(caught.value).splitlines()[0] == (
+            "Connection 2 of 2 was not expected: none of the 1 transcripts was left for it. Add one, or pass "
+            "connections=N to allow N clients, connections=None to allow any number."
+        )
+        for relaxed in (2, None):
+            run(partial(scenario, connections=relaxed))
+
+    def test_a_fault_that_did_not_happen_fails(self) -> None:
+        async def scenario(*faults, **options):
+            async with RealtimeServer(faults=faults, **options) as server:
+                await transcribe(server)
+
+        never = Fault("close", after="cleared"), Fault("drop", on="delta", nth=9), Fault("error", before="delta")
+        with pytest.raises(ScriptNotFollowed) as caught:
+            run(partial(scenario, *never))
+        assert str(caught.value).splitlines()[0] == (
+            "2 of 3 faults did not happen: close after cleared, drop on delta (number 9). No such event came on a "
+            "connection it is for. Pass strict=False if it need not."
+        )
+        run(partial(scenario, *never, strict=False))
+        run(partial(scenario, Fault("drop", on="delta", probability=0)))
+
+    def test_a_reconnect_storm_is_counted_in_one_line(self) -> None:
+        async def scenario():
+            fault = Fault("http", on="connect", first=50, message="Overloaded.")
+            async with RealtimeServer(transcripts=["One", "Two"], faults=[fault]) as server:
+                for _ in range(50):
+                    with pytest.raises(InvalidStatus):
+                        await connect(server.url + "?intent=transcription", additional_headers={"Authorization": KEY})
+                await transcribe(server)
+                storm, course = server.explain().splitlines()
+                assert re.fullmatch(
+                    r"Sessions 1 to 50 \(50 attempts in \d+\.\d s, at the shortest \d+\.\d\d s apart\): the upgrade of "
+                    r"/v1/realtime was refused with HTTP 503: Overloaded\.",
+                    storm,
+                )
+                assert course == "Session 51: 1 transcript was completed."
+
+        with pytest.raises(ScriptNotFollowed) as caught:
+            run(scenario)
+        happened = str(caught.value).splitlines()[1:]
+        assert len(happened) == 3
+        assert "<session 1 /v1/realtime?intent=transcription HTTP 503> and 49 like it (50 attempts in" in happened[1]
 
     def test_it_can_be_relaxed_and_does_not_hide_another_failure(self) -> None:
         async def relaxed():

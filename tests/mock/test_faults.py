@@ -4,12 +4,15 @@ import asyncio
 import json
 
 import pytest
-from talk import COMPLETED, DELTA, Talk, silence, tone, types, update
+import sdk_types
+from talk import COMPLETED, DELTA, FAILED, Talk, append, silence, tone, types, update
 from test_server import AUTH, SPEECH, client, receive, run, settled, transcribe
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidMessage, InvalidStatus
 
 from rtstt_testkit import Failure, Fault, RealtimeServer, Script
+from rtstt_testkit.mock.faults import SERVER_EVENTS, FaultPlan
+from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.outbox import Close, Odd, Reset, Send, Stall, Trickle
 
 COMMIT = {"type": "input_audio_buffer.commit"}
@@ -96,7 +99,7 @@ class TestServerEvents:
         assert isinstance(binary, Odd)
         assert json.loads(binary.payload)["delta"] == "One"
         assert isinstance(trickle, Trickle)
-        assert (json.loads(trickle.text)["delta"], trickle.seconds) == (" two", 3)
+        assert (json.loads(trickle.payload)["delta"], trickle.seconds) == (" two", 3)
 
     def test_a_truncated_frame_is_the_end(self) -> None:
         talk, events = commit_with(Fault("truncate", on="completed"))
@@ -143,6 +146,136 @@ class TestServerEvents:
         )
         assert types(events) == [*ITEM, "error", DELTA, DELTA]
         assert talk.close == Close(4001, "")
+
+    def test_an_error_of_the_endpoints_table_needs_only_its_code(self) -> None:
+        _, events = commit_with(Fault("error", before="delta", code="input_audio_buffer_commit_empty"))
+        assert events[3]["error"]["message"] == (
+            "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer only "
+            "has 0.00ms of audio."
+        )
+        assert events[3]["error"]["code"] == "input_audio_buffer_commit_empty"
+
+    def test_the_session_expires_early(self) -> None:
+        talk, events = commit_with(Fault("expire", after="done"))
+        assert types(events) == [*ITEM, "error"]
+        assert events[-1]["error"]["code"] == "session_expired"
+        assert talk.close == Close(1001, "Your session hit the maximum duration of 60 minutes.")
+
+    def test_a_transcription_fails_with_too_many_requests_after_its_deltas(self) -> None:
+        talk, events = commit_with(Fault("fail", on="completed"))
+        assert types(events) == [*ITEM, DELTA, DELTA, FAILED]
+        assert events[-1]["item_id"] == events[0]["item_id"]
+        assert events[-1]["error"]["message"] == (
+            f"Input transcription failed for item '{events[0]['item_id']}'. 429 Too Many Requests"
+        )
+        assert talk.record.transcripts == []
+
+    def test_a_pause_between_deltas_stops_that_item_alone(self) -> None:
+        talk, events = commit_with(Fault("pause", before="delta", nth=2, seconds=3))
+        assert types(events) == [*ITEM, DELTA]
+        talk.say(tone(200))
+        assert types(talk.send(COMMIT)) == [*ITEM, DELTA, COMPLETED]
+        assert talk.wait(2.9) == []
+        late = talk.wait(0.1)
+        assert types(late) == [DELTA, COMPLETED]
+        assert {event["item_id"] for event in late} == {events[0]["item_id"]}
+
+    def test_a_pause_after_a_delta_holds_what_a_streaming_model_says_later(self) -> None:
+        talk = Talk(script=Script.of(["a b c d e f g h"], [Fault("pause", after="delta", seconds=60)]))
+        talk.send(update("gpt-realtime-whisper", turn_detection=None))
+        assert types(talk.say(tone(3000))) == [DELTA]
+        assert types(talk.send(COMMIT)) == ITEM
+        assert types(talk.wait(60)) == [DELTA] * 7 + [COMPLETED]
+
+
+class TestComposition:
+    """Several faults at one event: before it, then to it in the order given, then after it."""
+
+    def test_two_that_happen_to_the_event_itself(self) -> None:
+        talk, events = commit_with(Fault("binary", on="delta"), Fault("duplicate", on="delta"))
+        assert types(events) == [*ITEM, DELTA, COMPLETED]
+        assert [json.loads(odd.payload)["delta"] for odd in talk.odd] == ["One", "One"]
+
+    def test_three_that_happen_to_the_event_itself(self) -> None:
+        faults = Fault("malformed", on="added"), Fault("trickle", on="added", seconds=2), Fault("reorder", on="added")
+        talk, events = commit_with(*faults)
+        assert types(events)[:2] == ["input_audio_buffer.committed", "conversation.item.done"]
+        (odd,) = talk.odd
+        assert isinstance(odd, Trickle)
+        assert odd.payload.startswith(b'{"type":"conversation.item.added"')
+        assert odd.seconds == 2
+        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+            json.loads(odd.payload)
+
+    def test_a_failure_sent_twice_and_then_the_end_of_the_connection(self) -> None:
+        talk, events = commit_with(
+            Fault("fail", on="completed", code="rate_limit_exceeded", message="Slow down."),
+            Fault("duplicate", on="completed"),
+            Fault("reset", after="completed"),
+        )
+        assert types(events) == [*ITEM, DELTA, DELTA, FAILED, FAILED]
+        assert events[-1]["error"]["message"] == "Slow down."
+        assert talk.close == Reset()
+
+    def test_a_duplicate_whose_second_frame_is_cut(self) -> None:
+        talk, events = commit_with(Fault("duplicate", on="completed"), Fault("truncate", on="completed"))
+        assert types(events) == [*ITEM, DELTA, DELTA, COMPLETED]
+        assert json.loads(talk.close.part) == events[-1]
+
+    def test_a_dropped_event_cannot_be_cut(self) -> None:
+        talk, events = commit_with(Fault("drop", on="completed"), Fault("truncate", on="completed"))
+        assert types(events) == [*ITEM, DELTA, DELTA]
+        assert talk.close is None
+
+    def test_a_delay_before_an_event_forgets_none_of_the_others(self) -> None:
+        talk, events = commit_with(
+            Fault("error", before="added", code="first"),
+            Fault("delay", before="added", seconds=2),
+            Fault("error", before="added", code="second"),
+            Fault("duplicate", on="added"),
+            Fault("delay", after="added", seconds=3),
+            Fault("error", after="added", code="third"),
+        )
+        assert [event.get("error", event).get("code", event["type"]) for event in events] == [
+            "input_audio_buffer.committed",
+            "first",
+        ]
+        second = talk.wait(2)
+        assert types(second) == ["error", "conversation.item.added", "conversation.item.added"]
+        assert types(talk.wait(3)) == ["error", "conversation.item.done", DELTA, DELTA, COMPLETED]
+
+    def test_a_pause_and_a_delay_before_the_same_event(self) -> None:
+        talk, events = commit_with(Fault("pause", before="delta", seconds=2), Fault("delay", before="delta", seconds=1))
+        assert types(events) == ITEM
+        assert talk.wait(2) == []
+        assert types(talk.wait(1)) == [DELTA, DELTA, COMPLETED]
+
+    def test_an_event_out_of_order_still_comes_before_the_end(self) -> None:
+        talk, events = commit_with(Fault("reorder", on="completed"), Fault("close", after="completed", code=4001))
+        assert types(events) == [*ITEM, DELTA, DELTA, COMPLETED]
+        assert talk.close == Close(4001, "")
+
+    def test_at_a_client_event_too(self) -> None:
+        talk, events = commit_with(
+            Fault("error", before="input_audio_buffer.commit"),
+            Fault("drop", on="input_audio_buffer.commit"),
+            Fault("duplicate", on="error"),
+        )
+        assert types(events) == ["error", "error"]
+        talk, events = commit_with(Fault("error", after="commit"), Fault("expire", after="commit"))
+        assert types(events)[:3] == ITEM
+        assert types(events)[-2:] == ["error", "error"]
+        assert talk.close.code == 1001
+
+    def test_chance_on_one_connection_does_not_depend_on_another(self) -> None:
+        def course(number: int) -> list[bool]:
+            dice = Ids(7).chance(f"session {number}")
+            plan = FaultPlan([Fault("drop", on="delta", probability=0.5)], number, dice)
+            return [bool(plan.meet(DELTA)) for _ in range(20)]
+
+        assert course(1) == course(1)
+        assert course(1) != course(2)
+        assert Ids().chance("session 1")() != Ids().chance("session 1")()
 
 
 class TestClientEvents:
@@ -195,6 +328,23 @@ class TestClientEvents:
             "code is 1006; it must be a close code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999",
         ),
         ({"action": "drop", "on": "delta", "probability": 2}, "probability is 2; it must be from 0 to 1"),
+        (
+            {"action": "close", "after": "sesion.updated"},
+            "after='sesion.updated' is no event of either side; did you mean 'session.updated'?",
+        ),
+        (
+            {"action": "close", "after": "x"},
+            "after='x' is no event of either side; give its type, the last part of it, or '*'",
+        ),
+        ({"action": "fail", "on": "delta"}, "'fail' is for completed of a transcription, not on='delta'"),
+        (
+            {"action": "pause", "before": "added"},
+            "'pause' is for completed or delta or failed or segment of a transcription, not before='added'",
+        ),
+        (
+            {"action": "duplicate", "on": "session.update"},
+            "'duplicate' happens only to what the server sends, not to 'session.update'",
+        ),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_with_a_sentence(fields, message) -> None:
@@ -224,6 +374,118 @@ def served(*faults: Fault, **options) -> RealtimeServer:
 async def opened(socket_) -> None:
     await socket_.send(json.dumps(update()))
     await receive(socket_, "session.updated")
+
+
+async def seen(server) -> list[str]:
+    """What a real client sees of a session, until its transcript or the end: the last parts of the events' types."""
+    events: list[str] = []
+    async with client(server) as socket_:
+        try:
+            for event in (update(turn_detection=None), append(tone(200)), COMMIT):
+                await socket_.send(json.dumps(event))
+        except ConnectionClosed:  # what came before it can be read all the same
+            pass
+        try:
+            while not events or events[-1] not in ("completed", "failed"):
+                frame = await socket_.recv()
+                if isinstance(frame, bytes):
+                    events.append("binary")
+                    continue
+                try:
+                    event = json.loads(frame)
+                except ValueError:
+                    events.append("malformed")
+                    continue
+                code = event.get("error", {}).get("code")
+                events.append(event["type"].rpartition(".")[2] + (f" {code}" if code else ""))
+        except ConnectionClosed as closed:
+            if closed.sent is not None and closed.sent.code == 1007:
+                events.append("not UTF-8")
+            else:
+                events.append(f"close {closed.rcvd.code} {closed.rcvd.reason}" if closed.rcvd else "lost")
+        except UnicodeDecodeError:  # websockets before 14
+            events.append("not UTF-8")
+    return events
+
+
+OPENING = ["created", "updated", "committed", "added", "done"]
+WHOLE = [*OPENING, "delta", "delta", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "came"),
+    [
+        ([], WHOLE),
+        ([Fault("error", before="committed")], [*WHOLE[:2], "error", *WHOLE[2:]]),
+        ([Fault("error", after="delta", code="my_code")], [*OPENING, "delta", "error my_code", "delta", "completed"]),
+        ([Fault("close", before="delta", code=4001, reason="gone")], [*OPENING, "close 4001 gone"]),
+        ([Fault("close", after="session.update", code=1013)], ["created", "updated", "close 1013 "]),
+        (
+            [Fault("expire", after="delta")],
+            [
+                *OPENING,
+                "delta",
+                "error session_expired",
+                "close 1001 Your session hit the maximum duration of 60 minutes.",
+            ],
+        ),
+        ([Fault("reset", after="delta")], [*OPENING, "delta", "lost"]),
+        ([Fault("delay", before="delta", seconds=0.02)], WHOLE),
+        ([Fault("pause", before="delta", nth=2, seconds=0.02)], WHOLE),
+        ([Fault("fail", on="completed")], [*WHOLE[:-1], "failed"]),
+        ([Fault("drop", on="delta")], [*OPENING, "delta", "completed"]),
+        ([Fault("duplicate", on="delta")], [*OPENING, "delta", "delta", "delta", "completed"]),
+        ([Fault("reorder", on="committed")], ["created", "updated", "added", "committed", *WHOLE[4:]]),
+        ([Fault("malformed", on="delta", nth=2)], [*OPENING, "delta", "malformed", "completed"]),
+        ([Fault("invalid_utf8", on="delta")], [*OPENING, "not UTF-8"]),
+        ([Fault("binary", on="delta")], [*OPENING, "binary", "delta", "completed"]),
+        ([Fault("truncate", on="delta")], [*OPENING, "lost"]),
+        ([Fault("trickle", on="delta", seconds=0.02)], WHOLE),
+        (
+            [Fault("binary", on="delta"), Fault("duplicate", on="delta"), Fault("trickle", on="delta", seconds=0.02)],
+            [*OPENING, "binary", "binary", "delta", "completed"],
+        ),
+        (
+            [
+                Fault("error", before="delta"),
+                Fault("delay", before="delta", seconds=0.02),
+                Fault("malformed", on="delta"),
+                Fault("close", after="delta"),
+            ],
+            [*OPENING, "error", "malformed", "close 1011 "],
+        ),
+        (
+            [Fault("duplicate", on="added"), Fault("fail", on="completed"), Fault("drop", on="delta", nth=None)],
+            ["created", "updated", "committed", "added", "added", "done", "failed"],
+        ),
+    ],
+    ids=lambda value: "+".join(map(str, value)) or "none" if value and isinstance(value[0], Fault) else "",
+)
+def test_a_real_client_sees_every_fault(faults, came) -> None:
+    async def scenario():
+        async with served(script=Script.of(["One two"], faults), strict=False) as server:
+            assert await seen(server) == came
+
+    run(scenario)
+
+
+def test_a_soak_by_chance_is_the_same_for_the_same_seed_whatever_the_order_of_clients() -> None:
+    faults = [
+        Fault(action, on="*", probability=0.05)
+        for action in ("drop", "duplicate", "reorder", "malformed", "binary", "truncate")
+    ] + [Fault("fail", on="completed", probability=0.3), Fault("close", before="*", probability=0.03)]
+
+    def course(number: int) -> tuple[list[str], list[str], object]:
+        talk = Talk(script=Script((), "One two three four", faults), number=number)
+        talk.send(update(turn_detection=None))
+        talk.say(tone(200))
+        talk.send(COMMIT)
+        return talk.record.types, [type(odd).__name__ for odd in talk.odd], talk.close
+
+    forwards = {number: course(number) for number in range(1, 41)}
+    backwards = {number: course(number) for number in range(40, 0, -1)}
+    assert forwards == backwards
+    assert len({str(came) for came in forwards.values()}) > 20
 
 
 def test_a_reset_is_seen_as_a_lost_connection() -> None:
@@ -334,3 +596,7 @@ def test_speech_survives_beside_faults() -> None:
             assert (await transcribe(server, SPEECH))[-1]["type"] == COMPLETED
 
     run(scenario)
+
+
+def test_the_list_of_events_is_what_the_sdk_knows() -> None:
+    assert set(SERVER_EVENTS) <= set(sdk_types._MODELS)

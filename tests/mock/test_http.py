@@ -7,8 +7,11 @@ import urllib.error
 import urllib.request
 import wave
 
+import openapi_spec_validator
 import pytest
+from jsonschema import Draft202012Validator
 from openai.types.realtime import ClientSecretCreateResponse
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from talk import COMPLETED, KEY, append, update
 from test_server import SPEECH, client, receive, run
 from websockets.exceptions import ConnectionClosedError
@@ -233,6 +236,43 @@ class TestControl:
             "The control API is off; start the mock with control=True.",
         )
 
+    @pytest.mark.parametrize(
+        ("kind", "body"),
+        [
+            ("application/toml", '[[transcript]]\ntext = "One"'),
+            ("application/x-www-form-urlencoded", '[[transcript]]\ntext = "One"'),  # what curl sends unasked
+            ("application/yaml", "transcript: [{text: One}]"),
+            ("text/x-yaml; charset=utf-8", "transcript: [{text: One}]"),
+            ("application/json", '{"transcript": [{"text": "One"}]}'),
+        ],
+    )
+    def test_a_script_may_come_in_any_of_its_formats(self, server, kind, body) -> None:
+        assert call(server, "PUT", "/_mock/script", body, headers={"Content-Type": kind})[0] == 200
+        assert [left.text for left in server.director.left] == ["One"]
+
+    def test_a_script_that_was_not_followed_is_told(self, server) -> None:
+        status, body = call(server, "GET", "/_mock/verify")
+        assert status == 409
+        assert body["error"]["message"].startswith("1 of 1 transcripts were not used: 'Hello there.'.")
+        self.talk(server)
+        assert call(server, "GET", "/_mock/verify") == (200, {"followed": True})
+
+    def test_openapi_is_valid_and_describes_what_is_answered(self, server) -> None:
+        _, document = call(server, "GET", "/_mock/openapi.json")
+        openapi_spec_validator.validate(document, cls=OpenAPIV31SpecValidator)
+        self.talk(server)
+        bodies = {"loadScript": "default = 'x'", "advance": {"seconds": 1}, "createClientSecret": {"session": SESSION}}
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                body = bodies.get(operation["operationId"])
+                status, answer = call(server, method.upper(), path.replace("{number}", "1"), body)
+                content = operation["responses"][str(status)]["content"]
+                if "application/json" in content:
+                    schema = {**content["application/json"]["schema"], "components": document["components"]}
+                    Draft202012Validator(schema).validate(answer)
+                else:
+                    assert isinstance(answer, bytes)
+
     def test_openapi_describes_every_operation(self, server) -> None:
         status, document = call(server, "GET", "/_mock/openapi.json")
         assert status == 200
@@ -243,6 +283,7 @@ class TestControl:
             "/_mock/sessions/{number}",
             "/_mock/sessions/{number}/audio.wav",
             "/_mock/explain",
+            "/_mock/verify",
             "/_mock/script",
             "/_mock/reset",
             "/_mock/advance",

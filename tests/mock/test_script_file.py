@@ -1,10 +1,17 @@
-"""Scripts in TOML: what they say, and what is said of those that cannot be used."""
+"""Scripts in TOML, YAML and JSON: what they say, and what is said of those that cannot be used."""
+
+import json
+import sys
 
 import pytest
-from test_command import refused
+from jsonschema import Draft202012Validator
+from test_command import refused, start
 
+from rtstt_testkit.mock.faults import Fault
 from rtstt_testkit.mock.script import Failure, Script, Segment, Transcript
-from rtstt_testkit.mock.script_file import ScriptError, load_script
+from rtstt_testkit.mock.script_file import ScriptError, load_script, parse_script
+from rtstt_testkit.mock.script_schema import schema
+from rtstt_testkit.mock.script_source import FORMATS
 
 
 def test_every_field_of_a_transcript_can_be_written(tmp_path) -> None:
@@ -23,6 +30,8 @@ def test_every_field_of_a_transcript_can_be_written(tmp_path) -> None:
         model = "whisper-1"
         language = "en"
         connection = 2
+        item = 3
+        recording = "coffee"
         segments = [{ text = "Hello.", speaker = "B", start = 0.5, end = 1 }]
 
         [[transcript]]
@@ -46,6 +55,8 @@ def test_every_field_of_a_transcript_can_be_written(tmp_path) -> None:
                 "whisper-1",
                 "en",
                 2,
+                "coffee",
+                3,
             ),
             Transcript(failure=Failure("Too many requests.", "rate_limit_exceeded", "server_error", "x")),
             Transcript(failure=Failure()),
@@ -96,6 +107,152 @@ def test_a_mistake_is_named_with_its_line_and_key(tmp_path, source, message) -> 
         load_script(path)
     assert str(caught.value).startswith(message.format(path=path))
     assert "\n" not in str(caught.value)
+
+
+YAML = """
+default: Nothing more.
+transcript:
+  - text: Hello.
+    deltas: [Hel, lo.]
+    pace: 0
+    language: "no"
+    item: 2
+    segments:
+      - {text: Hello., speaker: B, end: 1}
+  - failure: {message: Too many requests., code: rate_limit_exceeded}
+fault:
+  - action: close
+    after: session.updated
+    code: 1011
+  - action: drop
+    on: delta        # which is true, to YAML 1.1
+    nth: 0
+"""
+MEANT = Script(
+    (
+        Transcript("Hello.", ("Hel", "lo."), pace=0, language="no", item=2, segments=(Segment("Hello.", "B", 0, 1),)),
+        Transcript(failure=Failure("Too many requests.", "rate_limit_exceeded")),
+    ),
+    "Nothing more.",
+    (Fault("close", after="session.updated", code=1011), Fault("drop", on="delta", nth=None)),
+)
+
+
+def test_yaml_and_json_say_the_same(tmp_path) -> None:
+    for suffix in ("yaml", "yml", "json"):
+        path = tmp_path / f"script.{suffix}"
+        path.write_text(json.dumps(FORMATS["yaml"](YAML).content) if suffix == "json" else YAML)
+        assert load_script(path) == MEANT
+    assert parse_script("", "script", "yaml") == Script()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("default: [", "the script {path} is not YAML: while parsing a flow node"),
+        ("default: !!python/name:os.system x", "the script {path} is not YAML: could not determine a constructor"),
+        ("a: &a [*a]", "the script {path} is not a script: line 1 holds itself"),
+        ("default: a\ndefault: b", "the script {path} is not a script: line 2 gives `default` twice"),
+        ("[" * 5000, "the script {path} is nested too deeply"),
+        ("- default", "{path}, line 1: `the whole` is ['default']; it must be a table"),
+        ("\n\ndefualt: x", "{path}, line 3: `defualt` is not known here; choose from default, transcript, fault"),
+        (
+            "transcript:\n  - text: a\n  - text: b\n    delay: -1",
+            "{path}, line 4: `transcript[2].delay` is -1; it must be a number of seconds, 0 or more",
+        ),
+        (
+            "transcript:\n  - text: a\n    language: no",
+            "{path}, line 3: `transcript[1].language` is False; it must be a string",
+        ),
+        (
+            "transcript:\n  - {text: a}\n  - {segments: [{text: b}, {txt: c}]}",
+            "{path}, line 3: `transcript[2].segments[2].txt` is not known here; choose from text, speaker, start, end",
+        ),
+        (
+            "fault:\n- action: close\n  after: delta\n- action: drop\n  before: delta",
+            "{path}, line 4: `fault[2]` does not fit: 'drop' goes with on, not before='delta'",
+        ),
+        (
+            "transcript: [{recording: birdsong}]",
+            "{path}, line 1: `transcript[1].recording` is 'birdsong'; it must be one of ",
+        ),
+    ],
+)
+def test_a_mistake_in_yaml_is_named_with_its_line_and_key(tmp_path, source, message) -> None:
+    path = tmp_path / "script.yaml"
+    path.write_text(source)
+    with pytest.raises(ScriptError) as caught:
+        load_script(path)
+    assert str(caught.value).startswith(message.format(path=path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{", "the script s.json is not JSON: Expecting property name enclosed in double quotes"),
+        ("[" * 100_000, "the script s.json is nested too deeply"),
+        (
+            '{"default": "x",\n "transcript": [{"text": "a"},\n {"txt": "b"}]}',
+            "s.json, line 3: `transcript[2].txt` is not known here",
+        ),
+    ],
+)
+def test_a_mistake_in_json_is_named_with_its_line_and_key(source, message) -> None:
+    with pytest.raises(ScriptError) as caught:
+        parse_script(source, "s.json", "json")
+    assert str(caught.value).startswith(message)
+
+
+def test_without_pyyaml_it_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ScriptError) as caught:
+        parse_script(YAML, "s.yaml", "yaml")
+    assert str(caught.value) == (
+        "the script s.yaml is YAML, which needs PyYAML; install it with: pip install 'rtstt-shim[testkit]'"
+    )
+
+
+class TestSchema:
+    """The schema is made from the table that the reader goes by; here both are asked about the same scripts."""
+
+    def test_it_is_a_schema_and_takes_what_the_reader_takes(self) -> None:
+        Draft202012Validator.check_schema(schema())
+        Draft202012Validator(schema()).validate(FORMATS["yaml"](YAML).content)
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            {"defualt": "x"},
+            {"default": 5},
+            {"transcript": "Hello"},
+            {"transcript": ["Hello"]},
+            {"transcript": [{"txt": "a"}]},
+            {"transcript": [{"delay": -1}]},
+            {"transcript": [{"item": 0}]},
+            {"transcript": [{"recording": "birdsong"}]},
+            {"transcript": [{"segments": [{"speaker": "B"}]}]},
+            {"fault": [{"on": "delta"}]},
+            {"fault": [{"action": "explode", "on": "delta"}]},
+            {"fault": [{"action": "close"}]},
+            {"fault": [{"action": "close", "before": "delta", "after": "delta"}]},
+            {"fault": [{"action": "drop", "on": "delta", "probability": 2}]},
+            {"fault": [{"action": "close", "after": "delta", "code": True}]},
+        ],
+    )
+    def test_it_refuses_what_the_reader_refuses(self, script) -> None:
+        assert not Draft202012Validator(schema()).is_valid(script)
+        with pytest.raises(ScriptError):
+            parse_script(json.dumps(script), "s.json", "json")
+
+    def test_every_field_is_described(self) -> None:
+        transcript = schema()["properties"]["transcript"]
+        assert transcript["items"]["properties"]["pace"]["description"] == "Seconds between deltas."
+
+    def test_the_command_prints_it(self) -> None:
+        process = start("--script-schema")
+        output, error = process.communicate(timeout=20)
+        assert (process.returncode, json.loads(output), error) == (0, schema(), "")
 
 
 def test_files_that_cannot_be_read(tmp_path) -> None:

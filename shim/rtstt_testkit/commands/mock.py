@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ipaddress
 import json
 import signal
 import sys
@@ -35,12 +36,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="at-connect",
         help="when a transcription session with a model is refused: at-connect (default) or on-update",
     )
-    parser.add_argument("--script", metavar="FILE", help="what to answer and what goes wrong, as TOML")
+    parser.add_argument("--script", metavar="FILE", help="what to answer and what goes wrong: TOML, .yaml or .json")
+    parser.add_argument(
+        "--script-schema", action="store_true", help="print the JSON schema of such a file and serve nothing"
+    )
     parser.add_argument(
         "--latency", default="instant", help="instant (default), or capture: as measured on the endpoint"
     )
     parser.add_argument("--seed", help="make identifiers, and what happens by chance, the same in every run")
     parser.add_argument("--virtual-time", action="store_true", help="time moves only by POST /_mock/advance")
+    parser.add_argument(
+        "--max-sessions", type=int, default=10_000, metavar="N", help="sessions open at once (default: %(default)s)"
+    )
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
     parser.add_argument("--no-control", action="store_true", help="leave out the HTTP control API under /_mock/")
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
@@ -48,6 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
+    if args.script_schema:
+        from rtstt_testkit.mock.script_schema import schema
+
+        print(json.dumps(schema(), indent=2))
+        return 0
     try:
         script = _load_script(args.script)
         server = RealtimeServer(
@@ -63,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             control=not args.no_control,
             keep_audio=_KEEP_AUDIO,
             keep_sessions=_KEEP_SESSIONS,
+            max_sessions=args.max_sessions,
             observer=_log if args.json_log else None,
         )
     except ValueError as error:
@@ -98,9 +111,25 @@ async def _serve(server: RealtimeServer) -> int:
         ) from None
     except OverflowError:
         raise UsageError(f"--port {server.port} is not a port; choose 0 to 65535") from None
+    if not _is_loopback(server.host):
+        print(f"rtstt-shim: {_caution(server)}", file=sys.stderr, flush=True)
     print(f"listening on {server.url}", flush=True)
     try:
         await stop.wait()
     finally:
         await server.stop()
     return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _caution(server: RealtimeServer) -> str:
+    read = "read and steer its sessions under /_mock/" if server.control else "open sessions"
+    return (
+        f"--host {server.host} lets whoever reaches this machine {read}; leave --host out to serve this machine alone."
+    )

@@ -16,10 +16,10 @@ of the ``openai`` SDK, [issue] a public issue, [client] what a published client 
 
 Not known, and so the mock's own choice, each marked where it is made: the moment of the refusal of a model in
 transcription mode (``refuse`` offers both); the end of the ``invalid_json`` text; the codes of a bad append;
-the answers to an append over 15 MiB, to an unknown transcription model, to a number out of range except the
-sample rate, to an option that a model does not take, to ``response.create`` in a transcription session; which
-setting of ``delay`` gives which latency; the live frames of semantic_vad, segments, logprobs and
-``timeout_triggered``.
+the answers to an append over 15 MiB, to a session too many (HTTP 503 beyond ``max_sessions``), to an unknown
+transcription model, to a number out of range except the sample rate, to an option that a model does not take, to
+``response.create`` in a transcription session; which setting of ``delay`` gives which latency; the live frames of
+semantic_vad, segments, logprobs and ``timeout_triggered``.
 
 Not reproduced: speech recognition (texts come from the script, or from the bundled recordings when they are
 heard); the endpoint's voice detector, which is a model (the mock counts loud samples, and finds no speech in

@@ -19,6 +19,7 @@ from rtstt_testkit.mock.record import SessionRecord
 from rtstt_testkit.mock.script import Script
 from rtstt_testkit.mock.script_file import ScriptError, parse_script
 from rtstt_testkit.mock.secret_store import SecretStore
+from rtstt_testkit.mock.verify import ScriptNotFollowed
 
 __all__ = ["Controlled", "answer"]
 
@@ -50,14 +51,33 @@ class Controlled(Protocol):
     async def advance(self, seconds: float) -> None:
         """Let virtual time pass."""
 
+    def verify(self) -> None:
+        """Check that the script was followed."""
+
 
 class Route(NamedTuple):
-    """One operation: how it is asked for, what it does, how OpenAPI describes it."""
+    """One operation: how it is asked for, what it does, how OpenAPI describes it.
+
+    Attributes:
+        method: Of the request.
+        path: With ``{number}`` for a session's number.
+        run: Answers it.
+        name: The ``operationId``.
+        summary: One sentence.
+        answer: The schema of its answer, by name; or the media type of one that is not JSON.
+        takes: The media types of its body, with their schemas.
+        problems: The statuses with which it can be refused.
+        control: Whether it is part of the control API.
+    """
 
     method: str
     path: str
     run: Callable[[Controlled, HttpRequest, re.Match[str]], Awaitable[HttpResponse]]
+    name: str
     summary: str
+    answer: str
+    takes: dict[str, dict[str, Any]] | None = None
+    problems: tuple[int, ...] = ()
     control: bool = True
 
     @property
@@ -154,9 +174,15 @@ async def _audio(server: Controlled, request: HttpRequest, found: re.Match[str])
     return record if isinstance(record, HttpResponse) else HttpResponse(200, record.wav(), "audio/wav")
 
 
+def _format(request: HttpRequest) -> str:
+    """The script's format by the Content-Type, such as ``application/yaml``; TOML unless it says otherwise."""
+    kind = next((value for name, value in request.headers if name == "content-type"), "")
+    return re.split(r"[/+-]", kind.partition(";")[0].strip().lower())[-1]
+
+
 async def _script(server: Controlled, request: HttpRequest, found: re.Match[str]) -> HttpResponse:
     try:
-        script = parse_script(request.body.decode("utf-8"), "script")
+        script = parse_script(request.body.decode("utf-8"), "script", _format(request))
     except UnicodeDecodeError:
         return _problem(400, "The script is not UTF-8 text.")
     except ScriptError as error:
@@ -186,38 +212,189 @@ async def _explain(server: Controlled, request: HttpRequest, found: re.Match[str
     return HttpResponse(200, text.encode(), "text/plain; charset=utf-8")
 
 
+async def _verify(server: Controlled, request: HttpRequest, found: re.Match[str]) -> HttpResponse:
+    try:
+        server.verify()
+    except ScriptNotFollowed as error:
+        return _problem(409, str(error))
+    return HttpResponse(200, {"followed": True})
+
+
 async def _openapi(server: Controlled, request: HttpRequest, found: re.Match[str]) -> HttpResponse:
     return HttpResponse(200, describe())
 
 
+_ANY_OBJECT: dict[str, Any] = {"type": "object"}
+_TEXT: dict[str, Any] = {"type": "string"}
+_SCRIPT_REF: dict[str, Any] = {"$ref": "#/components/schemas/Script"}
+_SECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
+
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "/v1/realtime/client_secrets", _client_secrets, "Make an ephemeral secret (ek_…).", control=False),
-    Route("GET", "/_mock/sessions", _sessions, "The sessions: handshake, close, transcripts, explanation."),
-    Route("GET", "/_mock/sessions/{number}", _events, "One session with every event both ways."),
-    Route("GET", "/_mock/sessions/{number}/audio.wav", _audio, "The audio that a session received."),
-    Route("GET", "/_mock/explain", _explain, "What became of each session, in words."),
-    Route("PUT", "/_mock/script", _script, "Replace the script; the body is TOML as for --script."),
-    Route("POST", "/_mock/reset", _reset, "Forget the sessions that are over and begin the script again."),
-    Route("POST", "/_mock/advance", _advance, 'Let virtual time pass: {"seconds": N}.'),
-    Route("GET", "/_mock/openapi.json", _openapi, "This description."),
+    Route(
+        "POST",
+        "/v1/realtime/client_secrets",
+        _client_secrets,
+        "createClientSecret",
+        "Make an ephemeral secret (ek_…), as OpenAI's own API does.",
+        "ClientSecret",
+        {"application/json": _ANY_OBJECT},
+        (400, 401),
+        control=False,
+    ),
+    Route(
+        "GET",
+        "/_mock/sessions",
+        _sessions,
+        "listSessions",
+        "The sessions: handshake, close, transcripts, explanation.",
+        "Sessions",
+    ),
+    Route(
+        "GET",
+        "/_mock/sessions/{number}",
+        _events,
+        "getSession",
+        "One session with every event both ways.",
+        "SessionWithEvents",
+        problems=(404,),
+    ),
+    Route(
+        "GET",
+        "/_mock/sessions/{number}/audio.wav",
+        _audio,
+        "getAudio",
+        "The audio that a session received.",
+        "audio/wav",
+        problems=(404,),
+    ),
+    Route("GET", "/_mock/explain", _explain, "explain", "What became of each session, in words.", "text/plain"),
+    Route(
+        "GET",
+        "/_mock/verify",
+        _verify,
+        "verify",
+        "Whether the script was followed: used up, and by no client that it did not expect.",
+        "Followed",
+        problems=(409,),
+    ),
+    Route(
+        "PUT",
+        "/_mock/script",
+        _script,
+        "loadScript",
+        "Replace the script, from its beginning; the body is what --script takes, TOML unless its type says otherwise.",
+        "Loaded",
+        {"application/toml": _TEXT, "application/yaml": _TEXT, "application/json": _SCRIPT_REF},
+        (400,),
+    ),
+    Route(
+        "POST",
+        "/_mock/reset",
+        _reset,
+        "reset",
+        "Forget the sessions that are over and begin the script again.",
+        "Left",
+    ),
+    Route(
+        "POST",
+        "/_mock/advance",
+        _advance,
+        "advance",
+        "Let virtual time pass.",
+        "Advanced",
+        {"application/json": {"type": "object", "required": ["seconds"], "properties": {"seconds": _SECONDS}}},
+        (400, 409),
+    ),
+    Route("GET", "/_mock/openapi.json", _openapi, "describe", "This description.", "Description"),
 )
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _list(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_SESSION = _object(
+    number={"type": "integer", "minimum": 1},
+    open={"type": "boolean"},
+    kind={"enum": ["transcription", "realtime", None]},
+    http_status={"type": "integer", "description": "101, or the status that refused the upgrade."},
+    path=_TEXT,
+    query={"type": "object", "additionalProperties": {"type": "array", "items": _TEXT}},
+    headers={"type": "object", "additionalProperties": _TEXT, "description": "Secrets are masked."},
+    subprotocols={"type": "array", "items": _TEXT},
+    refusal={"type": ["string", "null"], "description": "The error that ended it by the rules of connecting."},
+    close={
+        "oneOf": [{"type": "null"}, _object(code={"type": "integer"}, reason=_TEXT, by={"enum": ["client", "server"]})]
+    },
+    audio_bytes=_COUNT,
+    transcripts={"type": "array", "items": _TEXT},
+    explanation={"type": "string", "description": "What it came to, and if that is nothing, why."},
+)
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "ClientSecret": _object(value=_TEXT, expires_at={"type": "integer"}, session=_ANY_OBJECT),
+    "Sessions": _object(sessions=_list("Session")),
+    "Session": _SESSION,
+    "SessionWithEvents": {"allOf": [{"$ref": "#/components/schemas/Session"}, _object(events=_list("Event"))]},
+    "Event": _object(
+        sender={"enum": ["client", "server"]},
+        at={"type": "number", "description": "Seconds since the socket opened."},
+        count={"type": "integer", "description": "How many appends came in a row; 1 for every other event."},
+        event=_ANY_OBJECT,
+    ),
+    "Followed": _object(followed={"const": True}),
+    "Loaded": _object(transcripts=_COUNT, faults=_COUNT),
+    "Left": _object(sessions=_COUNT),
+    "Advanced": _object(advanced=_SECONDS),
+    "Description": _ANY_OBJECT,
+    "Error": _object(
+        error=_object(
+            message=_TEXT,
+            type=_TEXT,
+            param={"type": ["string", "null"]},
+            code={"type": ["string", "null"]},
+        )
+    ),
+}
+_NUMBER = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
 
 
 def describe() -> dict[str, Any]:
     """The API as an OpenAPI 3.1 document."""
+    from rtstt_testkit.mock.script_schema import schema
+
     paths: dict[str, Any] = {}
     for route in ROUTES:
-        parameters = [{"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}]
-        paths.setdefault(route.path, {})[route.method.lower()] = {
-            "summary": route.summary,
-            "responses": {
-                "200": {"description": "Done."},
-                "4XX": {"description": "Refused; `error.message` says why."},
-            },
-            **({"parameters": parameters} if "{number}" in route.path else {}),
-        }
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    script = {name: value for name, value in schema().items() if not name.startswith("$")}
     return {
         "openapi": "3.1.0",
         "info": {"title": "rtstt-shim mock", "version": "1", "description": "Steers and watches a running mock."},
         "paths": paths,
+        "components": {"schemas": {**_SCHEMAS, "Script": script}},
     }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    kind, answer = (
+        (route.answer, _TEXT if route.answer.startswith("text/") else {})
+        if "/" in route.answer
+        else ("application/json", {"$ref": f"#/components/schemas/{route.answer}"})
+    )
+    responses: dict[str, Any] = {"200": {"description": "Done.", "content": {kind: {"schema": answer}}}}
+    for status in route.problems:
+        responses[str(status)] = {
+            "description": "Refused; `error.message` says why.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        }
+    operation: dict[str, Any] = {"operationId": route.name, "summary": route.summary, "responses": responses}
+    if "{number}" in route.path:
+        operation["parameters"] = [_NUMBER]
+    if route.takes is not None:
+        content = {kind: {"schema": taken} for kind, taken in route.takes.items()}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from rtstt_testkit.mock.record import APPEND, SessionRecord
 
@@ -18,7 +19,32 @@ def explain_all(sessions: Sequence[SessionRecord], url: str) -> str:
     """
     if not sessions:
         return f"No client has connected to {url}."
-    return "\n".join(f"Session {record.number}: {' '.join(explain(record))}" for record in sessions)
+    return "\n".join(_paragraph(run, said) for run, said in alike(sessions))
+
+
+def alike(sessions: Sequence[SessionRecord]) -> list[tuple[list[SessionRecord], str]]:
+    """Sessions in a row that came to the same, each such run with what is said of it once."""
+    runs: list[tuple[list[SessionRecord], str]] = []
+    for record in sessions:
+        said = " ".join(explain(record))
+        if runs and runs[-1][1] == said and runs[-1][0][0].failed and record.failed:
+            runs[-1][0].append(record)
+        else:
+            runs.append(([record], said))
+    return runs
+
+
+def pauses(run: Sequence[SessionRecord]) -> str:
+    """How a client came back: how often, and how soon."""
+    times = [record.opened_at for record in run]
+    shortest = min(after - before for before, after in pairwise(times))
+    return f"{len(run)} attempts in {times[-1] - times[0]:.1f} s, at the shortest {shortest:.2f} s apart"
+
+
+def _paragraph(run: Sequence[SessionRecord], said: str) -> str:
+    if len(run) == 1:
+        return f"Session {run[0].number}: {said}"
+    return f"Sessions {run[0].number} to {run[-1].number} ({pauses(run)}): {said}"
 
 
 def explain(record: SessionRecord) -> list[str]:

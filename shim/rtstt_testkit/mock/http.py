@@ -44,11 +44,14 @@ class HttpError(ValueError):
 
 
 def is_websocket(data: bytes) -> bool | None:
-    """Whether the beginning of a connection asks for an upgrade; None when that cannot be told yet."""
+    """Whether the beginning of a connection asks for an upgrade; None when that cannot be told yet.
+
+    One whose header is too large does not: `parse` refuses it.
+    """
     head, end, _ = data.partition(b"\r\n\r\n")
     if not end and len(data) <= MAX_HEAD:
         return None
-    if not head.startswith(b"GET "):
+    if len(head) > MAX_HEAD or not head.startswith(b"GET "):
         return False
     return any(line.lower().startswith(b"upgrade:") and b"websocket" in line.lower() for line in head.split(b"\r\n"))
 
@@ -60,9 +63,9 @@ def parse(data: bytes) -> HttpRequest | None:
         HttpError: It is not HTTP, or too large.
     """
     head, end, body = data.partition(b"\r\n\r\n")
+    if len(head) > MAX_HEAD:
+        raise HttpError(431, f"The request's header is too large; at most {MAX_HEAD} bytes are taken.")
     if not end:
-        if len(data) > MAX_HEAD:
-            raise HttpError(431, "The request's header is too large.")
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ")

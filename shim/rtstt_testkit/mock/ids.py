@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from collections.abc import Callable
 
 __all__ = ["Ids"]
 
@@ -18,6 +19,7 @@ class Ids:
     """
 
     def __init__(self, seed: int | str | None = None) -> None:
+        self._seed = seed
         self._random = random.Random(seed)
 
     def new(self, prefix: str) -> str:
@@ -28,6 +30,10 @@ class Ids:
         """Base62 characters, for example for ``obfuscation``."""
         return "".join(self._random.choices(_BASE62, k=length))
 
-    def chance(self) -> float:
-        """A number from 0 up to 1, for faults with a probability."""
-        return self._random.random()
+    def chance(self, of: str) -> Callable[[], float]:
+        """Numbers from 0 up to 1, for faults with a probability.
+
+        Args:
+            of: Whose; each has its own, so that what one connection meets does not depend on what others do.
+        """
+        return random.Random(None if self._seed is None else f"{self._seed}/{of}").random

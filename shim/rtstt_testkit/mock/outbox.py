@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
-from rtstt_testkit.mock.errors import ApiError
+from rtstt_testkit.mock.events import failure_fields
 from rtstt_testkit.mock.faults import Fault, FaultPlan
 from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.record import Closed, SessionRecord
+from rtstt_testkit.mock.script import Failure
 
 __all__ = ["Close", "Odd", "Outbox", "Output", "Reset", "Send", "Stall", "Trickle"]
 
@@ -32,10 +33,10 @@ class Reset(NamedTuple):
     """End the TCP connection without a CLOSE frame.
 
     Attributes:
-        part: The text of a frame of which half is sent first, or None.
+        part: The payload of a TEXT frame of which half is sent first, or None.
     """
 
-    part: str | None = None
+    part: bytes | None = None
 
 
 class Stall(NamedTuple):
@@ -50,15 +51,27 @@ class Odd(NamedTuple):
 
 
 class Trickle(NamedTuple):
-    """A TEXT frame whose bytes are spread over some seconds."""
+    """A frame whose bytes are spread over some seconds."""
 
-    text: str
+    payload: bytes
     seconds: float
+    binary: bool = False
 
 
 Output = Send | Close | Reset | Stall | Odd | Trickle
 Last = Close | Reset | Stall
-Planned = dict[str, Any] | Close | Reset | Stall | Callable[[float], None]
+
+
+class _Encounter(NamedTuple):
+    """An event and what has yet to go wrong with it; without the event, after it."""
+
+    event: dict[str, Any] | None
+    before: list[Fault]
+    on: list[Fault]
+    after: list[Fault]
+
+
+Planned = dict[str, Any] | Close | Reset | Stall | _Encounter | Callable[[float], None]
 
 
 class Outbox:
@@ -83,8 +96,8 @@ class Outbox:
         self._queue: list[tuple[float, int, Planned]] = []
         self._pushed = 0
         self._held_until = now
-        self._delayed: int | None = None
-        self._overtaken: Send | None = None
+        self._paused: dict[str, float] = {}
+        self._overtaken: list[Output] = []
         self.free = now
         self.ended = False
 
@@ -111,6 +124,8 @@ class Outbox:
 
     def plan(self, due: float, planned: Planned) -> None:
         """Plan an event, the end, or a call that gets the time."""
+        if self._paused and isinstance(planned, dict):
+            due = max(due, self._paused_until(planned))
         self._pushed += 1
         heappush(self._queue, (due, self._pushed, planned))
 
@@ -136,99 +151,162 @@ class Outbox:
             due, number, planned = heappop(self._queue)
             if isinstance(planned, dict):
                 if self._faults:
-                    self._meet(planned, due, number, now, outputs)
+                    self._go_on(self._meet(planned), due, number, now, outputs)
                 else:
                     outputs.append(self._send(planned, now))
+            elif isinstance(planned, _Encounter):
+                self._go_on(planned, due, number, now, outputs)
             elif callable(planned):
                 planned(max(due, self._opened))
             else:
-                outputs.append(self._finish(planned))
+                self._finish(planned, outputs)
         return outputs
 
     def _send(self, event: dict[str, Any], now: float) -> Send:
         self._record.add("server", now - self._opened, event)
         return Send(json.dumps(event, separators=(",", ":")))
 
-    def _finish(self, last: Last) -> Output:
+    def _finish(self, last: Last, outputs: list[Output]) -> None:
         self.drop_all()
         if isinstance(last, Close):
             self._record.close = Closed(last.code, last.reason, "server")
         elif isinstance(last, Reset):
             self._record.close = Closed(1006, "", "server")
-        return last
+        outputs += [*self._overtaken, last]
+        self._overtaken = []
 
     # -- faults
 
-    def _meet(self, event: dict[str, Any], due: float, number: int, now: float, outputs: list[Output]) -> None:
-        """Send an event with what goes wrong before it, to it and after it."""
-        struck = []
-        if number == self._delayed:
-            self._delayed = None
-        else:
-            struck = self._faults.meet(event["type"])
-        for fault in struck:
-            if fault.before is not None:
-                if fault.action == "delay":
-                    self.hold(now + fault.seconds)
-                    self._delayed = number
-                    heappush(self._queue, (due, number, event))
-                    return
-                if self._strike(fault, now, outputs):
-                    return
-        self._deliver(event, [fault for fault in struck if fault.on is not None], now, outputs)
-        for fault in struck:
-            if fault.after is not None:
-                if fault.action == "delay":
-                    self.hold(now + fault.seconds)
-                elif self._strike(fault, now, outputs):
-                    return
+    def _meet(self, event: dict[str, Any]) -> _Encounter:
+        struck = self._faults.meet(event["type"])
+        before, on, after = (
+            [fault for fault in struck if getattr(fault, place) is not None] for place in ("before", "on", "after")
+        )
+        return _Encounter(event, before, on, after)
+
+    def _go_on(self, encounter: _Encounter, due: float, number: int, now: float, outputs: list[Output]) -> None:
+        """Send an event with what goes wrong before it, to it and after it; comes back to what has to wait."""
+        event, before, on, after = encounter
+        while before:
+            fault = before.pop(0)
+            if fault.action == "delay":
+                self.hold(now + fault.seconds)
+                heappush(self._queue, (due, number, encounter))
+                return
+            if fault.action == "pause" and event is not None:
+                self._pause(event, now + fault.seconds)
+                heappush(self._queue, (max(due, self._paused_until(event)), number, encounter))
+                return
+            if self._strike(fault, now, outputs):
+                return
+        if event is not None and self._deliver(event, on, now, outputs):
+            return
+        while after:
+            fault = after.pop(0)
+            if fault.action == "delay":
+                self.hold(now + fault.seconds)
+                if after:
+                    heappush(self._queue, (due, number, encounter._replace(event=None)))
+                return
+            if fault.action == "pause":
+                if event is not None:
+                    self._pause(event, now + fault.seconds)
+            elif self._strike(fault, now, outputs):
+                return
+
+    def _pause(self, event: dict[str, Any], until: float) -> None:
+        """Nothing more of this item's transcription before that time; all else in time."""
+        self._paused[event["item_id"]] = until
+        self._queue = [
+            (max(due, self._paused_until(planned)) if isinstance(planned, dict) else due, number, planned)
+            for due, number, planned in self._queue
+        ]
+        heapify(self._queue)
+
+    def _paused_until(self, event: dict[str, Any]) -> float:
+        if not event["type"].startswith(_TRANSCRIPTION):
+            return self._opened
+        return self._paused.get(event["item_id"], self._opened)
 
     def _strike(self, fault: Fault, now: float, outputs: list[Output]) -> bool:
         """Do what a fault before or after an event does; True when that was the end."""
+        if fault.action in {"error", "expire"}:
+            outputs.append(self._send(self.event("error", {"error": fault.error.body()}), now))
         last = last_act(fault)
-        if last is not None:
-            outputs.append(self._finish(last))
+        if last is None:
+            return False
+        self._finish(last, outputs)
+        return True
+
+    def _deliver(self, event: dict[str, Any], changes: list[Fault], now: float, outputs: list[Output]) -> bool:
+        """Send an event as what happens to it has left it; True when that was the end."""
+        for fault in changes:
+            if fault.action == "fail":
+                event = _failed(event, fault)
+        frames = [_Frame(self._send(event, now).text.encode())]
+        actions = {fault.action for fault in changes}
+        for fault in changes:
+            if fault.action in _CHANGES:
+                frames = _CHANGES[fault.action](frames, fault)
+        delivered = [frame.output() for frame in frames]
+        if "truncate" in actions and frames:
+            outputs += delivered[:-1]
+            self._finish(Reset(frames[-1].payload), outputs)
             return True
-        outputs.append(self._send(self.event("error", {"error": fault_error(fault).body()}), now))
+        overtaken, self._overtaken = self._overtaken, []
+        if "reorder" in actions:
+            self._overtaken = delivered
+        else:
+            outputs += delivered
+        outputs += overtaken
         return False
 
-    def _deliver(self, event: dict[str, Any], changes: list[Fault], now: float, outputs: list[Output]) -> None:
-        send = self._send(event, now)
-        overtaken, self._overtaken = self._overtaken, None
-        fault = changes[0] if changes else None
-        if fault is None:
-            outputs.append(send)
-        elif fault.action == "reorder":
-            self._overtaken = send
-        elif fault.action == "truncate":
-            outputs.append(self._finish(Reset(send.text)))
-        else:
-            outputs += _CHANGES[fault.action](send, fault)
-        if overtaken is not None:
-            outputs.append(overtaken)
+
+class _Frame(NamedTuple):
+    """An event on its way through what happens to it."""
+
+    payload: bytes
+    binary: bool = False
+    valid: bool = True
+    seconds: float | None = None
+
+    def output(self) -> Output:
+        if self.seconds is not None:
+            return Trickle(self.payload, self.seconds, self.binary)
+        if self.binary or not self.valid:
+            return Odd(self.payload, self.binary)
+        return Send(self.payload.decode())
 
 
-_CHANGES: dict[str, Callable[[Send, Fault], list[Output]]] = {
-    "drop": lambda send, fault: [],
-    "duplicate": lambda send, fault: [send, send],
-    "malformed": lambda send, fault: [Send(send.text[: len(send.text) // 2])],
-    "invalid_utf8": lambda send, fault: [Odd(send.text.encode()[:-1] + b"\xff\xfe}", False)],
-    "binary": lambda send, fault: [Odd(send.text.encode(), True)],
-    "trickle": lambda send, fault: [Trickle(send.text, fault.seconds)],
+_TRANSCRIPTION = "conversation.item.input_audio_transcription."
+
+_CHANGES: dict[str, Callable[[list[_Frame], Fault], list[_Frame]]] = {
+    "drop": lambda frames, fault: [],
+    "duplicate": lambda frames, fault: frames * 2,
+    "malformed": lambda frames, fault: [
+        frame._replace(payload=frame.payload[: len(frame.payload) // 2]) for frame in frames
+    ],
+    "invalid_utf8": lambda frames, fault: [
+        frame._replace(payload=frame.payload[:-1] + b"\xff\xfe}", valid=False) for frame in frames
+    ],
+    "binary": lambda frames, fault: [frame._replace(binary=True) for frame in frames],
+    "trickle": lambda frames, fault: [frame._replace(seconds=fault.seconds) for frame in frames],
 }
 
 
-def fault_error(fault: Fault) -> ApiError:
-    """The error that an ``error`` fault sends: a server's, unless it has a code."""
-    if fault.code is None:
-        return ApiError(fault.message, type="server_error")
-    return ApiError(fault.message, str(fault.code))
+def _failed(event: dict[str, Any], fault: Fault) -> dict[str, Any]:
+    """The failure of an item in place of its transcript."""
+    failure = Failure(fault.said, None if fault.code is None else str(fault.code))
+    where = {name: event[name] for name in ("event_id", "item_id", "content_index")}
+    return {"type": f"{_TRANSCRIPTION}failed", **where, "error": failure_fields(failure, event["item_id"])}
 
 
 def last_act(fault: Fault) -> Last | None:
     """How a fault ends the session, None for one that does not."""
     if fault.action == "close":
         return Close(1011 if fault.code is None else int(fault.code), fault.reason)
+    if fault.action == "expire":
+        return Close(1001, fault.error.message)
     if fault.action == "reset":
         return Reset()
     return Stall() if fault.action == "stall" else None

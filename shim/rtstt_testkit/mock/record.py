@@ -61,6 +61,7 @@ class SessionRecord:
 
     Attributes:
         number: Which connection it was, counted from 1.
+        opened_at: When it came, in seconds since the server's first.
         handshake: The opening request, secrets masked.
         kind: ``transcription`` or ``realtime``; None when the upgrade was refused.
         http_status: 101, or the status that refused the upgrade.
@@ -73,6 +74,7 @@ class SessionRecord:
 
     def __init__(self, number: int, handshake: Handshake, audio_limit: int | None = None) -> None:
         self.number = number
+        self.opened_at = 0.0
         self.handshake = handshake
         self.kind: str | None = None
         self.http_status = 101
@@ -165,6 +167,11 @@ class SessionRecord:
     def open(self) -> bool:
         """Whether the socket is still open."""
         return self.http_status == 101 and self.close is None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended before it came to anything: refused, or over without a transcript."""
+        return not self.open and not self.transcripts
 
     def add(self, sender: Sender, at: float, data: dict[str, Any]) -> Event:
         """Note an event."""

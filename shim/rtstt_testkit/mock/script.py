@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from rtstt_testkit.mock.faults import Fault
+from rtstt_testkit.mock.faults import RATE_LIMITED, Fault, FaultPlan
 from rtstt_testkit.speech import load
 
 __all__ = ["DEFAULT_TEXT", "Director", "Failure", "Item", "Script", "Segment", "Transcript", "split_deltas"]
@@ -36,7 +36,7 @@ class Failure:
     @classmethod
     def rate_limited(cls) -> Failure:
         """The failure of too many requests, as public reports have it."""
-        return cls("Input transcription failed for item '{item_id}'. 429 Too Many Requests")
+        return cls(RATE_LIMITED)
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Transcript:
         model: Answer only items of this transcription model.
         language: Answer only items of sessions with this language.
         connection: Answer only items of the nth connection, counted from 1.
+        item: Answer only the nth item of a connection that wants a transcript, counted from 1.
         recording: Answer only items in which this bundled recording is heard.
     """
 
@@ -87,6 +88,7 @@ class Transcript:
     language: str | None = None
     connection: int | None = None
     recording: str | None = None
+    item: int | None = None
 
     def spoken(self, default: str) -> str:
         """The transcript's text."""
@@ -100,6 +102,7 @@ class Transcript:
             self.model in (None, item.model)
             and self.language in (None, item.language)
             and self.connection in (None, item.connection)
+            and self.item in (None, item.number)
             and (self.recording is None or self.recording == item.recording)
         )
 
@@ -111,6 +114,7 @@ class Item:
         connection: The number of the connection.
         model: The transcription model.
         language: The session's language, or None.
+        number: Which item of the connection it is, counted from 1.
         listen: Names the bundled recording that the audio is; called once, and only when somebody asks.
     """
 
@@ -120,8 +124,10 @@ class Item:
         model: str,
         language: str | None = None,
         listen: Callable[[], str | None] = lambda: None,
+        number: int = 1,
     ) -> None:
         self.connection = connection
+        self.number = number
         self.model = model
         self.language = language
         self._listen = listen
@@ -175,12 +181,35 @@ class Director:
         """Say this from now on, from its beginning."""
         self.script = script
         self._left = list(script.transcripts)
+        self._happened: set[int] = set()
         self.items = 0
 
     @property
     def left(self) -> list[Transcript]:
         """The transcripts that no item has used yet."""
         return list(self._left)
+
+    def faults(self, connection: int, chance: Callable[[], float]) -> FaultPlan:
+        """What goes wrong on the nth connection.
+
+        Args:
+            connection: Its number.
+            chance: Gives numbers from 0 up to 1.
+        """
+        return FaultPlan(self.script.faults, connection, chance, self._happened)
+
+    @property
+    def unmet(self) -> list[Fault]:
+        """The faults that were certain to happen and have not."""
+        return [
+            fault
+            for index, fault in enumerate(self.script.faults)
+            if fault.probability is None and index not in self._happened
+        ]
+
+    def expects(self, connection: int) -> bool:
+        """Whether there is still something to say on the nth connection: always, for a script that says nothing."""
+        return not self.script.transcripts or any(left.connection in (None, connection) for left in self._left)
 
     def peek(self, item: Item) -> Transcript:
         """The transcript that the item would get now."""

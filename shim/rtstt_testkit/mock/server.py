@@ -28,7 +28,7 @@ from rtstt_testkit.mock.record import Closed, Event, SessionRecord
 from rtstt_testkit.mock.script import Director, Failure, Script, Transcript
 from rtstt_testkit.mock.secret_store import SecretStore
 from rtstt_testkit.mock.session import Session, Settings
-from rtstt_testkit.mock.verify import ScriptNotFollowed, verify
+from rtstt_testkit.mock.verify import Expected, ScriptNotFollowed, verify
 from rtstt_testkit.mock.wire import Connection, Wire
 
 __all__ = ["RealtimeServer", "ScriptNotFollowed"]
@@ -38,6 +38,7 @@ _MAX_MESSAGE = 21 * 1024 * 1024
 _PING_SECONDS = 20  # [capture] about every 20.26 s, 4 bytes
 _KEEP_AUDIO = 64 * 1024 * 1024
 _KEEP_SESSIONS = 10_000
+_MAX_SESSIONS = 10_000
 _OPEN_SECONDS = 60  # for the whole opening, slowed down by faults or not
 _STOP_SECONDS = 0.5
 
@@ -59,12 +60,16 @@ class RealtimeServer:
         transcripts: What to answer, one entry an item: a text, a `Transcript` or a `Failure`.
         faults: What goes wrong, and where.
         script: Transcripts and faults as a `Script`, instead of those two.
-        strict: Whether leaving the ``async with`` block fails when transcripts were left over.
-        connections: How many connections there may be under ``strict``; None for any number.
+        strict: Whether leaving the ``async with`` block fails when transcripts were left over, when a fault that was
+            certain to happen did not, or when a client connected that was not expected.
+        connections: How many connections there may be under ``strict``: a number, None for any, or ``scripted``: a
+            script with transcripts must have one left for whoever connects.
         latency: ``instant``, ``capture`` (as measured on the endpoint), or a `Latency`.
         seed: Makes identifiers, and what happens by chance, the same in every run.
         keep_audio: How many bytes of received audio a session keeps; the oldest goes first. 0 keeps none, None all.
         keep_sessions: How many sessions are remembered; the oldest that is over goes first.
+        max_sessions: How many sessions may be open at once; who comes after that is told so with HTTP 503 (the mock's
+            own choice: what the endpoint answers is not known). None for any number.
         compression: Whether to negotiate permessage-deflate, as the endpoint does; off, since on loopback it costs
             more than it saves.
         max_duration: Seconds until a session is ended with CLOSE 1001.
@@ -93,11 +98,12 @@ class RealtimeServer:
         faults: Iterable[Fault] = (),
         script: Script | None = None,
         strict: bool = True,
-        connections: int | None = None,
+        connections: Expected = "scripted",
         latency: str | Latency = "instant",
         seed: int | str | None = None,
         keep_audio: int | None = _KEEP_AUDIO,
         keep_sessions: int = _KEEP_SESSIONS,
+        max_sessions: int | None = _MAX_SESSIONS,
         compression: bool = False,
         max_duration: float = 3600.0,
         expiry_event: bool = False,
@@ -111,6 +117,8 @@ class RealtimeServer:
         if isinstance(latency, str):
             _check("latency", latency, tuple(LATENCIES))
             latency = LATENCIES[latency]
+        if max_sessions is not None and max_sessions < 1:
+            raise ValueError(f"max_sessions is {max_sessions}; it must be 1 or more, or None for any number")
         self.host = host
         self.profile: Profile = profile
         self.refuse: Moment = refuse
@@ -123,6 +131,7 @@ class RealtimeServer:
         self._settings = Settings(latency, profile != "openai", max_duration, expiry_event)
         self._keep_audio = keep_audio
         self._keep_sessions = keep_sessions
+        self._max_sessions = max_sessions
         self._compression = compression
         self._ping_interval = ping_interval
         self._ids = Ids(seed)
@@ -131,6 +140,8 @@ class RealtimeServer:
         self.secrets = SecretStore(self._ids, self.wall)
         self._observer = observer
         self._count = 0
+        self._unexpected: list[int] = []
+        self._first_came: float | None = None
         self._wires: set[Wire] = set()
         self._connections: set[Connection] = set()
         self._waiters: list[_Waiter] = []
@@ -219,12 +230,12 @@ class RealtimeServer:
     # -- looking on
 
     def verify(self) -> None:
-        """Check that the script was used up, and that no more clients connected than were expected.
+        """Check that the script was used up, and that no client connected that was not expected.
 
         Raises:
             ScriptNotFollowed: It was not; the message says what was expected, what came and how to relax it.
         """
-        verify(self.director, self.sessions, self._count, self._expected)
+        verify(self.director, self.sessions, self._count, self._expected, self._unexpected)
 
     def explain(self) -> str:
         """What became of each session, in words: what the client did wrong, and the mend."""
@@ -280,11 +291,13 @@ class RealtimeServer:
             script: What to say.
         """
         self.director.load(script)
+        self._unexpected = []
 
     def reset(self) -> None:
         """Forget the sessions that are over, and begin the script again."""
         self.sessions = [session for session in self.sessions if session.open]
         self._count = max((session.number for session in self.sessions), default=0)
+        self._unexpected = []
         self.director.load(self.director.script)
 
     # -- time
@@ -328,14 +341,15 @@ class RealtimeServer:
     async def _process_request(self, connection: ServerConnection, raw: WebSocketRequest) -> Response | None:
         request = Request(raw.path, raw.headers.raw_items())
         record = self._opening[connection] = self._new_record(request)
-        faults = FaultPlan(self.director.script.faults, record.number, self._ids.chance).meet(CONNECT)
+        plan = self.director.faults(record.number, self._ids.chance(f"handshake {record.number}"))
+        faults = plan.meet(CONNECT)
         for fault in faults:
             if fault.action == "delay" and self._time is None:
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(connection.wait_closed(), fault.seconds)
             elif fault.action == "reset":
                 connection.transport.abort()
-        answer = FaultPlan.refusal(faults) or admit(request, self.profile, self.refuse, self.secrets)
+        answer = FaultPlan.refusal(faults) or self._full() or admit(request, self.profile, self.refuse, self.secrets)
         if connection not in self._opening:  # it left meanwhile
             answer = HttpRefusal(503, "The client is gone.")
         elif isinstance(answer, HttpRefusal):
@@ -344,6 +358,13 @@ class RealtimeServer:
             return _json_response(connection, answer)
         self._admitted[connection] = answer
         return None
+
+    def _full(self) -> HttpRefusal | None:
+        """What is said to a client for whom there is no session left."""
+        if self._max_sessions is None or len(self._wires) + len(self._admitted) < self._max_sessions:
+            return None
+        message = f"{self._max_sessions} sessions are open, and the mock's max_sessions allows no more."
+        return HttpRefusal(503, message, "too_many_sessions")
 
     def _process_response(self, connection: ServerConnection, raw: WebSocketRequest, response: Response) -> None:
         """Note that an admitted client is refused after all: its request was no proper opening handshake."""
@@ -362,6 +383,11 @@ class RealtimeServer:
         self._count += 1
         record = SessionRecord(self._count, request.record(), self._keep_audio)
         record.notify = partial(self._notify, record)
+        now = self.now()
+        self._first_came = now if self._first_came is None else self._first_came
+        record.opened_at = now - self._first_came
+        if not self.director.expects(record.number):
+            self._unexpected.append(record.number)
         self.sessions.append(record)
         if len(self.sessions) > self._keep_sessions:
             over = next((index for index, session in enumerate(self.sessions) if not session.open), None)

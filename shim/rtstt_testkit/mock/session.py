@@ -17,10 +17,10 @@ from rtstt_testkit.mock.config import SessionConfig, default_session, merge, val
 from rtstt_testkit.mock.conversation import Conversation
 from rtstt_testkit.mock.errors import ApiError, Refused
 from rtstt_testkit.mock.events import decode_audio, decode_event, plain_append, user_item
-from rtstt_testkit.mock.faults import Fault, FaultPlan
+from rtstt_testkit.mock.faults import Fault
 from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.latency import Latency
-from rtstt_testkit.mock.outbox import Close, Outbox, Output, fault_error, last_act
+from rtstt_testkit.mock.outbox import Close, Outbox, Output, last_act
 from rtstt_testkit.mock.recognition import recognize
 from rtstt_testkit.mock.record import APPEND, Closed, SessionRecord
 from rtstt_testkit.mock.schema import CLIENT_EVENT_FIELDS
@@ -31,7 +31,10 @@ from rtstt_testkit.mock.vad import SpeechDetector, Turn
 __all__ = ["Session", "Settings"]
 
 _SHORTEST_COMMIT_MS = 100
+#: A client's event is noted whole up to this many characters; after so many in all, only short ones are.
 _MAX_RECORDED = 64 * 1024
+_MAX_RECORDED_IN_ALL = 4 * 1024 * 1024
+_MAX_RECORDED_THEN = 512
 #: The mock's stand-in for the endpoint's end-of-turn model: silence after a text that ends like a sentence.
 _SEMANTIC_SILENCE_MS = 500
 _SENTENCE_ENDS = (".", "!", "?", "。", "！", "？")
@@ -81,7 +84,8 @@ class Session:
         self._settings = settings
         self._now = self._opened = now
         self._event_id: str | None = None
-        self._faults = FaultPlan(director.script.faults, record.number, ids.chance)
+        self._recorded = 0
+        self._faults = director.faults(record.number, ids.chance(f"session {record.number}"))
         self._outbox = Outbox(record, ids, self._faults, now)
         self.conversation = Conversation(admission.kind, ids, self._say)
         self._transcriber = Transcriber(record.number, director, ids, settings.latency, self._outbox, self.conversation)
@@ -190,8 +194,10 @@ class Session:
             raise
         type_ = event.get("type")
         if type_ != APPEND or "audio" not in event:
-            shown = event if len(frame) <= _MAX_RECORDED else {"type": str(type_)[:200], "bytes": len(frame)}
-            self._note(shown)
+            limit = _MAX_RECORDED if self._recorded < _MAX_RECORDED_IN_ALL else _MAX_RECORDED_THEN
+            whole = len(frame) <= limit
+            self._recorded += len(frame) if whole else 0
+            self._note(event if whole else {"type": str(type_)[:200], "bytes": len(frame)})
         event_id = event.get("event_id")
         self._event_id = event_id if isinstance(event_id, str) else None
         if type_ is None:
@@ -208,26 +214,28 @@ class Session:
         self.record.add("client", self._now - self._opened, event)
 
     def _handle_with_faults(self, event: dict[str, Any]) -> None:
-        struck = self._faults.meet(event["type"])
+        struck = self._faults.meet(event["type"], "client")
         for fault in struck:
-            if fault.before is not None:
-                self._strike(fault)
-        if self._outbox.ended or any(fault.action == "drop" for fault in struck):
+            if fault.before is not None and self._strike(fault):
+                return
+        if any(fault.action == "drop" for fault in struck):
             return
         _HANDLERS[event["type"]](self, event)
         for fault in struck:
-            if fault.after is not None:
-                self._strike(fault)
+            if fault.after is not None and (self._outbox.ended or self._strike(fault)):
+                return
 
-    def _strike(self, fault: Fault) -> None:
-        """A fault at an event of the client's, behind what was said until now."""
-        last = last_act(fault)
-        if last is not None:
-            self._outbox.end(last)
-        elif fault.action == "delay":
+    def _strike(self, fault: Fault) -> bool:
+        """A fault at an event of the client's, behind what was said until now; True when that was the end."""
+        if fault.action == "delay":
             self._outbox.hold(self._now + fault.seconds)
-        else:
-            self._complain(fault_error(fault))
+        elif fault.action in {"error", "expire"}:
+            self._complain(fault.error)
+        last = last_act(fault)
+        if last is None:
+            return False
+        self._outbox.end(last)
+        return True
 
     # -- the session
 

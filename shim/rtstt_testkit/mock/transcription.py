@@ -76,6 +76,7 @@ class Transcriber:
         conversation: Conversation,
     ) -> None:
         self._number = number
+        self._items = 0
         self._director = director
         self._ids = ids
         self._latency = latency
@@ -144,7 +145,8 @@ class Transcriber:
         )
 
     def _wanted(self, config: SessionConfig, listen: Listen = _nothing_heard) -> Item:
-        return Item(self._number, config.model.name if config.model else "", config.language, listen)
+        model = config.model.name if config.model else ""
+        return Item(self._number, model, config.language, listen, self._items + 1)
 
     def _text(self, transcript: Transcript) -> str:
         return transcript.spoken(self._director.script.default)
@@ -152,6 +154,7 @@ class Transcriber:
     def _choose(self, item: Spoken, model: Model, config: SessionConfig) -> Transcript:
         if item.transcript is None:
             item.transcript = transcript = self._director.take(self._wanted(config, item.listen))
+            self._items += 1
             if transcript.deltas is not None:
                 item.deltas = list(transcript.deltas)
             elif model.single_delta:

@@ -234,7 +234,8 @@ class Wire:
             opcode = Opcode.BINARY if output.binary else Opcode.TEXT
             connection.transport.write(_frame(opcode, output.payload))
         elif isinstance(output, Trickle):
-            await self._trickle(_frame(Opcode.TEXT, output.text.encode()), output.seconds)
+            opcode = Opcode.BINARY if output.binary else Opcode.TEXT
+            await self._trickle(_frame(opcode, output.payload), output.seconds)
         elif isinstance(output, Reset):
             self._reset(output)
         elif isinstance(output, Stall):
@@ -251,7 +252,7 @@ class Wire:
     def _reset(self, reset: Reset) -> None:
         transport = self._connection.transport
         if reset.part is not None:
-            frame = _frame(Opcode.TEXT, reset.part.encode())
+            frame = _frame(Opcode.TEXT, reset.part)
             transport.write(frame[: len(frame) // 2])
             transport.close()
             return
