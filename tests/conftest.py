@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "mock"))
 
-import sdk_types  # noqa: E402
+import sdk_types
 
 NODE = 20
 """The oldest Node the project works with."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import sdk_types
-from talk import COMPLETED, KEY, Talk, append, silence, tone, update
+from talk import COMPLETED, KEY, Talk, silence, tone, update
 from websockets.asyncio.client import connect
 
 from rtstt_testkit import RealtimeServer
