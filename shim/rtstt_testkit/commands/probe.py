@@ -67,30 +67,32 @@ def run(args: argparse.Namespace) -> int:
     target = endpoint.url if endpoint else "a mock started for this"
     if not args.json:
         print(f"{target}, row by row; expected is what the mock says", flush=True)
-    seen = 0
+    results: list[Result] = []
+    began = datetime.now(timezone.utc).replace(microsecond=0)
 
     def show(result: Result) -> None:
-        nonlocal seen
-        seen += 1
+        results.append(result)
         if not args.json:
-            print("\n".join(lines(result, seen, len(rows))), flush=True)
+            print("\n".join(lines(result, len(results), len(rows))), flush=True)
 
-    began = datetime.now(timezone.utc).replace(microsecond=0)
+    def report() -> str:
+        about = {
+            "made_by": f"rtstt-shim {version('rtstt-shim')} probe",
+            "began": began.isoformat(),
+            "endpoint": target,
+            "live": args.live,
+        }
+        return json.dumps(document(results, about), indent=1, ensure_ascii=False) + "\n"
+
     try:
-        results = asyncio.run(probe(rows, endpoint, show) if endpoint else probe_own_mock(rows, show))
+        asyncio.run(probe(rows, endpoint, show) if endpoint else probe_own_mock(rows, show, args.timeout))
     except Unreachable as reason:
         raise UsageError(f"cannot probe {target}: {reason}; is it running, and is that its address?") from None
-    about = {
-        "made_by": f"rtstt-shim {version('rtstt-shim')} probe",
-        "began": began.isoformat(),
-        "endpoint": target,
-        "live": args.live,
-    }
-    report = json.dumps(document(results, about), indent=1, ensure_ascii=False) + "\n"
-    if args.report is not None:
-        _write(args.report, report)
+    finally:
+        if args.report is not None:
+            _write(args.report, report())  # of an interrupted run, what there was until then
     if args.json:
-        print(report, end="")
+        print(report(), end="")
     else:
         found = counts(results)
         print(

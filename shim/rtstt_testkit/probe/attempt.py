@@ -12,6 +12,7 @@ import base64
 import http.client
 import inspect
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -37,6 +38,7 @@ _CREATED = Until("session.created")
 #: Its answer comes after the answers to everything before it, and shows that the session is still open.
 _LAST = (Send({"type": "input_audio_buffer.clear"}), Until("input_audio_buffer.cleared"))
 _CHUNK_MS = 100
+_PATIENCE = 10.0  # seconds for sending, beside the waiting
 _MOST_EVENTS = 1000
 _LARGEST_EVENT = 4 * 1024 * 1024
 _LARGEST_ANSWER = 1024 * 1024
@@ -79,6 +81,21 @@ class _Over(Exception):
     """Nothing more will come."""
 
 
+class _Connect(connect):
+    """A key goes to the endpoint that was named, never to one that it points to."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Take a redirect for the answer that it is."""
+        return exc
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """The same over HTTP."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        """Make an HTTPError of it."""
+
+
 def is_local(url: str) -> bool:
     """Whether a URL names this machine."""
     host = urlsplit(url).hostname or ""
@@ -101,7 +118,7 @@ async def attempt(row: Row, endpoint: Endpoint) -> Attempt:
     talk = _Talk(row, endpoint)
     waits = 3 + sum(isinstance(step, Until) for step in row.steps)
     try:
-        await asyncio.wait_for(talk.run(), waits * endpoint.timeout + 10)
+        await asyncio.wait_for(talk.run(), waits * endpoint.timeout + _PATIENCE)
     except _Over:
         pass
     except (asyncio.TimeoutError, TimeoutError):
@@ -136,12 +153,16 @@ class _Talk:
         if self._row.credentials == "ephemeral":
             await self._get_secret()
         try:
-            async with await self._connect() as self._socket:
+            self._socket = await self._connect()
+            try:
                 self.note({"type": "(upgrade)", "status": 101, "subprotocol": self._socket.subprotocol})
                 for step in (_CREATED, *self._row.steps, *_LAST):
                     await self._do(step)
                 await self._socket.close()
                 await self._rest()
+            finally:
+                self._socket.transport.abort()  # whatever the other side does; it is closed by now where it closes
+                await self._socket.wait_closed()
         except InvalidStatus as refused:
             body = refused.response.body or b""
             self.note({"type": "(http)", "status": refused.response.status_code, "body": _json(bytes(body))})
@@ -160,7 +181,7 @@ class _Talk:
         elif self._row.credentials != "none":
             headers.append(("Authorization", f"Bearer {self._key}"))
         try:
-            return await connect(
+            return await _Connect(
                 f"{url}?{self._row.query}" if self._row.query else url,
                 additional_headers=headers,
                 subprotocols=subprotocols,
@@ -173,7 +194,7 @@ class _Talk:
         except (asyncio.TimeoutError, TimeoutError):
             raise Unreachable(f"no answer within {self._endpoint.timeout:g} s") from None
         except OSError as error:
-            raise Unreachable(error.strerror or str(error)) from None
+            raise Unreachable(_why(error)) from None
 
     async def _get_secret(self) -> None:
         """Ask for an ephemeral secret and go on with it; what is no secret ends the row."""
@@ -250,18 +271,25 @@ def _post(endpoint: Endpoint, body: dict[str, Any]) -> dict[str, Any]:
     url = f"{endpoint.url.replace('ws', 'http', 1)}/client_secrets"
     headers = {"Authorization": f"Bearer {endpoint.key}", "Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    handlers = [urllib.request.ProxyHandler({})] if is_local(url) else []
+    direct = [urllib.request.ProxyHandler({})] if is_local(url) else []
     try:
         try:
-            answer = urllib.request.build_opener(*handlers).open(request, timeout=endpoint.timeout)
+            answer = urllib.request.build_opener(_NoRedirect, *direct).open(request, timeout=endpoint.timeout)
         except urllib.error.HTTPError as refused:
             answer = refused
         with answer:
             return {"type": "(secret)", "status": answer.status, "body": _json(answer.read(_LARGEST_ANSWER))}
     except urllib.error.URLError as error:
-        raise Unreachable(str(getattr(error.reason, "strerror", None) or error.reason)) from None
+        raise Unreachable(_why(error.reason)) from None
     except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(str(error) or type(error).__name__) from None
+        raise Unreachable(_why(error)) from None
+
+
+def _why(error: BaseException | str) -> str:
+    """The reason in the system's words; asyncio puts its own in their place."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def _direct(url: str) -> dict[str, Any]:

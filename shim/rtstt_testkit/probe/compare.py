@@ -62,17 +62,22 @@ def differences(row: Row, expected: list[dict[str, Any]], received: list[dict[st
         received: What the endpoint answered, normalised.
     """
     found: list[Difference] = []
-    kinds, came = ([str(event.get("type")) for event in events] for events in (expected, received))
+    kinds, came = ([_kind(event) for event in events] for events in (expected, received))
     for _, start, end, from_, to in SequenceMatcher(None, kinds, came, autojunk=False).get_opcodes():
         for index in range(max(end - start, to - from_)):
             mine = expected[start + index] if start + index < end else None
             theirs = received[from_ + index] if from_ + index < to else None
             where = f"{from_ + index + 1}"
-            if mine is None or theirs is None or mine.get("type") != theirs.get("type"):
+            if mine is None or theirs is None or _kind(mine) != _kind(theirs):
                 found.append(Difference(where, brief(mine) if mine else _ABSENT, brief(theirs) if theirs else _ABSENT))
             else:
                 found += _within(row, f"{where} {mine.get('type')}: ", "", mine, theirs)
     return found
+
+
+def _kind(event: dict[str, Any]) -> tuple[str, str]:
+    """Events of one kind are compared field by field; whose CLOSE it is makes two kinds of it."""
+    return str(event.get("type")), str(event.get("by", ""))
 
 
 def _within(row: Row, where: str, path: str, mine: Any, theirs: Any) -> Iterator[Difference]:

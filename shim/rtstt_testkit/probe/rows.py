@@ -108,7 +108,6 @@ def _event(type_: str, **fields: Any) -> Send:
 _UPDATED = Until("session.updated")
 _COMPLETED = Until("conversation.item.input_audio_transcription.completed")
 _DELTA = Until("conversation.item.input_audio_transcription.delta")
-_COMMITTED = Until("input_audio_buffer.committed")
 _COMMIT = _event("input_audio_buffer.commit")
 _LOGPROBS = ["item.input_audio_transcription.logprobs"]
 _MANUAL: dict[str, Any] = {"turn_detection": None}
@@ -381,7 +380,7 @@ _TRANSCRIBING = (
     ),
     Row(
         "transcribing",
-        "semantic_vad",
+        "semantic_vad, the end of a sentence",
         _TYPES,
         (
             _update(turn_detection={"type": "semantic_vad", "eagerness": "high"}),
@@ -430,7 +429,7 @@ _TRANSCRIBING = (
             _UPDATED,
             Say(None, before=5200),
             Until("input_audio_buffer.timeout_triggered"),
-            _COMMITTED,
+            _COMPLETED,
         ),
     ),
 )

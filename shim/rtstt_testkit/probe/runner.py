@@ -92,17 +92,21 @@ async def probe(
 
 
 async def probe_own_mock(
-    rows: Sequence[Row], on_result: Callable[[Result], None] = lambda result: None, **options: Any
+    rows: Sequence[Row],
+    on_result: Callable[[Result], None] = lambda result: None,
+    timeout: float = 10.0,
+    **options: Any,
 ) -> list[Result]:
     """Start a mock and try rows on it.
 
     Args:
         rows: What to try.
         on_result: As for `probe`.
+        timeout: Seconds that any one answer may take.
         **options: Of `rtstt_testkit.RealtimeServer`.
     """
     async with RealtimeServer(**{"strict": False, **options}) as server:
-        return await probe(rows, Endpoint(server.url, MOCK_KEY), on_result)
+        return await probe(rows, Endpoint(server.url, MOCK_KEY, timeout), on_result)
 
 
 #: The moment of some refusals is not settled; both are right, and the mock can do either.
