@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
         "rtstt_testkit.commands.patch_npm", "patch the LiveKit plugin a Node project has installed", "upstream"
     ),
     "pr": Entry("rtstt_testkit.commands.pr", "make the fix a pull request to its upstream", "upstream"),
+    "probe": Entry("rtstt_testkit.commands.probe", "say row by row whether an endpoint answers as the mock does"),
     "run": Entry("rtstt_shim.commands.run", "run a Python or Node program with the shim active, without an edit"),
     "node-path": Entry("rtstt_shim.commands.node_path", "print the folder of register.mjs, the shim for Node.js"),
 }

@@ -41,6 +41,7 @@ def test_the_shim_is_active(python: Path) -> None:
     ("words", "needs", "extra"),
     [
         (["mock"], "websockets", "testkit"),
+        (["probe"], "websockets", "testkit"),
         (["run", "--route", "api.openai.com=127.0.0.1:1", "--", "true"], "trustme", "testkit"),
         (["pr", "--list"], "yaml", "upstream"),
         (["patch-npm"], None, "upstream"),

@@ -1,9 +1,7 @@
 """Strict parsing with the openai SDK's own event types, and the differences to the wire that are known."""
 
-from typing import Any, get_args
-
-from openai import BaseModel
-from openai.types.realtime import RealtimeServerEvent
+import functools
+from typing import Any
 
 #: Fields on the wire that the SDK's types do not have, each with where it was seen.
 KNOWN_DIFFERENCES = {
@@ -16,14 +14,23 @@ KNOWN_DIFFERENCES = {
     "session.updated: session.expires_at": "capture of 2026-09-18",
 }
 
-_MODELS: dict[str, type[BaseModel]] = {
-    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(RealtimeServerEvent)[0])
-}
+
+@functools.cache
+def _models() -> dict[str, Any]:
+    """The SDK's model of each event type; the SDK takes a second to import, so only when the first event is sent."""
+    from typing import get_args
+
+    from openai.types.realtime import RealtimeServerEvent
+
+    events = get_args(get_args(RealtimeServerEvent)[0])
+    return {get_args(model.model_fields["type"].annotation)[0]: model for model in events}
 
 
 def differences(event: dict[str, Any]) -> set[str]:
     """Validate an event strictly; return the fields beyond the SDK's types, as in ``KNOWN_DIFFERENCES``."""
-    parsed = _MODELS[event["type"]].model_validate(event, strict=True)
+    model = _models().get(event["type"])
+    assert model is not None, f"the openai SDK has no event type {event['type']!r}"
+    parsed = model.model_validate(event, strict=True)
     return {f"{event['type']}: {path}" for path in _extras(parsed)}
 
 
@@ -33,7 +40,47 @@ def check(event: dict[str, Any]) -> None:
     assert not unknown, f"the openai SDK's types do not have {sorted(unknown)}"
 
 
+class Watch:
+    """Checks every event that any mock of this process sends, and keeps what is wrong until somebody takes it.
+
+    It is put around the one method through which every event goes, before faults get at it: a test that asks for
+    malformed JSON gets it.
+    """
+
+    def __init__(self) -> None:
+        self.checked = 0
+        self._problems: list[str] = []
+
+    def see(self, event: dict[str, Any]) -> None:
+        self.checked += 1
+        try:
+            check(event)
+        except (AssertionError, ValueError) as problem:
+            if len(self._problems) < 10:
+                self._problems.append(f"{problem}\nin the event {event!r:.2000}")
+
+    def take(self) -> list[str]:
+        """What is wrong with events sent since the last time this was asked."""
+        problems, self._problems = self._problems, []
+        return problems
+
+    def install(self) -> None:
+        """Look on from now on."""
+        from rtstt_testkit.mock.outbox import Outbox
+
+        send = Outbox._send
+
+        @functools.wraps(send)
+        def watched(outbox: Outbox, event: dict[str, Any], now: float) -> Any:
+            self.see(event)
+            return send(outbox, event, now)
+
+        Outbox._send = watched  # type: ignore[method-assign]
+
+
 def _extras(value: Any, path: str = "") -> list[str]:
+    from openai import BaseModel
+
     found = []
     if isinstance(value, BaseModel):
         found += [path + name for name in value.model_extra or {}]

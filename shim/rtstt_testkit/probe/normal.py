@@ -1,0 +1,106 @@
+"""What two runs of the same row can be compared by: identifiers, times and random text taken out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["Normalizer", "collapsed"]
+
+_ID = re.compile(r"\b(event|item|sess|resp|conv|ek)_[0-9A-Za-z]{21}\b")
+_EPHEMERAL = re.compile(r"\bek_[0-9A-Za-z]{8,}")
+_ASTERISKS = re.compile(r"\*{2,}")
+_WORDS = re.compile(r"[\w'’]+")
+_DELTA = "conversation.item.input_audio_transcription.delta"
+_SEGMENT = "conversation.item.input_audio_transcription.segment"
+_COMPLETED = "conversation.item.input_audio_transcription.completed"
+_LOGPROB = {"token", "logprob", "bytes"}
+
+
+class Normalizer:
+    """Normalises the events of one attempt; an identifier keeps its name throughout.
+
+    Args:
+        key: The key in use, which nothing may show.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._names: dict[str, str] = {}
+        self._deltas: dict[str, str] = {}
+
+    def scrubbed(self, value: Any) -> Any:
+        """The value as it came, without the key and without ephemeral secrets."""
+        return _each(value, lambda text: _EPHEMERAL.sub("ek_***", text.replace(self._key, "***")))
+
+    def event(self, event: dict[str, Any], wall: float) -> dict[str, Any]:
+        """An event in the form in which it can be compared.
+
+        Args:
+            event: As it came.
+            wall: When, in seconds since 1970.
+        """
+        type_ = event.get("type")
+        text = event.get("delta")
+        if type_ == _DELTA and isinstance(text, str):
+            self._deltas[str(event.get("item_id"))] = self._deltas.get(str(event.get("item_id")), "") + text
+        normal = {name: self._field(name, value, wall) for name, value in event.items()}
+        if type_ == _DELTA:
+            normal["delta"] = "<text>"
+        elif type_ == _SEGMENT:
+            normal = {**normal, **{name: f"<{name}>" for name in ("id", "text", "start", "end") if name in normal}}
+        elif type_ == _COMPLETED:
+            normal["(the deltas joined)"] = self._joined(event)
+        return normal
+
+    def _joined(self, event: dict[str, Any]) -> str:
+        joined, transcript = self._deltas.get(str(event.get("item_id")), ""), event.get("transcript")
+        return "the transcript" if joined == transcript else f"something else: {joined}"
+
+    def _field(self, name: str, value: Any, wall: float) -> Any:
+        if isinstance(value, dict):
+            return {key: self._field(key, inner, wall) for key, inner in value.items()}
+        if name == "expires_at" and isinstance(value, int | float) and value:
+            return f"<now + {round((value - wall) / 60) * 60} s>"
+        if name == "transcript" and isinstance(value, str):
+            return " ".join(_WORDS.findall(value.lower()))
+        if name == "obfuscation" and isinstance(value, str) and value:
+            return "<text>"
+        if name == "logprobs" and isinstance(value, list) and value:
+            right = all(isinstance(part, dict) and set(part) == _LOGPROB for part in value)
+            return "<logprobs>" if right else value
+        return _each(value, self._text)
+
+    def _text(self, text: str) -> str:
+        text = text.replace(self._key, "***") if self._key else text
+        return _EPHEMERAL.sub("ek_***", _ASTERISKS.sub("****", _ID.sub(self._name, text)))
+
+    def _name(self, match: re.Match[str]) -> str:
+        kind = match[1]
+        if kind in {"event", "sess", "conv", "ek"}:  # one of a kind, or not worth a number
+            return f"<{kind}>"
+        if match[0] not in self._names:
+            number = 1 + sum(name.startswith(f"<{kind} ") for name in self._names.values())
+            self._names[match[0]] = f"<{kind} {number}>"
+        return self._names[match[0]]
+
+
+def _each(value: Any, change: Any) -> Any:
+    """The value with every string in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {_each(name, change): _each(inner, change) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_each(inner, change) for inner in value]
+    return value
+
+
+def collapsed(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events with deltas, and segments, that follow each other and are alike as one: their number is chance."""
+    kept: list[dict[str, Any]] = []
+    for event in events:
+        if kept and event == kept[-1] and event.get("type") in {_DELTA, _SEGMENT}:
+            continue
+        kept.append(event)
+    return kept

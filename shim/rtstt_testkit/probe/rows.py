@@ -1,0 +1,447 @@
+"""What is tried: one row a fact of the protocol, with where the mock has the fact from.
+
+A row says how to connect, what to send and what to wait for. It does not say what to expect: that is what the mock
+answers to the same row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["BAD_KEY", "ROWS", "Credentials", "Row", "Say", "Send", "Step", "Until", "chosen"]
+
+#: Refused by the mock, which goes by its words, and by every real endpoint.
+BAD_KEY = "sk-proj-invalid" + "0" * 40 + "robe"
+
+Credentials = Literal["bearer", "none", "bad", "subprotocol", "ephemeral"]
+
+
+class Send(NamedTuple):
+    """Send an event, or a TEXT (str) or BINARY (bytes) frame as it is."""
+
+    frame: dict[str, Any] | str | bytes
+
+
+class Say(NamedTuple):
+    """Append audio: a bundled recording with silence around it.
+
+    Attributes:
+        recording: Its name; None for silence alone.
+        before: Milliseconds of silence before it.
+        after: Milliseconds of silence after it.
+        format: Of ``audio.input.format``.
+    """
+
+    recording: str | None
+    before: int = 300
+    after: int = 0
+    format: str = "audio/pcm"
+
+
+class Until(NamedTuple):
+    """Read until an event of this type has come."""
+
+    type: str
+
+
+Step = Send | Say | Until
+
+
+class Row(NamedTuple):
+    """One thing to try.
+
+    Every row waits for ``session.created`` first, and at its end clears the audio buffer and waits for the answer: by
+    then everything before it was answered, and the session is seen to be open still.
+
+    Attributes:
+        group: The heading it is under.
+        name: What is tried, in words; unique.
+        evidence: Where the mock has its answer from.
+        steps: What is done once the session is created.
+        query: Of the URL.
+        credentials: How the client says who it is.
+        headers: Sent besides.
+        path: In place of the endpoint's own, None for that.
+        secret: For ``ephemeral``: the body that asks for the secret.
+        moment: Whether it is not settled when the endpoint refuses: at once, or at the ``session.update``.
+        not_known: Paths into an event that nobody knows or the mock does not model; they are not compared.
+        open_end: Paths of texts of which only the beginning is known.
+    """
+
+    group: str
+    name: str
+    evidence: str
+    steps: tuple[Step, ...] = ()
+    query: str = "intent=transcription"
+    credentials: Credentials = "bearer"
+    headers: tuple[tuple[str, str], ...] = ()
+    path: str | None = None
+    secret: dict[str, Any] | None = None
+    moment: bool = False
+    not_known: tuple[str, ...] = ()
+    open_end: tuple[str, ...] = ()
+
+
+MODEL = "gpt-4o-mini-transcribe"
+ID = "probe-1"
+_MIND = "gpt-realtime"  # a conversation's model
+_IN = "audio.input"
+
+
+def _session(session: Any) -> Send:
+    return Send({"type": "session.update", "event_id": ID, "session": session})
+
+
+def _update(model: str | None = MODEL, *, include: Any = None, options: Any = None, **audio_input: Any) -> Send:
+    if model is not None:
+        audio_input["transcription"] = {"model": model, **(options or {})}
+    session: dict[str, Any] = {"type": "transcription", "audio": {"input": audio_input}}
+    if include is not None:
+        session["include"] = include
+    return _session(session)
+
+
+def _event(type_: str, **fields: Any) -> Send:
+    return Send({"type": type_, "event_id": ID, **fields})
+
+
+_UPDATED = Until("session.updated")
+_COMPLETED = Until("conversation.item.input_audio_transcription.completed")
+_DELTA = Until("conversation.item.input_audio_transcription.delta")
+_COMMIT = _event("input_audio_buffer.commit")
+_LOGPROBS = ["item.input_audio_transcription.logprobs"]
+_MANUAL: dict[str, Any] = {"turn_detection": None}
+_READY = (_update(), _UPDATED)
+_SENTENCE = Say("hello", after=1000)
+
+_ISSUE = "livekit/agents-js#1756 (2026-06-11) and four later sources"
+_NOT_TOGETHER = "openai-python#2253 (2025-03), #2652 (2025-09) and later"
+_NOT_A_SESSION_MODEL = "maximhq/bifrost#6095 (2026-08-12)"
+_CAPTURE = "capture of 2026-09-18"
+_ASSUMED = "assumed: the form of the captured errors"
+_TYPES = "the openai SDK's types; live frames are not known"
+
+
+def _refused_model(model: str, evidence: str, intent: str = "intent=transcription&") -> Row:
+    mode = "intent=transcription" if intent else "no intent"
+    return Row(
+        "connecting",
+        f"{mode}, model={model}",
+        evidence,
+        (_update(), _UPDATED),
+        f"{intent}model={model}",
+        moment=bool(intent),
+        open_end=("error.message",) if model == "gpt-nope" else (),
+    )
+
+
+_CONNECTING = (
+    Row("connecting", "intent=transcription alone", "every source, 2025-03 to 2026-10", _READY),
+    Row("connecting", "intent in capitals", "published clients", _READY, "intent=TRANSCRIPTION"),
+    *(
+        _refused_model(model, _ISSUE)
+        for model in ("gpt-4o-mini-transcribe", "gpt-4o-transcribe", "whisper-1", "gpt-transcribe")
+    ),
+    _refused_model("gpt-live-transcribe", _ISSUE),
+    _refused_model(_MIND, _NOT_TOGETHER),
+    _refused_model("gpt-realtime-whisper", _NOT_TOGETHER),
+    _refused_model("gpt-nope", "assumed: the words for a known transcription model"),
+    _refused_model("", "assumed: an empty model counts as present"),
+    Row("connecting", "neither intent nor model", _CAPTURE, (_update(), _UPDATED), ""),
+    _refused_model("gpt-4o-mini-transcribe", _NOT_A_SESSION_MODEL, ""),
+    _refused_model("whisper-1", _NOT_A_SESSION_MODEL, ""),
+    _refused_model("gpt-nope", f"{_CAPTURE}; the message's end is not known", ""),
+    Row(
+        "connecting",
+        f"model={_MIND}: a conversation takes its update",
+        _CAPTURE,
+        (_session({"type": "realtime", "instructions": "Be brief."}), _UPDATED),
+        f"model={_MIND}",
+        not_known=("session", "conversation"),
+    ),
+    Row(
+        "connecting",
+        f"model={_MIND}: a conversation refuses a transcription update",
+        "justspeaktoit#427 and others",
+        (_update(),),
+        f"model={_MIND}",
+        not_known=("session", "conversation", "error.param"),
+    ),
+    Row(
+        "connecting",
+        "a transcription session refuses a conversation's update",
+        "reports of 2026-01 and 2026-09",
+        (_session({"type": "realtime", "instructions": "Be brief."}),),
+        not_known=("error.param",),
+    ),
+    Row(
+        "connecting",
+        "the header of the beta",
+        _CAPTURE,
+        _READY,
+        headers=(("OpenAI-Beta", "realtime=v1"),),
+    ),
+    Row("connecting", "a path that is not there", _CAPTURE, path="/v1/realtimes", not_known=("body",)),
+)
+
+_SECRET = {
+    "expires_after": {"anchor": "created_at", "seconds": 120},
+    "session": {"type": "transcription", "audio": {"input": {"transcription": {"model": MODEL, "language": "en"}}}},
+}
+
+_CREDENTIALS = (
+    Row("credentials", "no key", _CAPTURE, credentials="none"),
+    Row("credentials", "a key that nobody knows", _CAPTURE, credentials="bad"),
+    Row("credentials", "the key as a subprotocol", "published browser clients", _READY, credentials="subprotocol"),
+    Row(
+        "credentials",
+        "an ephemeral secret opens the bare URL with its session",
+        "public client, 2026-08; the openai SDK's types",
+        _READY,
+        "",
+        "ephemeral",
+        secret=_SECRET,
+    ),
+    Row(
+        "credentials",
+        "an ephemeral secret and a model",
+        "assumed: like intent=transcription and a model",
+        _READY,
+        "model=whisper-1",
+        "ephemeral",
+        secret=_SECRET,
+        moment=True,
+    ),
+    Row(
+        "credentials",
+        "a secret for a session with an unknown field",
+        _ASSUMED,
+        credentials="ephemeral",
+        secret={"session": {"type": "transcription", "bogus_field": 1}},
+    ),
+    Row(
+        "credentials",
+        "a secret that would live for a second",
+        "the openai SDK's types: 10 to 7200 seconds",
+        credentials="ephemeral",
+        secret={**_SECRET, "expires_after": {"anchor": "created_at", "seconds": 1}},
+    ),
+)
+
+_SESSION = (
+    Row("session object", "created and never updated", _CAPTURE),
+    Row("session object", "noise reduction", _CAPTURE, (_update(noise_reduction={"type": "near_field"}), _UPDATED)),
+    Row(
+        "session object",
+        "server_vad with settings of its own",
+        _CAPTURE,
+        (_update(turn_detection={"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 450}), _UPDATED),
+    ),
+    Row("session object", "semantic_vad", _TYPES, (_update(turn_detection={"type": "semantic_vad"}), _UPDATED)),
+    Row("session object", "no turn detection", _CAPTURE, (_update(**_MANUAL), _UPDATED)),
+    Row("session object", "audio/pcmu", _CAPTURE, (_update(format={"type": "audio/pcmu"}), _UPDATED)),
+    Row("session object", "audio/pcma", _CAPTURE, (_update(format={"type": "audio/pcma"}), _UPDATED)),
+    Row("session object", "logprobs included", _TYPES, (_update(include=_LOGPROBS), _UPDATED)),
+    Row(
+        "session object",
+        "languages are echoed, delay and keywords are not",
+        _CAPTURE,
+        (
+            _update(
+                "gpt-live-transcribe",
+                options={"languages": ["en", "de"], "delay": "low", "keywords": ["gateway"]},
+                turn_detection=None,
+            ),
+            _UPDATED,
+        ),
+    ),
+    Row(
+        "session object",
+        "a second update keeps what the first one set",
+        _CAPTURE,
+        (
+            _update(options={"language": "en"}, noise_reduction={"type": "far_field"}),
+            _UPDATED,
+            _update(None, turn_detection={"type": "server_vad", "prefix_padding_ms": 100}),
+            _UPDATED,
+        ),
+    ),
+    Row(
+        "session object",
+        "a refused update is discarded whole: turns and items, no transcript",
+        _CAPTURE,
+        (
+            _session(
+                {
+                    "type": "transcription",
+                    "audio": {"input": {"transcription": {"model": MODEL}, "noise_reduction": {"type": "near_field"}}},
+                    "bogus_field": 1,
+                }
+            ),
+            _SENTENCE,
+            Until("conversation.item.done"),
+            _session({"type": "transcription"}),
+            _UPDATED,
+        ),
+    ),
+)
+
+
+def _error(name: str, evidence: str, *steps: Step, **options: Any) -> Row:
+    return Row("errors", name, evidence, steps, **options)
+
+
+_ERRORS = (
+    _error("a commit of nothing", _CAPTURE, _COMMIT),
+    _error("a commit of 50 ms", _CAPTURE, Say(None, before=50), _COMMIT),
+    _error("an unknown event", _CAPTURE, _event("nope")),
+    _error(
+        "transcription_session.update, the beta's event", _CAPTURE, _event("transcription_session.update", session={})
+    ),
+    _error("an unknown field", _CAPTURE, _session({"type": "transcription", "bogus_field": 1})),
+    _error("no session.type", _CAPTURE, _session({"audio": {"input": {}}})),
+    _error("no transcription.model", _CAPTURE, _update(None, transcription={"language": "en"})),
+    _error("no turn_detection.type", _CAPTURE, _update(turn_detection={"threshold": 0.5})),
+    _error("8 kHz", _CAPTURE, _update(format={"type": "audio/pcm", "rate": 8000})),
+    _error("48 kHz", _ASSUMED, _update(format={"type": "audio/pcm", "rate": 48000})),
+    _error(
+        "an unknown delay", _CAPTURE, _update("gpt-realtime-whisper", options={"delay": "bogus"}, turn_detection=None)
+    ),
+    _error("turn detection with gpt-realtime-whisper", _CAPTURE, _update("gpt-realtime-whisper")),
+    _error("turn detection with gpt-live-transcribe", _CAPTURE, _update("gpt-live-transcribe")),
+    _error("not JSON", f"{_CAPTURE}; the message's end is not known", Send("{nope"), open_end=("error.message",)),
+    _error("a binary frame", _CAPTURE, Send(b"\0\1")),
+    _error(
+        "an append of nothing",
+        "public issues; the code is not known",
+        _event("input_audio_buffer.append", audio=""),
+        not_known=("error.code", "error.param"),
+    ),
+    _error(
+        "an append that is not base64",
+        "public issues; the code is not known",
+        _event("input_audio_buffer.append", audio="!!"),
+        not_known=("error.code", "error.param"),
+    ),
+    _error("an append without audio", _ASSUMED, _event("input_audio_buffer.append")),
+    _error("an event without a type", _ASSUMED, Send({"event_id": ID})),
+    _error("an unknown format", _ASSUMED, _update(format={"type": "audio/wav"})),
+    _error(
+        "an unknown transcription model",
+        "not known: the mock uses the words for any list of values",
+        _update("gpt-nope"),
+        open_end=("error.message",),
+    ),
+    _error("a threshold above 1", _ASSUMED, _update(turn_detection={"type": "server_vad", "threshold": 1.5})),
+    _error(
+        "a silence that is no number",
+        _ASSUMED,
+        _update(turn_detection={"type": "server_vad", "silence_duration_ms": "x"}),
+    ),
+    _error("an unknown eagerness", _ASSUMED, _update(turn_detection={"type": "semantic_vad", "eagerness": "keen"})),
+    _error("an unknown noise reduction", _ASSUMED, _update(noise_reduction={"type": "mid_field"})),
+    _error("an unknown include", _ASSUMED, _update(include=["logprobs"])),
+    _error("delay with whisper-1", _ASSUMED, _update("whisper-1", options={"delay": "low"})),
+    _error("a response in a transcription session", "not known: the mock's own words", _event("response.create")),
+    _error("an item that is not there", "public reports", _event("conversation.item.retrieve", item_id="item_probe")),
+)
+
+
+def _turn(model: str, evidence: str = _CAPTURE, **options: Any) -> Row:
+    return Row(
+        "transcribing", f"{model}, server_vad", evidence, (_update(model), _UPDATED, _SENTENCE, _COMPLETED), **options
+    )
+
+
+def _manual(model: str, evidence: str = _CAPTURE) -> Row:
+    steps = (_update(model, **_MANUAL), _UPDATED, Say("hello"), _COMMIT, _COMPLETED)
+    return Row("transcribing", f"{model}, a commit by the client", evidence, steps)
+
+
+def _streaming(model: str) -> Row:
+    steps = (_update(model, **_MANUAL), _UPDATED, Say("coffee"), _DELTA, _COMMIT, _COMPLETED)
+    return Row("transcribing", f"{model}, deltas before the commit", _CAPTURE, steps)
+
+
+def _telephone(format_: str) -> Row:
+    steps = (_update(format={"type": format_}), _UPDATED, Say("hello", after=1000, format=format_), _COMPLETED)
+    return Row("transcribing", f"{format_}, server_vad", "the openai SDK's types", steps)
+
+
+_TRANSCRIBING = (
+    _turn("gpt-4o-mini-transcribe"),
+    _turn("gpt-4o-transcribe"),
+    _turn("whisper-1"),
+    _turn("gpt-transcribe", _TYPES),
+    _turn(
+        "gpt-4o-transcribe-diarize",
+        "the openai SDK's types; whether it takes server_vad, and its usage, are not known",
+        not_known=("usage",),
+    ),
+    Row(
+        "transcribing",
+        "semantic_vad, the end of a sentence",
+        _TYPES,
+        (
+            _update(turn_detection={"type": "semantic_vad", "eagerness": "high"}),
+            _UPDATED,
+            Say("hello", after=3000),
+            _COMPLETED,
+        ),
+        not_known=("audio_end_ms", "usage"),
+    ),
+    _manual("gpt-4o-mini-transcribe"),
+    _manual("whisper-1"),
+    _streaming("gpt-live-transcribe"),
+    _streaming("gpt-realtime-whisper"),
+    Row(
+        "transcribing",
+        "silence, committed to gpt-live-transcribe",
+        _CAPTURE,
+        (_update("gpt-live-transcribe", **_MANUAL), _UPDATED, Say(None, before=1000), _COMMIT, _COMPLETED),
+    ),
+    Row(
+        "transcribing",
+        "log probabilities",
+        _TYPES,
+        (_update(include=_LOGPROBS, **_MANUAL), _UPDATED, Say("hello"), _COMMIT, _COMPLETED),
+    ),
+    Row(
+        "transcribing",
+        "two turns, one after the other: the chain of items",
+        _CAPTURE,
+        (*_READY, _SENTENCE, _COMPLETED, Say("weather", after=1000), _COMPLETED),
+    ),
+    _telephone("audio/pcmu"),
+    _telephone("audio/pcma"),
+    Row(
+        "transcribing",
+        "cleared audio is gone",
+        "the openai SDK's types",
+        (_update(**_MANUAL), _UPDATED, Say("hello"), _event("input_audio_buffer.clear"), _COMMIT),
+    ),
+    Row(
+        "transcribing",
+        "idle_timeout_ms: silence is committed",
+        _TYPES,
+        (
+            _update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}),
+            _UPDATED,
+            Say(None, before=5200),
+            Until("input_audio_buffer.timeout_triggered"),
+            _COMPLETED,
+        ),
+    ),
+)
+
+ROWS: tuple[Row, ...] = _CONNECTING + _CREDENTIALS + _SESSION + _ERRORS + _TRANSCRIBING
+
+
+def chosen(words: str | None) -> list[Row]:
+    """The rows whose group and name together contain every word; all of them without words.
+
+    Args:
+        words: Separated by spaces; upper and lower case are the same.
+    """
+    wanted = (words or "").lower().split()
+    return [row for row in ROWS if all(word in f"{row.group}: {row.name}".lower() for word in wanted)]

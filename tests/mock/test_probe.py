@@ -1,0 +1,567 @@
+"""``rtstt-shim probe``: every row is answered by the mock itself, and every kind of lie is found."""
+
+import asyncio
+import json
+import random
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from subprocess import run as run_process
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from rtstt_testkit import Fault, RealtimeServer, ThreadedRealtimeServer, Transcript
+from rtstt_testkit.mock.models import TRANSCRIPTION_MODELS
+from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
+from rtstt_testkit.probe.compare import Difference, brief, differences
+from rtstt_testkit.probe.normal import Normalizer, collapsed
+from rtstt_testkit.probe.rows import ROWS, Row, Until, chosen
+from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
+
+SECRET = "sk-live-" + "S3cr3tS3cr3t" * 3
+ITEM = "item_" + "a" * 21
+
+
+def main(*words: str) -> int:
+    from rtstt_shim.cli import main
+
+    return main(["probe", *words])
+
+
+def wait(work: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 60))
+
+
+def row(name: str) -> Row:
+    (found,) = [row for row in ROWS if row.name == name]
+    return found
+
+
+def ending(result: Result) -> list[str]:
+    return [brief(event) for event in result.expected]
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Result]:
+    """What the mock answers to every row."""
+    return {result.row.name: result for result in wait(probe_own_mock(ROWS))}
+
+
+class TestTheRows:
+    def test_each_is_answered_to_the_end_by_the_mock(self, results: dict[str, Result]) -> None:
+        for result in results.values():
+            last = result.expected[-1]
+            assert result.verdict == "ok"
+            assert not [event for event in result.expected if event["type"] in ("(silence)", "(frame)")]
+            if last["type"] == "(close)" and last["by"] == "client":
+                assert result.expected[-2]["type"] == "input_audio_buffer.cleared"
+            else:
+                assert last["type"] == "(http)" or last.get("code") in (3000, 4000) or last.get("status") == 400
+            waited_for = [step.type for step in result.row.steps if isinstance(step, Until)]
+            if last.get("by") == "client":
+                assert set(waited_for) <= {event["type"] for event in result.expected}
+
+    @pytest.mark.parametrize(
+        ("name", "code", "close"),
+        [
+            ("intent=transcription, model=gpt-4o-mini-transcribe", "invalid_model", 4000),
+            ("intent=transcription, model=gpt-realtime", "invalid_model", 4000),
+            ("intent=transcription, model=", "invalid_model", 4000),
+            ("no intent, model=whisper-1", "invalid_model", 4000),
+            ("neither intent nor model", "missing_model", 4000),
+            ("the header of the beta", "beta_api_shape_disabled", 4000),
+            ("no key", None, 3000),
+            ("a key that nobody knows", "invalid_api_key", 3000),
+        ],
+    )
+    def test_the_decision_table_is_the_protocols(
+        self, results: dict[str, Result], name: str, code: str | None, close: int
+    ) -> None:
+        upgrade, error, end = results[name].expected
+        assert (upgrade["type"], error["error"]["code"], end["code"], end["by"]) == ("(upgrade)", code, close, "server")
+
+    def test_a_conversation_refuses_a_transcription_update_and_stays_open(self, results: dict[str, Result]) -> None:
+        assert ending(results["model=gpt-realtime: a conversation refuses a transcription update"])[-3:] == [
+            "error invalid_parameter: Passing a transcription session update to a realtime session is not allowed.",
+            "input_audio_buffer.cleared",
+            "close 1000 (ours)",
+        ]
+
+    def test_every_error_of_the_table_is_provoked(self, results: dict[str, Result]) -> None:
+        for result in results.values():
+            if result.row.group == "errors":
+                (error,) = [event for event in result.expected if event["type"] == "error"]
+                sent = result.row.name not in ("not JSON", "a binary frame")
+                assert error["error"]["event_id"] == ("probe-1" if sent else None)
+
+    @pytest.mark.parametrize(
+        "name", sorted(row.name for row in ROWS if row.group == "transcribing" and "," in row.name)
+    )
+    def test_the_recordings_words_come_back(self, results: dict[str, Result], name: str) -> None:
+        texts = [event["transcript"] for event in results[name].expected if "transcript" in event]
+        spoken = {
+            "silence, committed to gpt-live-transcribe": [""],
+            "two turns, one after the other: the chain of items": [
+                "hello from the gateway probe",
+                "tomorrow will be sunny in the north",
+            ],
+            "gpt-live-transcribe, deltas before the commit": ["i would like two coffees and a glass of water"],
+            "gpt-realtime-whisper, deltas before the commit": ["i would like two coffees and a glass of water"],
+        }
+        assert texts == spoken.get(name, ["hello from the gateway probe"])
+
+    def test_names_are_unique_and_every_undated_model_is_tried(self) -> None:
+        assert len({row.name for row in ROWS}) == len(ROWS)
+        titles = " ".join(row.name for row in ROWS if row.group == "transcribing")
+        assert [model for model in TRANSCRIPTION_MODELS if "-20" not in model and model not in titles] == []
+
+    def test_the_unsettled_moment_may_be_either(self) -> None:
+        async def scenario() -> list[Result]:
+            async with RealtimeServer(refuse="on-update") as server:
+                return await probe([row for row in ROWS if row.moment], Endpoint(server.url, MOCK_KEY))
+
+        results = wait(scenario())
+        assert {result.verdict for result in results} == {"ok"}
+        assert {result.note for result in results} == {"refused after session.update, as livekit/agents-js#1756 saw it"}
+
+
+class TestLies:
+    """Servers that are wrong in one way, and what is said of them."""
+
+    @pytest.mark.parametrize(
+        ("name", "options", "difference"),
+        [
+            (
+                "whisper-1, server_vad",
+                {"faults": [Fault("drop", on="conversation.item.done", nth=None)]},
+                ("8", "conversation.item.done", "<nothing>"),
+            ),
+            (
+                "gpt-4o-transcribe, server_vad",
+                {"faults": [Fault("duplicate", on="delta")]},
+                (
+                    "10 conversation.item.input_audio_transcription.completed: (the deltas joined)",
+                    "the transcript",
+                    "something else: HelloHello from the gateway probe.",
+                ),
+            ),
+            (
+                "whisper-1, server_vad",
+                {"faults": [Fault("duplicate", on="committed")]},
+                ("6", "<nothing>", "input_audio_buffer.committed"),
+            ),
+            (
+                "intent=transcription alone",
+                {"faults": [Fault("close", after="session.updated", code=1011, reason="gone")]},
+                ("4", "input_audio_buffer.cleared", "close 1011 gone"),
+            ),
+            (
+                "intent=transcription alone",
+                {"faults": [Fault("reset", after="session.updated")]},
+                ("4", "input_audio_buffer.cleared", "close 1006"),
+            ),
+            (
+                "intent=transcription alone",
+                {"faults": [Fault("malformed", on="session.updated")]},
+                ("3", "session.updated", "(frame)"),
+            ),
+            (
+                "intent=transcription alone",
+                {"faults": [Fault("http", on="connect", code=503)]},
+                ("1", "(upgrade)", "HTTP 503"),
+            ),
+            (
+                "whisper-1, server_vad",
+                {"transcripts": ["Goodbye."]},
+                (
+                    "10 conversation.item.input_audio_transcription.completed: transcript",
+                    "hello from the gateway probe",
+                    "goodbye",
+                ),
+            ),
+            (
+                "created and never updated",
+                {"max_duration": 1800},
+                ("2 session.created: session.expires_at", "<now + 3600 s>", "<now + 1800 s>"),
+            ),
+            (
+                "an unknown transcription model",
+                {"profile": "gateway"},
+                ("1", "(upgrade)", "HTTP 403"),
+            ),
+        ],
+        ids=lambda value: str(value)[:60] if isinstance(value, dict) else None,
+    )
+    def test_a_difference_is_found_and_named(
+        self, name: str, options: dict[str, Any], difference: tuple[str, str, str]
+    ) -> None:
+        (result,) = wait(probe_own_mock([row(name)], timeout=5.0, **options))
+        assert result.verdict == "differs"
+        assert Difference(*difference) in result.differences
+
+    @pytest.mark.parametrize("name", ["whisper-1, server_vad", "log probabilities"])
+    def test_how_a_text_is_cut_into_deltas_is_nobodys_business(self, name: str) -> None:
+        text = Transcript("Hello from the gateway probe.", deltas=["Hello from the ", "gateway ", "probe."])
+        (result,) = wait(probe_own_mock([row(name)], transcripts=[text]))
+        assert result.verdict == "ok"
+
+    def test_an_endpoint_that_falls_silent_does_not_hold_it_up(self) -> None:
+        async def scenario() -> Result:
+            async with RealtimeServer(faults=[Fault("stall", after="session.created")]) as server:
+                (result,) = await probe([row("whisper-1, server_vad")], Endpoint(server.url, MOCK_KEY, 1.5))
+                return result
+
+        result = wait(scenario())
+        assert result.verdict == "differs"
+        assert brief(result.received.events[-1]) == "no session.updated within 1.5 s"
+
+    def test_an_endpoint_that_never_stops_talking_does_not_either(self) -> None:
+        async def chatter(connection: ServerConnection) -> None:
+            while True:
+                await connection.send('{"type":"hello"}')
+
+        result = against(chatter)
+        assert result.verdict == "differs"
+        assert brief(result.received.events[-1]) == "1000 events; no more were read"
+
+    def test_an_endpoint_that_never_reads_does_not_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from rtstt_testkit.probe import attempt
+
+        async def deaf(connection: ServerConnection) -> None:
+            connection.transport.pause_reading()
+            await connection.send('{"type":"session.created"}')
+            await connection.wait_closed()
+
+        monkeypatch.setattr(attempt, "_PATIENCE", 1.0)
+        monkeypatch.setattr(attempt, "_chunks", lambda say: [random.randbytes(4 * 1024 * 1024)] * 4)
+        result = against(deaf, Row("x", "much", "x", (attempt.Say(None),)), timeout=0.5)
+        assert brief(result.received.events[-1]) == "it did not take what was sent"
+
+    def test_a_redirect_is_not_followed(self) -> None:
+        async def elsewhere(connection: ServerConnection, request: Any) -> Any:
+            response = connection.respond(302, "")
+            response.headers["Location"] = "/v1/realtime"
+            return response
+
+        result = against(silent, process_request=elsewhere)
+        assert [brief(event) for event in result.received.events] == ["HTTP 302"]
+
+    def test_frames_that_are_no_events_are_named(self) -> None:
+        async def odd(connection: ServerConnection) -> None:
+            for frame in (b"\0", "[1]", "{"):
+                await connection.send(frame)
+
+        result = against(odd)
+        assert [event["type"] for event in result.received.events][1:4] == ["(frame)"] * 3
+
+
+async def silent(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
+def against(
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    tried: Row | None = None,
+    timeout: float = 20.0,
+    **options: Any,
+) -> Result:
+    """One row on a server made for the occasion."""
+
+    async def scenario() -> Result:
+        async with serve(handler, "127.0.0.1", 0, close_timeout=0.1, **options) as server:
+            port = server.sockets[0].getsockname()[1]
+            endpoint = Endpoint(f"ws://127.0.0.1:{port}/v1/realtime", MOCK_KEY, timeout)
+            (result,) = await probe([tried or row("intent=transcription alone")], endpoint)
+            return result
+
+    return wait(scenario())
+
+
+class TestNobodyThere:
+    def test_a_row_that_cannot_be_tried_is_no_difference_and_no_success(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from rtstt_testkit.commands import probe as command
+
+        server = ThreadedRealtimeServer()
+        server.start()
+        shown = command.lines
+
+        def last_lines(*args: Any) -> list[str]:
+            server.stop()
+            return shown(*args)
+
+        monkeypatch.setattr(command, "lines", last_lines)
+        assert main(server.url, "--only", "session object") == 1
+        out = capsys.readouterr().out
+        assert " 1/11  ok " in out
+        assert " 2/11  not tried  session object: noise reduction (Connection refused)\n" in out
+        assert out.endswith(" could not be tried\n")
+
+    def test_a_closed_port_is_one_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with closing(socket.socket()) as taken:
+            taken.bind(("127.0.0.1", 0))
+            url = f"ws://127.0.0.1:{taken.getsockname()[1]}/v1/realtime"
+            assert main(url) == 2
+        assert capsys.readouterr().err == (
+            f"rtstt-shim: cannot probe {url}: Connection refused; is it running, and is that its address?\n"
+        )
+
+    def test_a_port_that_never_answers_is_one_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with closing(socket.create_server(("127.0.0.1", 0))) as mute:
+            url = f"ws://127.0.0.1:{mute.getsockname()[1]}/v1/realtime"
+            assert main(url, "--timeout", "0.2") == 2
+            assert f"cannot probe {url}: no answer within 0.2 s;" in capsys.readouterr().err
+            assert main(url, "--timeout", "0.2", "--only", "ephemeral secret model") == 2
+            assert f"cannot probe {url}: timed out;" in capsys.readouterr().err
+
+    def test_a_server_of_something_else_is_one_sentence(self) -> None:
+        async def scenario() -> None:
+            async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.read(1)
+                writer.write(b"220 mail.example.com ESMTP\r\n")
+                writer.close()
+
+            async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+                url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
+                for name in ("no key", "a secret that would live for a second"):
+                    with pytest.raises(Unreachable) as caught:
+                        await probe([row(name)], Endpoint(url, MOCK_KEY))
+                    assert str(caught.value)
+
+        wait(scenario())
+
+
+class TestTheCommand:
+    def test_a_mock_of_its_own_is_all_right(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main() == 0
+        out = capsys.readouterr().out.splitlines()
+        assert out[0] == "a mock started for this, row by row; expected is what the mock says"
+        assert out[1] == f" 1/{len(ROWS)}  ok         connecting: intent=transcription alone"
+        assert len(out) == len(ROWS) + 2
+        assert out[-1] == f"{len(ROWS)} rows: {len(ROWS)} as the mock says, 0 differ, 0 could not be tried"
+
+    def test_a_difference_is_shown_with_its_evidence_and_is_exit_code_1(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with ThreadedRealtimeServer(transcripts=["Goodbye."]) as server:
+            assert main(server.url, "--only", "whisper-1, server_vad") == 1
+        assert capsys.readouterr().out.splitlines()[1:] == [
+            "1/1  differs    transcribing: whisper-1, server_vad",
+            "              the mock's answer is from: capture of 2026-09-18",
+            "              10 conversation.item.input_audio_transcription.completed: transcript",
+            "                expected  hello from the gateway probe",
+            "                received  goodbye",
+            "1 rows: 0 as the mock says, 1 differ, 0 could not be tried",
+        ]
+
+    def test_the_report_has_every_event_and_json_is_the_same(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        report = tmp_path / "report.json"
+        with ThreadedRealtimeServer() as server:
+            assert main(server.url, "--only", "an unknown field", "--json", "--report", str(report)) == 0
+            printed = capsys.readouterr().out
+            assert printed == report.read_text(encoding="utf-8")
+            document = json.loads(printed)
+            assert document["endpoint"] == server.url
+        assert document["counts"] == {"ok": 2, "differs": 0, "not tried": 0}
+        entry = document["rows"][-1]
+        assert entry["name"] == "an unknown field"
+        types = [event["event"]["type"] for event in entry["events"]]
+        assert types == ["(upgrade)", "session.created", "error", "input_audio_buffer.cleared", "(close)"]
+        assert entry["events"][2]["event"]["error"]["code"] == "unknown_parameter"
+        assert entry["received"] == entry["expected"]
+
+    def test_a_report_that_cannot_be_written_is_refused_before_anything_is_tried(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        with ThreadedRealtimeServer() as server:
+            assert main(server.url, "--report", str(tmp_path / "no" / "report.json")) == 2
+            assert server.sessions == []
+        assert "report.json: No such file or directory; choose another --report\n" in capsys.readouterr().err
+
+    def test_the_list_names_each_row_and_its_evidence(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main("--list") == 0
+        out = capsys.readouterr().out.splitlines()
+        assert len(out) == len(ROWS) + 5
+        assert out[:2] == ["connecting", "  intent=transcription alone  [every source, 2025-03 to 2026-10]"]
+        assert main("--list", "--only", "DIARIZE") == 0
+        assert len(capsys.readouterr().out.splitlines()) == 2
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--only", "no such row"], "no row's title contains 'no such row'; see `rtstt-shim probe --list`"),
+            (["--timeout", "0"], "--timeout 0 cannot be waited for; give seconds from above 0 to 600"),
+            (["--timeout", "nan"], "--timeout nan cannot be waited for; give seconds from above 0 to 600"),
+            (
+                ["wss://api.openai.com/v1/realtime"],
+                "wss://api.openai.com/v1/realtime is not on this machine, and what is tried may cost money; "
+                "add --live if you mean it",
+            ),
+            (
+                ["ws://127.0.0.1.example.com/"],
+                "ws://127.0.0.1.example.com/v1/realtime is not on this machine, and what is tried may cost money; "
+                "add --live if you mean it",
+            ),
+            (["--live"], "--live needs an API key; set OPENAI_API_KEY"),
+            (
+                ["--live", "ws://api.openai.com"],
+                "ws://api.openai.com/v1/realtime would get your key unencrypted; give a wss:// URL",
+            ),
+            (
+                ["http://127.0.0.1:80/v1"],
+                "'http://127.0.0.1:80/v1' is no WebSocket URL; give one such as ws://127.0.0.1:40123/v1/realtime",
+            ),
+            (
+                ["ws://127.0.0.1:port/"],
+                "'ws://127.0.0.1:port/' is not a URL: Port could not be cast to integer value as 'port'; "
+                "give one such as ws://127.0.0.1:40123/v1/realtime",
+            ),
+            (
+                ["ws://127.0.0.1:80/v1/realtime?intent=transcription"],
+                "the URL must be without a query, a fragment and a user: every row brings its own query",
+            ),
+        ],
+    )
+    def test_wrong_use_is_one_sentence(
+        self, words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+        assert main(*words) == 2
+        assert capsys.readouterr().err == f"rtstt-shim: {message}\n"
+
+    def test_a_key_with_a_line_break_is_no_key(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", f"{SECRET}\n{SECRET}")
+        assert main("--live") == 2
+        shown = capsys.readouterr()
+        assert "OPENAI_API_KEY is no API key" in shown.err
+        assert SECRET not in shown.err + shown.out
+
+
+class TestTheKey:
+    def test_live_uses_it_and_shows_it_nowhere(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        report = tmp_path / "report.json"
+        with ThreadedRealtimeServer(strict=False) as server:
+            assert main("--live", server.url, "--only", "credentials", "--report", str(report)) == 0
+            keys = [session.handshake.headers.get("authorization", "") for session in server.sessions]
+            assert len([key for key in keys if key.startswith("Bearer sk-") and key.endswith("3r3t"[-4:])]) == 0
+            assert server.sessions[2].handshake.subprotocols[1].endswith(SECRET[-4:])
+        shown = capsys.readouterr()
+        text = shown.out + shown.err + report.read_text(encoding="utf-8")
+        assert SECRET not in text
+        assert '"value": "ek_***"' in text
+        assert json.loads(text[text.index("{") :])["live"] is True
+
+    def test_an_endpoint_that_repeats_it_is_not_repeated(self) -> None:
+        async def parrot(connection: ServerConnection) -> None:
+            key = connection.request.headers["Authorization"]
+            await connection.send(json.dumps({"type": "error", "error": {"code": key, "message": f"No: {key}!"}}))
+
+        result = against(parrot)
+        assert brief(result.received.events[1]) == "error Bearer ****: No: Bearer ****!"
+        assert MOCK_KEY not in repr(result)
+
+    def test_without_live_it_is_not_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        with ThreadedRealtimeServer(strict=False) as server:
+            assert main(server.url, "--only", "intent in capitals") == 0
+            (session,) = server.sessions
+        assert not session.handshake.headers["authorization"].endswith(SECRET[-4:])
+
+    def test_this_machine_is_told_by_its_address(self) -> None:
+        assert is_local("ws://127.0.0.1:1/")
+        assert is_local("ws://localhost:1/")
+        assert is_local("ws://[::1]:1/")
+        assert not is_local("ws://127.0.0.1.example.com/")
+        assert not is_local("wss://api.openai.com/")
+        assert not is_local("ws://0.0.0.0.1/")
+
+
+def test_the_shim_does_not_correct_what_is_probed() -> None:
+    """Even where the shim is told to take the endpoint for OpenAI's, in this very process."""
+    import os
+
+    with ThreadedRealtimeServer() as server:
+        words = ["-m", "rtstt_shim", "run", "--", sys.executable, "-m", "rtstt_shim", "probe", server.url]
+        environ = {**os.environ, "RTSTT_SHIM_HOSTS": "127.0.0.1"}
+        done = run_process(
+            [sys.executable, *words, "--only", "intent=transcription, model=whisper-1"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environ,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done
+        (session,) = server.sessions
+    assert session.handshake.query == {"intent": ["transcription"], "model": ["whisper-1"]}
+
+
+class TestNormalized:
+    def test_an_identifier_keeps_its_name_and_its_form_counts(self) -> None:
+        normal = Normalizer("")
+        event = {"type": "x", "event_id": "event_" + "b" * 21, "item_id": ITEM, "previous_item_id": "item_" + "c" * 21}
+        assert normal.event(event, 0.0) == {
+            "type": "x",
+            "event_id": "<event>",
+            "item_id": "<item 1>",
+            "previous_item_id": "<item 2>",
+        }
+        failed = {"error": {"message": f"Input transcription failed for item '{ITEM}'."}}
+        assert normal.event(failed, 0.0)["error"]["message"] == "Input transcription failed for item '<item 1>'."
+        assert normal.event({"item_id": "item_short"}, 0.0) == {"item_id": "item_short"}
+
+    def test_an_expiry_is_told_from_now_on(self) -> None:
+        session = {"session": {"expires_at": 1_800_003_597}}
+        assert Normalizer("").event(session, 1_800_000_000.4) == {"session": {"expires_at": "<now + 3600 s>"}}
+        assert Normalizer("").event({"expires_at": 0}, 1.0) == {"expires_at": 0}
+
+    def test_log_probabilities_count_by_their_form(self) -> None:
+        right = [{"token": "a", "logprob": -1.0, "bytes": [97]}]
+        assert Normalizer("").event({"logprobs": right}, 0.0) == {"logprobs": "<logprobs>"}
+        wrong = [{"token": "a", "logprob": -1.0}]
+        assert Normalizer("").event({"logprobs": wrong}, 0.0) == {"logprobs": wrong}
+
+    def test_what_follows_itself_is_one_only_for_deltas_and_segments(self) -> None:
+        delta = {"type": "conversation.item.input_audio_transcription.delta"}
+        other = {"type": "input_audio_buffer.cleared"}
+        assert collapsed([delta, delta, other, other, delta]) == [delta, other, other, delta]
+
+
+@pytest.mark.parametrize(
+    ("expected", "received", "alike"),
+    [
+        ({"audio_start_ms": 0}, {"audio_start_ms": 300}, True),
+        ({"audio_start_ms": 0}, {"audio_start_ms": 301}, False),
+        ({"seconds": 2}, {"seconds": 3}, True),
+        ({"output_tokens": 0}, {"output_tokens": 3}, False),
+        ({"output_tokens": 9}, {"output_tokens": 3}, True),
+        ({"n": 1}, {"n": True}, False),
+        ({"n": 1}, {"n": 2}, False),
+        ({"n": None}, {}, False),
+        ({}, {"n": None}, False),
+        ({"tail": "Known."}, {"tail": "Known. And more"}, True),
+        ({"tail": "Known."}, {"tail": "Other"}, False),
+        ({"unknown": {"a": 1}}, {"unknown": {"a": 2}}, True),
+        ({"unknowns": 1}, {"unknowns": 2}, False),
+    ],
+)
+def test_what_counts_as_alike(expected: dict[str, Any], received: dict[str, Any], alike: bool) -> None:
+    tried = Row("x", "x", "x", not_known=("unknown",), open_end=("tail",))
+    found = differences(tried, [{"type": "x", **expected}], [{"type": "x", **received}])
+    assert (found == []) is alike
+
+
+def test_words_choose_rows() -> None:
+    assert chosen(None) == list(ROWS)
+    assert {found.group for found in chosen("ERRORS append")} == {"errors"}
