@@ -15,7 +15,18 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / "shim" / "rtstt_testkit" / "speech"
 RATE = 24000
 EDGE = 600  # of 32768: what counts as the beginning and the end of the speech
-VOICES = {"hello": ("en-us", 165), "coffee": ("en-gb", 150), "weather": ("en-us+f3", 160)}
+#: By recording: the voice, and its words a minute.
+VOICES = {
+    "hello": ("en-us", 165),
+    "coffee": ("en-gb", 150),
+    "weather": ("en-us+f3", 160),
+    "train": ("de+m3", 165),
+    "bread": ("fr-fr+f2", 160),
+    "meeting": ("es+f4", 165),
+    "order": ("en-gb-scotland+m7", 170),
+    "hold.1": ("en-us+f1", 165),
+    "hold.2": ("en-us+f1", 165),
+}
 
 
 def synthesize(text: str, voice: str, speed: int) -> array.array[int]:
@@ -43,7 +54,7 @@ def trimmed(samples: array.array[int]) -> array.array[int]:
 
 
 def main() -> None:
-    texts = dict(line.split("\t") for line in (FOLDER / "texts.tsv").read_text().splitlines())
+    texts = dict(line.split("\t") for line in (FOLDER / "texts.tsv").read_text("utf-8").splitlines())
     for name, text in texts.items():
         with wave.open(str(FOLDER / f"{name}.wav"), "wb") as file:
             file.setnchannels(1)

@@ -13,7 +13,11 @@ from bisect import bisect_left
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["FORMATS", "AudioFormat", "decode_g711", "encode_g711", "to_pcm16"]
+__all__ = ["FORMATS", "LOUDNESS_STEP", "AudioFormat", "decode_g711", "encode_g711", "to_pcm16"]
+
+
+#: What one of loudness stands for, of the 32768 of the loudest sample.
+LOUDNESS_STEP = 128
 
 
 class AudioFormat(NamedTuple):
@@ -34,9 +38,13 @@ class AudioFormat(NamedTuple):
         return audio[1::2] if self.width == 2 else audio
 
     @property
-    def loudness(self) -> bytes:
-        """A table for ``translate``: the size of each key byte's sample, in 256ths of the largest."""
-        return _loudness(self.name)
+    def stride(self) -> int:
+        """How many samples apart those are whose loudness is measured: speech has little above 6 kHz."""
+        return self.width
+
+    def loudness(self, audio: bytes) -> bytes:
+        """The size of each sample that is measured, in steps of `LOUDNESS_STEP`."""
+        return (audio[1::4] if self.width == 2 else audio).translate(_loudness(self.name))
 
     def quiet_keys(self, level: int) -> bytes:
         """The key bytes of samples below ``level`` (of 32768)."""
@@ -80,7 +88,7 @@ def _sizes(name: str) -> list[int]:
 
 @lru_cache(maxsize=3)
 def _loudness(name: str) -> bytes:
-    return bytes(min(size >> 7, 255) for size in _sizes(name))
+    return bytes(min(size // LOUDNESS_STEP, 255) for size in _sizes(name))
 
 
 @lru_cache(maxsize=64)

@@ -268,7 +268,6 @@ class Session:
         config = self._config
         self.record.audio_format = config.format
         self._byte_origin = self.record.audio_received
-        self._half_sample = b""
         self._samples = 0
         self._buffer_start = 0
         self._idle_since = 0
@@ -290,16 +289,9 @@ class Session:
 
     def _hear(self, audio: bytes) -> None:
         self.record.add_audio(self._now - self._opened, audio)
-        audio_format = self._config.format
-        if audio_format.width == 2:
-            if self._half_sample:
-                audio = self._half_sample + audio
-            whole = len(audio) & ~1
-            self._half_sample = audio[whole:]
-            audio = audio[:whole]
-        keys = audio_format.keys(audio)
-        self._samples += len(keys)
-        for turn in self._detector.feed(keys):
+        turns = self._detector.feed(audio)
+        self._samples = self._detector.samples
+        for turn in turns:
             if turn.starts:
                 self._begin(turn)
             else:

@@ -1,0 +1,142 @@
+"""How loud the noise is that speech has to rise above.
+
+The numbers were chosen on the bundled recordings in white and pink noise, mains hum and the babble of many voices;
+the tests of turns in noise hold them.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["NoiseFloor"]
+
+_OPENING = 15  # windows of a stream's beginning in which noise and speech are told apart by steadiness
+_UNSTEADY = 2.5  # what rises to this many times the quietest of the opening is no noise
+_MEMORY = 64  # windows over which the noise is averaged
+_STARTS, _GOES_ON = (4.0, 0.25), (4.0, 0.2)  # mean deviations above the noise, and at least this share of it
+_LONGEST_SOUND = 150  # windows; speech has paused once in so many, noise has not
+_FORGOTTEN = 200  # windows of digital silence
+_AUDIBLE, _LEAST = 0.6, 0.1  # of the threshold's loudness: the mean of speech, and of a single window of it
+_LOUDEST = 24  # a window with this mean loudness is no noise
+
+
+class NoiseFloor:
+    """Follows the noise between the turns, and through a turn that never pauses.
+
+    What is heard are windows of a hundredth of a second, their loudness given as a sum over samples.
+
+    Args:
+        size: Samples a window.
+
+    Attributes:
+        audible: The smoothed loudness at which speech begins where there is no noise.
+        starts: The one at which it begins.
+        goes_on: The one at which it goes on.
+        least: What a single window of it must have.
+    """
+
+    __slots__ = (
+        "_age",
+        "_heard",
+        "_level",
+        "_lowest",
+        "_silent",
+        "_size",
+        "_waver",
+        "audible",
+        "goes_on",
+        "least",
+        "starts",
+    )
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.audible = 0.0
+        self._level = self._waver = 0.0
+        self._heard = self._silent = self._age = 0
+        self._lowest = math.inf
+        self._settle()
+
+    def tune(self, loudness: int) -> None:
+        """Take sounds for speech from this mean loudness on, however quiet it is."""
+        self.audible = _AUDIBLE * loudness * self._size
+        self._settle()
+
+    def hear_noise(self, recent: float) -> None:
+        """A window that is no speech.
+
+        Args:
+            recent: Its loudness, smoothed.
+        """
+        self._silent = 0
+        self._heard = heard = self._heard + 1
+        if heard < _OPENING:
+            self._lowest = min(self._lowest, recent)
+        elif heard == _OPENING:
+            self._know(recent)
+        else:
+            self._level += (recent - self._level) / min(heard, _MEMORY)
+            self._waver += (abs(recent - self._level) - self._waver) / min(heard, 2 * _MEMORY)
+        self._settle()
+
+    def begin_speech(self) -> None:
+        """Speech begins with the next window."""
+        if self._heard < _OPENING:  # the stream began with speech, or nearly
+            self._heard = _OPENING
+            self._know(self._lowest / 2 if self._lowest < math.inf else 0.0)
+            self._settle()
+        self._age, self._lowest = 0, math.inf
+
+    def hear_speech(self, recent: float) -> None:
+        """A window of a turn.
+
+        Args:
+            recent: Its loudness, smoothed.
+        """
+        self._silent = 0
+        self._age += 1
+        if recent < self._lowest:
+            self._lowest = recent
+            if recent < self._level / 6:
+                self._know(recent)
+                self._settle()
+        if self._age == _LONGEST_SOUND:
+            if self._level < self._lowest < _LOUDEST * self._size:
+                self._know(self._lowest)
+                self._settle()
+            self._age, self._lowest = 0, math.inf
+
+    def be_silent(self, count: int) -> None:
+        """Windows without any sound: what was noise before may come back, for a while.
+
+        Args:
+            count: How many.
+        """
+        self._age, self._lowest = 0, math.inf
+        self._silent += count
+        if self._heard < _OPENING or self._silent >= _FORGOTTEN > self._silent - count:
+            self.forget()
+
+    def forget(self) -> None:
+        """There is no noise."""
+        self._heard = _OPENING
+        self._know(0.0)
+        self._settle()
+
+    def _know(self, level: float) -> None:
+        self._level, self._waver = level, level / 6
+
+    def _settle(self) -> None:
+        audible, least = self.audible, self.audible * _LEAST / _AUDIBLE
+        loudest = _LOUDEST * self._size
+        if self._heard < _OPENING:
+            self.starts = self.goes_on = min(max(audible, _UNSTEADY * self._lowest), loudest)
+            self.least = least
+            return
+        level, waver = self._level, self._waver
+        deviations, share = _STARTS
+        self.starts = min(max(audible, level + least + max(deviations * waver, share * level)), loudest)
+        deviations, share = _GOES_ON
+        quietest = audible if level > least else least
+        self.goes_on = min(max(quietest, level + least + max(deviations * waver, share * level)), loudest)
+        self.least = level + waver / 2 + least
