@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rtstt_shim.targets import Wrap, require_method, require_parameter
+from rtstt_shim.targets.opening import watch_await
 from rtstt_shim.targets.websockets_sansio import corrected_call
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
         return opening if watch is None else _watched(opening, protocol, watch, connections)
 
     wrap(module, "WebSocketClientProtocol.handshake", handshake)
+    # And what fails before there is a protocol to shake hands with.
+    watch_await(module, "Connect", "_uri", wrap, connections)
 
 
 async def _watched(opening: Any, protocol: Any, watch: Watch, connections: Connections) -> Any:
@@ -51,7 +53,9 @@ async def _watched(opening: Any, protocol: Any, watch: Watch, connections: Conne
             status = getattr(error, "status_code", None)
             if status is not None:
                 watch.refused(status)
-            elif type(error).__name__ != "RedirectHandshake":
+            elif type(error).__name__ == "RedirectHandshake":
+                watch.refused(302)
+            else:
                 watch.failed_to_connect(error)
         raise
     with connections:
@@ -71,9 +75,7 @@ def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
             raise
         try:
             if frame.opcode == _CLOSE:
-                code = struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005
-                reason = frame.data[2:].decode(errors="replace")
-                watch.closed(code, reason, by_client=protocol.close_sent is not None)
+                watch.close_frame(frame.data, by_client=protocol.close_sent is not None)
             else:
                 watch.frame(frame.opcode, frame.fin, frame.data)
         except Exception as error:
