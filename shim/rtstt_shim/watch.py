@@ -150,6 +150,8 @@ class Watch:
             status: The HTTP status.
             body: The response's body, or the beginning of it.
         """
+        if self._over:
+            return
         self._over = True
         # A redirect is followed by a handshake of its own.
         self.redirected = 300 <= status < 400

@@ -1,7 +1,7 @@
 """From the call of a client's `connect` to the answer: what goes wrong before there is a connection to be watched.
 
-websockets makes the protocol, whose frames are watched, only when a TCP connection stands (and asyncio before TLS does).
-So its `connect` is watched too, and both share one `Watch`: a failure is reported by whichever sees it first, once.
+websockets makes the protocol, whose frames are watched, only when a TCP connection stands. So its `connect` is watched
+too, and both share one `Watch`: a failure is reported once, by whichever sees it first.
 """
 
 from __future__ import annotations
@@ -34,20 +34,25 @@ class Opening:
     def __init__(self, url: str, connections: Connections) -> None:
         self._url = url
         self._connections = connections
-        self._watch: Watch = connections.watch(url)
-        self._watch.opening = True
+        self._watch = self._fresh(url)
+        self._taken = False
         self._around: Opening | None = None
         self.over = False
 
+    def _fresh(self, url: str) -> Watch:
+        watch = self._connections.watch(url)
+        watch.opening = True
+        return watch
+
     def watch(self, url: str) -> Watch:
-        """The watch of the connection that is being opened.
+        """The watch of the next connection; after a redirect there is another.
 
         Args:
-            url: The URL connected to; after a redirect another one than the client was given.
+            url: The URL connected to.
         """
-        if self._watch.redirected:
-            self._watch = self._connections.watch(url)
-            self._watch.opening = True
+        if self._taken:
+            self._watch = self._fresh(url)
+        self._taken = True
         return self._watch
 
     def __enter__(self) -> Opening:
@@ -66,8 +71,13 @@ class Opening:
         if error is None:
             return
         with self._connections:
-            watch = self.watch(self._url)
-            if isinstance(error, Exception):
+            # A redirect that could not be followed is a failure of its own.
+            watch = self._fresh(self._url) if self._watch.redirected else self._watch
+            # The legacy client's only; of the others the protocol sees the answer.
+            status = getattr(error, "status_code", None)
+            if isinstance(status, int):
+                watch.refused(status)
+            elif isinstance(error, Exception):
                 watch.failed_to_connect(error)
             else:
                 watch.given_up()

@@ -34,33 +34,16 @@ def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
     parameter = require_parameter(handshake_method, "wsuri")
 
     def handshake(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        watch = None
         with connections:
             args, kwargs, watch = corrected_call(parameter, args, kwargs, connections)
-        opening = wrapped(*args, **kwargs)
-        return opening if watch is None else _watched(opening, protocol, watch, connections)
+            if watch is not None:
+                # No frame is read before the answer.
+                _observe(protocol, watch, connections)
+        return wrapped(*args, **kwargs)
 
     wrap(module, "WebSocketClientProtocol.handshake", handshake)
-    # And what fails before there is a protocol to shake hands with.
+    # The answer to the handshake, and what fails before there is a protocol to shake hands with.
     watch_await(module, "Connect", "_uri", wrap, connections)
-
-
-async def _watched(opening: Any, protocol: Any, watch: Watch, connections: Connections) -> Any:
-    try:
-        result = await opening
-    except Exception as error:
-        with connections:
-            status = getattr(error, "status_code", None)
-            if status is not None:
-                watch.refused(status)
-            elif type(error).__name__ == "RedirectHandshake":
-                watch.refused(302)
-            else:
-                watch.failed_to_connect(error)
-        raise
-    with connections:
-        _observe(protocol, watch, connections)
-    return result
 
 
 def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
