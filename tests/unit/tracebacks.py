@@ -32,8 +32,13 @@ def _frames(error: BaseException) -> list[list[tuple[str, int | None, str]]]:
 
 
 def ours(error: BaseException) -> int:
-    """How many lines of its traceback, and of those behind it, are ours."""
-    return sum(frame[0].startswith(_OURS) for stack in _frames(error) for frame in stack)
+    """How many lines of its traceback, or of one behind it, are ours, at most; the last line never is."""
+    most = 0
+    for stack in _frames(error):
+        flags = [frame[0].startswith(_OURS) for frame in stack]
+        assert not any(flags[-1:])
+        most = max(most, sum(flags))
+    return most
 
 
 def gained(error: BaseException, without: BaseException) -> int:
