@@ -21,6 +21,7 @@ from rtstt_shim.targets import TARGETS, ShapeError, Target
 from rtstt_shim.url_rule import Decision, fix_url
 
 if TYPE_CHECKING:
+    from rtstt_shim.targets.opening import Opening
     from rtstt_shim.watch import Watch
 
 __all__ = ["Connections", "Status", "TargetStatus", "install", "status", "uninstall"]
@@ -132,6 +133,22 @@ class Connections:
         from rtstt_shim.watch import Watch
 
         return Watch(Source(self._patch.target.library, self._patch.version, url), self._patch.is_on)
+
+    def opening(self, url: str) -> Opening | None:
+        """Begin to watch a connection from before it stands.
+
+        Args:
+            url: The URL the client was given.
+
+        Returns:
+            None unless it is, or will be when corrected, that of a realtime transcription session.
+        """
+        decision = fix_url(url)
+        if not decision.transcription:
+            return None
+        from rtstt_shim.targets.opening import Opening
+
+        return Opening(decision.url, self)
 
     def failed(self, error: BaseException) -> None:
         """Record a failure of our own code.

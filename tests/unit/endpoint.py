@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ssl import SSLContext
 from typing import Any
 
 from websockets.sync.server import ServerConnection, serve
@@ -65,7 +66,7 @@ class Endpoint:
 
 
 @contextmanager
-def serving(behaviour: Behaviour, status: int = 101) -> Iterator[Endpoint]:
+def serving(behaviour: Behaviour, status: int = 101, ssl: SSLContext | None = None) -> Iterator[Endpoint]:
     """Serve on loopback; with a `status` other than 101 every handshake is answered with that."""
 
     def process_request(connection: ServerConnection, request: Any) -> Any:
@@ -76,7 +77,7 @@ def serving(behaviour: Behaviour, status: int = 101) -> Iterator[Endpoint]:
         del response.headers["Date"]  # two answers are to be the same, whatever the second
         return response
 
-    with serve(behaviour, "127.0.0.1", 0, process_request=process_request, close_timeout=0.3) as server:
+    with serve(behaviour, "127.0.0.1", 0, ssl=ssl, process_request=process_request, close_timeout=0.3) as server:
         endpoint = Endpoint(server.socket.getsockname()[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
