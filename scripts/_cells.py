@@ -1,7 +1,8 @@
-"""Real published clients, one cell each: how to install one, how to drive it, and what came of it.
+"""Real published clients: how to install one, the ways to drive it, and what came of it.
 
-A cell runs its client in a process and an environment of its own, under OpenAI's own host name, routed to the mock.
-The demo and the client tests read the same table.
+A cell is one version of one client in an environment and a process of its own; its cases are the ways to use it, each
+under the true host name, routed to a mock. The demo, the client tests and the README's table read the same table, and
+what is expected of a case is what ``rtstt_shim.python_clients`` says of that version.
 """
 
 from __future__ import annotations
@@ -11,77 +12,252 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import _env
+from rtstt_shim.python_clients import PYTHON_CLIENTS, KnownClient
+from rtstt_shim.url_rule import is_native
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.routing import route_env
+from rtstt_testkit.speech import load
 
 DRIVERS = Path(__file__).parent / "drivers"
-TEXT = "hello from the endpoint"
+TEXT = load("hello").text
+"""What is said in the recording that the drivers stream."""
+
 SECONDS = 60
+"""How long one session may take, the import of the client included."""
+
 MODEL = "gpt-4o-mini-transcribe"
-API, EU = "api.openai.com", "eu.api.openai.com"
+API, EU, US, DOT = "api.openai.com", "eu.api.openai.com", "us.api.openai.com", "api.openai.com."
+GATEWAY, AZURE = "gateway.example.com", "resource.openai.azure.com"
+
+Expected = Literal["affected", "clean", "routed", "unroutable", "unsaveable"]
+"""What is expected of a case.
+
+``affected``: refused without the shim, a transcript with it. ``clean``: the same transcript with and without.
+``routed``: a gateway's, the same with and without, and `model` stays in the URL. ``unroutable``: a gateway's, which
+refuses this client because it sends no `model`, with and without. ``unsaveable``: refused with and without, and with
+the shim a warning that says why.
+"""
+
+
+COMES_OUT: dict[Expected, tuple[str, str]] = {
+    "affected": ("`invalid_model`, close 4000, 0 transcripts", "transcript"),
+    "clean": ("transcript", "the same"),
+    "routed": ("transcript, routed by `model`", "the same"),
+    "unroutable": ("HTTP 403: it sends no `model`", "the same"),
+    "unsaveable": ("`beta_api_shape_disabled`, close 4000", "the same, and a warning that says why"),
+}
+"""In words, without the shim and with it."""
+
+
+class Case(NamedTuple):
+    """A way to use a client.
+
+    Attributes:
+        host: The host name it connects to.
+        words: The driver's further arguments.
+        what: The way, where the client's name does not tell, as people call it.
+        told: Whether the application puts `model` into the URL itself.
+        beta: Whether it uses a part of the client that OpenAI no longer serves.
+        demo: Whether the demo shows it.
+    """
+
+    host: str = API
+    words: tuple[str, ...] = ()
+    what: str = ""
+    told: bool = False
+    beta: bool = False
+    demo: bool = False
+
+    @property
+    def profile(self) -> Literal["openai", "gateway", "azure"]:
+        """Whose rules the server follows."""
+        if is_native(f"wss://{self.host}/v1/realtime"):
+            return "openai"
+        return "azure" if self.host == AZURE else "gateway"
 
 
 class Cell(NamedTuple):
-    """One client.
+    """One version of one client.
 
     Attributes:
-        name: What people call it.
+        package: Its name on PyPI.
+        version: Its version.
+        driver: The script in ``drivers/``.
+        cases: The ways to use it.
         requirements: What pip has to install.
-        driver: The script in ``drivers/`` and its arguments.
-        host: The host name it connects to.
+        oldest: The oldest Python 3 it installs on, as 10 for 3.10.
+        newest: The newest.
+        missing: Why it cannot be installed, as a clause; empty where it can.
+        everyday: Whether the tests without the slow cells take it.
     """
 
-    name: str
+    package: str
+    version: str
+    driver: str
+    cases: tuple[Case, ...]
     requirements: tuple[str, ...]
-    driver: tuple[str, ...]
-    host: str = API
+    oldest: int = _env.OLDEST
+    newest: int = _env.NEWEST
+    missing: str = ""
+    everyday: bool = False
 
     @property
-    def version(self) -> str:
-        return self.requirements[0].partition("==")[2]
+    def name(self) -> str:
+        return f"{self.package} {self.version}"
+
+    def expected(self, case: Case) -> Expected:
+        """What the table of clients says of a case."""
+        known = client(self.package).at(self.version)
+        if case.profile == "azure":
+            return "clean"
+        if case.profile == "gateway":
+            return "routed" if known.sends_to_gateways(case.told) else "unroutable"
+        if case.beta or known.beta:
+            return "unsaveable"
+        return "affected" if known.refused_at(case.host, case.told) else "clean"
+
+    def python(self, wheel: Path) -> Path:
+        """The interpreter of its environment.
+
+        Raises:
+            _env.Unavailable: It cannot be made.
+        """
+        return _env.environment(self.requirements, python=self._interpreter(), wheel=wheel)
+
+    def _interpreter(self) -> _env.Python:
+        running = _env.interpreter()
+        if self.oldest <= running.minor <= self.newest:
+            return running
+        for minor, found in sorted(_env.interpreters().items(), reverse=True):
+            if self.oldest <= minor <= self.newest:
+                return found
+        raise _env.Unavailable(f"{self.name} needs a Python from 3.{self.oldest} to 3.{self.newest}; install one")
 
 
-PYTHON_CELLS = (
-    Cell("openai, async", ("openai[realtime]==2.0.1",), ("openai_sdk.py",)),
-    Cell("openai, sync", ("openai[realtime]==2.0.1",), ("openai_sdk.py", "--sync")),
-    Cell("openai, async, both arguments", ("openai[realtime]==3.54.0",), ("openai_sdk.py",)),
-    Cell("openai, sync, both arguments", ("openai[realtime]==3.54.0",), ("openai_sdk.py", "--sync")),
-    Cell(
-        "livekit-plugins-openai",
-        ("livekit-plugins-openai==1.8.9",),
-        ("livekit_python.py", "--base-url", f"wss://{EU}/v1"),
-        EU,
+def client(package: str) -> KnownClient:
+    """What is known of a client, by its name on PyPI."""
+    return next(known for known in PYTHON_CLIENTS if known.name == package)
+
+
+def at(host: str, *words: str, what: str = "", told: bool = False, beta: bool = False, demo: bool = False) -> Case:
+    """A case at a host, for the drivers that take a base URL."""
+    return Case(host, ("--base-url", f"wss://{host}/v1", *words), what, told, beta, demo)
+
+
+# -- openai
+
+
+def _openai(version: str, everyday: bool = False) -> Cell:
+    """`model` given, omitted and None, at hosts of OpenAI's and a gateway; the beta client."""
+    numbers = tuple(map(int, version.split(".")))
+    cases = []
+    for name, words, beta in (("async", (), API), ("sync", ("--sync",), EU)):  # the same failure is told once a minute
+        given = f"{name}, `model` given" if numbers >= (2, 1, 0) else name
+        cases.append(at(API, *words, what=given, told=True, demo=True))
+        cases.append(at(EU, *words, what=given, told=True))
+        cases.append(at(GATEWAY, *words, what=given, told=True))
+        cases.append(at(API, "--model", "None", *words, what=f"{name}, `model=None`", told=True))
+        if numbers >= (2, 1, 0):  # before, it is a TypeError
+            cases.append(at(API, "--model", "omitted", *words, what=f"{name}, `model` left out"))
+        if numbers >= (3, 3, 1):
+            region = ("--region", "us", *words)
+            cases.append(Case(US, region, f"{name}, data_residency, `model` given", told=True))
+            cases.append(Case(US, (*region, "--model", "omitted"), f"{name}, data_residency, `model` left out"))
+        cases.append(at(beta, "--beta", *words, what=f"{name}, client.beta.realtime", told=True, beta=True))
+    requirements = (f"openai[realtime]=={version}",)
+    return Cell("openai", version, "openai_sdk.py", tuple(cases), requirements, everyday=everyday)
+
+
+# -- livekit-plugins-openai
+
+
+def _livekit(version: str, *beside: str, everyday: bool = False) -> Cell:
+    """OpenAI's hosts, the global one also with a trailing dot, a gateway, and Azure."""
+    cases = [at(host, demo=host == EU) for host in (API, EU, US, DOT, GATEWAY)]
+    cases.append(Case(AZURE, ("--azure", "--base-url", f"https://{AZURE}/openai"), "STT.with_azure()"))
+    requirements = (f"livekit-plugins-openai=={version}", f"livekit-agents=={version}", *beside)
+    return Cell("livekit-plugins-openai", version, "livekit_python.py", tuple(cases), requirements, everyday=everyday)
+
+
+# -- applications' own code
+
+
+def _application(package: str, version: str, *transports: tuple[str, str], **options: Any) -> Cell:
+    """Each way to connect with a library, at an OpenAI host with and without `model`, and at a gateway with it."""
+    beside = options.pop("beside", ())
+    cases = []
+    for transport, what in transports:
+        words = ("--transport", *transport.split())
+        cases += [
+            at(API, *words, what=what, told=True, demo=True),
+            at(EU, *words, what=what, told=True),
+            at(API, *words, "--model", "omitted", what="no `model`"),
+            at(GATEWAY, *words, what=what, told=True),
+        ]
+    return Cell(package, version, "application.py", tuple(cases), (f"{package}=={version}", *beside), **options)
+
+
+_ASYNCIO, _LOOP = ("websockets", "asyncio"), ("websockets-reconnecting", "asyncio, `async for connect`")
+_SYNC, _LEGACY = ("websockets-sync", "sync"), ("websockets-legacy", "legacy")
+_UVLOOP = ("websockets --uvloop", "asyncio, uvloop")
+_WEBSOCKETS = (_ASYNCIO, _LOOP, _SYNC, _LEGACY)
+_AIOHTTP = (("aiohttp", ""),)
+_WEBSOCKET_CLIENT = (("websocket-client", "create_connection"), ("websocket-app", "WebSocketApp"))
+
+CELLS = (
+    _openai("1.103.0"),
+    _openai("1.109.1"),
+    _openai("2.0.1", everyday=True),
+    _openai("2.1.0"),
+    _openai("2.54.0"),
+    _openai("3.3.1"),
+    _openai("3.4.0"),
+    _openai("3.54.0", everyday=True),
+    _livekit("1.6.5", "openai<3"),
+    _livekit("1.6.6", "openai<3"),
+    _livekit("1.7.1"),
+    _livekit("1.8.2"),
+    _livekit("1.8.3"),
+    _livekit("1.8.9", everyday=True),
+    _application("websockets", "13.1", *_WEBSOCKETS, everyday=True),
+    _application("websockets", "14.2", *_WEBSOCKETS),
+    _application("websockets", "15.0.1", *_WEBSOCKETS, _UVLOOP, beside=("uvloop==0.22.1",), everyday=True),
+    _application("websockets", "16.1.1", *_WEBSOCKETS),
+    _application("websockets", "17.4", *_WEBSOCKETS, oldest=11),
+    _application("aiohttp", "3.9.5", *_AIOHTTP, newest=12),
+    _application("aiohttp", "3.10.11", *_AIOHTTP, newest=13),
+    _application("aiohttp", "3.11.18", *_AIOHTTP, newest=13),
+    _application("aiohttp", "3.12.15", *_AIOHTTP, newest=13),
+    _application("aiohttp", "3.13.2", *_AIOHTTP),
+    _application(
+        "aiohttp", "3.14.5", *_AIOHTTP, ("aiohttp --uvloop", "uvloop"), beside=("uvloop==0.22.1",), everyday=True
     ),
-    Cell("websockets, asyncio", ("websockets==15.0.1",), ("application.py", "--transport", "websockets")),
-    Cell("websockets, sync", ("websockets==15.0.1",), ("application.py", "--transport", "websockets-sync")),
-    Cell("websockets, legacy", ("websockets==13.1",), ("application.py", "--transport", "websockets-legacy")),
-    Cell("aiohttp", ("aiohttp==3.14.5",), ("application.py", "--transport", "aiohttp")),
-    Cell("websocket-client", ("websocket-client==1.9.2",), ("application.py", "--transport", "websocket-client")),
+    _application("websocket-client", "1.6.4", *_WEBSOCKET_CLIENT),
+    _application("websocket-client", "1.7.0", *_WEBSOCKET_CLIENT),
+    _application("websocket-client", "1.8.0", *_WEBSOCKET_CLIENT),
+    _application("websocket-client", "1.9.2", *_WEBSOCKET_CLIENT, everyday=True),
 )
 
-#: The client of livekit/agents-js#1756, and what it needs beside it.
-LIVEKIT_JS = {
-    "@livekit/agents": "1.4.4",
-    "@livekit/agents-plugin-openai": "1.4.4",
-    "@livekit/rtc-node": "0.13.27",
-    "zod": "3.25.76",
-}
-LIVEKIT_JS_FILE = "node_modules/@livekit/agents-plugin-openai/dist/stt.js"
-LIVEKIT_JS_LINE = 'url.searchParams.set("model", model);'
+
+# -- what came of it
 
 
 class Observed(NamedTuple):
-    """What came of one run.
+    """What came of one case.
 
     Attributes:
         urls: The URLs the server was asked for, one a connection.
         closes: The close codes and reasons, one a connection.
-        said: The driver's one line.
-        stderr: What the process wrote to stderr.
+        said: The driver's line.
+        stderr: What the process wrote to stderr meanwhile.
     """
 
     urls: list[str]
@@ -101,18 +277,153 @@ class Observed(NamedTuple):
     @property
     def refused(self) -> bool:
         """Whether the endpoint refused it as #1756 describes, and no transcript came."""
+        return self.refused_with("invalid_model")
+
+    def refused_with(self, code: str) -> bool:
+        """Whether the endpoint refused every connection with this error, and no transcript came."""
         return (
             self.said.get("transcript") is None
             and bool(self.closes)
-            and set(self.closes) == {"4000 invalid_request_error.invalid_model"}
+            and set(self.closes) == {f"4000 invalid_request_error.{code}"}
         )
 
     @property
+    def rejections(self) -> list[str]:
+        """The closes by which the server ended a connection, not the client."""
+        return [close for close in self.closes if close.split()[0] not in ("1000", "1001", "1006")]
+
+    @property
     def transcribed(self) -> bool:
-        """Whether the deltas and the completed transcript came through the client's own API."""
+        """Whether the deltas and the words of the recording came through the client's own API."""
         events = self.said.get("events", {})
         deltas = events.get("conversation.item.input_audio_transcription.delta") or events.get("INTERIM_TRANSCRIPT")
         return bool(self.said.get("transcript") == TEXT and deltas)
+
+
+def observe_cell(cell: Cell, cases: Sequence[Case], wheel: Path, *, shim: bool) -> list[Observed]:
+    """Drive a cell's client in one process, case after case.
+
+    Args:
+        cell: The cell.
+        cases: Of the cell.
+        wheel: This project's wheel.
+        shim: Whether the process imports the shim.
+
+    Raises:
+        _env.Unavailable: The environment cannot be made.
+        RuntimeError: The driver did not get as far as saying what came of a case.
+    """
+    command = [cell.python(wheel), DRIVERS / cell.driver, "--cases", *(["--shim"] if shim else [])]
+    with ExitStack() as stack:
+        stderr = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+        servers = {
+            profile: ThreadedRealtimeServer(strict=False, profile=profile)
+            for profile in dict.fromkeys(case.profile for case in cases)
+        }
+        for server in servers.values():
+            stack.enter_context(server)
+        routes = {case.host.removesuffix("."): ("127.0.0.1", servers[case.profile].port) for case in cases}
+        env = {**_plain_environ(), **stack.enter_context(route_env(routes))}
+        pipe = subprocess.PIPE
+        process = stack.enter_context(
+            subprocess.Popen(
+                [str(word) for word in command], stdin=pipe, stdout=pipe, stderr=stderr, text=True, env=env
+            )
+        )
+        stack.callback(process.kill)
+        assert process.stdin
+        assert process.stdout
+        seen = []
+        for case in cases:
+            server = servers[case.profile]
+            before, written = len(server.sessions), _size(stderr)
+            with _killed_after(process, SECONDS):
+                process.stdin.write(json.dumps(case.words) + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(
+                    f"{cell.name} ({cell.driver} {' '.join(case.words)}) ended: {_tail(stderr, written)}"
+                )
+            seen.append((server.sessions[before:], case.host, json.loads(line), _tail(stderr, written)))
+        process.stdin.close()
+        with _killed_after(process, SECONDS):
+            process.wait()
+    # Now that the servers have stopped, every session knows how it ended.
+    return [_observed(sessions, host, said, text) for sessions, host, said, text in seen]
+
+
+def observe(command: Sequence[str | Path], host: str) -> Observed:
+    """Run one driver with its own arguments, its host routed to a mock.
+
+    Args:
+        command: The interpreter, the driver and its arguments.
+        host: The host name it connects to.
+
+    Raises:
+        RuntimeError: The driver did not get as far as saying what came of it.
+    """
+    with (
+        ThreadedRealtimeServer(strict=False) as server,
+        route_env({host: ("127.0.0.1", server.port)}) as routes,
+    ):
+        result = subprocess.run(
+            [str(word) for word in command],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            env={**_plain_environ(), **routes},
+        )
+        lines = result.stdout.splitlines()
+        if result.returncode != 0 or not lines:
+            raise RuntimeError(f"{command[1]} ended with {result.returncode}: {result.stderr.strip()[-2000:]}")
+        return _observed(server.sessions, host, json.loads(lines[-1]), result.stderr)
+
+
+def _plain_environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("RTSTT_", "OPENAI_"))}
+
+
+@contextmanager
+def _killed_after(process: subprocess.Popen[str], seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _size(file: Any) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _tail(file: Any, start: int) -> str:
+    return os.pread(file.fileno(), _size(file) - start, start).decode("utf-8", "replace")
+
+
+def _observed(sessions: Iterable[Any], host: str, said: dict[str, Any], stderr: str) -> Observed:
+    sessions = list(sessions)
+    closes = [f"{end.code} {end.reason}".rstrip() for session in sessions if (end := session.close)]
+    return Observed([f"wss://{host}{_target(session)}" for session in sessions], closes, said, stderr)
+
+
+def _target(session: Any) -> str:
+    query = "&".join(f"{name}={value}" for name, values in session.handshake.query.items() for value in values)
+    return session.handshake.path + (f"?{query}" if query else "")
+
+
+# -- livekit/agents-js#1756
+
+#: The client of livekit/agents-js#1756, and what it needs beside it.
+LIVEKIT_JS = {
+    "@livekit/agents": "1.4.4",
+    "@livekit/agents-plugin-openai": "1.4.4",
+    "@livekit/rtc-node": "0.13.27",
+    "zod": "3.25.76",
+}
+LIVEKIT_JS_FILE = "node_modules/@livekit/agents-plugin-openai/dist/stt.js"
+LIVEKIT_JS_LINE = 'url.searchParams.set("model", model);'
 
 
 def repaired(project: Path, folder: Path) -> Path:
@@ -146,7 +457,12 @@ def node_driver(project: Path, shim: bool = False) -> list[str | Path]:
     if shim:
         preloads.append(_package("rtstt_shim") / "node" / "register.mjs")
     imports = [f"--import={path.as_uri()}" for path in preloads]
-    return ["node", *imports, DRIVERS / "livekit_js.mjs", "--project", project]
+    return ["node", *imports, DRIVERS / "livekit_js.mjs", "--project", project, "--wav", _speech()]
+
+
+def _speech() -> Path:
+    """The recording that says `TEXT`."""
+    return _package("rtstt_testkit") / "speech" / "hello.wav"
 
 
 def _package(name: str) -> Path:
@@ -155,41 +471,3 @@ def _package(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise RuntimeError(f"{name} is not installed")
     return Path(spec.origin).parent
-
-
-def observe(command: Sequence[str | Path], host: str) -> Observed:
-    """Run one driver, its host routed to a mock of its own.
-
-    Args:
-        command: The interpreter, the driver and its arguments.
-        host: The host name it connects to.
-
-    Raises:
-        RuntimeError: The driver did not get as far as saying what came of it.
-    """
-    with (
-        ThreadedRealtimeServer(transcripts=[TEXT], strict=False) as server,
-        route_env({host: ("127.0.0.1", server.port)}) as routes,
-    ):
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(("RTSTT_", "OPENAI_"))}
-        result = subprocess.run(
-            [str(word) for word in command],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            env={**plain, **routes},
-        )
-        lines = result.stdout.splitlines()
-        if result.returncode != 0 or not lines:
-            raise RuntimeError(f"{command[1]} ended with {result.returncode}: {result.stderr.strip()[-2000:]}")
-        return Observed(
-            [f"wss://{host}{_target(session)}" for session in server.sessions],
-            [f"{end.code} {end.reason}".rstrip() for session in server.sessions if (end := session.close)],
-            json.loads(lines[-1]),
-            result.stderr,
-        )
-
-
-def _target(session: Any) -> str:
-    query = "&".join(f"{name}={value}" for name, values in session.handshake.query.items() for value in values)
-    return session.handshake.path + (f"?{query}" if query else "")

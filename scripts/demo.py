@@ -35,19 +35,19 @@ class Row(NamedTuple):
     right: bool
 
 
-def python_row(cell: Cell) -> Row:
-    python = _env.environment(cell.requirements, wheel=_env.wheel())
-    driver = [python, _cells.DRIVERS / cell.driver[0], *cell.driver[1:]]
-    return compared(
-        cell.name, cell.version, _cells.observe(driver, cell.host), _cells.observe([*driver, "--shim"], cell.host)
-    )
+def python_rows(cell: Cell) -> list[Row]:
+    cases = [case for case in cell.cases if case.demo]
+    before, after = (_cells.observe_cell(cell, cases, _env.wheel(), shim=shim) for shim in (False, True))
+    names = [f"{cell.package}, {case.what}" if case.what else cell.package for case in cases]
+    return [compared(name, cell.version, *pair) for name, *pair in zip(names, before, after, strict=True)]
 
 
-def node_row() -> Row:
+def node_rows() -> list[Row]:
     """livekit/agents-js#1756 itself."""
     project = _env.npm_project(_cells.LIVEKIT_JS)
     before, after = (_cells.observe(_cells.node_driver(project, shim), _cells.API) for shim in (False, True))
-    return compared("@livekit/agents-plugin-openai", _cells.LIVEKIT_JS["@livekit/agents-plugin-openai"], before, after)
+    version = _cells.LIVEKIT_JS["@livekit/agents-plugin-openai"]
+    return [compared("@livekit/agents-plugin-openai", version, before, after)]
 
 
 def compared(client: str, version: str, before: Observed, after: Observed) -> Row:
@@ -76,27 +76,24 @@ def main() -> int:
     parser.add_argument("--only", metavar="WORDS", default="", help="only the clients whose name holds these words")
     args = parser.parse_args()
 
-    work: list[tuple[str, Callable[[], Row]]] = [
-        (f"{cell.name} {cell.version}", lambda cell=cell: python_row(cell)) for cell in _cells.PYTHON_CELLS
+    work: list[tuple[str, Callable[[], list[Row]]]] = [
+        (cell.name, lambda cell=cell: python_rows(cell)) for cell in _cells.CELLS if cell.everyday
     ]
     skipped = ""
     if _env.node() is None:
         skipped = "@livekit/agents-plugin-openai 1.4.4 was not run: there is no Node.js 20 or newer on PATH"
     else:
-        work.append(("@livekit/agents-plugin-openai 1.4.4", node_row))
+        work.append(("@livekit/agents-plugin-openai 1.4.4", node_rows))
     work = [(name, make) for name, make in work if args.only in name]
     if not work:
         parser.error(f"no client's name holds {args.only!r}")
 
-    rows = []
+    rows: list[Row] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for place, (name, row) in enumerate(pool.map(lambda item: (item[0], item[1]()), work), 1):
-            print(
-                f"[{place}/{len(work)}] {name}: {'as it should be' if row.right else 'NOT as it should be'}",
-                file=sys.stderr,
-                flush=True,
-            )
-            rows.append(row)
+        for place, (name, made) in enumerate(pool.map(lambda item: (item[0], item[1]()), work), 1):
+            right = "as it should be" if all(row.right for row in made) else "NOT as it should be"
+            print(f"[{place}/{len(work)}] {name}: {right}", file=sys.stderr, flush=True)
+            rows += made
     print()
     print("\n".join(table(rows)))
     if skipped:

@@ -23,13 +23,32 @@ def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def python_clients() -> str:
-    """What tests/clients/test_cells.py asserts of each cell."""
+    """What tests/clients/test_cells.py asserts of each case, in one row what comes out alike."""
     cells: Any = importlib.import_module("_cells")
-    rows = [
-        (cell.name, cell.version, cell.host, "`invalid_model`, close 4000, 0 transcripts", "deltas, transcript")
-        for cell in cells.PYTHON_CELLS
+    seen = [
+        (cell.package, cells.COMES_OUT[cell.expected(case)], case.what, cell.version, case.host)
+        for cell in cells.CELLS
+        for case in cell.cases
+        if not cell.missing
     ]
-    return table(("client", "version", "host", "without", "with `import rtstt_shim`"), rows)
+    seen += [(cell.package, ("not run", cell.missing), "", cell.version, "") for cell in cells.CELLS if cell.missing]
+    for column in (4, 3, 2):  # hosts that come out alike, then versions, then ways to use it
+        seen = joined(seen, column)
+    package = {cell.package: place for place, cell in enumerate(reversed(cells.CELLS))}
+    seen.sort(key=lambda row: -package[row[0]])
+    heads = ("client", "used", "versions", "hosts", "without", "with `import rtstt_shim`")
+    return table(heads, [(row[0], row[2], row[3], row[4], *row[1]) for row in seen])
+
+
+def joined(rows: list[tuple[Any, ...]], column: int) -> list[tuple[Any, ...]]:
+    """The rows, those that differ in one column only made one."""
+    together: dict[tuple[Any, ...], list[str]] = {}
+    for row in rows:
+        found = together.setdefault((*row[:column], *row[column + 1 :]), [])
+        if row[column] not in found:
+            found.append(row[column])
+    separator = "; " if column == 2 else ", "
+    return [(*rest[:column], separator.join(found), *rest[column:]) for rest, found in together.items()]
 
 
 def node_clients() -> str:

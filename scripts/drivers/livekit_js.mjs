@@ -8,6 +8,7 @@
  *   --base-url URL       `baseURL` of the plugin (omitted: the plugin's default, api.openai.com)
  *   --model NAME         transcription model (default gpt-4o-mini-transcribe, with the plugin's own server VAD settings;
  *                        the plugin's default of 1.4.4, gpt-realtime-whisper, wants a VAD model to be given)
+ *   --wav FILE           what to stream: 16-bit mono PCM at 24 kHz (omitted: a tone that swells and fades)
  *   --format esm|cjs     which build of the packages to load (default esm)
  *   --fork               hold the session in a process made by child_process.fork, as LiveKit's job processes are
  *   --seconds N          give up after N seconds (default 15)
@@ -39,6 +40,7 @@ const { values: options } = parseArgs({
     project: { type: 'string' },
     'base-url': { type: 'string' },
     model: { type: 'string', default: 'gpt-4o-mini-transcribe' },
+    wav: { type: 'string' },
     format: { type: 'string', default: 'esm' },
     fork: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '15' },
@@ -46,8 +48,19 @@ const { values: options } = parseArgs({
   },
 });
 
+/** The samples of a WAV file between silences, the last long enough for any VAD to end the turn. */
+function* recording(file) {
+  const bytes = readFileSync(file);
+  const start = bytes.indexOf('data') + 8;
+  const length = Math.floor(bytes.readUInt32LE(start - 4) / 2);
+  const before = SAMPLE_RATE / 5;
+  const all = new Int16Array(before + length + SAMPLE_RATE * 1.5);
+  for (let i = 0; i < length; i++) all[before + i] = bytes.readInt16LE(start + 2 * i);
+  for (let at = 0; at + FRAME_SAMPLES <= all.length; at += FRAME_SAMPLES) yield all.slice(at, at + FRAME_SAMPLES);
+}
+
 /** A speech-like tone that swells and fades, then silence long enough for any VAD to end the turn. */
-function* audio() {
+function* tone() {
   for (let start = 0; start < SAMPLE_RATE * 3; start += FRAME_SAMPLES) {
     const samples = new Int16Array(FRAME_SAMPLES);
     for (let i = 0; i < FRAME_SAMPLES; i++) {
@@ -85,7 +98,7 @@ async function hold(require) {
   }, Number(options.seconds) * 1000);
 
   const push = async () => {
-    for (const samples of audio()) {
+    for (const samples of options.wav ? recording(options.wav) : tone()) {
       if (stream.closed || seen.over) return;
       stream.pushFrame(new AudioFrame(samples, SAMPLE_RATE, 1, samples.length));
       await new Promise((done) => setTimeout(done, 5));

@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+from argparse import Namespace
 from typing import Any
 
-from talk import CHUNK_MS, KEY, MODEL, RATE, Outcome, arguments, chunks, start
+from talk import CHUNK_MS, KEY, MODEL, RATE, SECONDS, Outcome, arguments, chunks, run
 
 
-async def stream(args: Any, outcome: Outcome) -> None:
+def recognizer(args: Namespace) -> Any:
+    from livekit.plugins import openai
+
+    base_url = args.base_url.replace("wss:", "https:")
+    if args.azure:
+        return openai.STT.with_azure(
+            model=MODEL, api_key=KEY, api_version="2025-04-01-preview", base_url=base_url, use_realtime=True
+        )
+    return openai.STT(model=MODEL, language="en", api_key=KEY, base_url=base_url, use_realtime=True)
+
+
+async def stream(args: Namespace, outcome: Outcome) -> None:
     import aiohttp
     from livekit import rtc
     from livekit.agents import APIConnectOptions
-    from livekit.plugins import openai
 
     async with aiohttp.ClientSession() as session:
-        stt = openai.STT(
-            model=MODEL,
-            language="en",
-            api_key=KEY,
-            base_url=args.base_url.replace("wss:", "https:"),
-            use_realtime=True,
-        )
+        stt = recognizer(args)
         # Outside a LiveKit job there is no session to borrow.
-        stt._ensure_session = lambda: session  # type: ignore[method-assign]
+        stt._ensure_session = lambda: session
         speech = stt.stream(conn_options=APIConnectOptions(max_retry=0))
         samples = RATE * CHUNK_MS // 1000
-        for chunk in chunks():
+        for chunk in chunks(args):
             speech.push_frame(rtc.AudioFrame(chunk, RATE, 1, samples))
+
+        async def listen() -> None:
+            async for event in speech:
+                outcome.events[event.type.name] += 1
+                if event.type.name == "FINAL_TRANSCRIPT":
+                    outcome.transcript = event.alternatives[0].text
+                    return
+
         try:
-            async with asyncio.timeout(args.seconds):
-                async for event in speech:
-                    outcome.events[event.type.name] += 1
-                    if event.type.name == "FINAL_TRANSCRIPT":
-                        outcome.transcript = event.alternatives[0].text
-                        break
+            await asyncio.wait_for(listen(), SECONDS)
         finally:
             await speech.aclose()
             await stt.aclose()
@@ -42,18 +50,8 @@ async def stream(args: Any, outcome: Outcome) -> None:
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--seconds", type=float, default=15, help="give up after so long (default: %(default)s)")
-    args = parser.parse_args()
-    start(args)
-    outcome = Outcome("livekit-plugins-openai")
-    try:
-        asyncio.run(stream(args, outcome))
-    except Exception as error:
-        outcome.end(error)
-        body = getattr(error, "body", None)
-        if isinstance(body, dict):
-            outcome.error = body.get("code")
-    outcome.print()
+    parser.add_argument("--azure", action="store_true", help="STT.with_azure()")
+    run(parser, "livekit-plugins-openai", stream)
 
 
 if __name__ == "__main__":

@@ -1,69 +1,67 @@
-"""Stream speech with the `openai` SDK, the way its GA realtime API is used.
+"""Stream speech with the `openai` SDK, the way its GA realtime API is used; or the beta one.
 
 2.0.1 and older cannot leave `model` out; from 2.1.0 on the bug needs an application that passes both arguments.
 """
 
 from __future__ import annotations
 
-import asyncio
+from argparse import Namespace
 from contextlib import suppress
 from typing import Any
 
-from talk import KEY, MODEL, Outcome, arguments, client_events, start
+from talk import KEY, MODEL, Outcome, arguments, client_events, run
 
 
-def options(args: Any) -> dict[str, Any]:
-    given = {"extra_query": {"intent": "transcription"}}
-    return given if args.no_model else {"model": MODEL, **given}
+def options(args: Namespace) -> dict[str, Any]:
+    """What the application passes to ``connect()``."""
+    given: dict[str, Any] = {"extra_query": {"intent": "transcription"}}
+    return given if args.model == "omitted" else {**given, "model": MODEL if args.model == "given" else None}
 
 
-async def stream(args: Any, outcome: Outcome) -> None:
+def client(args: Namespace, kind: Any) -> Any:
+    """The SDK's client, for a base URL or a region."""
+    if args.region:
+        return kind(api_key=KEY, data_residency=args.region)
+    return kind(api_key=KEY, base_url=args.base_url.replace("wss:", "https:"))
+
+
+async def stream(args: Namespace, outcome: Outcome) -> None:
     from openai import AsyncOpenAI
     from websockets.exceptions import ConnectionClosed
 
-    async with (
-        AsyncOpenAI(api_key=KEY, base_url=args.base_url.replace("wss:", "https:")) as client,
-        client.realtime.connect(**options(args)) as connection,
-    ):
-        with suppress(ConnectionClosed):  # what is read next says why
-            for event in client_events():
-                await connection.send(event)  # type: ignore[arg-type]
-        async for answer in connection:
-            if outcome.take(answer.model_dump()):
-                return
+    async with client(args, AsyncOpenAI) as sdk:
+        realtime = sdk.beta.realtime if args.beta else sdk.realtime
+        async with realtime.connect(**options(args)) as connection:
+            with suppress(ConnectionClosed):  # what is read next says why
+                for event in client_events(args):
+                    await connection.send(event)
+            async for answer in connection:
+                if outcome.take(answer.model_dump()):
+                    return
 
 
-def stream_sync(args: Any, outcome: Outcome) -> None:
+def stream_sync(args: Namespace, outcome: Outcome) -> None:
     from openai import OpenAI
     from websockets.exceptions import ConnectionClosed
 
-    with (
-        OpenAI(api_key=KEY, base_url=args.base_url.replace("wss:", "https:")) as client,
-        client.realtime.connect(**options(args)) as connection,
-    ):
-        with suppress(ConnectionClosed):
-            for event in client_events():
-                connection.send(event)  # type: ignore[arg-type]
-        for answer in connection:
-            if outcome.take(answer.model_dump()):
-                return
+    with client(args, OpenAI) as sdk:
+        realtime = sdk.beta.realtime if args.beta else sdk.realtime
+        with realtime.connect(**options(args)) as connection:
+            with suppress(ConnectionClosed):
+                for event in client_events(args):
+                    connection.send(event)
+            for answer in connection:
+                if outcome.take(answer.model_dump()):
+                    return
 
 
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--sync", action="store_true", help="the sync client")
-    parser.add_argument("--no-model", action="store_true", help="leave `model` out, as the endpoint wants it")
-    args = parser.parse_args()
-    start(args)
-    outcome = Outcome("openai")
-    try:
-        if args.sync:
-            stream_sync(args, outcome)
-        else:
-            asyncio.run(stream(args, outcome))
-    except Exception as error:
-        outcome.end(error)
-    outcome.print()
+    parser.add_argument("--beta", action="store_true", help="client.beta.realtime")
+    parser.add_argument("--model", choices=["given", "omitted", "None"], default="given", help="the argument `model`")
+    parser.add_argument("--region", help="data_residency, instead of a base URL")
+    run(parser, "openai", lambda args, outcome: (stream_sync if args.sync else stream)(args, outcome))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""What the Python drivers share: the audio they stream, and the one line of JSON they end with.
+"""What the Python drivers share: the speech they stream, and the lines of JSON they say what came of it with.
 
-A driver does what an application does with its client and says what came of it; whether that is right is for the demo
-and the tests to say.
+A driver does what an application does with its client, once for each list of arguments it reads from stdin (a JSON
+list a line), or once with its own. Whether what came of it is right is for the demo and the tests to say.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import base64
+import importlib.util
+import inspect
 import json
-import math
 import os
-import struct
+import sys
+import wave
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 RATE = 24000
@@ -22,22 +26,21 @@ CHUNK_MS = 50
 MODEL = "gpt-4o-mini-transcribe"
 KEY = "sk-" + "demo" * 4
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
+SECONDS = 15
+"""How long a driver waits for a transcript."""
 
 
-def chunks() -> Iterator[bytes]:
-    """1.2 s of a swelling tone between silences: 16-bit mono PCM, in pieces of 50 ms."""
-    step = RATE * CHUNK_MS // 1000
-    for start in range(0, RATE * 3, step):
-        samples = []
-        for place in range(start, start + step):
-            at = place / RATE
-            swell = 0.6 + 0.4 * math.sin(2 * math.pi * 4 * at)
-            loud = 9000 if 0.2 <= at < 1.4 else 0
-            samples.append(int(loud * swell * math.sin(2 * math.pi * 180 * at)))
-        yield struct.pack(f"<{step}h", *samples)
+def chunks(args: argparse.Namespace) -> Iterator[bytes]:
+    """The recording between silences: 16-bit mono PCM, in pieces of 50 ms."""
+    with wave.open(str(args.wav)) as file:
+        speech = file.readframes(file.getnframes())
+    audio = bytes(RATE // 5 * 2) + speech + bytes(RATE * 3 // 2 * 2)
+    step = RATE * CHUNK_MS // 1000 * 2
+    for start in range(0, len(audio), step):
+        yield audio[start : start + step].ljust(step, b"\0")
 
 
-def client_events() -> Iterator[dict[str, Any]]:
+def client_events(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The events of a client that sets its session up and streams the audio."""
     audio_input = {
         "format": {"type": "audio/pcm", "rate": RATE},
@@ -45,7 +48,7 @@ def client_events() -> Iterator[dict[str, Any]]:
         "turn_detection": {"type": "server_vad"},
     }
     yield {"type": "session.update", "session": {"type": "transcription", "audio": {"input": audio_input}}}
-    for chunk in chunks():
+    for chunk in chunks(args):
         yield {"type": "input_audio_buffer.append", "audio": base64.b64encode(chunk).decode()}
 
 
@@ -53,22 +56,20 @@ def arguments(description: str) -> argparse.ArgumentParser:
     """The options every driver takes."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--shim", action="store_true", help="import rtstt_shim first")
+    parser.add_argument("--cases", action="store_true", help="read lists of further arguments from stdin")
     parser.add_argument("--base-url", default="wss://api.openai.com/v1", help="default: %(default)s")
+    parser.add_argument("--wav", type=Path, default=_bundled(), help="what to stream (default: a bundled recording)")
     return parser
 
 
-def start(args: argparse.Namespace) -> None:
-    """What the application does before everything else; the test kit's routing, where the environment asks for it."""
-    if os.environ.get("RTSTT_TESTKIT_ROUTES"):
-        from rtstt_testkit.routing import activate_from_env
-
-        activate_from_env()
-    if args.shim:
-        import rtstt_shim  # noqa: F401
+def _bundled() -> Path | None:
+    """The recording `hello`, found without importing the test kit."""
+    kit = importlib.util.find_spec("rtstt_testkit")
+    return Path(kit.origin).parent / "speech" / "hello.wav" if kit and kit.origin else None
 
 
 class Outcome:
-    """What came of the session.
+    """What came of one session.
 
     Args:
         library: The client's name on PyPI.
@@ -100,7 +101,44 @@ class Outcome:
         self.raised = f"{type(error).__name__}: {error}"
         received = getattr(error, "rcvd", None)
         self.closed = getattr(received, "code", None)
+        body = getattr(error, "body", None)
+        if isinstance(body, dict):
+            self.error = body.get("code")
 
-    def print(self) -> None:
-        """Print the one line."""
-        print(json.dumps({"version": metadata.version(self.library), **vars(self)}))
+    def line(self) -> str:
+        """What came of it, as JSON."""
+        return json.dumps({"version": metadata.version(self.library), **vars(self)})
+
+
+Hold = Callable[[argparse.Namespace, Outcome], Any]
+
+
+def run(parser: argparse.ArgumentParser, library: str | Callable[[argparse.Namespace], str], hold: Hold) -> None:
+    """Hold one session after another, and print a line for each.
+
+    Args:
+        parser: Of the driver's arguments.
+        library: The client's name on PyPI, or what tells it by the arguments.
+        hold: Holds a session, as a function or a coroutine.
+    """
+    # What a client prints goes to stderr: stdout is for what came of it.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    args = parser.parse_args()
+    # What the application does before everything else; the test kit's routing, where the environment asks for it.
+    if os.environ.get("RTSTT_TESTKIT_ROUTES"):
+        from rtstt_testkit.routing import activate_from_env
+
+        activate_from_env()
+    if args.shim:
+        import rtstt_shim  # noqa: F401
+    for words in map(json.loads, sys.stdin) if args.cases else [[]]:
+        case = parser.parse_args([*sys.argv[1:], *words])
+        outcome = Outcome(library if isinstance(library, str) else library(case))
+        try:
+            held = hold(case, outcome)
+            if inspect.iscoroutine(held):
+                asyncio.run(held)
+        except Exception as error:
+            outcome.end(error)
+        print(outcome.line(), file=out, flush=True)

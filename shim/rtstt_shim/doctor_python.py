@@ -1,7 +1,4 @@
-"""Which installed Python clients have the bug: the Python half of ``rtstt-shim doctor``.
-
-The versions come from running or reading the published packages; the client tests hold them to it.
-"""
+"""Which installed Python clients have the bug: the Python half of ``rtstt-shim doctor``."""
 
 from __future__ import annotations
 
@@ -9,80 +6,10 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import NamedTuple
 
+from rtstt_shim.python_clients import PYTHON_CLIENTS, VersionRange
 from rtstt_shim.targets import TARGETS, numbers
 
-__all__ = ["PYTHON_CLIENTS", "PythonClient", "find_python_clients"]
-
-
-class _Range(NamedTuple):
-    """What a client does from one version on, until the next range begins."""
-
-    since: str
-    affected: bool
-    why: str
-
-
-class _Known(NamedTuple):
-    """One client on PyPI: its ranges in order, the library it connects with, the first version that is right."""
-
-    name: str
-    transport: str
-    ranges: tuple[_Range, ...]
-    not_needed_from: str | None = None
-
-
-_OWN_CODE = _Range("0", False, "sends what the application puts into the URL")
-
-PYTHON_CLIENTS = (
-    _Known(
-        "openai",
-        "websockets",
-        (
-            _Range("0", False, "has no realtime client for the current API"),
-            _Range("1.103.0", True, "client.realtime.connect() cannot leave `model` out (openai/openai-python#2652)"),
-            _Range("2.1.0", False, "sends `model` beside intent=transcription only where the application passes both"),
-        ),
-        "2.1.0, with `model` left out",
-    ),
-    _Known(
-        "litellm",
-        "websockets",
-        (
-            _Range("0", False, "opens no realtime transcription session"),
-            _Range("1.74.9", True, "sends `model` beside intent=transcription to OpenAI"),
-            _Range("1.106.0", False, "leaves `model` out for OpenAI's hosts"),
-        ),
-        "1.106.0",
-    ),
-    _Known(
-        "livekit-plugins-openai",
-        "aiohttp",
-        (
-            _Range("0", False, "sends intent=transcription without `model`"),
-            _Range("1.6.6", True, "sends `model` beside intent=transcription to OpenAI's regional hosts"),
-        ),
-    ),
-    _Known(
-        "speech-to-speech",
-        "websockets",
-        (
-            _Range("0", False, "not known before 1.1.0"),
-            _Range("1.1.0", True, "sends `model` and no intent to OpenAI's regional hosts"),
-        ),
-    ),
-    _Known("pipecat-ai", "websockets", (_Range("0", False, "sends `model` only where its base_url holds it"),)),
-    _Known(
-        "openai-agents",
-        "websockets",
-        (
-            _Range("0", False, "sends intent=transcription without `model`"),
-            _Range("0.22.3", False, "sends `model` only where the OpenAI client's base URL or default_query holds it"),
-        ),
-    ),
-    _Known("websockets", "websockets", (_OWN_CODE,)),
-    _Known("aiohttp", "aiohttp", (_OWN_CODE,)),
-    _Known("websocket-client", "websocket-client", (_OWN_CODE,)),
-)
+__all__ = ["PythonClient", "find_python_clients"]
 
 
 class PythonClient(NamedTuple):
@@ -95,7 +22,8 @@ class PythonClient(NamedTuple):
         why: What it does, a clause.
         shim: What the shim does about it.
         covered: Whether the shim can do that with what is installed.
-        not_needed_from: The first version that needs no shim; `None` when there is none yet, or it is not affected.
+        not_needed_from: The first version that needs no shim, and what else that takes; `None` where there is none, or
+            where this version is older and not affected.
     """
 
     name: str
@@ -117,16 +45,17 @@ def _found() -> Iterator[PythonClient]:
         version = _installed(known.name)
         if version is None:
             continue
-        reached = [row for row in known.ranges if numbers(row.since) <= numbers(version)]
-        row = reached[-1]
-        covered, shim = _cover(known.transport)
-        yield PythonClient(
-            known.name, version, row.affected, row.why, shim, covered, known.not_needed_from if row.affected else None
-        )
+        row = known.at(version)
+        covered, shim = _cover(known.transport, row)
+        free = known.not_needed_from
+        told = free if free and (row.affected or numbers(version) >= numbers(free)) else None
+        yield PythonClient(known.name, version, row.affected, row.why, shim, covered, told)
 
 
-def _cover(transport: str) -> tuple[bool, str]:
-    """Whether the shim patches the library a client connects with, in the version installed."""
+def _cover(transport: str, row: VersionRange) -> tuple[bool, str]:
+    """Whether the shim can help, with the version installed of the library the client connects with."""
+    if row.beta:
+        return False, "says why a session failed, and cannot save it; upgrade"
     version = _installed(transport)
     if version is None:
         return False, f"nothing: {transport}, which it connects with, is not installed"

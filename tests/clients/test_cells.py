@@ -1,8 +1,13 @@
-"""The demo's table, asserted: each real client fails without the shim as it does at OpenAI, and works with it."""
+"""The matrix: real clients in their versions, at their hosts, without the shim and with it.
+
+Each case has to come out as ``rtstt_shim.python_clients`` says, which is what ``rtstt-shim doctor`` says too.
+"""
 
 from __future__ import annotations
 
+import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,35 +18,76 @@ _cells = pytest.importorskip("_cells", reason="needs the project's scripts")
 pytestmark = [pytest.mark.client, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(params=_cells.PYTHON_CELLS, ids=lambda cell: f"{cell.name} {cell.version}")
-def cell(request: pytest.FixtureRequest) -> _cells.Cell:
-    return request.param
+def failures(cell: _cells.Cell, case: _cells.Case, before: _cells.Observed, after: _cells.Observed) -> Iterator[str]:
+    """What is not as it should be in one case.
+
+    Args:
+        cell: The client.
+        case: How it is used.
+        before: What came of it without the shim.
+        after: What came of it with it.
+    """
+    endpoint = "/v1/realtime?"
+    expected = cell.expected(case)
+    ours = [line for line in after.stderr.splitlines() if "rtstt_shim" in line]
+    if "rtstt_shim" in before.stderr:
+        yield "the shim spoke where it was not imported"
+    if not all(url.startswith(f"wss://{case.host}/") for url in before.urls + after.urls):
+        yield "it connected to another host"
+    if expected in ("affected", "unsaveable"):
+        if not before.urls or not all("model=" in url for url in before.urls):
+            yield "without the shim its URL holds no `model`"
+        if any("model=" in url for url in after.urls) or not after.urls:
+            yield "with the shim its URL holds `model`, or it never connected"
+        if not all(url.endswith(f"{endpoint}intent=transcription") for url in after.urls):
+            yield "with the shim its URL is not the right one"
+    if expected == "affected":
+        if not before.refused:
+            yield "without the shim it is not refused"
+        if not after.transcribed or after.said["error"] or after.said["raised"] or len(after.urls) != 1:
+            yield "with the shim its transcript does not come"
+        if ours:
+            yield "the shim spoke of a session that went well"
+    elif expected == "unsaveable":
+        if not (before.refused_with("beta_api_shape_disabled") and after.refused_with("beta_api_shape_disabled")):
+            yield "it is not refused for its beta header"
+        if not any(
+            re.search(r"OpenAI-Beta: realtime=v1.*(client\.realtime instead|upgrade the client)", line) for line in ours
+        ):
+            yield "no warning says why and what to use instead"
+    else:
+        if (before.urls, before.rejections, before.said) != (after.urls, after.rejections, after.said):
+            yield "the shim changes what happens"
+        if expected == "unroutable":
+            if before.transcribed or not before.urls or any("model=" in url for url in before.urls):
+                yield "the gateway takes it, or it sends `model`"
+        elif not (before.transcribed and after.transcribed):
+            yield "its transcript does not come"
+        elif ours:
+            yield "the shim spoke of a session that went well"
+        if expected == "routed" and not all("model=" in url for url in after.urls):
+            yield "`model` did not stay for a server that is not OpenAI's"
 
 
-@pytest.fixture
-def driver(cell: _cells.Cell) -> list[str | Path]:
-    python = _env.environment(cell.requirements, wheel=_env.wheel())
-    return [python, _cells.DRIVERS / cell.driver[0], *cell.driver[1:]]
-
-
-def test_without_the_shim_it_is_refused_and_gets_no_transcript(cell: _cells.Cell, driver: list[str | Path]) -> None:
-    seen = _cells.observe(driver, cell.host)
-    assert seen.urls
-    for url in seen.urls:
-        assert url.startswith(f"wss://{cell.host}/v1/realtime?")
-        assert "intent=transcription" in url
-        assert f"model={_cells.MODEL}" in url
-    assert seen.refused, seen
-    assert seen.said["error"] == "invalid_model"
-
-
-def test_with_the_shim_its_transcript_comes(cell: _cells.Cell, driver: list[str | Path]) -> None:
-    seen = _cells.observe([*driver, "--shim"], cell.host)
-    assert seen.urls == [f"wss://{cell.host}/v1/realtime?intent=transcription"]
-    assert seen.transcribed, seen
-    assert seen.said["error"] is None
-    assert seen.said["raised"] is None
-    assert seen.stderr == ""
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, id=cell.name, marks=[] if cell.everyday else [pytest.mark.heavy]) for cell in _cells.CELLS],
+)
+def test_a_client_in_each_way_it_is_used(cell: _cells.Cell) -> None:
+    wheel = _env.wheel()
+    if cell.missing:
+        with pytest.raises(_env.Unavailable) as problem:
+            cell.python(wheel)
+        assert not _env.OUT_OF_REACH.search(str(problem.value)), problem.value
+        pytest.xfail(f"not installable: {cell.missing}")
+    before = _cells.observe_cell(cell, cell.cases, wheel, shim=False)
+    after = _cells.observe_cell(cell, cell.cases, wheel, shim=True)
+    told = []
+    for case, *pair in zip(cell.cases, before, after, strict=True):
+        for failure in failures(cell, case, *pair):
+            told.append(f"{cell.name}, {case.what} at {case.host}: {failure}")
+            told += [f"    {name}: {seen}" for name, seen in zip(("without", "with"), pair, strict=True)]
+    assert not told, "\n".join(told)
 
 
 @pytest.mark.node

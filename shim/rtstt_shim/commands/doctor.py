@@ -8,8 +8,18 @@ Affected is a client that opens transcription sockets which OpenAI's endpoint re
 A Python client is covered where the shim was tested with the library it connects with; import rtstt_shim in the
 program. An npm package is covered where NODE_OPTIONS names the preload, or it is patched (then it is not affected).
 
-With --json: a list of objects with the keys registry ("PyPI" or "npm"), name, version, path (npm only, else null),
-affected, why, shim, covered, not_needed_from (a version or null).
+With --json: a list, empty where nothing is found, of objects with these fields, none of which will go away or change
+its type:
+
+  registry         "PyPI" or "npm"
+  name             the package
+  version          the one installed
+  path             npm: the folder of this copy; PyPI: null
+  affected         true if it opens transcription sockets that OpenAI's endpoint refuses, whatever the application does
+  why              what it does, a clause for people
+  shim             what the shim does about it, a clause for people
+  covered          true if the shim can do that here
+  not_needed_from  from which version the shim is not needed, words that begin with the version; null if there is none
 
 Exit codes: 0 nothing is affected and uncovered, 1 something is, 2 wrong use.
 """
@@ -74,10 +84,12 @@ def _table(found: list[dict[str, Any]]) -> list[str]:
         else:
             mark, word = "!", "AFFECTED"
         word = f"\x1b[{31 if mark == '!' else 32}m{word}\x1b[0m" if mark != "-" and sys.stdout.isatty() else word
+        until = f"; not needed from {client['not_needed_from']}" if client["not_needed_from"] else ""
         lines.append(f"{mark} {client['name'] + ' ' + client['version']:<{width}}  {word}: {client['why']}")
         if client["affected"]:
-            until = f"; not needed from {client['not_needed_from']}" if client["not_needed_from"] else ""
             lines.append(f"  {'':<{width}}  the shim: {client['shim']}{until}")
+        elif until:
+            lines.append(f"  {'':<{width}}  the shim: {until[2:]}")
         if client["path"]:
             lines.append(f"  {'':<{width}}  {client['path']}")
     return lines
