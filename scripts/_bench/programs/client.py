@@ -1,9 +1,10 @@
-"""A client that is told how many messages to echo or to receive: `client.py LIBRARY with|without URL`."""
+"""A client that is told how many messages to echo, or to receive and parse: `client.py LIBRARY with|without URL`."""
 
 import asyncio
 import json
 import sys
 import time
+from json import loads
 
 TEXT = json.dumps({"type": "message", "text": "x" * 160})
 WINDOW = 16
@@ -53,7 +54,7 @@ def sync_round(client, kind, count):
     else:
         send(str(count))
         for _ in range(count):
-            receive()
+            loads(receive())
 
 
 async def async_round(client, kind, count):
@@ -67,7 +68,7 @@ async def async_round(client, kind, count):
     else:
         await send(str(count))
         for _ in range(count):
-            await receive()
+            loads(await receive())
 
 
 def orders():
