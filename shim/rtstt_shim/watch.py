@@ -21,7 +21,12 @@ from typing import Any
 from rtstt_shim.diagnosis import Failure
 from rtstt_shim.report import Source, report
 
-__all__ = ["Watch", "cause_of"]
+__all__ = ["DELTA", "Watch", "cause_of"]
+
+DELTA = b'{"type":"conversation.item.input_audio_transcription.delta"'
+"""How most messages begin: to know them by it costs a fifth of searching them."""
+
+_DELTA_TEXT = DELTA.decode()
 
 # The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
 _HOLD_SECONDS = 0.5
@@ -85,8 +90,11 @@ class Watch:
         Args:
             data: The message.
         """
-        # Both events of interest hold an "error" object; every other message costs this one search.
-        if ('"error"' in data) if isinstance(data, str) else (b'"error"' in data):
+        # Both events of interest hold an "error" object; every other message but a delta costs this one search.
+        if isinstance(data, str):
+            if not data.startswith(_DELTA_TEXT) and '"error"' in data:
+                self._event(data)
+        elif not data.startswith(DELTA) and b'"error"' in data:
             self._event(data)
 
     def _event(self, data: str | bytes | bytearray) -> None:

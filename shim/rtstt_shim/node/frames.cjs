@@ -56,6 +56,24 @@ class Inflater {
   }
 }
 
+/**
+ * Where the first frame begins that is anything but a whole text message, not compressed, short and complete: what
+ * nearly every chunk consists of.
+ *
+ * @param {Buffer} data
+ */
+function pastWholeTexts(data) {
+  const last = data.length - 4;
+  let at = 0;
+  while (at <= last && data[at] === WHOLE_TEXT) {
+    const length = data[at + 1];
+    const next = length < 126 ? at + 2 + length : at + 4 + ((data[at + 2] << 8) | data[at + 3]);
+    if (length > 126 || next > data.length) break;
+    at = next;
+  }
+  return at;
+}
+
 class FrameReader {
   #receiver;
   /** @type {Inflater | undefined} */
@@ -105,6 +123,10 @@ class FrameReader {
     const data = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
     this.#found = data.indexOf(this.#word);
     let at = 0;
+    if (this.#found < 0 && !this.#fragments?.length) {
+      at = pastWholeTexts(data);
+      if (at) this.#fragments = undefined;
+    }
     while (!this.#over) {
       const length = this.#frame(data, at);
       if (length === 0) break;

@@ -14,8 +14,9 @@ const { guarded } = require('./guard.cjs');
 /** @import { Failure } from './diagnosis.cjs' */
 /** @import { Source } from './report.cjs' */
 
-// Both events of interest hold an "error" object; every other message costs the search for this.
-const WORD = '"error"';
+// Both events of interest hold an "error" object; every other message costs the search for this. Without the beginning:
+// a search looks for the first letter, and quotes and e's are everywhere in JSON.
+const WORD = 'rror"';
 // The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
 const HOLD_MS = 500;
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import wrapt
-
 from rtstt_shim.targets import Wrap, require_method, require_parameter
 
 if TYPE_CHECKING:
@@ -86,30 +84,51 @@ async def _watched(connecting: Any, watch: Watch, connections: Connections) -> A
     return socket
 
 
-class _WatchedReader(wrapt.ObjectProxy[Any]):
+class _WatchedReader:
     """The queue of a connection's incoming messages, watched as they are taken from it."""
 
-    def __init__(self, reader: Any, socket: Any, watch: Watch, connections: Connections) -> None:
-        super().__init__(reader)
-        self._self_socket = socket
-        self._self_watch = watch
-        self._self_connections = connections
+    __slots__ = ("_connections", "_reader", "_socket", "_take", "_watch", "read")
 
-    async def read(self) -> Any:
+    def __init__(self, reader: Any, socket: Any, watch: Watch, connections: Connections) -> None:
+        from rtstt_shim.watch import DELTA
+
+        self._reader = reader
+        self._socket = socket
+        self._watch = watch
+        self._connections = connections
+        waiting = getattr(reader, "_buffer", ())
+        take = self._take = reader.read
+        beginning, size = DELTA.decode(), len(DELTA)
+
+        def read() -> Any:
+            # Most messages are deltas and were there before they are asked for: those are handed on without another
+            # coroutine around the queue's own.
+            if waiting:
+                data = waiting[0][0][1]
+                if data.__class__ is str and data[:size] == beginning:
+                    return take()
+            return self._watched()
+
+        self.read = read
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    async def _watched(self) -> Any:
         try:
-            message = await self.__wrapped__.read()
+            message = await self._take()
         except Exception as error:
-            with self._self_connections:
+            with self._connections:
                 # A timeout is the caller's own.
                 if not isinstance(error, TimeoutError) and type(error).__name__ != "TimeoutError":
-                    self._self_watch.lost(by_client=self._self_socket.closed)
+                    self._watch.lost(by_client=self._socket.closed)
             raise
         try:
             kind = message.type.name
             if kind == "TEXT":
-                self._self_watch.message(message.data)
+                self._watch.message(message.data)
             elif kind == "CLOSE":
-                self._self_watch.closed(message.data or 1005, message.extra or "", by_client=self._self_socket.closed)
+                self._watch.closed(message.data or 1005, message.extra or "", by_client=self._socket.closed)
         except Exception as error:
-            self._self_connections.failed(error)
+            self._connections.failed(error)
         return message

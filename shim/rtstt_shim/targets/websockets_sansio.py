@@ -82,14 +82,19 @@ def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
 
 
 def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
+    from rtstt_shim.watch import DELTA
+
     take_events, take_eof = protocol.events_received, protocol.receive_eof
     answered = False
+    size = len(DELTA)
 
     def events_received() -> list[Any]:
         events: list[Any] = take_events()
         try:
             for event in events:
-                see(event)
+                # A delta, of which there are many, costs this comparison and nothing else.
+                if not answered or event.data[:size] != DELTA:
+                    see(event)
         except Exception as error:
             connections.failed(error)
         return events

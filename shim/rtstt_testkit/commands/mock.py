@@ -2,6 +2,10 @@
 
 The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`. A key that begins with `sk-` or `ek_`
 is accepted, unless it contains `bad` or `invalid`.
+
+With --workers, N processes share the port, and the system spreads connections over them. What would need a state in
+common is each worker's own: every worker hands out the script from its beginning, numbers its own sessions (for faults
+and --json-log), and knows only the client secrets that it made; the control API and --virtual-time are not to be had.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from rtstt_testkit.mock.record import Event, SessionRecord
 from rtstt_testkit.mock.script import Script
 from rtstt_testkit.mock.server import RealtimeServer
 
-__all__ = ["configure", "run"]
+__all__ = ["cannot_listen", "caution", "configure", "make_server", "run"]
 
 # A process that may run for weeks keeps less than a test's server: the last 20 seconds of 1,000 sessions.
 _KEEP_AUDIO = 1024 * 1024
@@ -49,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-sessions", type=int, default=10_000, metavar="N", help="sessions open at once (default: %(default)s)"
     )
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to serve with (default: 1)")
     parser.add_argument("--no-control", action="store_true", help="leave out the HTTP control API under /_mock/")
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
 
@@ -60,27 +65,65 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(schema(), indent=2))
         return 0
+    if args.workers < 1:
+        raise UsageError(f"--workers {args.workers} is no number of processes; choose 1 or more")
+    if args.workers == 1:
+        return asyncio.run(_serve(make_server(args)))
+    if args.virtual_time:
+        raise UsageError("--virtual-time needs one clock, and each worker has its own; leave out --workers")
+    from rtstt_testkit.commands import workers
+
+    return workers.run(args)
+
+
+def make_server(args: argparse.Namespace, *, worker: int | None = None) -> RealtimeServer:
+    """Make the server that the arguments ask for.
+
+    Args:
+        args: The command's arguments.
+        worker: Which one of several that share the port.
+
+    Raises:
+        UsageError: They ask for something that there is not.
+    """
+    seed = args.seed
+    if worker is not None and seed is not None:
+        seed = f"{seed}/{worker}"  # the same in every run, and not the same in every worker
     try:
         script = _load_script(args.script)
-        server = RealtimeServer(
+        return RealtimeServer(
             host=args.host,
             port=args.port,
             profile=args.profile,
             refuse=args.refuse,
             script=script,
             latency=args.latency,
-            seed=args.seed,
+            seed=seed,
             virtual_time=args.virtual_time,
             compression=args.compression,
-            control=not args.no_control,
+            control=not args.no_control and worker is None,
             keep_audio=_KEEP_AUDIO,
             keep_sessions=_KEEP_SESSIONS,
             max_sessions=args.max_sessions,
             observer=_log if args.json_log else None,
+            reuse_port=worker is not None,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return asyncio.run(_serve(server))
+
+
+def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
+    """Say why an address cannot be listened on.
+
+    Args:
+        host: The address.
+        port: The port.
+        error: What binding it raised.
+    """
+    if isinstance(error, OverflowError):
+        return UsageError(f"--port {port} is not a port; choose 0 to 65535")
+    reason = getattr(error, "strerror", None) or str(error)
+    return UsageError(f"cannot listen on {host} port {port}: {reason}; choose another --port or --host")
 
 
 def _log(record: SessionRecord, event: Event) -> None:
@@ -104,15 +147,9 @@ async def _serve(server: RealtimeServer) -> int:
             loop.add_signal_handler(number, stop.set)
     try:
         await server.start()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(
-            f"cannot listen on {server.host} port {server.port}: {reason}; choose another --port or --host"
-        ) from None
-    except OverflowError:
-        raise UsageError(f"--port {server.port} is not a port; choose 0 to 65535") from None
-    if not _is_loopback(server.host):
-        print(f"rtstt-shim: {_caution(server)}", file=sys.stderr, flush=True)
+    except (OSError, OverflowError) as error:
+        raise cannot_listen(server.host, server.port, error) from None
+    caution(server)
     print(f"listening on {server.url}", flush=True)
     try:
         await stop.wait()
@@ -128,8 +165,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _caution(server: RealtimeServer) -> str:
+def caution(server: RealtimeServer) -> None:
+    """Say on stderr whom an address lets in that is not this machine's own."""
+    if _is_loopback(server.host):
+        return
     read = "read and steer its sessions under /_mock/" if server.control else "open sessions"
-    return (
-        f"--host {server.host} lets whoever reaches this machine {read}; leave --host out to serve this machine alone."
+    print(
+        f"rtstt-shim: --host {server.host} lets whoever reaches this machine {read}; "
+        "leave --host out to serve this machine alone.",
+        file=sys.stderr,
+        flush=True,
     )

@@ -41,6 +41,7 @@ _KEEP_SESSIONS = 10_000
 _MAX_SESSIONS = 10_000
 _OPEN_SECONDS = 60  # for the whole opening, slowed down by faults or not
 _STOP_SECONDS = 0.5
+_BACKLOG = 1024  # clients that may connect at the same moment
 
 _quiet = logging.getLogger("rtstt_testkit.mock.websockets")
 _quiet.setLevel(logging.CRITICAL + 1)
@@ -78,6 +79,7 @@ class RealtimeServer:
         virtual_time: Time stands still except in `advance`.
         control: Serve the HTTP control API under ``/_mock/``.
         observer: Called with every event as it comes or goes, the first of a run of appends only.
+        reuse_port: Share the port with other servers that do (SO_REUSEPORT).
 
     Attributes:
         sessions: What happened on each connection, in order.
@@ -111,6 +113,7 @@ class RealtimeServer:
         virtual_time: bool = False,
         control: bool = False,
         observer: Callable[[SessionRecord, Event], None] | None = None,
+        reuse_port: bool = False,
     ) -> None:
         _check("profile", profile, get_args(Profile))
         _check("refuse", refuse, get_args(Moment))
@@ -139,6 +142,7 @@ class RealtimeServer:
         self._wall_start = time.time()
         self.secrets = SecretStore(self._ids, self.wall)
         self._observer = observer
+        self._reuse_port = reuse_port
         self._count = 0
         self._unexpected: list[int] = []
         self._first_came: float | None = None
@@ -194,6 +198,8 @@ class RealtimeServer:
             close_timeout=2,
             server_header=None,
             logger=_quiet,
+            reuse_port=self._reuse_port or None,
+            backlog=_BACKLOG,
             create_connection=cast("type[ServerConnection]", connection),
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]

@@ -1,0 +1,172 @@
+"""Programs on a core of their own: time, CPU and memory."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import _env
+
+PROGRAMS = Path(__file__).parent / "programs"
+PATIENCE = 60
+"""Seconds that a program may take to say something."""
+
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+SERVER_CORE, CLIENT_CORE = (CORES[0], CORES[-1]) if len(CORES) > 1 else (None, None)
+"""Where what is measured runs, and where what drives it runs; None where a process cannot be pinned."""
+
+
+def pin(core):
+    """Keep this process on a core; None for every core."""
+    if CORES and SERVER_CORE is not None:
+        os.sched_setaffinity(0, CORES if core is None else {core})
+
+
+@contextlib.contextmanager
+def on_core(core):
+    """Keep this process on a core for a while."""
+    pin(core)
+    try:
+        yield
+    finally:
+        pin(None)
+
+
+class Program:
+    """A running program; ended when its block is left.
+
+    Args:
+        words: The command.
+        core: Where it runs; None for every core.
+        stdin: Whether it is told what to do.
+    """
+
+    def __init__(self, words, *, core=None, stdin=False):
+        self.words = [str(word) for word in words]
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            self.words,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: pin(core),
+        )
+
+    def line(self):
+        """The next line it says."""
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.kill()
+            error = self.process.communicate()[1].strip().splitlines()
+            raise _env.Unavailable(f"{Path(self.words[0]).name} {self.words[1]} ended early: {(error or ['?'])[-1]}")
+        return line
+
+    def port(self):
+        """The port that it says it listens on."""
+        while True:
+            found = re.search(r"://(?:127\.0\.0\.1|localhost):(\d+)", self.line())
+            if found:
+                return int(found[1])
+
+    def ask(self, words):
+        """Tell it something; what it answers, as JSON."""
+        self.process.stdin.write(words + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.line())
+
+    def stop(self):
+        """End it with SIGTERM; the seconds that it took."""
+        begun = time.perf_counter()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+        return time.perf_counter() - begun
+
+    def cpu(self):
+        """The CPU seconds that it and its children used, None where the system does not say."""
+        return sum(filter(None, map(_cpu, _tree(self.process.pid)))) if Path("/proc/self/stat").exists() else None
+
+    def memory(self):
+        """The bytes that it and its children keep in memory, None where the system does not say."""
+        return sum(map(_memory, _tree(self.process.pid))) if Path("/proc/self/statm").exists() else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _tree(root):
+    found = [root]
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == root:
+                found.append(int(folder.name))
+    return found
+
+
+def _cpu(pid):
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(pid):
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def python_program(python, name, *words, **options):
+    """One of the programs of this folder."""
+    return Program([python, PROGRAMS / name, *words], **options)
+
+
+def answer(words, core=None):
+    """What a program says, as JSON, when it has run to its end."""
+    done = subprocess.run(
+        [str(word) for word in words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        preexec_fn=lambda: pin(core),
+    )
+    if done.returncode:
+        error = done.stderr.strip().splitlines() or ["?"]
+        raise _env.Unavailable(f"{Path(str(words[0])).name} {words[1]} failed: {error[-1]}")
+    return json.loads(done.stdout)
+
+
+def wall(words):
+    """The milliseconds that a program takes from start to end."""
+    begun = time.perf_counter()
+    subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - begun) * 1000
+
+
+def many_files():
+    """Let this process and its children open as many sockets as the system allows; how many."""
+    try:
+        import resource
+    except ImportError:
+        return sys.maxsize
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

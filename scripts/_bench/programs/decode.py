@@ -1,0 +1,27 @@
+"""What a test's own fake server does: decode every event, and the audio in it."""
+
+import asyncio
+import base64
+import json
+import logging
+
+from websockets.asyncio.server import serve
+
+
+async def decode(connection):
+    audio = bytearray()
+    async for message in connection:
+        event = json.loads(message)
+        if event["type"] == "input_audio_buffer.append":
+            audio += base64.b64decode(event["audio"])
+            del audio[:-1_000_000]
+
+
+async def main():
+    async with serve(decode, "127.0.0.1", 0, compression=None, max_size=None, ping_interval=None) as server:
+        print(f"listening on ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
+        await server.wait_closed()
+
+
+logging.getLogger("websockets").setLevel(logging.CRITICAL)
+asyncio.run(main())

@@ -1,0 +1,1 @@
+// An empty preload: what Node itself takes to load one.

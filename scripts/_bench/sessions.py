@@ -1,0 +1,264 @@
+"""Many sessions that stream speech in real time: how late the mock's events are, and what a session costs.
+
+An event's due time is when the append that settles it was due to be sent: the one that holds the last sample of the
+turn (``audio_end_ms``). What the client itself is late with counts as lateness, and is told beside it.
+"""
+
+import contextlib
+import re
+import selectors
+import statistics
+import time
+from typing import NamedTuple
+
+import _env
+from _bench import websocket
+from _bench.figure import Figure
+from _bench.processes import CLIENT_CORE, many_files, on_core
+from _bench.receiving import mock
+
+SECTION = "many sessions in real time, one core"
+STEPS = (100, 250, 500, 1000, 1500, 2000)
+HEADLINE = 1000
+LATE_MS = 100
+"""A step whose 99th percentile is above this counts as too many sessions."""
+
+_INTERVAL = websocket.FRAME_MS / 1000
+_KEPT_AUDIO = 1024 * 1024 * 5 // 4
+"""What `rtstt-shim mock` keeps of a session's audio at most."""
+
+_STOPPED = b'"input_audio_buffer.speech_stopped"'
+_COMPLETED = b'"conversation.item.input_audio_transcription.completed"'
+_END_MS = re.compile(rb'"audio_end_ms": ?(\d+)')
+_ITEM = re.compile(rb'"item_id": ?"([^"]+)"')
+
+
+class Step(NamedTuple):
+    """One number of sessions.
+
+    Attributes:
+        sessions: How many.
+        stopped: The 50th and 99th percentile of the lateness of ``speech_stopped``, in milliseconds.
+        completed: The same of ``…transcription.completed``.
+        client: The same of the client's own appends.
+        events: How many of both events there were.
+        missing: How many sessions saw none.
+        cpu: The share of a core that the server used.
+        memory: Bytes a session, the audio that the mock keeps included.
+        audio: Bytes of audio kept a session.
+    """
+
+    sessions: int
+    stopped: tuple
+    completed: tuple
+    client: tuple
+    events: int
+    missing: int
+    cpu: float | None
+    memory: float | None
+    audio: float
+
+    def __str__(self):
+        busy = "" if self.cpu is None else f"; {self.cpu:.0%} of a core"
+        return (
+            f"{self.sessions} sessions: completed {self.completed[0]:.1f} ms late, 99 in 100 below "
+            f"{self.completed[1]:.1f} (client: {self.client[1]:.1f}){busy}"
+        )
+
+
+def measure(quick):
+    """Yield a step for each number of sessions, and the figures."""
+    python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
+    room = many_files() - 200
+    frames = [websocket.frame(event) for event in websocket.append_events()]
+    steps = []
+    for sessions in (250, HEADLINE, 1500) if quick else STEPS:
+        if sessions > room:
+            _env.say(f"{sessions} sessions are left out: this system allows {room} open files")
+            continue
+        step = stream(python, frames, sessions, 4 if quick else 7)
+        steps.append(step)
+        yield step
+    yield from figures(steps)
+
+
+def figures(steps):
+    headline = next((step for step in steps if step.sessions == HEADLINE), None)
+    if headline is not None:
+        for name, pair in (("speech_stopped", headline.stopped), ("completed", headline.completed)):
+            for percentile, value in zip(("50th", "99th"), pair, strict=True):
+                yield Figure(
+                    SECTION, f"{HEADLINE:,} sessions: lateness of `{name}`, {percentile} percentile", "ms", value
+                )
+        if headline.cpu is not None:
+            yield Figure(SECTION, f"{HEADLINE:,} sessions: CPU of one", "% of a core", headline.cpu / HEADLINE * 100)
+        if headline.memory is not None:
+            own = (headline.memory - headline.audio) / 1024
+            yield Figure(SECTION, f"{HEADLINE:,} sessions: memory of one beside its audio", "KiB", own)
+    costs = [step for step in steps if step.cpu is not None and step.completed[1] <= LATE_MS]
+    if len(costs) > 1:
+        first, last = costs[0], costs[-1]
+        ratio = (last.cpu / last.sessions) / (first.cpu / first.sessions)
+        yield Figure(
+            SECTION,
+            f"CPU of a session, {last.sessions:,} of them beside {first.sessions:,}",
+            "% of a core",
+            last.cpu / last.sessions * 100,
+            None,
+            first.cpu / first.sessions * 100,
+            f"{first.sessions:,} sessions",
+            ratio,
+            target="≤ 1.2 ×",
+            met=ratio <= 1.2,
+        )
+    good = [step.sessions for step in steps if step.completed[1] <= LATE_MS and not step.missing]
+    yield Figure(
+        SECTION, f"most sessions of those tried with 99 in 100 within {LATE_MS} ms", "sessions", max(good, default=0)
+    )
+
+
+class Socket:
+    """One session: what it has still to send, what it has not read to the end, and when its events were due."""
+
+    __slots__ = ("at", "due", "offset", "phase", "raw", "seen", "unread", "unsent")
+
+    def __init__(self, raw, offset, phase):
+        self.raw = raw
+        self.offset = offset
+        self.phase = phase
+        self.unsent = b""
+        self.unread = b""
+        self.due = {}
+        self.seen = 0
+
+
+def stream(python, frames, sessions, seconds):
+    """Stream in that many sessions for a while."""
+    with mock(python) as server, on_core(CLIENT_CORE):
+        port = server.port()
+        empty = server.memory()
+        selector = selectors.DefaultSelector()
+        sockets = []
+        update = websocket.frame(websocket.update_event())
+        for number in range(sessions):
+            raw = websocket.connect(port)
+            raw.sendall(update)
+            raw.setblocking(False)
+            # Each somewhere else in the speech and in the 50 ms, as sessions are that begin at different times.
+            sockets.append(Socket(raw, number * 7 % len(frames), number * _INTERVAL / sessions))
+            selector.register(raw, selectors.EVENT_READ, sockets[-1])
+        try:
+            cpu, begun = server.cpu(), time.perf_counter()
+            lateness = Lateness(sockets, selector, frames)
+            lateness.run(round(seconds / _INTERVAL))
+            took = time.perf_counter() - begun
+            busy = None if cpu is None else (server.cpu() - cpu) / took
+            full = server.memory()
+        finally:
+            for socket in sockets:
+                socket.raw.close()
+            selector.close()
+    return Step(
+        sessions,
+        percentiles(lateness.stopped),
+        percentiles(lateness.completed),
+        percentiles(lateness.client),
+        len(lateness.stopped) + len(lateness.completed),
+        sum(not socket.seen for socket in sockets),
+        busy,
+        None if full is None else (full - empty) / sessions,
+        min(seconds / _INTERVAL * websocket.FRAME_BYTES, _KEPT_AUDIO),
+    )
+
+
+def percentiles(values):
+    """The 50th and the 99th percentile, in milliseconds."""
+    if len(values) < 2:
+        return (float("nan"), float("nan"))
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return (cuts[49] * 1000, cuts[98] * 1000)
+
+
+class Lateness:
+    """Sends every session's appends when they are due, and notes how late what comes back is."""
+
+    def __init__(self, sockets, selector, frames):
+        self.stopped, self.completed, self.client = [], [], []
+        self._sockets = sockets
+        self._selector = selector
+        self._frames = frames
+        self._start = 0.0
+
+    def run(self, ticks):
+        sockets, frames, clock = self._sockets, self._frames, time.perf_counter
+        count, gap = len(sockets), _INTERVAL / len(sockets)
+        self._start = start = clock() + 0.1
+        self._read(0.1)
+        sent, whole = 0, ticks * count
+        while sent < whole:
+            now = clock()
+            due = min(whole, int((now - start) / gap) + 1)
+            if sent < due and sent % 50 == 0:
+                self.client.append(now - start - sent * gap)
+            # Never many at once without reading in between.
+            for number in range(sent, min(due, sent + 64)):
+                tick, which = divmod(number, count)
+                socket = sockets[which]
+                self._send(socket, frames[(tick + socket.offset) % len(frames)])
+                sent = number + 1
+            self._read(0 if sent < due else max(0.0, start + sent * gap - clock()))
+        end = clock() + 0.5
+        while (left := end - clock()) > 0:
+            self._read(left)
+
+    def _send(self, socket, frame):
+        if socket.unsent:
+            socket.unsent += frame
+            return
+        try:
+            done = socket.raw.send(frame)
+        except BlockingIOError:
+            done = 0
+        if done < len(frame):
+            socket.unsent = frame[done:]
+            self._selector.modify(socket.raw, selectors.EVENT_READ | selectors.EVENT_WRITE, socket)
+
+    def _read(self, timeout):
+        for key, events in self._selector.select(timeout):
+            socket = key.data
+            if events & selectors.EVENT_WRITE:
+                with contextlib.suppress(BlockingIOError):
+                    socket.unsent = socket.unsent[socket.raw.send(socket.unsent) :]
+                if not socket.unsent:
+                    self._selector.modify(socket.raw, selectors.EVENT_READ, socket)
+            if events & selectors.EVENT_READ:
+                data = socket.raw.recv(65536)
+                if not data:
+                    raise _env.Unavailable("the mock closed a session in the middle of it")
+                self._take(socket, socket.unread + data, time.perf_counter())
+
+    def _take(self, socket, data, now):
+        at, size = 0, len(data)
+        while size - at >= 2:
+            length, head = data[at + 1] & 0x7F, 2
+            if length == 126:
+                if size - at < 4:
+                    break
+                length, head = int.from_bytes(data[at + 2 : at + 4], "big"), 4
+            if size - at < head + length:
+                break
+            self._event(socket, data[at + head : at + head + length], now)
+            at += head + length
+        socket.unread = data[at:]
+
+    def _event(self, socket, event, now):
+        if _STOPPED in event:
+            end = int(_END_MS.search(event)[1])
+            tick = -(-end // websocket.FRAME_MS) - 1
+            due = socket.due[_ITEM.search(event)[1]] = self._start + tick * _INTERVAL + socket.phase
+            self.stopped.append(now - due)
+            socket.seen += 1
+        elif _COMPLETED in event:
+            due = socket.due.pop(_ITEM.search(event)[1], None)
+            if due is not None:
+                self.completed.append(now - due)

@@ -1,0 +1,113 @@
+"""What the shim costs a Python program: its import, the rule, sockets that it leaves alone, and those that it watches.
+
+Throughput is counted in messages a second of the client's CPU: the server costs next to nothing, so this is what the
+client can take, and other programs on the machine hardly change it.
+"""
+
+import statistics
+
+import _env
+from _bench.figure import Samples, added, beside, in_turn, single
+from _bench.processes import CLIENT_CORE, SERVER_CORE, answer, python_program
+
+CLIENTS = ("websockets>=15,<18", "aiohttp>=3.14,<4", "websocket-client>=1.9,<2")
+IMPORTS = {
+    "websockets": "import websockets.asyncio.client",
+    "aiohttp": "import aiohttp",
+    "websocket-client": "import websocket",
+}
+LIBRARIES = ("websockets, asyncio", "websockets, sync", "aiohttp", "websocket-client")
+WATCHED = "/v1/realtime?intent=transcription"
+BARE = "`import wrapt`"
+
+TIMED = "import time\n{before}\nbegun = time.perf_counter()\n{code}\nprint((time.perf_counter() - begun) * 1000)"
+
+FIX_URL = """
+import json, timeit
+from rtstt_shim import fix_url
+urls = {urls!r}
+number = 2000
+times = [[timeit.timeit(lambda: fix_url(url), number=number) / number * 1e6 for url in urls] for _ in range({rounds})]
+print(json.dumps(times))
+"""
+NOT_REALTIME = ("wss://stream.example.com/v2/listen?model=nova-3&encoding=linear16", "wss://ws.example.com/socket")
+REALTIME = (
+    "wss://api.openai.com/v1/realtime?intent=transcription&model=gpt-4o-mini-transcribe",
+    "wss://eu.api.openai.com/v1/realtime?model=gpt-4o-mini-transcribe-2025-12-15",
+    "wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5",
+    "wss://gateway.example.com/v1/realtime?intent=transcription&model=whisper%2D1&user=a+b",
+)
+
+
+def measure(quick):
+    """Yield the figures."""
+    wheel = _env.wheel()
+    bare = _env.environment(wheel=wheel)
+    python = _env.environment(CLIENTS, wheel=wheel)
+    yield from imports(bare, python, 8 if quick else 25)
+    yield from rule(bare, 5 if quick else 30)
+    yield from sockets(python, "echo", quick)
+    yield from sockets(python, "stream", quick)
+
+
+def timed(python, code, before="pass"):
+    return answer([python, "-c", TIMED.format(before=before, code=code)], CLIENT_CORE)
+
+
+def imports(bare, python, rounds):
+    samples = in_turn(rounds, lambda: timed(bare, "import rtstt_shim"), lambda: timed(bare, "import wrapt"))
+    yield beside("the shim, Python", "`import rtstt_shim`, no client installed", "ms", samples, BARE, most=1.15)
+    for client, code in IMPORTS.items():
+        samples = in_turn(
+            rounds,
+            lambda code=code: timed(python, "import rtstt_shim", code),
+            lambda code=code: timed(python, "import wrapt", code),
+        )
+        figure = beside("the shim, Python", f"the same, with {client} imported already", "ms", samples, BARE)
+        yield figure._replace(target="≤ 15 ms", met=figure.ours <= 15)
+    for client, code in IMPORTS.items():
+        samples = in_turn(
+            rounds,
+            lambda code=code: timed(python, code, "import rtstt_shim"),
+            lambda code=code: timed(python, code, "import wrapt"),
+        )
+        name = f"importing {client}, the shim active"
+        yield added("the shim, Python", name, "ms", samples, "without it", most=2, share=0.01)
+
+
+def rule(python, rounds):
+    for name, urls, most in (("not realtime", NOT_REALTIME, 3), ("realtime", REALTIME, 15)):
+        times = answer([python, "-c", FIX_URL.format(urls=urls, rounds=rounds)], CLIENT_CORE)
+        slowest = max(zip(*times, strict=True), key=statistics.median)
+        yield single("the shim, Python", f"`fix_url`, {name}", "µs", list(slowest), most=most)
+
+
+def sockets(python, kind, quick):
+    """Two clients at the same server, one with the shim and one without; new processes for every few rounds."""
+    for library in LIBRARIES:
+        ratios = Samples([], [])
+        for _ in range(2 if quick else 5):
+            with python_program(python, "frames.py", core=SERVER_CORE) as server:
+                url = f"ws://127.0.0.1:{server.port()}" + ("/echo" if kind == "echo" else WATCHED)
+                words = ("client.py", library)
+                with (
+                    python_program(python, *words, "with", url, core=CLIENT_CORE, stdin=True) as ours,
+                    python_program(python, *words, "without", url, core=CLIENT_CORE, stdin=True) as peer,
+                ):
+                    count = 64 * 16
+                    for client in (ours, peer):
+                        client.ask(f"{kind} {count}")
+                    took = peer.ask(f"{kind} {count}")["cpu"]
+                    count = max(64, round(count * 0.12 / took / 64) * 64)
+
+                    def rate(client, count=count):
+                        return count / client.ask(f"{kind} {count}")["cpu"]
+
+                    some = in_turn(4 if quick else 8, lambda: rate(ours), lambda: rate(peer))
+            ratios.ours.extend(some.ours)
+            ratios.peer.extend(some.peer)
+        if kind == "echo":
+            name, least = f"echo on a socket that is not realtime: {library}", 0.99
+        else:
+            name, least = f"deltas on a watched socket: {library}", 0.97
+        yield beside("the shim, Python", name, "messages/CPU s", ratios, "without the shim", least=least)

@@ -1,0 +1,139 @@
+"""Masked frames made in advance, and raw sockets to send them with: so that the client is never what is measured."""
+
+import base64
+import json
+import os
+import selectors
+import socket
+import struct
+import sys
+import time
+import zlib
+
+import _env
+
+PATH = "/v1/realtime?intent=transcription"
+MODEL = "gpt-4o-mini-transcribe"
+FRAME_MS = 50
+FRAME_BYTES = 24000 * 2 * FRAME_MS // 1000
+_MASK = b"\x5a\xc3\x17\x88"
+_BLOCK = 64 * 1024
+PATIENCE = 60
+
+
+def frame(payload, opcode=1, deflated=False):
+    """A whole masked frame (RFC 6455 section 5)."""
+    if deflated:  # permessage-deflate, RFC 7692 section 7.2.1
+        packer = zlib.compressobj(wbits=-15)
+        payload = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    size = len(payload)
+    first = 0x80 | (0x40 if deflated else 0) | opcode
+    head = bytes([first, 0x80 | size]) if size < 126 else struct.pack("!BBH", first, 0x80 | 126, size)
+    mask = int.from_bytes((_MASK * (size // 4 + 1))[:size], "big")
+    masked = (int.from_bytes(payload, "big") ^ mask).to_bytes(size, "big")
+    return head + _MASK + masked
+
+
+def append_events():
+    """Real speech and pauses as appends of 50 ms, about six seconds of them, to be sent again and again."""
+    sys.path.insert(0, str(_env.ROOT / "shim"))
+    try:
+        from rtstt_testkit import speech
+    finally:
+        sys.path.pop(0)
+    pcm = b""
+    for name in ("hello", "weather"):
+        pcm += speech.load(name).pcm + speech.silence(1.0)
+    pcm = pcm[: len(pcm) - len(pcm) % FRAME_BYTES]
+    pieces = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]
+    return [
+        json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(piece).decode()}).encode()
+        for piece in pieces
+    ]
+
+
+def update_event():
+    """The session.update that every session begins with."""
+    transcription = {"model": MODEL}
+    session = {"type": "transcription", "audio": {"input": {"transcription": transcription}}}
+    return json.dumps({"type": "session.update", "session": session}).encode()
+
+
+def connect(port, *, path=PATH, deflate=False):
+    """An open WebSocket, blocking; the response is read, what follows it is not."""
+    raw = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    extensions = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflate else ""
+    key = base64.b64encode(os.urandom(16)).decode()
+    raw.sendall(
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{extensions}"
+        "Authorization: Bearer sk-of-the-benchmark\r\n\r\n".encode()
+    )
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += raw.recv(1) or b"\r\n\r\n"
+    if not head.startswith(b"HTTP/1.1 101 "):
+        raise _env.Unavailable(f"the server on port {port} refused the connection: {head[:60]!r}")
+    if deflate and b"permessage-deflate" not in head:
+        raise _env.Unavailable(f"the server on port {port} does not compress")
+    return raw
+
+
+class Blaster:
+    """Sends frames as fast as a server takes them, and knows when it has taken them all: it answers a PING.
+
+    Args:
+        port: The server's.
+        frames: What to send, again and again.
+        sockets: How many connections.
+        deflate: Whether the frames are compressed.
+    """
+
+    def __init__(self, port, frames, *, sockets=1, deflate=False):
+        self._block = b"".join(frames)
+        self._count = len(frames)
+        self._selector = selectors.DefaultSelector()
+        self._sockets = [connect(port, deflate=deflate) for _ in range(sockets)]
+        for raw in self._sockets:
+            raw.sendall(frame(update_event()))
+            raw.setblocking(False)
+
+    def round(self, frames):
+        """Send about that many frames on all connections together; the frames a second."""
+        turns = max(1, round(frames / len(self._sockets) / self._count))
+        word = os.urandom(8)
+        whole = memoryview(self._block * turns + frame(word, 9))
+        left = dict.fromkeys(self._sockets, 0)
+        waiting = dict.fromkeys(self._sockets, b"")
+        both = selectors.EVENT_READ | selectors.EVENT_WRITE
+        for raw in self._sockets:
+            self._selector.register(raw, both)
+        begun = time.perf_counter()
+        while waiting:
+            ready = self._selector.select(PATIENCE)
+            if not ready:
+                raise _env.Unavailable("the server stopped reading")
+            for key, events in ready:
+                raw = key.fileobj
+                if events & selectors.EVENT_READ:
+                    data = raw.recv(_BLOCK)
+                    if not data:
+                        raise _env.Unavailable("the server closed the connection")
+                    seen = waiting[raw] + data
+                    if word in seen:
+                        del waiting[raw]
+                        self._selector.unregister(raw)
+                        continue
+                    waiting[raw] = seen[-16:]
+                if events & selectors.EVENT_WRITE:
+                    at = left[raw]
+                    left[raw] = at + raw.send(whole[at : at + 4 * _BLOCK])
+                    if left[raw] == len(whole):
+                        self._selector.modify(raw, selectors.EVENT_READ)
+        return turns * self._count * len(self._sockets) / (time.perf_counter() - begun)
+
+    def close(self):
+        for raw in self._sockets:
+            raw.close()
+        self._selector.close()
