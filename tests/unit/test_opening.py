@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 import socket
 import ssl
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
-from endpoint import serving, transcribe
+from endpoint import listening, serving, transcribe
 from tracebacks import gained, ours, told
 
 import rtstt_shim
@@ -128,38 +127,6 @@ def raised(connect: Connect, url: str, **options: Any) -> BaseException:
 def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
-
-
-@contextlib.contextmanager
-def listening(
-    answer: bytes | None, accepted: threading.Semaphore | None = None, release: threading.Event | None = None
-) -> Iterator[int]:
-    """A server that answers whoever connects with these bytes, once released; with None it accepts and is silent."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        open_: list[socket.socket] = []
-
-        def work() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = server.accept()
-                    if accepted:
-                        accepted.release()
-                    if answer is None:
-                        open_.append(connection)
-                        continue
-                    with connection:
-                        connection.recv(65536)
-                        if release:
-                            release.wait(10)
-                        connection.sendall(answer)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        for connection in open_:
-            connection.close()
 
 
 def only(records: Records) -> dict[str, Any]:
