@@ -223,6 +223,7 @@ class TestLies:
         async def chatter(connection: ServerConnection) -> None:
             while True:
                 await connection.send('{"type":"hello"}')
+                await asyncio.sleep(0)  # it is in the same loop
 
         result = against(chatter)
         assert result.verdict == "differs"
