@@ -131,7 +131,7 @@ class _Talk:
         self._row = row
         self._endpoint = endpoint
         self._key = BAD_KEY if row.credentials == "bad" else endpoint.key
-        self._normalizer = Normalizer(endpoint.key)
+        self._normalizer = Normalizer(endpoint.key, row.forms)
         self._attempt = Attempt()
         self._began = time.monotonic()
         self._socket: ClientConnection
