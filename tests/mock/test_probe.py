@@ -24,7 +24,7 @@ from rtstt_testkit.probe.rows import ROWS, Row, Until, chosen
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
 
 SECRET = "sk-live-" + "S3cr3tS3cr3t" * 3
-ITEM = "item_" + "a" * 21
+ITEM = "item_" + "A" * 21
 
 
 @pytest.fixture(autouse=True, scope="module")
