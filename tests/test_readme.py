@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import sys
@@ -83,7 +84,16 @@ def managers() -> str:
     return table(("manager", "run with", "the patch", "installed anew with", "then"), rows)
 
 
-BLOCKS = {"python-clients": python_clients, "node-clients": node_clients, "managers": managers}
+def mocks() -> str:
+    """What scripts/compare_mocks.py measured; tests/clients/test_compare_mocks.py measures it anew."""
+    compare: Any = importlib.import_module("compare_mocks")
+    heads, *rows = compare.table(json.loads(compare.DATA.read_text(encoding="utf-8")))
+    return table(
+        heads, [(name, *(f"`{cell}`" if cell != "the same" else cell for cell in cells)) for name, *cells in rows]
+    )
+
+
+BLOCKS = {"python-clients": python_clients, "node-clients": node_clients, "managers": managers, "mocks": mocks}
 BLOCK = re.compile(r"<!-- generated: (?P<name>[a-z-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 

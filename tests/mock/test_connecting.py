@@ -117,6 +117,11 @@ def test_a_key_in_the_subprotocols_is_as_good_as_a_header() -> None:
     assert types(Talk(TRANSCRIPTION, offered, key=None).opening) == ["session.created"]
 
 
+def test_the_header_of_azure_is_no_key_here() -> None:
+    talk = Talk(TRANSCRIPTION, ("api-key", KEY), key=None)
+    assert refusal(talk) == (None, "Missing bearer or basic authentication in header")
+
+
 def test_after_the_refusal_nothing_is_answered() -> None:
     talk = Talk(f"{TRANSCRIPTION}&model=whisper-1")
     assert talk.send(update()) == []

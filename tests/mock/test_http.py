@@ -127,6 +127,36 @@ class TestClientSecrets:
 
         run(scenario)
 
+    def test_a_conversations_secret_seeds_no_transcription_session(self) -> None:
+        async def scenario():
+            async with RealtimeServer() as server:
+                made = server.secrets.create({"session": {"type": "realtime", "model": "gpt-realtime"}})
+                headers = {"Authorization": f"Bearer {made['value']}"}
+                async with client(server, additional_headers=headers) as socket_:
+                    (created,) = await receive(socket_, "session.created")
+            assert created["session"]["type"] == "transcription"
+            assert "model" not in created["session"]
+
+        run(scenario)
+
+    def test_a_secret_shows_the_session_as_an_update_would(self, server) -> None:
+        transcription = {"model": "gpt-live-transcribe", "delay": "low", "languages": ["en"], "keywords": ["x"]}
+        session = {
+            "type": "transcription",
+            "audio": {"input": {"transcription": transcription, "turn_detection": None}},
+        }
+        _, made = call(server, "POST", SECRETS, {"session": session})
+        assert made["session"]["audio"]["input"]["transcription"] == {
+            "model": "gpt-live-transcribe",
+            "language": None,
+            "prompt": None,
+            "languages": ["en"],
+        }
+
+    def test_the_header_of_azure_is_no_key(self, server) -> None:
+        status, _ = call(server, "POST", SECRETS, {"session": SESSION}, key=None, headers={"api-key": KEY})
+        assert status == 401
+
     def test_an_expired_secret_is_refused_like_a_wrong_key(self) -> None:
         async def scenario():
             async with RealtimeServer(virtual_time=True) as server:

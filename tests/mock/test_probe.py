@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import random
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from subprocess import run as run_process
@@ -23,7 +24,19 @@ from rtstt_testkit.probe.rows import ROWS, Row, Until, chosen
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
 
 SECRET = "sk-live-" + "S3cr3tS3cr3t" * 3
-ITEM = "item_" + "a" * 21
+ITEM = "item_" + "A" * 21
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_the_shim() -> Iterator[None]:
+    """Other tests of this process may have left it active, which the runner refuses."""
+    shim = sys.modules.get("rtstt_shim")
+    active = shim is not None and shim.status().active
+    if active:
+        shim.uninstall()
+    yield
+    if active:
+        shim.install()
 
 
 def main(*words: str) -> int:
@@ -157,22 +170,30 @@ class TestLies:
             (
                 "intent=transcription alone",
                 {"faults": [Fault("close", after="session.updated", code=1011, reason="gone")]},
-                ("4", "input_audio_buffer.cleared", "close 1011 gone"),
+                ("4", "input_audio_buffer.cleared, close 1000 (ours)", "close 1011 gone"),
             ),
             (
                 "intent=transcription alone",
                 {"faults": [Fault("reset", after="session.updated")]},
-                ("4", "input_audio_buffer.cleared", "close 1006"),
+                ("4", "input_audio_buffer.cleared, close 1000 (ours)", "close 1006"),
             ),
             (
                 "intent=transcription alone",
                 {"faults": [Fault("malformed", on="session.updated")]},
-                ("3", "session.updated", "(frame)"),
+                (
+                    "3",
+                    "session.updated, input_audio_buffer.cleared, close 1000 (ours)",
+                    "(frame), no session.updated within 5 s",
+                ),
             ),
             (
                 "intent=transcription alone",
                 {"faults": [Fault("http", on="connect", code=503)]},
-                ("1", "(upgrade)", "HTTP 503"),
+                (
+                    "1",
+                    "(upgrade), session.created, session.updated, input_audio_buffer.cleared, close 1000 (ours)",
+                    "HTTP 503",
+                ),
             ),
             (
                 "whisper-1, server_vad",
@@ -184,14 +205,19 @@ class TestLies:
                 ),
             ),
             (
-                "created and never updated",
+                "created and never updated; the form of identifiers",
                 {"max_duration": 1800},
                 ("2 session.created: session.expires_at", "<now + 3600 s>", "<now + 1800 s>"),
             ),
             (
-                "an unknown transcription model",
+                "no key",
                 {"profile": "gateway"},
-                ("1", "(upgrade)", "HTTP 403"),
+                (
+                    "1",
+                    "(upgrade), error None: Missing bearer or basic authentication in header, "
+                    "close 3000 invalid_request_error",
+                    "HTTP 401",
+                ),
             ),
         ],
         ids=lambda value: str(value)[:60] if isinstance(value, dict) else None,
@@ -223,6 +249,7 @@ class TestLies:
         async def chatter(connection: ServerConnection) -> None:
             while True:
                 await connection.send('{"type":"hello"}')
+                await asyncio.sleep(0)  # it is in the same loop
 
         result = against(chatter)
         assert result.verdict == "differs"
@@ -490,8 +517,6 @@ class TestTheKey:
 
 def test_the_shim_does_not_correct_what_is_probed() -> None:
     """Even where the shim is told to take the endpoint for OpenAI's, in this very process."""
-    import os
-
     with ThreadedRealtimeServer() as server:
         words = ["-m", "rtstt_shim", "run", "--", sys.executable, "-m", "rtstt_shim", "probe", server.url]
         environ = {**os.environ, "RTSTT_SHIM_HOSTS": "127.0.0.1"}
@@ -507,6 +532,24 @@ def test_the_shim_does_not_correct_what_is_probed() -> None:
     assert session.handshake.query == {"intent": ["transcription"], "model": ["whisper-1"]}
 
 
+def test_where_the_shim_is_active_the_runner_refuses() -> None:
+    code = """
+import asyncio, rtstt_shim
+from rtstt_testkit.probe.rows import ROWS
+from rtstt_testkit.probe.runner import probe_own_mock
+try:
+    asyncio.run(probe_own_mock(ROWS[:1]))
+except RuntimeError as error:
+    print(error)
+rtstt_shim.uninstall()
+print(asyncio.run(probe_own_mock(ROWS[:1]))[0].verdict)
+"""
+    done = run_process([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == (
+        "the shim is active and would correct what is probed; call rtstt_shim.uninstall() first\nok\n"
+    )
+
+
 class TestNormalized:
     def test_an_identifier_keeps_its_name_and_its_form_counts(self) -> None:
         normal = Normalizer("")
@@ -517,9 +560,17 @@ class TestNormalized:
             "item_id": "<item 1>",
             "previous_item_id": "<item 2>",
         }
+        assert normal.event({"item_id": "item_of-another_form"}, 0.0) == {"item_id": "<item 3>"}
         failed = {"error": {"message": f"Input transcription failed for item '{ITEM}'."}}
         assert normal.event(failed, 0.0)["error"]["message"] == "Input transcription failed for item '<item 1>'."
-        assert normal.event({"item_id": "item_short"}, 0.0) == {"item_id": "item_short"}
+        for kept in (
+            {"error": {"code": "item_delete_invalid_item_id", "event_id": "probe-1"}},
+            {"item_id": "item_probe"},
+        ):
+            assert normal.event(kept, 0.0) == kept
+        exact = Normalizer("", forms=True)
+        assert exact.event({"item_id": ITEM}, 0.0) == {"item_id": "<item 1>"}
+        assert exact.event({"item_id": "item_of-another_form"}, 0.0) == {"item_id": "item_of-another_form"}
 
     def test_an_expiry_is_told_from_now_on(self) -> None:
         session = {"session": {"expires_at": 1_800_003_597}}

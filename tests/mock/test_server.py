@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gc
+import inspect
 import json
 import logging
 import random
@@ -158,6 +159,20 @@ def test_compression_is_negotiated_only_when_asked_for(on) -> None:
         async with RealtimeServer(compression=on) as server, client(server) as socket_:
             assert ("permessage-deflate" in socket_.response.headers.get("Sec-WebSocket-Extensions", "")) is on
             await receive(socket_, "session.created")
+
+    run(scenario)
+
+
+def test_the_server_pings_with_four_bytes() -> None:
+    async def scenario():
+        async with RealtimeServer(ping_interval=0.01) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(upgrade())
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readuntil(bytes([0x89, 4]))  # PING, 4 bytes [capture]
+            assert len(await reader.readexactly(4)) == 4
+            writer.close()
+        assert inspect.signature(RealtimeServer).parameters["ping_interval"].default == 20
 
     run(scenario)
 

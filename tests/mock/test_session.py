@@ -88,6 +88,19 @@ class TestSessionObject:
             "eagerness": "auto",
         }
 
+    def test_the_strength_of_noise_reduction_is_kept_until_it_is_turned_off(self) -> None:
+        talk = Talk()
+        seen = []
+        for noise in ({"type": "near_field", "strength": 0.5}, {"type": "far_field"}, None, {"type": "far_field"}):
+            (updated,) = talk.send(update(noise_reduction=noise))
+            seen.append(updated["session"]["audio"]["input"]["noise_reduction"])
+        assert seen == [
+            {"type": "near_field", "strength": 0.5},
+            {"type": "far_field", "strength": 0.5},
+            None,
+            {"type": "far_field"},
+        ]
+
     def test_delay_is_not_echoed_and_languages_are(self) -> None:
         transcription = {"model": "gpt-live-transcribe", "delay": "low", "languages": ["en"], "keywords": ["x"]}
         (updated,) = Talk().send(update(None, transcription=transcription, turn_detection=None))
@@ -195,6 +208,18 @@ class TestServerVad:
                 "role": "user",
                 "content": [{"type": "input_audio", "transcript": None}],
             }
+
+    def test_turn_detection_turned_on_in_the_middle_of_speech_announces_it_before_its_end(self) -> None:
+        talk = ready()
+        assert talk.say(tone(500)) == []
+        talk.send(update(None, turn_detection={"type": "server_vad"}))
+        events = talk.say(tone(500) + silence(300))
+        assert types(events)[:3] == [
+            "input_audio_buffer.speech_started",
+            "input_audio_buffer.speech_stopped",
+            "input_audio_buffer.committed",
+        ]
+        assert (events[0]["audio_start_ms"], events[1]["audio_end_ms"]) == (200, 1200)
 
     def test_a_commit_during_speech_uses_the_id_of_speech_started(self) -> None:
         talk = ready(turns=True)
@@ -399,6 +424,15 @@ class TestModels:
             ("B", "Hello.", 0.5, 1.0),
         ]
 
+    def test_without_a_script_one_speaker_said_it_all(self) -> None:
+        talk = ready("gpt-4o-transcribe-diarize", transcripts=["Hi. Hello."])
+        talk.say(tone(1500))
+        segment, completed = talk.send(COMMIT)[-2:]
+        assert (segment["type"], segment["item_id"]) == (SEGMENT, completed["item_id"])
+        assert [segment[name] for name in ("text", "speaker", "start", "end")] == ["Hi. Hello.", "A", 0.0, 1.5]
+        talk.say(silence(500))
+        assert SEGMENT not in types(talk.send(COMMIT))
+
     def test_logprobs_come_only_when_included(self) -> None:
         talk = ready(transcripts=["Hi you", "Hi you"])
         talk.say(tone(300))
@@ -549,6 +583,8 @@ class TestItems:
         truncate = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": 10}
         assert types(talk.send(truncate)) == ["conversation.item.truncated"]
         assert types(talk.send({"type": "conversation.item.create", "item": 5})) == ["error"]
+        (error,) = talk.send({"type": "conversation.item.create", "item": {**item, "id": 5}})
+        assert (error["error"]["code"], error["error"]["param"]) == ("invalid_type", "item.id")
 
     def test_a_conversation_transcribes_its_audio_too(self) -> None:
         talk = Talk("/v1/realtime?model=gpt-realtime", transcripts=["Hello"])

@@ -108,7 +108,9 @@ def merge(session: dict[str, Any], update: dict[str, Any]) -> dict[str, Any] | A
     if "format" in source:
         target["format"] = {**_FORMAT_DEFAULTS[source["format"]["type"]], **source["format"]}
     if "noise_reduction" in source:
-        target["noise_reduction"] = source["noise_reduction"]
+        new = source["noise_reduction"]
+        # [types] An update without strength keeps the one that is set.
+        target["noise_reduction"] = None if new is None else {**(target["noise_reduction"] or {}), **new}
     if "turn_detection" in source:
         target["turn_detection"] = _merge_turns(target["turn_detection"], source["turn_detection"])
     if "transcription" in source:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from rtstt_testkit.mock.admission import SessionKind
-from rtstt_testkit.mock.errors import ApiError, Refused
+from rtstt_testkit.mock.errors import ApiError, Refused, invalid_type
 from rtstt_testkit.mock.ids import Ids
 
 __all__ = ["Conversation", "Say"]
@@ -61,6 +61,8 @@ class Conversation:
             raise Refused(
                 ApiError("Missing required parameter: 'item.type'.", "missing_required_parameter", "item.type")
             )
+        if not isinstance(given.get("id", ""), str):
+            raise Refused(invalid_type("item.id", "a string", given["id"]))
         item = {"id": self._ids.new("item"), "status": "completed", **given}
         previous = event.get("previous_item_id")
         self.add(item, previous if previous in self._items else self.last)

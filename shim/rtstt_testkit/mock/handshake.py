@@ -60,15 +60,10 @@ class Request:
 
     @property
     def key(self) -> str | None:
-        """The API key: from ``Authorization: Bearer``, ``api-key`` or the subprotocol, None when there is
-        none.
-        """
+        """The API key as OpenAI takes it: ``Authorization: Bearer``, or a subprotocol; None when there is none."""
         scheme, _, value = (self.header("authorization") or "").partition(" ")
         if scheme.lower() in {"bearer", "basic"} and value.strip():
             return value.strip()
-        from_header = self.header("api-key")
-        if from_header:
-            return from_header
         for word in self.subprotocols:
             if word.startswith(KEY_SUBPROTOCOL):
                 return word[len(KEY_SUBPROTOCOL) :]
@@ -77,12 +72,15 @@ class Request:
     @property
     def has_plausible_key(self) -> bool:
         """Whether the mock takes the key: it begins with ``sk-`` or ``ek_`` and is not marked as bad."""
-        return (self.key or "").startswith(("sk-", "ek_")) and not self.has_bad_key
+        return self.key is not None and self.key.startswith(("sk-", "ek_")) and not self.has_bad_key
 
     @property
     def has_bad_key(self) -> bool:
-        """Whether the key is marked as one to be refused: it contains ``bad`` or ``invalid``, or there is none."""
-        key = (self.key or "bad").lower()
+        """Whether the key is marked as one to be refused: it contains ``bad`` or ``invalid``, or there is none.
+
+        The header ``api-key``, of which OpenAI knows nothing, counts as well: Azure and gateways take it.
+        """
+        key = (self.key or self.header("api-key") or "bad").lower()
         return "bad" in key or "invalid" in key
 
     @property

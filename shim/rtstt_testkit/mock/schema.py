@@ -241,15 +241,15 @@ REALTIME_SESSION = Object(
         "include": _INCLUDE,
         "instructions": _TEXT,
         "output_modalities": ListOf(OneOf("text", "audio")),
+        "parallel_tool_calls": _FLAG,
+        "tools": ListOf(Anything()),
         **{
             name: Anything()
             for name in (
                 "max_output_tokens",
-                "parallel_tool_calls",
                 "prompt",
                 "reasoning",
                 "tool_choice",
-                "tools",
                 "tracing",
                 "truncation",
             )

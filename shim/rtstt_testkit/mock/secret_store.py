@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from rtstt_testkit.mock import errors
-from rtstt_testkit.mock.config import default_session, merge, validate
+from rtstt_testkit.mock.config import SessionConfig, default_session, merge, validate
 from rtstt_testkit.mock.errors import ApiError
 from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.schema import EXPIRES_AFTER
@@ -66,7 +66,7 @@ class SecretStore:
         self._forget_expired(now)
         self._secrets[value] = _Secret(expires_at, session)
         # The session's own end is not settled before it is opened: 0 [types].
-        shown = {**merged, "id": self._ids.new("sess"), "expires_at": 0}
+        shown = {**SessionConfig(merged).shown(), "id": self._ids.new("sess"), "expires_at": 0}
         return {"value": value, "expires_at": expires_at, "session": shown}
 
     def find(self, value: str) -> dict[str, Any] | Literal["expired"] | None:

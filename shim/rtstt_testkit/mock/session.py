@@ -255,6 +255,10 @@ class Session:
             self._base_ms = heard_ms
             self._new_buffer()
         else:
+            if before.turns is None and self._config.turns is not None:
+                # Speech that nobody was told of cannot be told to have stopped: it is heard anew.
+                self._speech = None
+                self._detector.reset()
             self._detector.tune(self._config.threshold, self._silence_ms())
         self._say("session.updated", self._settings.latency.updated, session=self._shown_session())
 
@@ -388,9 +392,13 @@ class Session:
 
 
 def _first_session(admission: Admission) -> dict[str, Any]:
-    """The session object of a new connection, with what its ephemeral secret was made for."""
+    """The session object of a new connection, with what its ephemeral secret was made for.
+
+    A conversation's secret with ``intent=transcription`` seeds nothing: what the endpoint makes of it is not known.
+    """
     session = default_session(admission.kind, admission.model)
-    merged = merge(session, admission.seed or {})
+    seed = admission.seed or {}
+    merged = merge(session, seed if seed.get("type") == admission.kind else {})
     return session if isinstance(merged, ApiError) else merged
 
 

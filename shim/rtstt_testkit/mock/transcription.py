@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.latency import Latency
 from rtstt_testkit.mock.models import Model
 from rtstt_testkit.mock.outbox import Outbox
-from rtstt_testkit.mock.script import Director, Item, Transcript, split_deltas
+from rtstt_testkit.mock.script import Director, Item, Segment, Transcript, split_deltas
 
 __all__ = ["Spoken", "Transcriber"]
 
@@ -136,13 +136,18 @@ class Transcriber:
             fields = self._delta(item, delta, transcript, config)
             self._outbox.later(first + index * pace, f"{_EVENT}.delta", fields)
         last = max(last, first + (len(deltas) - 1) * pace)
-        for number, segment in enumerate(transcript.segments if model.segments else ()):
+        for number, segment in enumerate(self._segments(transcript, seconds) if model.segments else ()):
             self._outbox.later(last, f"{_EVENT}.segment", {**where, **segment_fields(segment, number)})
         self._outbox.later(
             last,
             f"{_EVENT}.completed",
             {**where, **self._completed(item, transcript, model, seconds, config)},
         )
+
+    def _segments(self, transcript: Transcript, seconds: float) -> Sequence[Segment]:
+        """Those of the script; left out, everything was said by one speaker."""
+        text = self._text(transcript)
+        return transcript.segments or ([Segment(text, "A", 0.0, round(seconds, 3))] if text else [])
 
     def _wanted(self, config: SessionConfig, listen: Listen = _nothing_heard) -> Item:
         model = config.model.name if config.model else ""

@@ -18,13 +18,16 @@ import time
 import urllib.error
 import urllib.request
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
 from rtstt_testkit.mock.audio import encode_g711
@@ -40,6 +43,7 @@ _LAST = (Send({"type": "input_audio_buffer.clear"}), Until("input_audio_buffer.c
 _CHUNK_MS = 100
 _PATIENCE = 10.0  # seconds for sending, beside the waiting
 _MOST_EVENTS = 1000
+_DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 _LARGEST_EVENT = 4 * 1024 * 1024
 _LARGEST_ANSWER = 1024 * 1024
 
@@ -89,6 +93,42 @@ class _Connect(connect):
         return exc
 
 
+class _Connection(ClientConnection):
+    """Keeps every message until it is read; websockets 13 drops those that came together with the CLOSE."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.messages: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self._parts = bytearray()
+        self._text = True
+
+    def process_event(self, event: Event) -> None:
+        """Put messages together, and leave the rest to the library."""
+        if not isinstance(event, Frame) or event.opcode not in _DATA:
+            super().process_event(event)
+            return
+        if event.opcode is not Opcode.CONT:
+            self._text = event.opcode is Opcode.TEXT
+        self._parts += event.data
+        if event.fin:
+            self.messages.put_nowait(_decoded(bytes(self._parts), self._text))
+            self._parts.clear()
+            if self.messages.qsize() >= _MOST_EVENTS:
+                self.transport.pause_reading()  # no more than that are read anyway
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Say that nothing more will come."""
+        super().connection_lost(exc)
+        self.messages.put_nowait(None)
+
+
+def _decoded(payload: bytes, text: bool) -> str | bytes:
+    """A message as the client would get it; TEXT that is not UTF-8 stays bytes."""
+    with suppress(UnicodeDecodeError):
+        return payload.decode() if text else payload
+    return payload
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """The same over HTTP."""
 
@@ -131,10 +171,10 @@ class _Talk:
         self._row = row
         self._endpoint = endpoint
         self._key = BAD_KEY if row.credentials == "bad" else endpoint.key
-        self._normalizer = Normalizer(endpoint.key)
+        self._normalizer = Normalizer(endpoint.key, row.forms)
         self._attempt = Attempt()
         self._began = time.monotonic()
-        self._socket: ClientConnection
+        self._socket: _Connection
 
     def result(self) -> Attempt:
         self._attempt.seconds = time.monotonic() - self._began
@@ -169,7 +209,7 @@ class _Talk:
         except InvalidHandshake as refused:
             raise Unreachable(f"it does not speak WebSocket ({refused})") from None
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> _Connection:
         url = self._endpoint.url
         if self._row.path is not None:
             parts = urlsplit(url)
@@ -181,7 +221,7 @@ class _Talk:
         elif self._row.credentials != "none":
             headers.append(("Authorization", f"Bearer {self._key}"))
         try:
-            return await _Connect(
+            connection = await _Connect(
                 f"{url}?{self._row.query}" if self._row.query else url,
                 additional_headers=headers,
                 subprotocols=subprotocols,
@@ -189,12 +229,16 @@ class _Talk:
                 close_timeout=min(self._endpoint.timeout, 5),
                 ping_interval=None,
                 max_size=_LARGEST_EVENT,
+                create_connection=_Connection,
                 **_direct(url),
             )
         except (asyncio.TimeoutError, TimeoutError):
             raise Unreachable(f"no answer within {self._endpoint.timeout:g} s") from None
         except OSError as error:
             raise Unreachable(_why(error)) from None
+        except (EOFError, ValueError) as error:  # of websockets 13; later ones make an InvalidHandshake of it
+            raise Unreachable(f"it does not speak WebSocket ({error})") from None
+        return cast(_Connection, connection)
 
     async def _get_secret(self) -> None:
         """Ask for an ephemeral secret and go on with it; what is no secret ends the row."""
@@ -236,14 +280,14 @@ class _Talk:
         while True:
             left = max(deadline - time.monotonic(), 0.001)
             try:
-                frame = await asyncio.wait_for(self._socket.recv(), left)
+                frame = await asyncio.wait_for(self._socket.messages.get(), left)
             except (asyncio.TimeoutError, TimeoutError):
                 wanted = until or "the end of the connection"
                 self.note({"type": "(silence)", "what": f"no {wanted} within {self._endpoint.timeout:g} s"})
                 raise _Over from None
-            except ConnectionClosed as closed:
-                self.note(_close(closed))
-                raise _Over from None
+            if frame is None:
+                self.note(_close(self._socket.protocol.close_exc))
+                raise _Over
             event = _json(frame)
             if isinstance(frame, bytes) or not isinstance(event, dict):
                 event = {"type": "(frame)", "binary": isinstance(frame, bytes), "size": len(frame)}

@@ -7,7 +7,11 @@ from typing import Any
 
 __all__ = ["Normalizer", "collapsed"]
 
-_ID = re.compile(r"\b(event|item|sess|resp|conv|ek)_[0-9A-Za-z]{21}\b")
+_ID = re.compile(r"(event|item|sess|resp|conv|ek)_.+")
+#: In a text it has to look like chance, or words with underscores would be taken for it.
+_ID_IN_TEXT = re.compile(r"\b(event|item|sess|resp|conv|ek)_(?=[0-9A-Za-z_-]*[0-9A-Z])[0-9A-Za-z_-]{12,}")
+_FORM = re.compile(r"[a-z]+_[0-9A-Za-z]{21}")
+_OURS = frozenset({"item_probe"})
 _EPHEMERAL = re.compile(r"\bek_[0-9A-Za-z]{8,}")
 _ASTERISKS = re.compile(r"\*{2,}")
 _WORDS = re.compile(r"[\w'’]+")
@@ -22,10 +26,12 @@ class Normalizer:
 
     Args:
         key: The key in use, which nothing may show.
+        forms: Whether an identifier of another form than the endpoint's is left as it is.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, forms: bool = False) -> None:
         self._key = key
+        self._forms = forms
         self._names: dict[str, str] = {}
         self._deltas: dict[str, str] = {}
 
@@ -69,14 +75,18 @@ class Normalizer:
         if name == "logprobs" and isinstance(value, list) and value:
             right = all(isinstance(part, dict) and set(part) == _LOGPROB for part in value)
             return "<logprobs>" if right else value
+        if isinstance(value, str) and (name == "id" or name.endswith("_id")):
+            return _ID.sub(self._name, value)
         return _each(value, self._text)
 
     def _text(self, text: str) -> str:
         text = text.replace(self._key, "***") if self._key else text
-        return _EPHEMERAL.sub("ek_***", _ASTERISKS.sub("****", _ID.sub(self._name, text)))
+        return _EPHEMERAL.sub("ek_***", _ASTERISKS.sub("****", _ID_IN_TEXT.sub(self._name, text)))
 
     def _name(self, match: re.Match[str]) -> str:
         kind = match[1]
+        if match[0] in _OURS or (self._forms and not _FORM.fullmatch(match[0])):
+            return match[0]
         if kind in {"event", "sess", "conv", "ek"}:  # one of a kind, or not worth a number
             return f"<{kind}>"
         if match[0] not in self._names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -62,7 +63,11 @@ async def probe(
 
     Raises:
         Unreachable: The first row found nobody to talk to.
+        RuntimeError: The shim is active in this process; it would correct what is to be tried.
     """
+    shim = sys.modules.get("rtstt_shim")
+    if shim is not None and shim.status().active:
+        raise RuntimeError("the shim is active and would correct what is probed; call rtstt_shim.uninstall() first")
     async with AsyncExitStack() as stack:
         mocks = {
             moment: await stack.enter_async_context(RealtimeServer(strict=False, refuse=moment, keep_audio=None))

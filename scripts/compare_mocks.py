@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""The rows of `rtstt-shim probe` on three mocks: this one, CopilotKit's aimock, and a bare fake server.
+
+  python3 scripts/compare_mocks.py           print the table
+  python3 scripts/compare_mocks.py --json    print what was measured
+  python3 scripts/compare_mocks.py --write   write it to scripts/compare_mocks.json, which the README's table is made of
+
+aimock comes from npm, so Node.js 20 or newer is needed. Exit code 0 if it was measured, 2 if something is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import _env
+
+_env.ensure_project()
+
+from websockets.asyncio.server import ServerConnection, serve  # noqa: E402
+from websockets.exceptions import ConnectionClosed  # noqa: E402
+
+from rtstt_testkit import RealtimeServer  # noqa: E402
+from rtstt_testkit.probe.attempt import Endpoint  # noqa: E402
+from rtstt_testkit.probe.report import shown  # noqa: E402
+from rtstt_testkit.probe.rows import ROWS  # noqa: E402
+from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe  # noqa: E402
+from rtstt_testkit.speech import load  # noqa: E402
+
+AIMOCK = "1.43.0"
+DATA = Path(__file__).with_suffix(".json")
+TIMEOUT = 4.0
+WORKERS = 8
+HELLO, COFFEE = load("hello").text, load("coffee").text
+
+#: The rows that the README shows; all of them are measured and counted.
+SHOWN = (
+    "intent=transcription alone",
+    "intent=transcription, model=gpt-4o-mini-transcribe",
+    "no intent, model=whisper-1",
+    "neither intent nor model",
+    "model=gpt-realtime: a conversation refuses a transcription update",
+    "a transcription session refuses a conversation's update",
+    "the header of the beta",
+    "no key",
+    "a key that nobody knows",
+    "the key as a subprotocol",
+    "an ephemeral secret opens the bare URL with its session",
+    "created and never updated; the form of identifiers",
+    "a refused update is discarded whole: turns and items, no transcript",
+    "a commit of nothing",
+    "an unknown event",
+    "an unknown field",
+    "8 kHz",
+    "turn detection with gpt-realtime-whisper",
+    "not JSON",
+    "a binary frame",
+    "gpt-4o-mini-transcribe, server_vad",
+    "whisper-1, server_vad",
+    "semantic_vad, the end of a sentence",
+    "gpt-4o-mini-transcribe, a commit by the client",
+    "gpt-live-transcribe, deltas before the commit",
+    "log probabilities",
+    "idle_timeout_ms: silence is committed",
+)
+
+
+# -- the three
+
+
+@asynccontextmanager
+async def ours() -> AsyncIterator[str]:
+    async with RealtimeServer(strict=False) as server:
+        yield server.url
+
+
+@asynccontextmanager
+async def aimock() -> AsyncIterator[str]:
+    """aimock with a fixture for each text that is spoken, since it recognizes none."""
+    project = await asyncio.to_thread(_env.npm_project, {"@copilotkit/aimock": AIMOCK})
+    node = _env.node()
+    assert node is not None
+    where = {"endpoint": "realtime-transcription"}
+    fixtures = [
+        {"match": {**where, "model": "gpt-live-transcribe"}, "response": {"transcription": {"text": COFFEE}}},
+        {"match": {**where, "model": "gpt-realtime-whisper"}, "response": {"transcription": {"text": COFFEE}}},
+        {"match": where, "response": {"transcription": {"text": HELLO}}},
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "fixtures.json")
+        file.write_text(json.dumps({"fixtures": fixtures}), encoding="utf-8")
+        cli = project / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
+        words = [node.executable, str(cli), "--host", "127.0.0.1", "--port", "0", "--fixtures", str(file)]
+        process = await asyncio.create_subprocess_exec(
+            *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, limit=1024 * 1024
+        )
+        assert process.stdout is not None
+        reading = None
+        try:
+            address = await asyncio.wait_for(_address(process.stdout), 60)
+            reading = asyncio.ensure_future(_drain(process.stdout))
+            yield f"ws://{address}/v1/realtime"
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+            if reading is not None:
+                await reading
+
+
+async def _address(output: asyncio.StreamReader) -> str:
+    while line := await output.readline():
+        if found := re.search(r"listening on http://(127\.0\.0\.1:\d+)", line.decode(errors="replace")):
+            return found[1]
+    raise _env.Unavailable(f"aimock {AIMOCK} did not start; run it by hand to see why")
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    while await stream.read(65536):
+        pass
+
+
+async def fake(connection: ServerConnection) -> None:
+    """What test suites write for themselves: nothing is refused, every update is taken, audio becomes a transcript.
+
+    It answers a clear as well, which every row ends with.
+    """
+
+    async def say(type_: str, **fields: Any) -> None:
+        await connection.send(json.dumps({"type": type_, "event_id": "event_1", **fields}))
+
+    session: dict[str, Any] = {"type": "transcription", "id": "sess_1"}
+    try:
+        await say("session.created", session=session)
+        heard = False
+        async for frame in connection:
+            if isinstance(frame, bytes) or not frame.startswith("{") or not frame.endswith("}"):
+                continue
+            event = json.loads(frame)
+            if event.get("type") == "session.update":
+                session = {**session, **event["session"]}
+                await say("session.updated", session=session)
+            elif event.get("type") == "input_audio_buffer.clear":
+                await say("input_audio_buffer.cleared")
+            elif event.get("type") == "input_audio_buffer.append" and not heard:
+                heard = True
+                await say(
+                    "conversation.item.input_audio_transcription.completed",
+                    item_id="item_1",
+                    content_index=0,
+                    transcript=HELLO,
+                )
+    except ConnectionClosed:
+        pass
+
+
+@asynccontextmanager
+async def bare() -> AsyncIterator[str]:
+    async with serve(fake, "127.0.0.1", 0, close_timeout=1) as server:
+        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1/realtime"
+
+
+MOCKS = {"this mock": ours, "aimock": aimock, "a bare fake server": bare}
+
+
+# -- what was measured
+
+
+def cell(result: Result) -> str:
+    """What came back in a few words; where only a field is otherwise than with this mock, that field."""
+    if result.verdict == "not tried":
+        return "could not be tried"
+    said = in_short(result.received.events)
+    if result.verdict == "differs" and said == in_short(result.expected):
+        field = result.differences[0]
+        path = field.where.partition(": ")[2]
+        # Identifiers are others every time.
+        received = re.sub(r"\b(event|sess|item)_[\w-]{6,}", r"\1_…", shown(field.received))
+        return f"{said}; {path} {'missing' if received == '<nothing>' else received}"
+    return said
+
+
+def in_short(events: list[dict[str, Any]]) -> str:
+    """What a server said, without the goodbye that every row ends with, and without the greeting if there is more."""
+    words = [word for event in events if (word := _word(event))]
+    if words[-1:] == ["cleared"] and events[-1].get("by") == "client":
+        words.pop()
+    if words[:1] == ["created"] and len(words) > 1:
+        words.pop(0)
+    return ", ".join(words) or "nothing"
+
+
+def _word(event: dict[str, Any]) -> str:
+    type_ = str(event["type"])
+    if type_ in {"(upgrade)", "conversation.created"}:
+        return ""
+    if type_ == "(close)":
+        return f"close {event['code']}" if event["by"] == "server" else ""
+    if type_ == "(silence)":
+        return "then silence"
+    if type_ == "error":
+        return str(event["error"].get("code") or "an error without a code")
+    if type_ in {"(http)", "(secret)"}:
+        return f"HTTP {event['status']}"
+    return re.sub(r"^(session|input_audio_buffer|conversation\.item(\.input_audio_transcription)?)\.", "", type_)
+
+
+async def measure() -> dict[str, Any]:
+    cells: dict[str, dict[str, str]] = {row.name: {} for row in ROWS}
+    alike: dict[str, int] = {}
+    for name, mock in MOCKS.items():
+        _env.say(f"{len(ROWS)} rows on {name}")
+        async with mock() as url:
+            results = await probe(ROWS, Endpoint(url, MOCK_KEY, TIMEOUT), workers=WORKERS)
+        alike[name] = sum(result.verdict == "ok" for result in results)
+        for result in results:
+            cells[result.row.name][name] = cell(result)
+    node = _env.node()
+    return {
+        "made_by": "python3 scripts/compare_mocks.py --write",
+        "on": date.today().isoformat(),
+        "versions": {
+            "rtstt-shim": version("rtstt-shim"),
+            "@copilotkit/aimock": AIMOCK,
+            "websockets": version("websockets"),
+            "node": node.version if node else None,
+        },
+        "rows": [{"group": row.group, "name": row.name, "cells": cells[row.name]} for row in ROWS],
+        "alike": alike,
+    }
+
+
+def table(data: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The rows that are shown and the counts; the first is the head."""
+    aimock_version = data["versions"]["@copilotkit/aimock"]
+    by_name = {row["name"]: row["cells"] for row in data["rows"]}
+    lines = [("what is tried", "this mock", f"CopilotKit aimock {aimock_version}", "a bare fake server")]
+    for name in SHOWN:
+        ours, *others = (by_name[name][mock].replace("|", "/") for mock in MOCKS)
+        lines.append((name, ours, *("the same" if other == ours else other for other in others)))
+    alike = [f"{data['alike'][mock]} of {len(data['rows'])}" for mock in MOCKS]
+    return [*lines, ("all rows of the probe: answered as this mock does", *alike)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print what was measured as JSON")
+    parser.add_argument("--write", action="store_true", help=f"write it to {DATA.name}")
+    args = parser.parse_args()
+    try:
+        data = asyncio.run(measure())
+    except _env.Unavailable as problem:
+        print(f"scripts/compare_mocks.py: {problem}", file=sys.stderr)
+        return 2
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    if args.write:
+        DATA.write_text(text, encoding="utf-8")
+    if args.json:
+        print(text, end="")
+    else:
+        for row in table(data):
+            print("\n    ".join(row))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,38 @@
+"""The comparison of mocks in the README is what was measured, of the rows that there are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from rtstt_testkit.probe.rows import ROWS
+
+compare_mocks: Any = pytest.importorskip("compare_mocks", reason="needs the project's scripts")
+
+
+def measured() -> dict[str, Any]:
+    return json.loads(compare_mocks.DATA.read_text(encoding="utf-8"))
+
+
+def test_it_was_measured_with_the_rows_and_versions_of_today() -> None:
+    """After a change of the rows: `python3 scripts/compare_mocks.py --write`."""
+    data = measured()
+    assert [(row["group"], row["name"]) for row in data["rows"]] == [(row.group, row.name) for row in ROWS]
+    assert data["versions"]["@copilotkit/aimock"] == compare_mocks.AIMOCK
+    assert set(compare_mocks.SHOWN) <= {row.name for row in ROWS}
+
+
+@pytest.mark.heavy
+@pytest.mark.client
+@pytest.mark.node
+@pytest.mark.timeout(600)
+def test_measured_again_it_is_the_same() -> None:
+    command = [sys.executable, compare_mocks.__file__, "--json"]
+    old, new = measured(), json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=500).stdout)
+    assert [row for row in new["rows"] if row not in old["rows"]] == []
+    assert new["alike"] == old["alike"]
+    assert new["alike"]["this mock"] == len(ROWS)
