@@ -137,16 +137,20 @@ class Cell(NamedTuple):
         Raises:
             _env.Unavailable: It cannot be made.
         """
-        return _env.environment(self.requirements, python=self._interpreter(), wheel=wheel, alone=self.alone)
+        interpreter = self.interpreter()
+        if interpreter is None:
+            raise _env.Unavailable(f"{self.name} wants {self.pythons}, which is not here; install one")
+        return _env.environment(self.requirements, python=interpreter, wheel=wheel, alone=self.alone)
 
-    def _interpreter(self) -> _env.Python:
+    def interpreter(self) -> _env.Python | None:
+        """A Python it installs on: the one running, else the newest here; None where there is none."""
         running = _env.interpreter()
-        if self.oldest <= running.minor <= self.newest:
-            return running
-        for minor, found in sorted(_env.interpreters().items(), reverse=True):
-            if self.oldest <= minor <= self.newest:
-                return found
-        raise _env.Unavailable(f"{self.name} needs a Python from 3.{self.oldest} to 3.{self.newest}; install one")
+        here = [running, *(found for _, found in sorted(_env.interpreters().items(), reverse=True))]
+        return next((found for found in here if self.oldest <= found.minor <= self.newest), None)
+
+    @property
+    def pythons(self) -> str:
+        return f"a Python from 3.{self.oldest} to 3.{self.newest}"
 
 
 def client(package: str) -> KnownClient:
@@ -211,8 +215,8 @@ def _litellm(version: str, missing: str = "") -> tuple[Cell, Cell]:
     extra = f"litellm[proxy]=={version}"
     alone = (f"litellm=={version}", "websockets<16")
     return (
-        Cell("litellm", version, "litellm_sdk.py", sdk, alone if missing else (extra,)),
-        Cell("litellm", version, "litellm_proxy.py", proxy, (extra,), missing=missing),
+        Cell("litellm", version, "litellm_sdk.py", sdk, alone if missing else (extra,), newest=13),
+        Cell("litellm", version, "litellm_proxy.py", proxy, (extra,), newest=13, missing=missing),
     )
 
 
@@ -226,7 +230,7 @@ def _pipecat(version: str) -> Cell:
         *(at(host) for host in (API, EU, GATEWAY)),
         at(API, *told, what="`?model=` in its base_url", told=True, left=True),
     )
-    return Cell("pipecat-ai", version, "pipecat_stt.py", cases, (f"pipecat-ai[openai]=={version}",))
+    return Cell("pipecat-ai", version, "pipecat_stt.py", cases, (f"pipecat-ai[openai]=={version}",), newest=13)
 
 
 def _agents(version: str, follows_base_url: bool) -> Cell:
