@@ -37,13 +37,13 @@ MODEL = "gpt-4o-mini-transcribe"
 API, EU, US, DOT = "api.openai.com", "eu.api.openai.com", "us.api.openai.com", "api.openai.com."
 GATEWAY, AZURE = "gateway.example.com", "resource.openai.azure.com"
 
-Expected = Literal["affected", "clean", "routed", "unroutable", "unsaveable"]
+Expected = Literal["affected", "clean", "routed", "unroutable", "unsaveable", "left"]
 """What is expected of a case.
 
 ``affected``: refused without the shim, a transcript with it. ``clean``: the same transcript with and without.
 ``routed``: a gateway's, the same with and without, and `model` stays in the URL. ``unroutable``: a gateway's, which
 refuses this client because it sends no `model`, with and without. ``unsaveable``: refused with and without, and with
-the shim a warning that says why.
+the shim a warning that says why. ``left``: refused with and without, since the URL is none that the shim is certain of.
 """
 
 
@@ -52,6 +52,7 @@ COMES_OUT: dict[Expected, tuple[str, str]] = {
     "clean": ("transcript", "the same"),
     "routed": ("transcript, routed by `model`", "the same"),
     "unroutable": ("HTTP 403: it sends no `model`", "the same"),
+    "left": ("`invalid_model`, close 4000, 0 transcripts", "the same: not a URL it is certain of"),
     "unsaveable": ("`beta_api_shape_disabled`, close 4000", "the same, and a warning that says why"),
 }
 """In words, without the shim and with it."""
@@ -66,6 +67,7 @@ class Case(NamedTuple):
         what: The way, where the client's name does not tell, as people call it.
         told: Whether the application puts `model` into the URL itself.
         beta: Whether it uses a part of the client that OpenAI no longer serves.
+        left: Whether its URL is none that the shim is certain of.
         demo: Whether the demo shows it.
     """
 
@@ -74,6 +76,7 @@ class Case(NamedTuple):
     what: str = ""
     told: bool = False
     beta: bool = False
+    left: bool = False
     demo: bool = False
 
     @property
@@ -97,6 +100,7 @@ class Cell(NamedTuple):
         newest: The newest.
         missing: Why it cannot be installed, as a clause; empty where it can.
         everyday: Whether the tests without the slow cells take it.
+        alone: What pip has to install without what it depends on.
     """
 
     package: str
@@ -108,6 +112,7 @@ class Cell(NamedTuple):
     newest: int = _env.NEWEST
     missing: str = ""
     everyday: bool = False
+    alone: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -122,6 +127,8 @@ class Cell(NamedTuple):
             return "routed" if known.sends_to_gateways(case.told) else "unroutable"
         if case.beta or known.beta:
             return "unsaveable"
+        if case.left:
+            return "left"
         return "affected" if known.refused_at(case.host, case.told) else "clean"
 
     def python(self, wheel: Path) -> Path:
@@ -130,16 +137,20 @@ class Cell(NamedTuple):
         Raises:
             _env.Unavailable: It cannot be made.
         """
-        return _env.environment(self.requirements, python=self._interpreter(), wheel=wheel)
+        interpreter = self.interpreter()
+        if interpreter is None:
+            raise _env.Unavailable(f"{self.name} wants {self.pythons}, which is not here; install one")
+        return _env.environment(self.requirements, python=interpreter, wheel=wheel, alone=self.alone)
 
-    def _interpreter(self) -> _env.Python:
+    def interpreter(self) -> _env.Python | None:
+        """A Python it installs on: the one running, else the newest here; None where there is none."""
         running = _env.interpreter()
-        if self.oldest <= running.minor <= self.newest:
-            return running
-        for minor, found in sorted(_env.interpreters().items(), reverse=True):
-            if self.oldest <= minor <= self.newest:
-                return found
-        raise _env.Unavailable(f"{self.name} needs a Python from 3.{self.oldest} to 3.{self.newest}; install one")
+        here = [running, *(found for _, found in sorted(_env.interpreters().items(), reverse=True))]
+        return next((found for found in here if self.oldest <= found.minor <= self.newest), None)
+
+    @property
+    def pythons(self) -> str:
+        return f"a Python from 3.{self.oldest} to 3.{self.newest}"
 
 
 def client(package: str) -> KnownClient:
@@ -147,9 +158,9 @@ def client(package: str) -> KnownClient:
     return next(known for known in PYTHON_CLIENTS if known.name == package)
 
 
-def at(host: str, *words: str, what: str = "", told: bool = False, beta: bool = False, demo: bool = False) -> Case:
+def at(host: str, *words: str, what: str = "", **attributes: bool) -> Case:
     """A case at a host, for the drivers that take a base URL."""
-    return Case(host, ("--base-url", f"wss://{host}/v1", *words), what, told, beta, demo)
+    return Case(host, ("--base-url", f"wss://{host}/v1", *words), what, **attributes)
 
 
 # -- openai
@@ -185,6 +196,59 @@ def _livekit(version: str, *beside: str, everyday: bool = False) -> Cell:
     cases.append(Case(AZURE, ("--azure", "--base-url", f"https://{AZURE}/openai"), "STT.with_azure()"))
     requirements = (f"livekit-plugins-openai=={version}", f"livekit-agents=={version}", *beside)
     return Cell("livekit-plugins-openai", version, "livekit_python.py", tuple(cases), requirements, everyday=everyday)
+
+
+# -- litellm
+
+
+def _litellm(version: str, missing: str = "") -> tuple[Cell, Cell]:
+    """The SDK and the proxy, each in front of OpenAI's hosts and of a gateway.
+
+    Args:
+        version: Of litellm.
+        missing: Why the proxy cannot be installed.
+    """
+    hosts = (API, EU, GATEWAY)
+    sdk = tuple(at(host, what="SDK") for host in hosts)
+    proxied = ("--hosts", ",".join(hosts), "--name")
+    proxy = tuple(Case(host, (*proxied, host), "proxy, for the openai SDK") for host in hosts)
+    extra = f"litellm[proxy]=={version}"
+    alone = (f"litellm=={version}", "websockets<16")
+    return (
+        Cell("litellm", version, "litellm_sdk.py", sdk, alone if missing else (extra,), newest=13),
+        Cell("litellm", version, "litellm_proxy.py", proxy, (extra,), newest=13, missing=missing),
+    )
+
+
+# -- pipecat, openai-agents and speech-to-speech
+
+
+def _pipecat(version: str) -> Cell:
+    """OpenAI's hosts and a gateway; and a base URL that holds `model`, of which pipecat makes one broken value."""
+    told = ("--model", "in the base URL")
+    cases = (
+        *(at(host) for host in (API, EU, GATEWAY)),
+        at(API, *told, what="`?model=` in its base_url", told=True, left=True),
+    )
+    return Cell("pipecat-ai", version, "pipecat_stt.py", cases, (f"pipecat-ai[openai]=={version}",), newest=13)
+
+
+def _agents(version: str, follows_base_url: bool) -> Cell:
+    """OpenAI's hosts; and, from the versions on that follow the client's base URL, a gateway and a default query."""
+    cases = [at(API)]
+    if follows_base_url:
+        told = ("--model", "default_query")
+        cases += [at(EU), at(GATEWAY)]
+        cases += [at(host, *told, what="`model` in default_query", told=True) for host in (API, EU, GATEWAY)]
+    return Cell("openai-agents", version, "openai_agents.py", tuple(cases), (f"openai-agents[voice]=={version}",))
+
+
+def _speech_to_speech(version: str) -> Cell:
+    """OpenAI's hosts and a gateway, with what its recognizer needs only: its local models want glibc 2.39."""
+    needs = ("openai[realtime]==3.54.0", "numpy", "soxr")
+    cases = tuple(at(host) for host in (API, EU, US, GATEWAY))
+    alone = (f"speech-to-speech=={version}",)
+    return Cell("speech-to-speech", version, "speech_to_speech_stt.py", cases, needs, alone=alone)
 
 
 # -- applications' own code
@@ -227,6 +291,20 @@ CELLS = (
     _livekit("1.8.2"),
     _livekit("1.8.3"),
     _livekit("1.8.9", everyday=True),
+    *_litellm("1.74.9"),
+    *_litellm("1.79.3"),
+    *_litellm("1.84.0"),
+    *_litellm("1.92.2"),
+    *_litellm("1.105.7"),
+    *_litellm("1.106.0"),
+    *_litellm("1.109.1", missing="its proxy wants litellm-proxy-extras 0.4.113, which PyPI does not have"),
+    _pipecat("0.0.102"),
+    _pipecat("0.0.108"),
+    _pipecat("1.14.0"),
+    _agents("0.2.11", follows_base_url=False),
+    _agents("0.22.0", follows_base_url=False),
+    _agents("0.24.0", follows_base_url=True),
+    _speech_to_speech("1.1.0"),
     _application("websockets", "13.1", *_WEBSOCKETS, everyday=True),
     _application("websockets", "14.2", *_WEBSOCKETS),
     _application("websockets", "15.0.1", *_WEBSOCKETS, _UVLOOP, beside=("uvloop==0.22.1",), everyday=True),
@@ -296,7 +374,9 @@ class Observed(NamedTuple):
     def transcribed(self) -> bool:
         """Whether the deltas and the words of the recording came through the client's own API."""
         events = self.said.get("events", {})
-        deltas = events.get("conversation.item.input_audio_transcription.delta") or events.get("INTERIM_TRANSCRIPT")
+        # One of a client's two ways to tell them, or turns only: openai-agents gives no deltas.
+        names = ("conversation.item.input_audio_transcription.delta", "INTERIM_TRANSCRIPT", "turn")
+        deltas = any(events.get(name) for name in names)
         return bool(self.said.get("transcript") == TEXT and deltas)
 
 

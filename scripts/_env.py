@@ -290,6 +290,7 @@ def environment(
     wheel: Path | None = None,
     extras: Iterable[str] = (),
     groups: Iterable[str] = (),
+    alone: Iterable[str] = (),
 ) -> Path:
     """Return the interpreter of an environment with these packages.
 
@@ -299,14 +300,17 @@ def environment(
         wheel: This project's wheel, to be installed too.
         extras: The wheel's extras.
         groups: Dependency groups of ``pyproject.toml``, to be installed too.
+        alone: Packages to be installed too, without what they depend on.
 
     Raises:
         Unavailable: It cannot be made.
     """
     python = python or interpreter()
-    requirements, extras, groups = sorted(requirements), sorted(extras), sorted(groups)
+    requirements, extras, groups, alone = sorted(requirements), sorted(extras), sorted(groups), sorted(alone)
     identity: dict[str, object] = {"requirements": requirements, "python": python, "extras": extras, "groups": groups}
-    name = " ".join(requirements) or ("the tests" if groups else "the test kit" if wheel else "nothing")
+    if alone:
+        identity["alone"] = alone
+    name = " ".join([*alone, *requirements]) or ("the tests" if groups else "the test kit" if wheel else "nothing")
     folder = CACHE / "python" / _slug(f"{name} 3.{python.minor}", identity)
     if groups:
         identity["pyproject"] = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
@@ -326,12 +330,16 @@ def environment(
             _do(what, [uv, "venv", "--quiet", "--no-project", "--python", python.executable, folder])
             if words:
                 _do(what, [uv, "pip", "install", "--quiet", "--python", _in(folder), *words])
+            if alone:
+                _do(what, [uv, "pip", "install", "--quiet", "--no-deps", "--python", _in(folder), *alone])
         else:
             _do(what, [python.executable, "-m", "venv", folder])
             if groups:
                 _do(what, [_in(folder), "-m", "pip", "install", "--quiet", "pip>=25.1"])
             if words:
                 _do(what, [_in(folder), "-m", "pip", "install", "--quiet", *words])
+            if alone:
+                _do(what, [_in(folder), "-m", "pip", "install", "--quiet", "--no-deps", *alone])
 
     return _in(_kept(folder, identity, make))
 

@@ -32,7 +32,12 @@ def python_clients() -> str:
         for case in cell.cases
         if not cell.missing
     ]
-    seen += [(cell.package, ("not run", cell.missing), "", cell.version, "") for cell in cells.CELLS if cell.missing]
+    seen += [
+        (cell.package, ("not run", cell.missing), case.what, cell.version, case.host)
+        for cell in cells.CELLS
+        for case in cell.cases
+        if cell.missing
+    ]
     for column in (4, 3, 2):  # hosts that come out alike, then versions, then ways to use it
         seen = joined(seen, column)
     package = {cell.package: place for place, cell in enumerate(reversed(cells.CELLS))}

@@ -66,7 +66,7 @@ class VersionRange(NamedTuple):
         Args:
             told: Whether the application puts it there itself.
         """
-        return self.affected or self.sends == "to gateways" or (self.sends == "if told" and told)
+        return self.sends in ("to gateways", "to regional hosts", "always") or (self.sends == "if told" and told)
 
 
 class KnownClient(NamedTuple):
@@ -152,13 +152,13 @@ PYTHON_CLIENTS = (
         "openai-agents",
         "websockets",
         (
-            VersionRange("0", "never", "sends intent=transcription without `model`"),
+            VersionRange("0", "never", _BETA, True),
+            VersionRange("0.3.0", "never", "sends intent=transcription without `model`"),
             VersionRange(
-                "0.22.3",
-                "if told",
-                "sends `model` only where the OpenAI client's base URL or default_query holds it",
+                "0.22.1", "if told", "sends `model` only where the OpenAI client's base URL or default_query holds it"
             ),
         ),
+        "0.3.0",
     ),
     KnownClient("websockets", "websockets", (_OWN_CODE,)),
     KnownClient("aiohttp", "aiohttp", (_OWN_CODE,)),

@@ -69,6 +69,12 @@ def test_a_client_that_sends_the_beta_header_cannot_be_covered(
     )
 
 
+def test_an_old_openai_agents_cannot_be_covered_either(installed: dict[str, str]) -> None:
+    installed.update({"openai-agents": "0.2.11", "websockets": "15.0.1"})
+    client = find_python_clients()[0]
+    assert (client.affected, client.covered, client.not_needed_from) == (True, False, "0.3.0")
+
+
 def test_a_version_that_upstream_fixed_says_since_when(
     installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

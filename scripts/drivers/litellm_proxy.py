@@ -1,0 +1,129 @@
+"""Stream speech through LiteLLM's proxy, a process of its own, with the `openai` SDK as the proxy's client.
+
+The SDK's `model` is what the proxy routes on, so it has to stay in the SDK's URL; what the proxy puts into the URL it
+connects to is another matter. With --shim both processes have the shim: the proxy by ``rtstt-shim run``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from argparse import Namespace
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from talk import KEY, MODEL, Outcome, arguments, client_events, run
+
+READY = "Uvicorn running on"
+
+
+class Proxy:
+    """The proxy, started with the first session and ended with this process.
+
+    Args:
+        hosts: The hosts it has a model for, each named as its host.
+        shim: Whether it has the shim.
+
+    Attributes:
+        port: Where it listens.
+        key: What it asks of its clients.
+    """
+
+    def __init__(self, hosts: list[str], shim: bool) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._folder = tempfile.TemporaryDirectory()
+        config = Path(self._folder.name, "config.yaml")
+        models = [
+            {
+                "model_name": host,
+                "litellm_params": {"model": f"openai/{MODEL}", "api_base": f"https://{host}/v1", "api_key": KEY},
+            }
+            for host in hosts
+        ]
+        config.write_text(json.dumps({"model_list": models}), encoding="utf-8")
+        command = [str(Path(sys.executable).with_name("litellm")), "--config", str(config)]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.key = "sk-" + secrets.token_hex(32)
+        env = {**os.environ, "LITELLM_MASTER_KEY": self.key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        if not shim:  # it is routed by the same command
+            env["RTSTT_SHIM_DISABLE"] = "1"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rtstt_shim", "run", "--", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=env,
+        )
+        atexit.register(self.stop)
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._ready.wait(60):
+            raise TimeoutError("the proxy is not ready after a minute")
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the proxy ended with {self._process.returncode}")
+
+    def _read(self) -> None:
+        """Hand what it writes on to this process's stderr."""
+        assert self._process.stdout
+        for line in self._process.stdout:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            if READY in line:
+                self._ready.set()
+        self._process.wait()
+        self._ready.set()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+
+_proxies: list[Proxy] = []
+
+
+async def stream(args: Namespace, outcome: Outcome) -> None:
+    from openai import AsyncOpenAI
+    from websockets.exceptions import ConnectionClosed
+
+    if not _proxies:
+        _proxies.append(Proxy(args.hosts.split(","), args.shim))
+    query: dict[str, Any] = {"intent": "transcription"}
+    async with (
+        AsyncOpenAI(api_key=_proxies[0].key, base_url=f"http://127.0.0.1:{_proxies[0].port}/v1") as sdk,
+        sdk.realtime.connect(model=args.name, extra_query=query) as connection,
+    ):
+        with suppress(ConnectionClosed):  # what is read next says why
+            for event in client_events(args):
+                await connection.send(event)  # type: ignore[arg-type]
+        async for answer in connection:
+            if (
+                outcome.take(answer.model_dump()) or outcome.error
+            ):  # after an error some versions leave the user waiting
+                return
+
+
+def main() -> None:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--hosts", default="api.openai.com", help="what the proxy has models for, with commas between")
+    parser.add_argument("--name", default="api.openai.com", help="the one to use")
+    run(parser, "litellm", stream)
+
+
+if __name__ == "__main__":
+    main()
