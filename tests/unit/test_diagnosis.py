@@ -52,6 +52,23 @@ def test_an_error_is_fatal_only_when_a_close_followed() -> None:
     assert diagnose(Failure("close", close_code=1011)).fatal
 
 
+def test_a_failed_item_is_not_the_end_of_the_session() -> None:
+    assert not diagnose(Failure("failed", message="no")).fatal
+
+
+def test_what_was_not_seen_is_none() -> None:
+    assert Failure("close") == Failure("close", True, None, None, None, None, None, None, None, None)
+
+
+SOCKETS = [case["failure"] for case in CASES if case["failure"]["kind"] in ("close", "handshake", "connect")]
+
+
+@pytest.mark.parametrize("failure", SOCKETS, ids=repr)
+def test_what_is_known_of_one_kind_is_not_said_of_another(failure: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no such kind of failure: 'nope'"):
+        diagnose(Failure(**{**failure, "kind": "nope"}))
+
+
 def test_an_unknown_kind_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no such kind of failure: 'nope'"):
         diagnose(Failure("nope"))
