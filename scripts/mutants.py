@@ -12,6 +12,7 @@ or something needed cannot be had.
 import argparse
 import gc
 import importlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -32,6 +33,10 @@ GATE = 90
 
 REASONS = _env.ROOT / "tests" / "mutants.toml"
 PACKAGE = "shim/rtstt_shim"
+
+
+NEEDED = ("mutmut", "pytest_timeout", "hypothesis", "wrapt", "aiohttp", "websocket", "websockets")
+"""Where these are installed, they are used; otherwise an environment is made."""
 
 
 class Module(NamedTuple):
@@ -92,7 +97,8 @@ def _prepare(folder):
     sys.dont_write_bytecode = True
     # pytest looks for its plugins in every run, which takes longer than most of the tests.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    for name in ("asyncio", "hypothesis.strategies", "pytest_timeout", "unittest.mock", "wrapt"):
+    clients = ("aiohttp.client", "websocket._core", "websockets.client", "websockets.legacy.client")
+    for name in ("asyncio", "hypothesis.strategies", "pytest_timeout", "unittest.mock", "wrapt", *clients):
         importlib.import_module(name)
     gc.freeze()  # pytest collects garbage in every run, and what is here is none
 
@@ -104,54 +110,64 @@ class _NotByChance:
         items[:] = [item for item in items if not hasattr(item.obj, "hypothesis")]
 
 
+def _pytest(module, told, seconds):
+    """In a process of its own, which it ends: run the tests of a module."""
+    code = 70
+    try:
+        import resource
+
+        import pytest
+
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))  # a mutant may go round for ever
+        output = os.open(_copy / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        options = ["-x", "-q", f"--tb={told}", "--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
+        code = pytest.main([*options, *(f"tests/unit/{name}" for name in module.tests)], plugins=[_NotByChance()])
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
 def _tested(module, mutant, seconds):
-    """In a worker: run the tests of a module.
+    """In a worker: change the copy, run the tests, change it back.
+
+    Args:
+        module: The module.
+        mutant: The change; None for none.
+        seconds: How much computing the tests may take; they may wait for ten times as long.
 
     Returns:
-        What came of it (`passed`, `failed`, `timeout`), the seconds it took, the end of what pytest said.
+        Whether the tests passed, the seconds it took, the end of what pytest said.
     """
     path = _copy / module.file
     original = path.read_text(encoding="utf-8")
     if mutant is not None:
         path.write_text(mutant.text, encoding="utf-8")
     started = time.monotonic()
-    output = _copy / "output"
     ended, at_end = os.pipe()
     child = os.fork()
     if child == 0:
-        os.setsid()
-        out = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        code = 70
-        try:
-            import pytest
-
-            tests = [f"tests/unit/{name}" for name in module.tests]
-            traceback_style = "--tb=no" if mutant else "--tb=short"
-            options = ["-x", "-q", traceback_style, "--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
-            code = pytest.main([*options, *tests], plugins=[_NotByChance()])
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
+        _pytest(module, "no" if mutant else "short", seconds)
     os.close(at_end)
     try:
-        in_time, _, _ = select.select([ended], [], [], seconds)
+        in_time, _, _ = select.select([ended], [], [], 10 * seconds)
         if not in_time:
             os.killpg(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
     finally:
         os.close(ended)
         path.write_text(original, encoding="utf-8")
-    said = "timeout" if not in_time else "failed" if status else "passed"
-    return said, time.monotonic() - started, output.read_text(encoding="utf-8", errors="replace")[-3000:]
+    told = (_copy / "output").read_text(encoding="utf-8", errors="replace")[-3000:]
+    return status == 0, time.monotonic() - started, told
 
 
 def _task(job):
     place, module, mutant, seconds = job
-    return place, *_tested(module, mutant, seconds)
+    return (place, *_tested(module, mutant, seconds))
 
 
 # -- all of them
@@ -171,11 +187,11 @@ def _run(modules, jobs):
         context = multiprocessing.get_context("fork")
         with context.Pool(jobs, _prepare, (folder,)) as pool:
             limits = []
-            for place, said, seconds, output in pool.imap(_task, [(n, m, None, 120) for n, m in enumerate(modules)]):
-                if said != "passed":
-                    say(output)
+            for place, passed, seconds, told in pool.imap(_task, [(n, m, None, 60) for n, m in enumerate(modules)]):
+                if not passed:
+                    say(told)
                     raise _env.Unavailable(f"the tests of {modules[place].name} do not pass as it is: mend them first")
-                limits.append(10 + 5 * seconds)
+                limits.append(int(5 + 5 * seconds))
             work = [
                 (place, module, mutant, limits[place])
                 for place, module in enumerate(modules)
@@ -183,8 +199,8 @@ def _run(modules, jobs):
             ]
             survivors, killed = [[] for _ in modules], [0 for _ in modules]
             for number, (job, result) in enumerate(zip(work, pool.imap(_task, work, 4), strict=True), 1):
-                place, said, _, _ = result
-                if said == "passed":
+                place, passed, _, _ = result
+                if passed:
                     survivors[place].append(job[2])
                 else:
                     killed[place] += 1
@@ -209,15 +225,22 @@ def reasons(text):
         import tomli as tomllib
     try:
         rows = tomllib.loads(text).get("survivor", [])
-        return {(row["file"], row["in"], row["was"], row["becomes"]): row["reason"] for row in rows}
+        return {(row["file"], row["in"], row["was"], one): row["reason"] for row in rows for one in row["becomes"]}
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise _env.Unavailable(f"cannot read tests/mutants.toml: {type(error).__name__}: {error}") from None
 
 
-def _stanza(mutant):
-    """A survivor, as tests/mutants.toml wants it."""
-    fields = zip(("file", "in", "was", "becomes"), _identity(mutant), strict=True)
-    return "\n".join(["[[survivor]]", *(f"{name} = {_quoted(value)}" for name, value in fields), 'reason = ""'])
+def _stanzas(mutants):
+    """Survivors, as tests/mutants.toml wants them."""
+    lines = {}
+    for file, where, was, becomes in map(_identity, mutants):
+        lines.setdefault((file, where, was), []).append(becomes)
+    for (file, where, was), changed in lines.items():
+        each = "".join(f"  {_quoted(becomes)},\n" for becomes in changed)
+        yield (
+            f"[[survivor]]\nfile = {_quoted(file)}\nin = {_quoted(where)}\nwas = {_quoted(was)}\n"
+            f'becomes = [\n{each}]\nreason = ""\n'
+        )
 
 
 def _quoted(value):
@@ -268,7 +291,7 @@ def judged(modules, survivors, killed, known):
         "modules": rows,
         "survivors": listed,
         "gone": [dict(zip(("file", "in", "was", "becomes"), identity, strict=True)) for identity in gone],
-        "unexplained": [_stanza(mutant) for mutant in alive if not known.get(_identity(mutant))],
+        "unexplained": list(_stanzas(mutant for mutant in alive if not known.get(_identity(mutant)))),
     }
 
 
@@ -294,7 +317,7 @@ def shown(report):
         lines += ["", f"listed in tests/mutants.toml, and did not survive: {row['file']} {row['in']}: {row['becomes']}"]
     if report["unexplained"]:
         lines += ["", "Write a test that notices them, or give a reason in tests/mutants.toml:"]
-        lines += ["\n" + stanza for stanza in report["unexplained"]]
+        lines += ["", *report["unexplained"]]
     counts = [sum(row[name] for row in report["modules"]) for name in ("mutants", "killed", "survived")]
     lines += ["", "{} mutants, {} killed, {} survived".format(*counts)]
     return "\n".join(lines)
@@ -314,10 +337,9 @@ def main():
     args = _arguments()
     if not hasattr(os, "fork"):
         raise _env.Unavailable("mutation testing forks the tests, which this system cannot do")
-    if os.environ.get("RTSTT_MUTANTS") != "here":
+    if not all(map(importlib.util.find_spec, NEEDED)):
         tool = _env.environment(wheel=_env.wheel(), extras=["testkit"], groups=["test", "mutation"])
         sys.stdout.flush()
-        os.environ["RTSTT_MUTANTS"] = "here"
         os.execv(tool, [str(tool), *sys.argv])
     os.chdir(_env.ROOT)  # where mutmut looks for its settings
     known = reasons(REASONS.read_text(encoding="utf-8"))

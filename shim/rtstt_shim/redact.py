@@ -12,7 +12,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_URL_IN_TEXT = re.compile(r"(?:ws|http)s?://[^\s\"'<>]+", re.IGNORECASE)
+# Of any scheme: the URL of a proxy has a password too.
+_URL_IN_TEXT = re.compile(r"://[^\s\"'<>]+")
 _USERINFO = re.compile(r"(?<=//)[^/]*@")
 # The only query parameters whose values say something about the failure and nothing about the caller.
 _SPEAKING = {"intent", "model", "deployment", "api-version"}

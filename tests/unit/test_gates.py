@@ -27,9 +27,9 @@ Records = list[logging.LogRecord]
 
 # What the README promises: the last version before, the first, the last and the first after.
 TESTED = {
-    "websockets": ("13.0.1", "13.1", "17.99.9", "18.0"),
-    "aiohttp": ("3.8.6", "3.9.0", "3.99.9", "4.0.0"),
-    "websocket-client": ("1.5.3", "1.6.0", "1.99.9", "2.0.0"),
+    "websockets": ("13.0.1", "13.1", "17.99.9", "18"),
+    "aiohttp": ("3.8.6", "3.9", "3.99.9", "4"),
+    "websocket-client": ("1.5.3", "1.6", "1.99.9", "2"),
 }
 NAMES = ("websockets", "websockets.legacy", "aiohttp", "websocket-client")
 
@@ -44,7 +44,8 @@ class TestVersions:
     def test_a_library_is_patched_in_the_versions_the_readme_names(self, name: str) -> None:
         target = named(name)
         before, first, last, after = TESTED[target.library]
-        assert [target.tested_with(version) for version in (before, first, last, after)] == [False, True, True, False]
+        versions = (before, first, f"{first}.0", last, after, f"{after}.0")
+        assert [target.tested_with(version) for version in versions] == [False, True, True, True, False, False]
 
     @pytest.mark.parametrize(
         ("version", "release"),
@@ -55,6 +56,7 @@ class TestVersions:
             ("2.0.0rc1", (2, 0, 0)),
             ("1.2.dev3", (1, 2)),
             ("1.2.", (1, 2)),
+            ("3a1", (3,)),
             ("10.20.30", (10, 20, 30)),
             ("v1.2", ()),
             ("newest", ()),
@@ -244,6 +246,17 @@ class TestInstalling:
         rtstt_shim.install()
         assert [row.state for row in rtstt_shim.status().targets] == ["failed"]
         assert len(warnings_logged) == 1
+
+    def test_a_module_without_a_spec_is_one_that_is_imported_whole(
+        self, library: types.ModuleType, warnings_logged: Records
+    ) -> None:
+        del library.WebSocket.connect
+        del library.__spec__
+        rtstt_shim.install()
+        assert [row.state for row in rtstt_shim.status().targets] == ["failed"]
+        assert texts(warnings_logged) == [
+            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.connect"
+        ]
 
     def test_what_fails_half_way_is_taken_back_whole(
         self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
