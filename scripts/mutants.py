@@ -44,14 +44,18 @@ class Module(NamedTuple):
 
     part: str
     name: str
-    tests: tuple[str, ...]
-    """What has to fail: the files with the fastest tests that know this one."""
+    tests: tuple[str, ...] = ()
+    """What has to fail: the files with the fastest tests that know this one; of a Node module the vectors do."""
     only: tuple[str, ...] = ()
     """The functions that are mutated, where it is not the whole file."""
 
     @property
     def file(self):
         return f"{PACKAGE}/{self.name}"
+
+    @property
+    def node(self):
+        return self.name.endswith(".cjs")
 
 
 GATES = ("test_gates.py", "test_registry.py::TestGates")
@@ -68,6 +72,9 @@ MODULES = (
     Module("the diagnosis", "diagnosis.json", ("test_diagnosis.py",)),
     Module("the diagnosis", "redact.py", ("test_redact.py",)),
     Module("the diagnosis", "report.py", ("test_report.py",)),
+    Module("their Node twins", "node/url_rule.cjs"),
+    Module("their Node twins", "node/diagnosis.cjs"),
+    Module("their Node twins", "node/redact.cjs"),
 )
 
 
@@ -181,6 +188,8 @@ def _run(modules, jobs):
     """
     from _mutations import mutants
 
+    if not modules:
+        return [], []
     started = time.monotonic()
     found = [mutants(_env.ROOT, module.file, module.only) for module in modules]
     with tempfile.TemporaryDirectory() as folder:
@@ -206,6 +215,19 @@ def _run(modules, jobs):
                     killed[place] += 1
                 if number % 50 == 0 or number == len(work):
                     say(f"[{time.monotonic() - started:5.0f} s] {number} of {len(work)} mutants, now {job[1].name}")
+    return survivors, killed
+
+
+def _all(modules, jobs):
+    """Return what survives of each module and how much was killed; those of Node come last."""
+    import _stryker
+
+    python, node = ([module for module in modules if module.node is of_node] for of_node in (False, True))
+    survivors, killed = _run(python, jobs)
+    if node:
+        say("the Node twins")
+        more, more_killed = _stryker.run([module.file for module in node], jobs)
+        survivors, killed = survivors + more, killed + more_killed
     return survivors, killed
 
 
@@ -344,8 +366,11 @@ def main():
     os.chdir(_env.ROOT)  # where mutmut looks for its settings
     known = reasons(REASONS.read_text(encoding="utf-8"))
     modules = [module for module in MODULES if not args.only or module.name in args.only]
+    if _env.node() is None and any(module.node for module in modules):
+        say(f"Node.js {_env.NODE} or newer with npm is not installed: the Node twins are left out")
+        modules = [module for module in modules if not module.node]
     try:
-        report = judged(modules, *_run(modules, os.cpu_count() or 1), known)
+        report = judged(modules, *_all(modules, os.cpu_count() or 1), known)
     except LookupError as problem:
         raise _env.Unavailable(f"{problem}: correct MODULES in scripts/mutants.py") from None
     print(json.dumps(report, indent=2, ensure_ascii=False) if args.json else shown(report))

@@ -60,7 +60,17 @@ def test_what_was_not_seen_is_none() -> None:
     assert Failure("close") == Failure("close", True, None, None, None, None, None, None, None, None)
 
 
-SOCKETS = [case["failure"] for case in CASES if case["failure"]["kind"] in ("close", "handshake", "connect")]
+NEAR_MISSES = json.loads(VECTORS.with_name("near_misses.json").read_text(encoding="utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("case", NEAR_MISSES, ids=[f"{case['row']}-{place}" for place, case in enumerate(NEAR_MISSES)])
+def test_what_is_one_condition_away_from_another_row_finds_its_own(case: dict[str, Any]) -> None:
+    assert diagnose(Failure(**case["failure"])).id == case["row"]
+
+
+SOCKETS = [
+    case["failure"] for case in CASES + NEAR_MISSES if case["failure"]["kind"] in ("close", "handshake", "connect")
+]
 
 
 @pytest.mark.parametrize("failure", SOCKETS, ids=repr)
