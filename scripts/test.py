@@ -2,7 +2,8 @@
 """Check everything: style, types, the tests on the built wheel, and how much of both packages they reach.
 
   python3 scripts/test.py              on this Python, without the slow cells
-  python3 scripts/test.py --all        with them, and the unit and mock tests on every other Python 3.10-3.14 here
+  python3 scripts/test.py --all        with them, the unit and mock tests on every other Python 3.10-3.14 here, and
+                                       mutation testing (scripts/mutants.py)
   python3 scripts/test.py -k routing   arguments it does not know go to pytest
 
 It makes what it needs in .cache/ on first use. The last line counts checks and tests: `N passed, N failed, N skipped`.
@@ -130,6 +131,9 @@ def main():
         missing = set(range(_env.OLDEST, _env.NEWEST + 1)) - {python.minor, *(other.minor for other in others)}
         for minor in sorted(missing):
             run.note(f"unit and mock tests, Python 3.{minor}", "not installed here: not run")
+
+        if not selection:
+            run.check("mutation testing", [python.executable, "scripts/mutants.py"])
 
     node = _env.node()
     said = f"{node.version}" if node else f"{_env.NODE} or newer is not installed: what needs it was skipped"

@@ -8,12 +8,13 @@ __all__ = ["redact", "redact_url"]
 
 # OpenAI's keys (`sk-`, `sk-proj-`, `ek_`, `sess-`), bearer values, and what a client may quote of the subprotocol.
 _SECRET = re.compile(
-    r"(?<![A-Za-z0-9_])(?P<prefix>sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\w.~+/=*-]{4,}",
+    r"(?<![a-z0-9_])(?P<prefix>sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\w.~+/=*-]{4,}",
     re.IGNORECASE,
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_URL_IN_TEXT = re.compile(r"(?<![A-Za-z0-9_])(?:ws|http)s?://[^\s\"'<>]+", re.IGNORECASE)
-_USERINFO = re.compile(r"(?<=//)[^/?#]*@")
+# Of any scheme: the URL of a proxy has a password too.
+_URL_IN_TEXT = re.compile(r"://[^\s\"'<>]+")
+_USERINFO = re.compile(r"(?<=//)[^/]*@")
 # The only query parameters whose values say something about the failure and nothing about the caller.
 _SPEAKING = {"intent", "model", "deployment", "api-version"}
 _LIMIT = 400

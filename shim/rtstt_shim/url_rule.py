@@ -21,17 +21,19 @@ from urllib.parse import unquote_plus
 __all__ = ["Decision", "fix_url", "is_native"]
 
 # scheme, authority, path, query, fragment (RFC 3986, appendix B). Backslashes, spaces and control characters are left
-# unmatched: parsers disagree about the host of such a URL, so nothing is certain about it.
+# unmatched: parsers disagree about the host of such a URL, so nothing is certain about it. Letters and digits are those
+# of ASCII, white space is all that Unicode has.
 _PARTS = re.compile(
-    r"(?P<scheme>(?:ws|http)s?)://(?P<authority>[^/?#\\\s\x00-\x20]*)(?P<path>[^?#\\\s\x00-\x20]*)"
+    r"(?ai:(?:ws|http)s?)://(?P<authority>[^/?#\\\s\x00-\x20]*)(?P<path>[^?#\\\s\x00-\x20]*)"
     r"(?:\?(?P<query>[^#]*))?(?:#.*)?",
-    re.ASCII | re.IGNORECASE | re.DOTALL,
+    re.DOTALL,
 )
-_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^:@\[\]]+)(?::\d*)?", re.ASCII | re.IGNORECASE)
-_NATIVE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com", re.ASCII | re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d*)?", re.ASCII | re.IGNORECASE)
+_NATIVE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com")
 _TRANSCRIPTION_MODEL = re.compile(
     r"(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)"
-    r"(?:-\d{4}-\d{2}-\d{2})?"
+    r"(?:-\d{4}-\d{2}-\d{2})?",
+    re.ASCII,
 )
 
 _NOT_REALTIME = "not a realtime URL"
@@ -65,7 +67,8 @@ class Decision(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _extra_hosts(setting: str) -> frozenset[str]:
-    return frozenset(name.strip().rstrip(".").lower() for name in setting.split(",") if name.strip(" ."))
+    names = (name.strip().rstrip(".").lower() for name in setting.split(","))
+    return frozenset(filter(None, names))
 
 
 def _host(authority: str) -> str | None:
@@ -94,10 +97,6 @@ def is_native(url: str) -> bool:
     return parts is not None and _is_native_authority(parts["authority"])
 
 
-def _decoded(text: str) -> str:
-    return unquote_plus(text) if "%" in text or "+" in text else text
-
-
 def fix_url(url: str) -> Decision:
     """Decide what a realtime URL has to become so that OpenAI's endpoint accepts the transcription session.
 
@@ -117,10 +116,10 @@ def fix_url(url: str) -> Decision:
     keys, values = [], []
     for pair in pairs:
         key, _, value = pair.partition("=")
-        keys.append(_decoded(key))
+        keys.append(unquote_plus(key))
         values.append(value)
-    models = [_decoded(value) for key, value in zip(keys, values, strict=True) if key == "model"]
-    intents = [_decoded(value).lower() for key, value in zip(keys, values, strict=True) if key == "intent"]
+    models = [unquote_plus(value) for key, value in zip(keys, values, strict=True) if key == "model"]
+    intents = [unquote_plus(value).lower() for key, value in zip(keys, values, strict=True) if key == "intent"]
     transcription = bool(intents) and all(intent == "transcription" for intent in intents)
 
     if not _is_native_authority(parts["authority"]):

@@ -96,8 +96,13 @@ def test_both_twins_say_the_same_of_what_nobody_thought_of() -> None:
         "x" * 90,
     ]
     urls = ["".join(pick.choices(pieces, k=pick.randrange(1, 9))) for _ in range(2000)]
+    strange = "\u00a0\u2028\u3000\x85\x1c\x7f\x00\u017f\u212a\uff11\ufeff\\%+[]@:#?&=."
     known = ["wss://", "api.openai.com", "/v1/realtime", "?"]
     urls += ["".join([*known, "&".join(pick.choices(pieces[18:], k=pick.randrange(1, 5)))]) for _ in range(2000)]
+    for _ in range(2000):  # one character that does not belong there, anywhere
+        url = "wss://eu.api.openai.com:443/v1/realtime?model=whisper-1-2025-01-01"
+        place = pick.randrange(len(url) + 1)
+        urls.append(url[:place] + pick.choice(strange) + url[place + pick.randrange(2) :])
     texts = urls[::10] + ["".join(pick.choices(secrets, k=pick.randrange(1, 9))) for _ in range(1000)]
     cases = json.loads((JS.parents[1] / "vectors" / "diagnosis.json").read_text(encoding="utf-8"))["cases"]
     failures = [case["failure"] for case in cases]

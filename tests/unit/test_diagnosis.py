@@ -54,6 +54,33 @@ def test_an_error_is_fatal_only_when_a_close_followed() -> None:
     assert diagnose(Failure("close", close_code=1011)).fatal
 
 
+def test_a_failed_item_is_not_the_end_of_the_session() -> None:
+    assert not diagnose(Failure("failed", message="no")).fatal
+
+
+def test_what_was_not_seen_is_none() -> None:
+    assert Failure("close") == Failure("close", True, None, None, None, None, None, None, None, None)
+
+
+NEAR_MISSES = json.loads(VECTORS.with_name("near_misses.json").read_text(encoding="utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("case", NEAR_MISSES, ids=[f"{case['row']}-{place}" for place, case in enumerate(NEAR_MISSES)])
+def test_what_is_one_condition_away_from_another_row_finds_its_own(case: dict[str, Any]) -> None:
+    assert diagnose(Failure(**case["failure"])).id == case["row"]
+
+
+SOCKETS = [
+    case["failure"] for case in CASES + NEAR_MISSES if case["failure"]["kind"] in ("close", "handshake", "connect")
+]
+
+
+@pytest.mark.parametrize("failure", SOCKETS, ids=repr)
+def test_what_is_known_of_one_kind_is_not_said_of_another(failure: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no such kind of failure: 'nope'"):
+        diagnose(Failure(**{**failure, "kind": "nope"}))
+
+
 def test_an_unknown_kind_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no such kind of failure: 'nope'"):
         diagnose(Failure("nope"))

@@ -164,6 +164,58 @@ def test_the_memory_of_storms_is_bounded(warnings_logged: Records) -> None:
     assert len(report_module._storms) == report_module._STORMS_KEPT
 
 
+def test_the_session_stays_open_unless_the_client_is_known_to_have_closed_it(warnings_logged: Records) -> None:
+    report(OPENAI, Failure("error", code="invalid_model"))
+    [line] = lines(warnings_logged)
+    assert line.startswith("rtstt_shim: realtime transcription error, the session stays open: ")
+
+
+def test_a_storm_is_said_again_after_a_minute_to_the_second(
+    warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for now in (1000.0, 1059.9, 1060.0):
+        monkeypatch.setattr(report_module, "monotonic", lambda now=now: now)
+        report(OPENAI, Failure("close", close_code=1011))
+    assert [vars(record)["rtstt_more"] for record in warnings_logged] == [0, 1]
+
+
+def test_of_256_failures_the_first_is_still_known_and_of_257_it_is_not(warnings_logged: Records) -> None:
+    for place in range(256):
+        report(OPENAI, Failure("error", code=f"code{place}"))
+    report(OPENAI, Failure("error", code="code0"))
+    assert len(warnings_logged) == 256
+    report(OPENAI, Failure("error", code="one more"))
+    report(OPENAI, Failure("error", code="code0"))
+    assert len(warnings_logged) == 258
+
+
+def test_a_key_is_masked_in_the_line_and_in_the_fields(warnings_logged: Records) -> None:
+    key = "sk-proj-0123456789"
+    seen = Failure("error", type=key, code=key, message=f"no {key}", param=key, close_code=4000, close_reason=key)
+    report(OPENAI._replace(url=f"{URL}&key={key}"), seen)
+    [record] = warnings_logged
+    fields = {name: value for name, value in vars(record).items() if name.startswith("rtstt_")}
+    assert {name for name, value in fields.items() if value == "sk-***"} == {
+        "rtstt_type",
+        "rtstt_code",
+        "rtstt_param",
+        "rtstt_close_reason",
+    }
+    assert fields["rtstt_message"] == "no sk-***"
+    assert fields["rtstt_url"] == f"{URL}&key=***"
+    assert "(sk-***: no sk-***; closed 4000 sk-***)" in record.getMessage()
+
+
+def test_what_is_uncounted_when_the_process_ends_says_how_many_there_were(warnings_logged: Records) -> None:
+    for _ in range(3):
+        report(OPENAI, Failure("close", close_code=1011))
+    report(OPENAI, Failure("close", close_code=1006))
+    report_module._tell_uncounted()
+    assert [vars(record)["rtstt_more"] for record in warnings_logged] == [0, 0, 2]
+    report_module._tell_uncounted()
+    assert len(warnings_logged) == 3
+
+
 def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
 

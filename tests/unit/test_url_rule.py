@@ -45,7 +45,7 @@ def test_vector(case: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert decision.rule == case["rule"]
     assert decision.changed == ("fixed" in case)
     assert decision.transcription == case["transcription"]
-    assert decision.reason
+    assert decision.reason == case["reason"]
 
 
 def test_there_are_enough_vectors_and_each_has_its_own_name() -> None:
@@ -101,6 +101,8 @@ def test_every_other_pair_stays_as_it_was_and_where_it_was(url: str) -> None:
     [
         ("wss://api.openai.com/v1/realtime", True),
         ("wss://us.api.openai.com.:443/anything", True),
+        ("wss://api.openai.com", True),
+        ("wss://api.openai.com?", True),
         ("ws://localhost:4000/v1/realtime", False),
         ("not a url", False),
         ("wss://api.openai.com.evil.tld/", False),

@@ -2,10 +2,11 @@
 'use strict';
 
 // OpenAI's keys (`sk-`, `sk-proj-`, `ek_`, `sess-`), bearer values, and what a client may quote of the subprotocol.
-const SECRET = /(?<![A-Za-z0-9_])(sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\p{L}\p{N}_.~+/=*-]{4,}/giu;
+const SECRET = /(?<![a-z0-9_])(sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\p{L}\p{N}_.~+/=*-]{4,}/giu;
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g;
-const URL_IN_TEXT = /(?<![A-Za-z0-9_])(?:ws|http)s?:\/\/[^\s"'<>]+/giu;
-const USERINFO = /(?<=\/\/)[^/?#]*@/g;
+// Of any scheme: the URL of a proxy has a password too.
+const URL_IN_TEXT = /:\/\/[^\s"'<>]+/g;
+const USERINFO = /(?<=\/\/)[^/]*@/g;
 // The only query parameters whose values say something about the failure and nothing about the caller.
 const SPEAKING = new Set(['intent', 'model', 'deployment', 'api-version']);
 const LIMIT = 400;

@@ -19,8 +19,8 @@
 // disagree about the host of such a URL, so nothing is certain about it.
 const PARTS =
   /^(?:ws|http)s?:\/\/([^/?#\\\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*)([^?#\\\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*)(?:\?([^#]*))?(?:#.*)?$/is;
-const HOST_AND_PORT = /^(\[[0-9a-f:.]+\]|[^:@[\]]+)(?::\d*)?$/i;
-const NATIVE_HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com$/i;
+const HOST_AND_PORT = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::\d*)?$/i;
+const NATIVE_HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com$/;
 const TRANSCRIPTION_MODEL =
   /^(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)(?:-\d{4}-\d{2}-\d{2})?$/;
 

@@ -1,0 +1,335 @@
+"""The gates: which versions and shapes of a library are patched, and what is said of the others."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from typing import Any
+
+import pytest
+
+import rtstt_shim
+from rtstt_shim import registry
+from rtstt_shim.targets import TARGETS, Parameter, ShapeError, Target, numbers, require_method, require_parameter
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import aiohttp.client
+    import websocket._core
+    import websockets.client
+    import websockets.legacy.client
+
+Records = list[logging.LogRecord]
+
+# What the README promises: the last version before, the first, the last and the first after.
+TESTED = {
+    "websockets": ("13.0.1", "13.1", "17.99.9", "18"),
+    "aiohttp": ("3.8.6", "3.9", "3.99.9", "4"),
+    "websocket-client": ("1.5.3", "1.6", "1.99.9", "2"),
+}
+NAMES = ("websockets", "websockets.legacy", "aiohttp", "websocket-client")
+
+
+def named(name: str) -> Target:
+    [target] = [target for target in TARGETS if target.name == name]
+    return target
+
+
+class TestVersions:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_library_is_patched_in_the_versions_the_readme_names(self, name: str) -> None:
+        target = named(name)
+        before, first, last, after = TESTED[target.library]
+        versions = (before, first, f"{first}.0", last, after, f"{after}.0")
+        assert [target.tested_with(version) for version in versions] == [False, True, True, True, False, False]
+
+    @pytest.mark.parametrize(
+        ("version", "release"),
+        [
+            ("1", (1,)),
+            ("13.1", (13, 1)),
+            ("3.14.5", (3, 14, 5)),
+            ("2.0.0rc1", (2, 0, 0)),
+            ("1.2.dev3", (1, 2)),
+            ("1.2.", (1, 2)),
+            ("3a1", (3,)),
+            ("10.20.30", (10, 20, 30)),
+            ("v1.2", ()),
+            ("newest", ()),
+            ("", ()),
+        ],
+    )
+    def test_the_numbers_of_a_version(self, version: str, release: tuple[int, ...]) -> None:
+        assert numbers(version) == release
+
+    def test_a_version_without_numbers_is_not_one_that_was_tested(self) -> None:
+        assert not named("aiohttp").tested_with("")
+
+    def test_every_library_that_is_imported_is_patched_in_the_version_that_is_installed(self, shim: None) -> None:
+        rows = {row.name: row for row in rtstt_shim.status().targets}
+        assert [rows[name] for name in NAMES] == [
+            (name, metadata.version(library), "patched", "")
+            for name, library in zip(NAMES, ("websockets", "websockets", "aiohttp", "websocket-client"), strict=True)
+        ]
+
+    def test_the_module_of_each_target_is_the_one_that_has_what_is_patched(self, shim: None) -> None:
+        """Uninstalled, each is what it was; installed, each is wrapped."""
+        patched: list[Callable[[], Any]] = [
+            lambda: websockets.client.ClientProtocol.__init__,
+            lambda: sys.modules["websockets.legacy.client"].WebSocketClientProtocol.handshake,
+            lambda: aiohttp.client.ClientSession._ws_connect,
+            lambda: websocket._core.WebSocket.connect,
+        ]
+        assert all(hasattr(find(), "__wrapped__") for find in patched)
+        rtstt_shim.uninstall()
+        assert not any(hasattr(find(), "__wrapped__") for find in patched)
+
+
+class TestArguments:
+    """A wrapper reads one argument, which callers give by position or by name."""
+
+    def test_by_position(self) -> None:
+        assert Parameter(1, "url").get(("a", "b"), {}) == "b"
+        assert Parameter(1, "url").put(("a", "b", "c"), {"d": 1}, "x") == (("a", "x", "c"), {"d": 1})
+        assert Parameter(0, "url").put(("a", "b"), {}, "x") == (("x", "b"), {})
+
+    def test_by_name(self) -> None:
+        kwargs = {"url": "b", "d": 1}
+        assert Parameter(1, "url").get(("a",), kwargs) == "b"
+        assert Parameter(1, "url").put(("a",), kwargs, "x") == (("a",), {"url": "x", "d": 1})
+        assert kwargs == {"url": "b", "d": 1}
+
+    @pytest.mark.parametrize("url", [None, ""])
+    def test_an_argument_that_is_nothing_is_still_one(self, url: str | None) -> None:
+        assert Parameter(0, "url").get(("positional",), {"url": url}) is url
+
+    def test_a_caller_who_forgot_it_is_told_by_the_client_itself(self) -> None:
+        with pytest.raises(LookupError):
+            Parameter(0, "url").get((), {})
+
+
+class TestShapes:
+    def test_a_parameter_is_found_by_any_of_its_names_and_counted_without_self(self) -> None:
+        class Client:
+            def connect(self, address: str, url: str, uri: str) -> None: ...
+
+        assert require_parameter(Client.connect, "url", "uri") == (1, "url")
+        assert require_parameter(Client.connect, "uri") == (2, "uri")
+        assert require_parameter(Client.connect, "address") == (0, "address")
+        with pytest.raises(ShapeError) as raised:
+            require_parameter(Client.connect, "host", "port")
+        assert str(raised.value) == f"{Client.connect.__qualname__} has no parameter host or port"
+
+    def test_a_method_is_found_at_the_end_of_its_path(self) -> None:
+        module = types.ModuleType("fakelib")
+        inner = types.SimpleNamespace(connect=print, version="1")
+        module.__dict__.update(client=inner, connect=repr)
+        assert require_method(module, "client.connect") is print
+        assert require_method(module, "connect") is repr
+
+    @pytest.mark.parametrize("path", ["client.version", "client.nothing", "nothing.connect", "client.connect.more"])
+    def test_what_is_not_there_or_cannot_be_called_is_named(self, path: str) -> None:
+        module = types.ModuleType("fakelib")
+        module.__dict__["client"] = types.SimpleNamespace(connect=print, version="1")
+        with pytest.raises(ShapeError) as raised:
+            require_method(module, path)
+        assert str(raised.value) == f"fakelib has no {path}"
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """A library whose distribution is wrapt's, imported, and the only target there is."""
+    module = types.ModuleType("fakelib")
+
+    class WebSocket:
+        def connect(self, url: str) -> str:
+            return url
+
+        def recv_frame(self) -> None: ...
+
+    module.__dict__.update(WebSocket=WebSocket, __version__="1.8.0")
+    monkeypatch.setitem(sys.modules, "fakelib", module)
+    monkeypatch.setattr(registry, "TARGETS", (Target("fake", "wrapt", "fakelib", (1, 6), (99,), "websocket_client"),))
+    monkeypatch.setattr(registry, "_patches", {})
+    monkeypatch.setattr(registry, "_hooked", set())
+    yield module
+    rtstt_shim.uninstall()
+
+
+def texts(records: Records) -> list[str]:
+    return [record.getMessage() for record in records]
+
+
+class TestInstalling:
+    @pytest.mark.parametrize("given", [None, (1, 8), 1.8])
+    def test_where_the_module_does_not_say_its_version_the_distribution_does(
+        self, given: Any, library: types.ModuleType
+    ) -> None:
+        library.__dict__["__version__"] = given
+        rtstt_shim.install()
+        assert rtstt_shim.status().targets == (("fake", metadata.version("wrapt"), "patched", ""),)
+
+    def test_the_version_is_that_of_the_package_the_module_is_in(
+        self, library: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inner = types.ModuleType("fakelib.inner.client")
+        inner.__dict__.update(WebSocket=library.WebSocket, __version__="0.1")
+        monkeypatch.setitem(sys.modules, "fakelib.inner.client", inner)
+        [target] = registry.TARGETS
+        monkeypatch.setattr(registry, "TARGETS", (target._replace(module="fakelib.inner.client"),))
+        rtstt_shim.install()
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+
+    def test_a_version_that_nobody_knows_is_said_to_be_unknown(
+        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        del library.__dict__["__version__"]
+        [target] = registry.TARGETS
+        monkeypatch.setattr(registry, "TARGETS", (target._replace(library="no-such-library-anywhere"),))
+        rtstt_shim.install()
+        assert texts(warnings_logged) == [
+            "rtstt_shim: does not patch fake (version unknown), which works as without it: "
+            "tested with 1.6 up to, not including, 99"
+        ]
+
+    def test_one_that_was_skipped_is_looked_at_again_when_it_changed(
+        self, library: types.ModuleType, warnings_logged: Records
+    ) -> None:
+        library.__dict__["__version__"] = "99.0"
+        rtstt_shim.install()
+        library.__dict__["__version__"] = "1.8.0"
+        rtstt_shim.install()
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+        assert len(warnings_logged) == 1
+
+    def test_another_reason_is_another_warning(self, library: types.ModuleType, warnings_logged: Records) -> None:
+        library.__dict__["__version__"] = "99.0"
+        rtstt_shim.install()
+        library.__dict__["__version__"] = "1.8.0"
+        connect = library.WebSocket.connect
+        del library.WebSocket.connect
+        rtstt_shim.install()
+        rtstt_shim.install()
+        assert texts(warnings_logged) == [
+            "rtstt_shim: does not patch fake 99.0, which works as without it: tested with 1.6 up to, not including, 99",
+            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.connect",
+        ]
+        library.WebSocket.connect = connect
+
+    def test_a_patch_that_stands_is_not_made_again(self, library: types.ModuleType) -> None:
+        rtstt_shim.install()
+        once = vars(library.WebSocket)["connect"]
+        rtstt_shim.install()
+        assert vars(library.WebSocket)["connect"] is once
+
+    def test_half_imported_it_is_waited_for_without_a_word_and_patched_later(
+        self, library: types.ModuleType, warnings_logged: Records
+    ) -> None:
+        connect = library.WebSocket.connect
+        del library.WebSocket.connect
+        library.__spec__ = types.SimpleNamespace(_initializing=True)  # type: ignore[assignment]
+        rtstt_shim.install()
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "waiting", "fakelib has no WebSocket.connect"),)
+        library.WebSocket.connect = connect
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+        assert warnings_logged == []
+
+    def test_a_spec_that_does_not_say_is_that_of_a_module_imported_whole(
+        self, library: types.ModuleType, warnings_logged: Records
+    ) -> None:
+        del library.WebSocket.connect
+        library.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
+        rtstt_shim.install()
+        assert [row.state for row in rtstt_shim.status().targets] == ["failed"]
+        assert len(warnings_logged) == 1
+
+    def test_a_module_without_a_spec_is_one_that_is_imported_whole(
+        self, library: types.ModuleType, warnings_logged: Records
+    ) -> None:
+        del library.WebSocket.connect
+        del library.__spec__
+        rtstt_shim.install()
+        assert [row.state for row in rtstt_shim.status().targets] == ["failed"]
+        assert texts(warnings_logged) == [
+            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.connect"
+        ]
+
+    def test_what_fails_half_way_is_taken_back_whole(
+        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = vars(library.WebSocket)["connect"]
+
+        def patch(module: Any, wrap: Any, connections: Any) -> None:
+            wrap(module, "WebSocket.connect", lambda wrapped, _, args, kwargs: "patched")
+            wrap(module, "WebSocket.vanished", lambda wrapped, _, args, kwargs: "patched")
+
+        monkeypatch.setattr("rtstt_shim.targets.websocket_client.patch", patch)
+        rtstt_shim.install()
+        assert vars(library.WebSocket)["connect"] is before
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "failed", "fakelib has no WebSocket.vanished"),)
+        assert texts(warnings_logged) == [
+            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.vanished"
+        ]
+
+    def test_an_error_of_our_own_is_named_with_its_kind_and_without_keys(
+        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def patch(module: Any, wrap: Any, connections: Any) -> None:
+            raise KeyError("sk-0123456789")
+
+        monkeypatch.setattr("rtstt_shim.targets.websocket_client.patch", patch)
+        rtstt_shim.install()
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "failed", "KeyError: 'sk-***'"),)
+        assert texts(warnings_logged) == [
+            "rtstt_shim: does not patch fake 1.8.0, which works as without it: KeyError: 'sk-***'"
+        ]
+
+    def test_an_error_before_the_gates_is_one_warning_and_no_failed_import(
+        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(target: Any, module: Any) -> str:
+            raise RuntimeError("no version")
+
+        monkeypatch.setattr(registry, "_version", broken)
+        rtstt_shim.install()
+        assert texts(warnings_logged) == ["rtstt_shim: could not look at fake: RuntimeError: no version"]
+
+
+class TestOwnFailures:
+    """A wrapper's own work, between ``with connections:`` and its end."""
+
+    @pytest.fixture
+    def connections(self, library: types.ModuleType) -> registry.Connections:
+        rtstt_shim.install()
+        return registry.Connections(registry._patches["fake"])
+
+    def test_the_first_is_told_and_kept_and_the_others_are_neither(
+        self, connections: registry.Connections, warnings_logged: Records
+    ) -> None:
+        for text in ("the first", "the second"):
+            with connections:
+                raise ValueError(text)
+        assert texts(warnings_logged) == [
+            "rtstt_shim: failed in its own code on fake 1.8.0; the client goes on without it: ValueError: the first"
+        ]
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "failed", "ValueError: the first"),)
+
+    @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+    def test_what_ends_a_program_is_not_held_back(
+        self, kind: type[BaseException], connections: registry.Connections, warnings_logged: Records
+    ) -> None:
+        with pytest.raises(kind), connections:
+            raise kind
+        assert warnings_logged == []
+
+    def test_nothing_is_said_where_nothing_failed(
+        self, connections: registry.Connections, warnings_logged: Records
+    ) -> None:
+        with connections as inside:
+            assert inside is connections
+        assert connections.__exit__(None, None, None) is False
+        assert warnings_logged == []
