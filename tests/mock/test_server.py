@@ -263,6 +263,18 @@ class TestHostileClients:
 
         self.check(attack)
 
+    def test_a_client_that_is_gone_before_its_request_is_looked_at(self) -> None:
+        async def attack(server):
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", server.port)) as raw:
+                    raw.sendall(upgrade() + b"\xff\xff no frame")
+            while len(server._connections) or not server.sessions:
+                await asyncio.sleep(0.001)
+            assert not server._opening
+            assert not server._admitted
+
+        self.check(attack)
+
     def test_a_client_that_closes_while_much_is_planned(self) -> None:
         async def attack(server):
             server._settings = server._settings.__class__(latency=server._settings.latency._replace(completed=30))

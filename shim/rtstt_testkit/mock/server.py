@@ -350,7 +350,8 @@ class RealtimeServer:
             elif fault.action == "reset":
                 connection.transport.abort()
         answer = FaultPlan.refusal(faults) or self._full() or admit(request, self.profile, self.refuse, self.secrets)
-        if connection not in self._opening:  # it left meanwhile
+        if connection not in self._connections:  # it left meanwhile, or before it was looked at
+            self._lost(connection)
             answer = HttpRefusal(503, "The client is gone.")
         elif isinstance(answer, HttpRefusal):
             record.http_status, record.http_message = answer.status, answer.message
