@@ -152,6 +152,25 @@ def test_the_subprotocol_realtime_is_selected_and_its_key_accepted() -> None:
     run(scenario)
 
 
+def test_the_same_seed_gives_the_nth_connection_the_same_ids_whatever_others_do() -> None:
+    async def ids(server, *order: int) -> dict[int, list[str]]:
+        async with client(server) as first, client(server) as second:
+            for number in order:
+                socket_ = (first, second)[number - 1]
+                await socket_.send('{"type":"input_audio_buffer.clear"}')
+                await receive(socket_, "input_audio_buffer.cleared")
+            return {session.number: [event["event_id"] for event in session.sent] for session in server.sessions}
+
+    async def scenario():
+        async with RealtimeServer(seed=7) as one, RealtimeServer(seed=7) as two, RealtimeServer() as other:
+            came = await ids(one, 1, 1, 2)
+            assert came == await ids(two, 2, 1, 1)
+            assert came[1][0] != came[2][0]
+            assert (await ids(other, 1, 1, 2))[1] != came[1]
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("on", [True, False])
 def test_compression_is_negotiated_only_when_asked_for(on) -> None:
     async def scenario():
