@@ -1,43 +1,115 @@
 """Fixtures for tests of realtime speech-to-text clients; nothing is imported before one is used.
 
 `realtime_server` is for synchronous tests and every async framework: the server runs in a thread of its own.
-`realtime_server_factory` makes more of them. `@pytest.mark.realtime_server(transcripts=["Hello"], profile="gateway")`
-gives the fixture its arguments.
+`async_realtime_server` runs in the event loop of the test, under pytest-asyncio and anyio. `realtime_server_factory`
+makes more of the first kind. `@pytest.mark.realtime_server(transcripts=["Hello"], profile="gateway")` gives either
+fixture its arguments; ``script=`` may be the path of a script file.
+
+Every test has its own servers on ports of their own, so pytest-xdist may run any number at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from rtstt_testkit.mock.server import RealtimeServer
     from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
 
 _PASSED = pytest.StashKey[bool]()
+_SERVERS = pytest.StashKey["list[ThreadedRealtimeServer | RealtimeServer]"]()
+_SHOWN_SESSIONS = 3
+_SHOWN_EVENTS = 8
 
-__all__ = ["pytest_configure", "realtime_server", "realtime_server_factory"]
+__all__ = [
+    "async_realtime_server",
+    "pytest_configure",
+    "realtime_server",
+    "realtime_server_factory",
+    "serve_in_loop",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and pytest-asyncio acquainted with the async fixture where it is installed."""
     config.addinivalue_line(
         "markers",
-        "realtime_server(**options): arguments of the realtime_server fixture, those of rtstt_testkit.RealtimeServer",
+        "realtime_server(**options): arguments of the realtime_server fixtures, those of rtstt_testkit.RealtimeServer",
     )
+    if config.pluginmanager.hasplugin("asyncio"):
+        from rtstt_testkit import _pytest_asyncio
+
+        config.pluginmanager.register(_pytest_asyncio, "rtstt-asyncio")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether the test itself passed: only then is it asked whether it used up its script."""
+    """Remember whether the test itself passed: only then is it asked whether it used up its script.
+
+    One that failed is shown what its servers saw.
+    """
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = report.passed
+        if report.failed:
+            for server in item.stash.get(_SERVERS, []):
+                report.sections.append((f"realtime server on port {server.port}", _seen(server)))
     return report
+
+
+def _seen(server: ThreadedRealtimeServer | RealtimeServer) -> str:
+    """What a server saw, in a few lines: each session's explanation, and the last events of the latest."""
+    lines = [server.explain()]
+    for session in server.sessions[-_SHOWN_SESSIONS:]:
+        lines.append(f"{session!r}, last events:")
+        lines += [f"  {line}" for line in session.timeline(_SHOWN_EVENTS)] or ["  none"]
+    return "\n".join(lines)
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the test's marker says."""
+    marker = request.node.get_closest_marker("realtime_server")
+    if marker is None:
+        return {}
+    if marker.args:
+        raise pytest.UsageError(
+            f"@pytest.mark.realtime_server takes keyword arguments only, such as transcripts=[…]; "
+            f"it was given {marker.args!r}"
+        )
+    return dict(marker.kwargs)
+
+
+def _made(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a server that is not strict by itself, since the fixture asks; a script's path as the script."""
+    script = options.get("script")
+    if not isinstance(script, str | Path):
+        return {**options, "strict": False}
+    from rtstt_testkit.mock.script_file import ScriptError, load_script
+
+    try:
+        return {**options, "script": load_script(script), "strict": False}
+    except ScriptError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _note(request: pytest.FixtureRequest, server: ThreadedRealtimeServer | RealtimeServer) -> None:
+    request.node.stash.setdefault(_SERVERS, []).append(server)
+
+
+def _verify(request: pytest.FixtureRequest, server: ThreadedRealtimeServer | RealtimeServer) -> None:
+    if request.node.stash.get(_PASSED, False):
+        try:
+            server.verify()
+        except AssertionError as error:
+            pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -46,7 +118,7 @@ def realtime_server_factory(
 ) -> Iterator[Callable[..., ThreadedRealtimeServer]]:
     """Make running mocks: call it with the arguments of `rtstt_testkit.RealtimeServer`; they end with the test.
 
-    A test that passed fails all the same if it left transcripts over; ``strict=False`` allows that.
+    A test that passed fails all the same if its client did not follow the script; ``strict=False`` allows that.
     """
     from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
 
@@ -54,18 +126,15 @@ def realtime_server_factory(
     with ExitStack() as stack:
 
         def make(**options: Any) -> ThreadedRealtimeServer:
-            server = ThreadedRealtimeServer(**{**options, "strict": False})
+            server = ThreadedRealtimeServer(**_made(options))
             if options.get("strict", True):
                 strict.append(server)
+            _note(request, server)
             return stack.enter_context(server)
 
         yield make
-    if request.node.stash.get(_PASSED, False):
-        for server in strict:
-            try:
-                server.verify()
-            except AssertionError as error:
-                pytest.fail(str(error), pytrace=False)
+    for server in strict:
+        _verify(request, server)
 
 
 @pytest.fixture
@@ -73,10 +142,50 @@ def realtime_server(
     request: pytest.FixtureRequest, realtime_server_factory: Callable[..., ThreadedRealtimeServer]
 ) -> ThreadedRealtimeServer:
     """A running mock of OpenAI's Realtime transcription endpoint, new for every test, on a port of its own."""
-    marker = request.node.get_closest_marker("realtime_server")
-    if marker is not None and marker.args:
+    return realtime_server_factory(**_options(request))
+
+
+async def serve_in_loop(request: pytest.FixtureRequest) -> AsyncIterator[RealtimeServer]:
+    """A mock in the event loop that runs this; the body of the async fixtures."""
+    from rtstt_testkit.mock.server import RealtimeServer
+
+    options = _options(request)
+    server = RealtimeServer(**_made(options))
+    _note(request, server)
+    async with server:
+        yield server
+    if options.get("strict", True):
+        _verify(request, server)
+
+
+# Of the two frameworks, each runs only the async fixtures that are made for it.
+_anyio_realtime_server = pytest.fixture(name="_anyio_realtime_server")(serve_in_loop)
+
+
+@pytest.fixture
+def async_realtime_server(request: pytest.FixtureRequest) -> RealtimeServer:
+    """`realtime_server` in the event loop of an async test, for pytest-asyncio and for anyio on asyncio."""
+    name = _framework(request)
+    if name is None:
         raise pytest.UsageError(
-            f"@pytest.mark.realtime_server takes keyword arguments only, such as transcripts=[…]; "
-            f"it was given {marker.args!r}"
+            "async_realtime_server needs an async test that pytest-asyncio or anyio (on asyncio) runs; "
+            "use realtime_server, which serves any test from a thread of its own"
         )
-    return realtime_server_factory(**(marker.kwargs if marker is not None else {}))
+    server: RealtimeServer = request.getfixturevalue(name)
+    return server
+
+
+def _framework(request: pytest.FixtureRequest) -> str | None:
+    """The fixture of the framework that runs the test, None if neither does."""
+    if not inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        return None
+    if "anyio_backend" in request.fixturenames:
+        backend = request.getfixturevalue("anyio_backend")
+        return "_anyio_realtime_server" if "asyncio" in (backend, backend[0]) else None
+    if not request.config.pluginmanager.hasplugin("rtstt-asyncio"):
+        return None
+    marker = request.node.get_closest_marker("asyncio")
+    scope = (marker.kwargs.get("loop_scope") if marker else None) or request.config.getini(
+        "asyncio_default_test_loop_scope"
+    )
+    return f"_asyncio_realtime_server_{scope}"

@@ -10,8 +10,10 @@ from test_server import client, receive, run, settled, transcribe
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from rtstt_testkit import Failure, Fault, RealtimeServer, ScriptNotFollowed, ThreadedRealtimeServer, Transcript
+from rtstt_testkit import Failure, Fault, RealtimeServer, Script, ScriptNotFollowed, ThreadedRealtimeServer, Transcript
 from rtstt_testkit.mock.explain import explain
+from rtstt_testkit.mock.handshake import Request
+from rtstt_testkit.mock.record import Closed, SessionRecord
 
 TRANSCRIPTION = "/v1/realtime?intent=transcription"
 COMMIT = {"type": "input_audio_buffer.commit"}
@@ -76,12 +78,13 @@ VAD, MANUAL = update(), update(turn_detection=None)
         ([VAD], "the client sent no audio."),
         (
             [tone(500), silence(300)],
-            "audio came, but no accepted session.update set session.audio.input.transcription, so no transcript can "
-            "come.",
+            "audio came, but no accepted session.update set session.audio.input.transcription (the client sent none), "
+            "so no transcript can come.",
         ),
         (
             [update(bogus=1), tone(500), silence(300)],
-            "the server answered with an error: Unknown parameter: 'session.audio.input.bogus'. audio came, but no "
+            "the server answered with an error: Unknown parameter: 'session.audio.input.bogus'. An update that is "
+            "refused is discarded whole. audio came, but no "
             "accepted session.update set session.audio.input.transcription, so no transcript can come.",
         ),
         (
@@ -105,6 +108,157 @@ VAD, MANUAL = update(), update(turn_detection=None)
 )
 def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
     assert course(*steps) == said
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (
+            {"type": "transcription_session.update", "session": {}},
+            "That is the Beta's event; send session.update with `type: transcription`, and the audio settings under "
+            "session.audio.input.",
+        ),
+        (
+            update("gpt-live-transcribe"),
+            "Set `turn_detection: null` and send input_audio_buffer.commit, or take a model with VAD. An update that "
+            "is refused is discarded whole.",
+        ),
+        (
+            {"type": "session.update", "session": {}},
+            "Send `type: transcription` in session.update. An update that is refused is discarded whole.",
+        ),
+        (
+            {"type": "session.update", "session": {"type": "realtime"}},
+            "The URL opens a transcription session; send `type: transcription` in session.update.",
+        ),
+        (
+            update(format={"type": "audio/pcm", "rate": 16000}),
+            "OpenAI takes PCM at 24000 Hz only; resample, or send audio/pcmu or audio/pcma. An update that is refused "
+            "is discarded whole.",
+        ),
+        (
+            COMMIT,
+            "Under server_vad the turn was committed already: do not commit by hand there; otherwise append 100 ms of "
+            "audio or more before the commit.",
+        ),
+        ("{", "Each message is one JSON object in one TEXT frame."),
+        (
+            {"type": "input_audio_buffer.append", "audio": "%"},
+            "`audio` is base64 of the raw samples, at most 15 MiB an append.",
+        ),
+    ],
+)
+def test_an_error_is_explained_with_the_mend(step, said) -> None:
+    talk = Talk()
+    talk.send(step)
+    explanation = " ".join(explain(talk.record))
+    assert explanation.startswith("the server answered with an error: ")
+    assert f". {said}".rstrip() in explanation
+    assert explanation.endswith("the client sent no audio.")
+
+
+def test_binary_audio_is_explained() -> None:
+    talk = Talk()
+    talk.session.receive(b"\0" * 100, talk.now)
+    talk.hear()
+    assert "Send audio as base64 in input_audio_buffer.append, in TEXT frames." in " ".join(explain(talk.record))
+
+
+def test_a_transcription_update_on_a_conversation_is_explained() -> None:
+    talk = Talk("/v1/realtime?model=gpt-realtime")
+    talk.send(update())
+    assert "Without `intent=transcription` the URL opens a conversation; replace `model` by it." in " ".join(
+        explain(talk.record)
+    )
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"type": f"auth {KEY}"},
+        {"type": "auth", "key": KEY},
+        {"type": "session.update", "session": {KEY: 1}},
+        {"type": "nope", "padding": "x" * 70_000, "key": KEY},
+        f"Bearer {KEY}",
+    ],
+    ids=["type", "field", "name", "long", "no JSON"],
+)
+def test_a_key_is_masked_wherever_the_client_puts_it(step) -> None:
+    query = f"model=gpt-realtime&key={KEY}&x={KEY}&{KEY}=1"
+    talk = Talk(f"/v1/realtime/?{query}", ("X-Auth", f"Token {KEY}"), ("Cookie", f"session={KEY}"))
+    talk.send(step)
+    record = SessionRecord(1, Request(f"/v1/{KEY}?{query}", [("X-Auth", f"Token {KEY}")]).record())
+    everything = [
+        talk.record.events,
+        talk.record.timeline(),
+        explain(talk.record),
+        talk.record,
+        record.handshake,
+        record,
+    ]
+    assert KEY not in repr(everything)
+    assert "sk-proj-****" in repr(everything)
+
+
+def test_errors_are_counted_and_not_all_repeated() -> None:
+    assert course(*[COMMIT] * 300).startswith("the server answered with an error 300 times: Error committing")
+    many = course(*({"type": f"nope{number}"} for number in range(50)))
+    assert many.count("the server answered with an error") == 5
+    assert "45 other errors followed." in many
+
+
+@pytest.mark.parametrize(
+    ("beginning", "kind"), [(b"RIFF", "a WAV"), (b"OggS", "an Ogg"), (b"ID3\4", "an MP3"), (b"\x1aE\xdf\xa3", "a WebM")]
+)
+def test_a_file_sent_as_audio_is_explained(beginning, kind) -> None:
+    said = course(VAD, beginning + silence(300))
+    assert said.startswith(f"the audio begins like {kind} file: send its samples alone, without the file's header.")
+
+
+def ended(*faults: Fault, close: Closed | None = None, steps=(VAD,)) -> str:
+    talk = Talk(script=Script.of(["One"], faults))
+    for step in steps:
+        talk.say(step) if isinstance(step, bytes) else talk.send(step)
+    if close is not None:
+        talk.session.closed(close)
+    return explain(talk.record)[-1]
+
+
+@pytest.mark.parametrize(
+    ("close", "said"),
+    [
+        (Closed(1002, "", "server"), "the client broke the WebSocket protocol, so the server closed 1002."),
+        (Closed(1007, "", "server"), "the client sent TEXT that is not UTF-8, so the server closed 1007."),
+        (Closed(1009, "", "server"), "the client sent a message of more than 21 MiB, so the server closed 1009."),
+        (
+            Closed(1011, "keepalive ping timeout", "server"),
+            "the client did not answer a PING within 20 s, so the server closed 1011: is its event loop blocked?",
+        ),
+        (Closed(1006, "", "client"), "the connection was lost without a CLOSE frame."),
+        (Closed(1000, "", "client"), "the client sent no audio."),
+        (Closed(1001, "", "server"), "the client sent no audio."),
+    ],
+)
+def test_the_end_is_explained_where_it_is_the_news(close, said) -> None:
+    assert ended(close=close) == said
+
+
+def test_an_end_that_the_script_wanted_is_told_from_a_clients_mistake() -> None:
+    assert ended(Fault("close", after="session.updated", code=4001, reason="gone")) == (
+        "the server closed 4001 gone, as the script wanted it."
+    )
+    assert ended(Fault("reset", after="session.updated")) == "the server cut the connection, as the script wanted it."
+    assert ended(Fault("expire", after="session.updated")) == (
+        "the session reached its 60 minutes and was closed 1001; open a new one before that."
+    )
+
+
+def test_a_client_that_leaves_too_early_is_told() -> None:
+    pause = Fault("pause", before="delta", seconds=60)
+    steps = [MANUAL, tone(300), COMMIT]
+    assert ended(pause, steps=steps, close=Closed(1000, "", "client")) == (
+        "the client closed before the transcript came: wait for `…completed` of the last item."
+    )
 
 
 def test_a_failed_transcription_and_one_still_to_come() -> None:
@@ -235,8 +389,6 @@ class TestStrict:
 
 
 def test_a_threaded_server_is_steered_like_the_other() -> None:
-    from rtstt_testkit import Script
-
     with ThreadedRealtimeServer(strict=False) as server:
         server.load(Script.of(["One"]))
         assert [left.text for left in server.director.left] == ["One"]

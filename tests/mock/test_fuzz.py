@@ -1,82 +1,109 @@
-"""Whatever clients send, the core answers with events the SDK knows, and never with an exception."""
+"""Whatever clients send, the mock answers with events the SDK knows; nothing raises, hangs or piles up."""
 
-import json
+import asyncio
+import gc
+import logging
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from talk import Talk, append, silence, tone
+import pytest
+from fuzzing import Bytes, Client
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from talk import COMPLETED
+from test_server import settled, transcribe
 
-from rtstt_testkit.mock.errors import CLIENT_EVENTS
-from rtstt_testkit.mock.models import TRANSCRIPTION_MODELS
+from rtstt_testkit import RealtimeServer
+from rtstt_testkit.mock.record import SessionRecord
+from rtstt_testkit.mock.session import Session
+from rtstt_testkit.mock.wire import Connection, Wire
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-TURNS = st.none() | st.fixed_dictionaries(
-    {"type": st.sampled_from(["server_vad", "semantic_vad", "none"])},
-    optional={
-        "threshold": st.floats(-1, 2),
-        "silence_duration_ms": st.integers(-10, 12_000),
-        "prefix_padding_ms": st.integers(-10, 6000),
-        "idle_timeout_ms": st.none() | st.integers(4000, 31_000),
-        "eagerness": st.sampled_from(["low", "high", "auto", "never"]),
-    },
-)
-INPUT = st.fixed_dictionaries(
-    {},
-    optional={
-        "format": st.fixed_dictionaries({"type": st.sampled_from(["audio/pcm", "audio/pcmu", "audio/pcma"])}),
-        "transcription": st.none()
-        | st.fixed_dictionaries(
-            {"model": st.sampled_from([*TRANSCRIPTION_MODELS, "gpt-nope"])},
-            optional={"language": st.none() | st.text(max_size=3), "delay": st.sampled_from(["low", "xhigh", None])},
+INPUTS = 200_000
+"""How many the heavy run makes in all."""
+
+EVENTS = 30_000
+"""How many of them are client events of the state machine; the rest are frames on sockets."""
+
+
+def fuzz_events(examples: int, steps: int) -> int:
+    """Let the state machine talk to the core; returns how many inputs it made."""
+    before = Client.inputs
+    run_state_machine_as_test(
+        Client,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
         ),
-        "turn_detection": TURNS,
-        "noise_reduction": JSON,
-        "bogus": JSON,
-    },
-)
-UPDATES = st.fixed_dictionaries(
-    {},
-    optional={
-        "type": st.sampled_from(["transcription", "realtime", "x"]),
-        "audio": st.fixed_dictionaries({"input": INPUT}) | JSON,
-        "include": st.none() | st.just(["item.input_audio_transcription.logprobs"]) | JSON,
-    },
-).map(lambda session: {"type": "session.update", "session": session})
-AUDIO = st.builds(lambda ms, on: append((tone if on else silence)(ms)), st.integers(1, 900), st.booleans())
-EVENTS = st.one_of(
-    UPDATES,
-    AUDIO,
-    AUDIO,
-    st.just({"type": "input_audio_buffer.commit"}),
-    st.just({"type": "input_audio_buffer.clear"}),
-    st.builds(
-        lambda type_, rest: {**rest, "type": type_},
-        st.sampled_from(CLIENT_EVENTS),
-        st.dictionaries(st.text(max_size=8), JSON, max_size=2),
-    ),
-    JSON,
-)
-FRAMES = st.one_of(EVENTS.map(json.dumps), st.text(max_size=50), st.binary(max_size=50))
+    )
+    return Client.inputs - before
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.sampled_from(["?intent=transcription", "?model=gpt-realtime"]),
-    st.lists(st.tuples(FRAMES, st.sampled_from([0, 0, 0.1, 2])), max_size=25),
-)
-def test_no_input_is_too_strange(query, frames) -> None:
-    talk = Talk(f"/v1/realtime{query}", latency="capture")
-    for frame, seconds in frames:
-        talk.send(frame)
-        talk.wait(seconds)
-    talk.wait(10)
-    assert talk.close is None or talk.session.next_due is None
-    talk.wait(3600)
-    assert talk.session.next_due is None
-    starts = [event for event in talk.record.types if event == "input_audio_buffer.speech_started"]
-    stops = [event for event in talk.record.types if event == "input_audio_buffer.speech_stopped"]
-    assert len(stops) <= len(starts)
+def living() -> dict[str, int]:
+    """How many of what a connection needs are in memory."""
+    gc.collect()
+    kinds = (Session, Wire, Connection, SessionRecord)
+    counts = dict.fromkeys((kind.__name__ for kind in kinds), 0)
+    for thing in gc.get_objects():
+        if type(thing) in kinds:
+            counts[type(thing).__name__] += 1
+    return counts
+
+
+async def fuzz_bytes(frames: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> int:
+    """Send bytes to a live server until it has read so many frames; returns how many it read."""
+    read = 0
+    problems: list[object] = []
+    genuine = Connection.process_event
+
+    def count(self, event):
+        nonlocal read
+        read += 1
+        genuine(self, event)
+
+    monkeypatch.setattr(Connection, "process_event", count)
+    monkeypatch.setattr(logging.getLogger("rtstt_testkit.mock.websockets"), "level", logging.ERROR)
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
+    talker = Bytes(20261124)
+    kept, at_rest = 5, None
+    async with RealtimeServer(keep_sessions=kept, keep_audio=0, ping_interval=None, seed=1) as server:
+        while read < frames:
+            for _ in range(50):
+                await asyncio.gather(*(talker.talk(server.port) for _ in range(4)))
+                if read >= frames:
+                    break
+            await settled(server)
+            # It serves on as if nothing had happened, and keeps nothing of what has.
+            assert (await transcribe(server))[-1]["type"] == COMPLETED
+            await settled(server)
+            while server._wires or server._connections:
+                await asyncio.sleep(0.001)
+            now = living()
+            assert now["Wire"] == now["Connection"] == 0, now
+            assert now["SessionRecord"] <= kept + 8, now
+            objects = len(gc.get_objects())
+            at_rest = at_rest or objects
+            assert objects < at_rest * 1.1, f"{at_rest} objects have become {objects}"
+    internal = [record.getMessage() for record in caplog.records if "handler failed" in record.getMessage()]
+    assert not problems
+    assert not internal
+    return read
+
+
+def test_no_order_of_events_is_too_strange() -> None:
+    assert fuzz_events(60, 30) > 100
+
+
+def test_no_bytes_are_too_strange(monkeypatch, caplog) -> None:
+    assert asyncio.run(fuzz_bytes(3000, monkeypatch, caplog)) >= 3000
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(900)
+def test_two_hundred_thousand_inputs(monkeypatch, caplog) -> None:
+    events = 0
+    while events < EVENTS:
+        events += fuzz_events(200, 50)
+    frames = asyncio.run(fuzz_bytes(INPUTS - EVENTS, monkeypatch, caplog))
+    print(f"{events} events and {frames} frames")
+    assert events + frames >= INPUTS

@@ -134,7 +134,9 @@ class TestMemory:
     def test_a_client_that_does_not_read_has_a_bounded_buffer_and_is_not_read_from(self) -> None:
         async def scenario():
             async with RealtimeServer() as server:
-                reader = socket.create_connection(("127.0.0.1", server.port))
+                reader = socket.socket()
+                reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+                reader.connect(("127.0.0.1", server.port))
                 reader.sendall(upgrade())
                 reader.setblocking(False)
                 frames = masked(b"{}") * 1000  # each one earns an error of 200 bytes
@@ -153,7 +155,7 @@ class TestMemory:
                 # It is read from again once it reads.
                 events = server.sessions[0].events[-1]
                 reader.settimeout(5)
-                await asyncio.to_thread(drain, reader, 16 * MIB)
+                await asyncio.to_thread(drain, reader, 6 * MIB)
                 assert server.sessions[0].events[-1] is not events
                 reader.close()
 

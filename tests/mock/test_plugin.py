@@ -1,5 +1,8 @@
 """The pytest plugin, run in projects of its own."""
 
+import subprocess
+import sys
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -91,12 +94,190 @@ def test_nothing_is_imported_before_a_fixture_is_used(pytester: pytest.Pytester)
         import sys
 
         def test_it():
-            assert "rtstt_testkit.pytest_plugin" in sys.modules
-            loaded = {"rtstt_shim", "websockets", "rtstt_testkit.mock.server"} & set(sys.modules)
-            assert not loaded, loaded
+            loaded = {name for name in sys.modules if name.startswith(("rtstt", "websockets", "yaml", "pybase64"))}
+            assert loaded == {"rtstt_testkit", "rtstt_testkit.pytest_plugin"}, loaded
         """,
+        "-p",
+        "no:asyncio",
     )
     result.assert_outcomes(passed=1)
+
+
+def test_loading_the_plugin_imports_itself_and_nothing_else() -> None:
+    code = (
+        "import sys, pytest\n"
+        "before = set(sys.modules)\n"
+        "import rtstt_testkit.pytest_plugin\n"
+        "print(sorted(set(sys.modules) - before))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['rtstt_testkit', 'rtstt_testkit.pytest_plugin']\n"
+
+
+ASYNC_TEST = """
+    import json
+    import pytest
+    from websockets.asyncio.client import connect
+
+    @pytest.fixture
+    def anyio_backend():
+        return {backend!r}
+
+    {fixtures}
+
+    {marks}
+    @pytest.mark.realtime_server(transcripts=["Hello"], strict={strict})
+    async def test_it({arguments}):
+        import asyncio
+        assert async_realtime_server._server.get_loop() is asyncio.get_running_loop()
+        headers = {{"Authorization": "Bearer sk-proj-" + "a" * 40}}
+        async with connect(async_realtime_server.url + "?intent=transcription", additional_headers=headers) as client:
+            assert json.loads(await client.recv())["type"] == "session.created"
+        assert {condition}
+    """
+
+
+def run_async(pytester: pytest.Pytester, marks: str, *arguments: str, **texts: object) -> pytest.RunResult:
+    given = {
+        "backend": "asyncio",
+        "fixtures": "",
+        "strict": False,
+        "arguments": "async_realtime_server",
+        "condition": "True",
+        **texts,
+    }
+    return run(
+        pytester, ASYNC_TEST.format(marks=marks, **given), "-W", "ignore::pytest.PytestDeprecationWarning", *arguments
+    )
+
+
+@pytest.mark.parametrize(
+    ("marks", "arguments"),
+    [
+        ("@pytest.mark.anyio", ["-p", "no:asyncio"]),
+        ("@pytest.mark.anyio", []),
+        ("@pytest.mark.asyncio", []),
+        ("@pytest.mark.asyncio(loop_scope='module')", []),
+        ("@pytest.mark.asyncio(loop_scope='session')", []),
+        ("", ["-o", "asyncio_mode=auto"]),
+        ("", ["-o", "asyncio_mode=auto", "-o", "asyncio_default_test_loop_scope=session"]),
+    ],
+)
+def test_the_async_fixture_serves_in_the_loop_of_the_test(pytester, marks, arguments) -> None:
+    run_async(pytester, marks, *arguments).assert_outcomes(passed=1)
+
+
+def test_an_async_fixture_of_ones_own_may_use_it(pytester: pytest.Pytester) -> None:
+    fixture = """
+    import pytest_asyncio
+
+    @pytest_asyncio.fixture
+    async def opened(async_realtime_server):
+        headers = {"Authorization": "Bearer sk-proj-" + "a" * 40}
+        async with connect(async_realtime_server.url + "?intent=transcription", additional_headers=headers) as client:
+            yield json.loads(await client.recv())
+    """
+    run_async(
+        pytester,
+        "@pytest.mark.asyncio",
+        fixtures=fixture,
+        arguments="async_realtime_server, opened",
+        condition="opened['type'] == 'session.created'",
+    ).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("marks", ["@pytest.mark.anyio", "@pytest.mark.asyncio"])
+def test_the_async_fixture_is_strict_too(pytester, marks) -> None:
+    result = run_async(pytester, marks, strict=True)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["1 of 1 transcripts were not used: 'Hello'. *"])
+    assert "Traceback" not in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("marks", "arguments", "texts"),
+    [
+        ("@pytest.mark.anyio", ["-p", "no:asyncio"], {"backend": "trio"}),
+        ("@pytest.mark.parametrize('x', [1])", ["-p", "no:asyncio"], {"arguments": "async_realtime_server, x"}),
+    ],
+)
+def test_the_async_fixture_says_what_it_needs(pytester, marks, arguments, texts) -> None:
+    result = run_async(pytester, marks, *arguments, **texts)
+    assert result.ret != 0
+
+
+def test_a_synchronous_test_is_told_to_use_the_other(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "def test_it(async_realtime_server): pass")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*async_realtime_server needs an async test that pytest-asyncio or anyio (on asyncio) runs; use "
+            "realtime_server, which serves any test from a thread of its own"
+        ]
+    )
+
+
+def test_tests_in_several_processes_do_not_meet(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import pytest
+        from talk_here import opening
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_it(realtime_server, number):
+            assert opening(realtime_server)["type"] == "session.created"
+            assert len(realtime_server.sessions) == 1
+        """,
+        "-n",
+        "2",
+    )
+    result.assert_outcomes(passed=8)
+
+
+def test_the_marker_takes_a_script_file(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".yaml", good="transcript: [{text: Hello}]", bad="transcript: [{txt: Hello}]")
+    result = run(
+        pytester,
+        """
+        import pytest
+
+        @pytest.mark.realtime_server(script="good.yaml", strict=False)
+        def test_good(realtime_server):
+            assert [left.text for left in realtime_server.director.left] == ["Hello"]
+
+        @pytest.mark.realtime_server(script="bad.yaml")
+        def test_bad(realtime_server): pass
+        """,
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*bad.yaml, line 1: `transcript[[]1].txt` is not known here; choose from *"])
+
+
+def test_a_failure_shows_what_the_server_saw_in_a_few_lines(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        from talk_here import opening
+
+        def test_it(realtime_server):
+            assert opening(realtime_server, "?intent=transcription&model=whisper-1")["type"] == "session.created"
+        """,
+        "--tb=short",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E   AssertionError: assert 'error' == 'session.created'",
+            "-* realtime server on port * -*",
+            "Session 1: the client sent `?model=whisper-1` with intent=transcription: OpenAI answers `invalid_model` "
+            "and closes 4000. Remove `model` from the URL; *",
+            "<session 1 /v1/realtime?intent=transcription&model=whisper-1 closed 4000>, last events:",
+            "*0.0* s  ← error",
+        ]
+    )
+    assert len(result.stdout.lines) < 40
+    assert "a" * 40 not in result.stdout.str()
 
 
 def test_it_serves_asynchronous_tests_of_any_framework(pytester: pytest.Pytester) -> None:

@@ -153,6 +153,25 @@ def test_the_subprotocol_realtime_is_selected_and_its_key_accepted() -> None:
     run(scenario)
 
 
+def test_the_same_seed_gives_the_nth_connection_the_same_ids_whatever_others_do() -> None:
+    async def ids(server, *order: int) -> dict[int, list[str]]:
+        async with client(server) as first, client(server) as second:
+            for number in order:
+                socket_ = (first, second)[number - 1]
+                await socket_.send('{"type":"input_audio_buffer.clear"}')
+                await receive(socket_, "input_audio_buffer.cleared")
+            return {session.number: [event["event_id"] for event in session.sent] for session in server.sessions}
+
+    async def scenario():
+        async with RealtimeServer(seed=7) as one, RealtimeServer(seed=7) as two, RealtimeServer() as other:
+            came = await ids(one, 1, 1, 2)
+            assert came == await ids(two, 2, 1, 1)
+            assert came[1][0] != came[2][0]
+            assert (await ids(other, 1, 1, 2))[1] != came[1]
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("on", [True, False])
 def test_compression_is_negotiated_only_when_asked_for(on) -> None:
     async def scenario():
@@ -275,6 +294,18 @@ class TestHostileClients:
             await settled(server)
             assert server.sessions[0].close == Closed(1006, "", "client")
             server.load(Script())
+
+        self.check(attack)
+
+    def test_a_client_that_is_gone_before_its_request_is_looked_at(self) -> None:
+        async def attack(server):
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", server.port)) as raw:
+                    raw.sendall(upgrade() + b"\xff\xff no frame")
+            while len(server._connections) or not server.sessions:
+                await asyncio.sleep(0.001)
+            assert not server._opening
+            assert not server._admitted
 
         self.check(attack)
 

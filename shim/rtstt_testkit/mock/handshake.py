@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from rtstt_testkit.mock.secrets import (
     KEY_SUBPROTOCOL,
     mask_headers,
+    mask_keys,
     mask_query,
     mask_secret,
     mask_subprotocols,
@@ -91,7 +92,7 @@ class Request:
     def record(self) -> Handshake:
         """The request without its secrets."""
         return Handshake(
-            self.path,
+            mask_keys(self.path),
             mask_query(self.query),
             mask_headers(self._headers),
             mask_subprotocols(self.subprotocols),

@@ -22,6 +22,14 @@ class Ids:
         self._seed = seed
         self._random = random.Random(seed)
 
+    def child(self, of: str) -> Ids:
+        """A source of its own, such as a connection's, whose identifiers do not depend on what others draw.
+
+        Args:
+            of: Whose.
+        """
+        return Ids(None if self._seed is None else f"{self._seed}/{of}")
+
     def new(self, prefix: str) -> str:
         """An identifier such as ``item_Db3…`` for the prefix ``item``."""
         return f"{prefix}_{self.text(21)}"
@@ -36,4 +44,4 @@ class Ids:
         Args:
             of: Whose; each has its own, so that what one connection meets does not depend on what others do.
         """
-        return random.Random(None if self._seed is None else f"{self._seed}/{of}").random
+        return self.child(of)._random.random

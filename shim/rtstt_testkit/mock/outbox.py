@@ -12,6 +12,7 @@ from rtstt_testkit.mock.faults import Fault, FaultPlan
 from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.record import Closed, SessionRecord
 from rtstt_testkit.mock.script import Failure
+from rtstt_testkit.mock.secrets import has_key, mask_keys
 
 __all__ = ["Close", "Odd", "Outbox", "Output", "Reset", "Send", "Stall", "Trickle"]
 
@@ -163,8 +164,11 @@ class Outbox:
         return outputs
 
     def _send(self, event: dict[str, Any], now: float) -> Send:
-        self._record.add("server", now - self._opened, event)
-        return Send(json.dumps(event, separators=(",", ":")))
+        text = json.dumps(event, separators=(",", ":"))
+        # An error may repeat what the client sent.
+        shown = json.loads(mask_keys(text)) if event["type"] == "error" and has_key(text) else event
+        self._record.add("server", now - self._opened, shown)
+        return Send(text)
 
     def _finish(self, last: Last, outputs: list[Output]) -> None:
         self.drop_all()

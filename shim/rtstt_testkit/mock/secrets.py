@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["KEY_SUBPROTOCOL", "mask_headers", "mask_query", "mask_secret", "mask_subprotocols"]
+__all__ = ["KEY_SUBPROTOCOL", "has_key", "mask_headers", "mask_keys", "mask_query", "mask_secret", "mask_subprotocols"]
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 _PREFIX = re.compile(r"(?:sk-(?:proj-|svcacct-|admin-)?|ek_)?")
+_KEY = re.compile(r"(?<![A-Za-z0-9])(?:sk-|ek_)[A-Za-z0-9_-]{8,}")
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
 _SECRET_QUERY = frozenset({"api_key", "api-key", "apikey", "key", "token", "access_token", "authorization"})
 
@@ -26,6 +27,16 @@ def mask_secret(secret: str) -> str:
     return head + "*" * min(rest - 4, 64) + secret[-4:]
 
 
+def has_key(text: str) -> bool:
+    """Whether there is a key somewhere in a text."""
+    return _KEY.search(text) is not None
+
+
+def mask_keys(text: str) -> str:
+    """A text with every key in it masked, wherever a client put it."""
+    return _KEY.sub(lambda found: mask_secret(found.group()), text)
+
+
 def mask_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers by lower-case name, the secret ones masked (``Bearer sk-****…``), repeated ones joined by a
     comma.
@@ -38,6 +49,7 @@ def mask_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
             value = f"{scheme} {mask_secret(secret)}" if space else mask_secret(value)
         elif key == "sec-websocket-protocol":
             value = ", ".join(mask_subprotocols(word.strip() for word in value.split(",")))
+        value = mask_keys(value)
         masked[key] = f"{masked[key]}, {value}" if key in masked else value
     return masked
 
@@ -45,7 +57,9 @@ def mask_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 def mask_subprotocols(offered: Iterable[str]) -> list[str]:
     """The subprotocols that a client offered, the one that carries a key masked."""
     return [
-        KEY_SUBPROTOCOL + mask_secret(word[len(KEY_SUBPROTOCOL) :]) if word.startswith(KEY_SUBPROTOCOL) else word
+        KEY_SUBPROTOCOL + mask_secret(word[len(KEY_SUBPROTOCOL) :])
+        if word.startswith(KEY_SUBPROTOCOL)
+        else mask_keys(word)
         for word in offered
     ]
 
@@ -53,6 +67,6 @@ def mask_subprotocols(offered: Iterable[str]) -> list[str]:
 def mask_query(query: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Query parameters, those that carry a key masked."""
     return {
-        name: [mask_secret(value) for value in values] if name.lower() in _SECRET_QUERY else list(values)
+        mask_keys(name): [mask_secret(value) if name.lower() in _SECRET_QUERY else mask_keys(value) for value in values]
         for name, values in query.items()
     }

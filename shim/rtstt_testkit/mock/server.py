@@ -66,7 +66,8 @@ class RealtimeServer:
         connections: How many connections there may be under ``strict``: a number, None for any, or ``scripted``: a
             script with transcripts must have one left for whoever connects.
         latency: ``instant``, ``capture`` (as measured on the endpoint), or a `Latency`.
-        seed: Makes identifiers, and what happens by chance, the same in every run.
+        seed: Makes identifiers, and what happens by chance, the same in every run, for the nth connection whatever
+            others do meanwhile.
         keep_audio: How many bytes of received audio a session keeps; the oldest goes first. 0 keeps none, None all.
         keep_sessions: How many sessions are remembered; the oldest that is over goes first.
         max_sessions: How many sessions may be open at once; who comes after that is told so with HTTP 503 (the mock's
@@ -356,7 +357,8 @@ class RealtimeServer:
             elif fault.action == "reset":
                 connection.transport.abort()
         answer = FaultPlan.refusal(faults) or self._full() or admit(request, self.profile, self.refuse, self.secrets)
-        if connection not in self._opening:  # it left meanwhile
+        if connection not in self._connections:  # it left meanwhile, or before it was looked at
+            self._lost(connection)
             answer = HttpRefusal(503, "The client is gone.")
         elif isinstance(answer, HttpRefusal):
             record.http_status, record.http_message = answer.status, answer.message
@@ -406,7 +408,8 @@ class RealtimeServer:
         if admission is None:  # it left meanwhile
             return
         record = self._opening.pop(connection)
-        session = Session(admission, record, self.director, self._ids, self._settings, self.now())
+        ids = self._ids.child(f"session {record.number}")
+        session = Session(admission, record, self.director, ids, self._settings, self.now())
         wire = Wire(self, cast(Connection, connection), session)
         self._wires.add(wire)
         try:

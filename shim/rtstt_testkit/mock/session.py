@@ -6,6 +6,7 @@ returns what to send now. Every method takes the time as an argument, so that a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from rtstt_testkit.mock.recognition import recognize
 from rtstt_testkit.mock.record import APPEND, Closed, SessionRecord
 from rtstt_testkit.mock.schema import CLIENT_EVENT_FIELDS
 from rtstt_testkit.mock.script import Director, Transcript
+from rtstt_testkit.mock.secrets import has_key, mask_keys
 from rtstt_testkit.mock.transcription import Spoken, Transcriber
 from rtstt_testkit.mock.vad import SpeechDetector, Turn
 
@@ -190,14 +192,17 @@ class Session:
         try:
             event = decode_event(frame)
         except Refused:
-            self._note({"type": "(no event)", "text": frame[:200]})
+            self._note({"type": "(no event)", "text": mask_keys(frame[:200])})
             raise
         type_ = event.get("type")
         if type_ != APPEND or "audio" not in event:
             limit = _MAX_RECORDED if self._recorded < _MAX_RECORDED_IN_ALL else _MAX_RECORDED_THEN
             whole = len(frame) <= limit
             self._recorded += len(frame) if whole else 0
-            self._note(event if whole else {"type": str(type_)[:200], "bytes": len(frame)})
+            if whole:
+                self._note(json.loads(mask_keys(frame)) if has_key(frame) else event)
+            else:
+                self._note({"type": mask_keys(str(type_)[:200]), "bytes": len(frame)})
         event_id = event.get("event_id")
         self._event_id = event_id if isinstance(event_id, str) else None
         if type_ is None:

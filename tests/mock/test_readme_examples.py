@@ -1,0 +1,64 @@
+"""The README's examples for the mock, run as they are printed."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from talk import COMPLETED, KEY, append, update
+from test_server import SPEECH
+from websockets.sync.client import connect
+
+from rtstt_testkit import ThreadedRealtimeServer
+from rtstt_testkit.mock.script_file import parse_script
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def example(name: str, language: str) -> str:
+    found = re.findall(rf"<!-- example: {name} -->\n```{language}\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_curl(tmp_path) -> None:
+    before, divider, after = example("curl", "sh").partition("# … run the client …\n")
+    assert divider
+
+    with ThreadedRealtimeServer(control=True, strict=False) as server:
+
+        def run(commands: str) -> str:
+            commands = commands.replace("40123", str(server.port)).replace("curl ", "curl -sS ")
+            done = subprocess.run(
+                ["sh", "-e", "-c", commands], cwd=tmp_path, capture_output=True, text=True, timeout=60
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            return done.stdout
+
+        assert json.loads(run(before)) == {"transcripts": 1, "faults": 1}
+        with connect(
+            server.url + "?intent=transcription", additional_headers={"Authorization": f"Bearer {KEY}"}
+        ) as client:
+            client.send(json.dumps(update()))
+            client.send(json.dumps(append(SPEECH)))
+            events = []
+            while not events or events[-1]["type"] != COMPLETED:
+                events.append(json.loads(client.recv()))
+        assert events[-1]["transcript"] == "Hello."
+        server.wait_for("session.created")
+        said = run(after)
+        assert "Session 1: 1 transcript was completed." in said
+        assert '"followed": true' in said
+        assert (tmp_path / "heard.wav").read_bytes().startswith(b"RIFF")
+        assert server.director.items == 0  # begun again
+
+
+def test_the_script_says_what_the_text_says() -> None:
+    script = parse_script(example("script", "yaml"), "README", "yaml")
+    first, second = script.transcripts
+    assert (first.text, first.pace) == ("Hello there.", 0.2)
+    assert (second.recording, second.failure.code) == ("coffee", "rate_limit_exceeded")
+    assert [str(fault) for fault in script.faults] == ["http on connect", "pause before delta (number 2)", "drop on *"]

@@ -1,0 +1,84 @@
+"""The vitest example of the README: run with vitest from npm, and printed there as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import _env
+
+from . import npm
+
+EXAMPLE = Path(__file__).parent / "vitest_example"
+BLOCK = re.compile(r"<!-- example: tests/node/vitest_example/(?P<file>[a-z.]+) -->\n```js\n.*?```", re.DOTALL)
+
+
+def test_the_readme_prints_the_example_as_it_is() -> None:
+    readme = npm.ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    assert [block["file"] for block in BLOCK.finditer(text)] == ["transcribe.test.mjs"]
+
+    def anew(block: re.Match[str]) -> str:
+        example = (EXAMPLE / block["file"]).read_text(encoding="utf-8")
+        return f"<!-- example: tests/node/vitest_example/{block['file']} -->\n```js\n{example}```"
+
+    written = BLOCK.sub(anew, text)
+    if os.environ.get("RTSTT_WRITE_README"):
+        readme.write_text(written, encoding="utf-8")
+    else:
+        assert text == written
+
+
+@pytest.mark.node
+@pytest.mark.client
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        (("", ""), r"Tests  3 passed \(3\)"),
+        (
+            ("{ transcript: [{ text: 'Hello there.' }] }", "{ transcript: [{ text: 'Hello there.' }, {}] }"),
+            r"1 of 2 transcripts were not used: 'the default text'\.",
+        ),
+        (
+            ("{ action: 'fail',", "{ action: 'fall',"),
+            r"script, line 1: `fault\[1\]` does not fit: unknown action 'fall'",
+        ),
+    ],
+    ids=["as it is", "a script not followed", "a script with a mistake"],
+)
+def test_the_example_runs(tmp_path: Path, change: tuple[str, str], outcome: str) -> None:
+    packages = _env.npm_project({"vitest": "4.1.12", "ws": "8.18.3"})
+    (tmp_path / "node_modules").symlink_to(packages / "node_modules")
+    for file in EXAMPLE.iterdir():
+        shutil.copy(file, tmp_path)
+    test = tmp_path / "transcribe.test.mjs"
+    text = test.read_text(encoding="utf-8")
+    assert change[0] in text
+    test.write_text(text.replace(*change), encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "NO_COLOR": "1",
+        "CI": "1",
+    }
+    done = subprocess.run(
+        [str(npm.node("system")), str(packages / "node_modules" / "vitest" / "vitest.mjs"), "run"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=240,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert re.search(outcome, said), said
+    assert (done.returncode == 0) is (change == ("", "")), said
