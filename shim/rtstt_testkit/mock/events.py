@@ -32,20 +32,24 @@ MAX_APPEND = 15 * 1024 * 1024
 _OUTPUT_FRAME_TOKENS = 2  # [capture] six deltas were eight output tokens
 
 
-def plain_b64decode(text: str | bytes, altchars: None = None, validate: bool = True) -> bytes:
+def plain_b64decode(text: str | bytes) -> bytes:
     """Base64 by the standard library; ValueError for anything that is not exactly that."""
     if sys.version_info >= (3, 11):
         return binascii.a2b_base64(text, strict_mode=True)
     return base64.b64decode(text, validate=True)
 
 
-def _fast_b64decode() -> Callable[[str | bytes, None, bool], bytes]:
+def _fast_b64decode() -> Callable[[str | bytes], bytes]:
     """pybase64's decoder where it is installed: six times as fast, a quarter of the work for an append."""
     try:
         from pybase64 import b64decode
     except ImportError:
         return plain_b64decode
-    return b64decode
+
+    def strict(text: str | bytes) -> bytes:
+        return b64decode(text, None, True)  # by name it takes twice the time
+
+    return strict
 
 
 b64decode = _fast_b64decode()
@@ -91,7 +95,7 @@ def plain_append(frame: bytes) -> bytes | None:
     for prefix in _PLAIN_APPENDS:
         if frame.startswith(prefix) and frame.endswith(b'"}'):
             try:
-                audio = b64decode(frame[len(prefix) : -2], None, True)
+                audio = b64decode(frame[len(prefix) : -2])
             except ValueError:
                 return None
             return audio if 0 < len(audio) <= MAX_APPEND else None
@@ -107,7 +111,7 @@ def decode_audio(audio: object) -> bytes:
     if not isinstance(audio, str):
         raise Refused(errors.AUDIO_INVALID)
     try:
-        decoded = b64decode(audio, None, True)
+        decoded = b64decode(audio)
     except ValueError:
         raise Refused(errors.AUDIO_INVALID) from None
     if not decoded:
