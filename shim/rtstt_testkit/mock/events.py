@@ -10,7 +10,6 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from rtstt_testkit.mock import errors
@@ -33,20 +32,24 @@ MAX_APPEND = 15 * 1024 * 1024
 _OUTPUT_FRAME_TOKENS = 2  # [capture] six deltas were eight output tokens
 
 
-def plain_b64decode(text: str) -> bytes:
+def plain_b64decode(text: str | bytes) -> bytes:
     """Base64 by the standard library; ValueError for anything that is not exactly that."""
     if sys.version_info >= (3, 11):
         return binascii.a2b_base64(text, strict_mode=True)
     return base64.b64decode(text, validate=True)
 
 
-def _fast_b64decode() -> Callable[[str], bytes]:
+def _fast_b64decode() -> Callable[[str | bytes], bytes]:
     """pybase64's decoder where it is installed: six times as fast, a quarter of the work for an append."""
     try:
         from pybase64 import b64decode
     except ImportError:
         return plain_b64decode
-    return partial(b64decode, validate=True)
+
+    def strict(text: str | bytes) -> bytes:
+        return b64decode(text, None, True)  # by name it takes twice the time
+
+    return strict
 
 
 b64decode = _fast_b64decode()
@@ -59,8 +62,8 @@ def _refuse_constant(name: str) -> None:
 # One decoder for all frames: making one costs as much as decoding a short event.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _PLAIN_APPENDS = (
-    '{"type":"input_audio_buffer.append","audio":"',
-    '{"type": "input_audio_buffer.append", "audio": "',
+    b'{"type":"input_audio_buffer.append","audio":"',
+    b'{"type": "input_audio_buffer.append", "audio": "',
 )
 
 
@@ -79,16 +82,23 @@ def decode_event(frame: str) -> dict[str, Any]:
     return event
 
 
-def plain_append(frame: str) -> str | None:
-    """The ``audio`` of an append that is written as nearly every client writes it, None for any other frame.
+def plain_append(frame: bytes) -> bytes | None:
+    """The audio of an append that is written as nearly every client writes it, read without a JSON parser.
 
-    What it returns is base64 or nothing that decodes: a quote or an escape in it is refused by `decode_audio`, after
-    which the frame is to be decoded in full.
+    Args:
+        frame: The payload of a TEXT frame.
+
+    Returns:
+        The audio; None for any other frame, and for one that is refused or says more than it seems to: a quote or an
+        escape in it is no base64.
     """
-    if frame.endswith('"}'):
-        for prefix in _PLAIN_APPENDS:
-            if frame.startswith(prefix):
-                return frame[len(prefix) : -2]
+    for prefix in _PLAIN_APPENDS:
+        if frame.startswith(prefix) and frame.endswith(b'"}'):
+            try:
+                audio = b64decode(frame[len(prefix) : -2])
+            except ValueError:
+                return None
+            return audio if 0 < len(audio) <= MAX_APPEND else None
     return None
 
 

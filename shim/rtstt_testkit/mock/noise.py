@@ -13,6 +13,7 @@ __all__ = ["NoiseFloor"]
 _OPENING = 15  # windows of a stream's beginning in which noise and speech are told apart by steadiness
 _UNSTEADY = 2.5  # what rises to this many times the quietest of the opening is no noise
 _MEMORY = 64  # windows over which the noise is averaged
+_REVIEW = 4  # windows after which that changes what speech has to rise above
 _STARTS, _GOES_ON = (4.0, 0.25), (4.0, 0.2)  # mean deviations above the noise, and at least this share of it
 _LONGEST_SOUND = 150  # windows; speech has paused once in so many, noise has not
 _FORGOTTEN = 200  # windows of digital silence
@@ -70,13 +71,19 @@ class NoiseFloor:
         """
         self._silent = 0
         self._heard = heard = self._heard + 1
+        if heard > _OPENING:
+            difference = recent - self._level
+            self._level += difference / (heard if heard < _MEMORY else _MEMORY)
+            if difference < 0:
+                difference = -difference
+            self._waver += (difference - self._waver) / (heard if heard < 2 * _MEMORY else 2 * _MEMORY)
+            if heard % _REVIEW == 0:
+                self._settle()
+            return
         if heard < _OPENING:
             self._lowest = min(self._lowest, recent)
-        elif heard == _OPENING:
-            self._know(recent)
         else:
-            self._level += (recent - self._level) / min(heard, _MEMORY)
-            self._waver += (abs(recent - self._level) - self._waver) / min(heard, 2 * _MEMORY)
+            self._know(recent)
         self._settle()
 
     def begin_speech(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from rtstt_testkit.mock.audio import FORMATS, to_pcm16
 from rtstt_testkit.mock.errors import ApiError
 from rtstt_testkit.mock.handshake import Handshake
+from rtstt_testkit.mock.tape import Tape
 
 __all__ = ["Closed", "Event", "SessionRecord"]
 
@@ -85,9 +86,7 @@ class SessionRecord:
         self.close: Closed | None = None
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._last_append: Event | None = None
-        self._audio = bytearray()
-        self._audio_limit = audio_limit
-        self.audio_dropped = 0
+        self._tape = Tape(audio_limit)
         self.notify: Callable[[Event], None] | None = None
 
     @property
@@ -135,7 +134,7 @@ class SessionRecord:
         """The audio received, decoded from base64, in the session's format; the latest of it if there is a
         limit.
         """
-        return bytes(self._audio)
+        return self._tape.read()
 
     def wav(self) -> bytes:
         """The audio received, as a WAV file of 16-bit PCM (G.711 decoded), the latest of it if there is a limit."""
@@ -161,7 +160,7 @@ class SessionRecord:
     @property
     def audio_received(self) -> int:
         """How many bytes of audio came in all, kept or not."""
-        return len(self._audio) + self.audio_dropped
+        return self._tape.received
 
     @property
     def open(self) -> bool:
@@ -191,22 +190,11 @@ class SessionRecord:
         else:
             last.count += 1
             last.data["audio_bytes"] += len(audio)
-        limit = self._audio_limit
-        if limit == 0:
-            self.audio_dropped += len(audio)
-            return
-        self._audio += audio
-        # Dropped in pieces of a quarter, so that a long stream does not move its memory at every append.
-        if limit is not None and len(self._audio) > limit + (limit >> 2):
-            excess = len(self._audio) - limit
-            excess += excess & 1
-            del self._audio[:excess]
-            self.audio_dropped += excess
+        self._tape.add(audio)
 
     def slice_audio(self, start: int, end: int) -> bytes:
         """The audio between two byte positions of the stream, as far as it is still kept."""
-        start, end = (max(0, position - self.audio_dropped) for position in (start, end))
-        return bytes(self._audio[start:end])
+        return self._tape.read(start, end)
 
     def __repr__(self) -> str:
         query = "&".join(f"{name}={value}" for name, values in self.handshake.query.items() for value in values)

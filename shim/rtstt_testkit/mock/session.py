@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,10 +136,6 @@ class Session:
         self._now = now
         self._event_id = None
         try:
-            if not self._faults and isinstance(frame, str) and (audio := plain_append(frame)) is not None:
-                with suppress(Refused):  # it is refused below, or says more than it seemed to
-                    self._hear(decode_audio(audio))
-                    return
             event = self._parse(frame)
             if self._faults:
                 self._handle_with_faults(event)
@@ -148,6 +143,26 @@ class Session:
                 _HANDLERS[event["type"]](self, event)
         except Refused as refused:
             self._complain(refused.error)
+
+    def receive_append(self, frame: bytes, now: float) -> bool:
+        """Take a frame of the client's if it is a plain append, which nearly all are.
+
+        Args:
+            frame: The payload of a TEXT frame.
+            now: The clock, in seconds.
+
+        Returns:
+            False when it is anything else, which is for `receive`.
+        """
+        if self._faults or self._outbox.ended:
+            return False
+        audio = plain_append(frame)
+        if audio is None:
+            return False
+        self._now = now
+        self._event_id = None
+        self._hear(audio)
+        return True
 
     def poll(self, now: float) -> list[Output]:
         """What to send now, in order; does what was planned until ``now``."""
@@ -277,11 +292,15 @@ class Session:
         config = self._config
         self.record.audio_format = config.format
         self._byte_origin = self.record.audio_received
-        self._samples = 0
         self._buffer_start = 0
         self._idle_since = 0
         self._speech = None
         self._detector = SpeechDetector(config.format, config.threshold, self._silence_ms())
+
+    @property
+    def _samples(self) -> int:
+        """How many samples came in this format."""
+        return self._detector.samples
 
     def _ms(self, sample: int) -> int:
         """The time of a sample on the session's axis, in milliseconds."""
@@ -298,16 +317,15 @@ class Session:
 
     def _hear(self, audio: bytes) -> None:
         self.record.add_audio(self._now - self._opened, audio)
-        turns = self._detector.feed(audio)
-        self._samples = self._detector.samples
-        for turn in turns:
+        for turn in self._detector.feed(audio):
             if turn.starts:
                 self._begin(turn)
             else:
                 self._finish(turn)
         if self._speech is not None:
-            heard_ms = self._length_ms(self._samples - self._speech.onset)
-            self._transcriber.stream(self._speech, heard_ms, self._config, self._now)
+            if self._config.model is not None and self._config.model.streams:
+                heard_ms = self._length_ms(self._samples - self._speech.onset)
+                self._transcriber.stream(self._speech, heard_ms, self._config, self._now)
         elif self._config.idle_ms is not None:
             idle = self._length(self._config.idle_ms)
             while self._samples >= self._idle_since + idle:

@@ -126,7 +126,7 @@ class SpeechDetector:
         if not whole:
             return turns
         loudness = self._format.loudness(audio if whole == len(audio) else audio[:whole])
-        if loudness.strip(b"\0"):
+        if loudness != bytes(len(loudness)):
             self._listen(audio, loudness, turns)
             return turns
         # Silence in all of it: by far the most frequent append of a long session.

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
+from rtstt_testkit.mock.frames import FrameReader
 from rtstt_testkit.mock.http import HttpError, HttpRequest, HttpResponse, is_websocket, parse, render
 from rtstt_testkit.mock.outbox import Close, Odd, Output, Reset, Send, Stall, Trickle
 from rtstt_testkit.mock.record import Closed
@@ -23,8 +24,6 @@ __all__ = ["Clock", "Connection", "Wire"]
 _TRICKLE_PIECES = 20
 _WRITE_LIMIT = 32 * 1024
 _CONTROL = frozenset({Opcode.CLOSE, Opcode.PING, Opcode.PONG})
-
-BytesLike = bytes | bytearray | memoryview
 
 
 class Clock(Protocol):
@@ -67,8 +66,8 @@ class Connection(ServerConnection):
         self._head: bytearray | None = bytearray()
         self._answering: asyncio.Task[None] | None = None
         self._wire: Wire | None = None
-        self._early: list[Frame] = []
-        self._direct = True
+        self._frames: FrameReader | None = None
+        self._early = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be listed."""
@@ -83,7 +82,13 @@ class Connection(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         """Tell the two protocols apart by the request's head, and pass a WebSocket's bytes on from then."""
+        if self._wire is not None and self._frames is not None:
+            self._wire.begin()
+            self._frames.feed(data)
+            self._wire.settle()
+            return
         if self._head is None:
+            self._early = True
             super().data_received(data)
             return
         if self._answering is not None:
@@ -92,37 +97,30 @@ class Connection(ServerConnection):
         verdict = is_websocket(bytes(self._head))
         if verdict:
             head, self._head = bytes(self._head), None
+            self._early = not head.endswith(b"\r\n\r\n")
             super().data_received(head)
         elif verdict is False:
             self._read_request(bytes(self._head))
 
     def attach(self, wire: Wire) -> None:
-        """Give whole TEXT frames to the wire from now on, beginning with those that came already.
+        """Give whole TEXT messages to the wire from now on.
 
-        They go past the queue that ``recv`` reads, which saves a third of the work for an append. All other frames
-        take the ordinary way, and after the first of them so does everything, to keep the order.
+        They go past the queue that ``recv`` reads. After the first message that takes the ordinary way so does
+        everything, to keep the order; and all that a client says which did not wait for the handshake to end.
         """
-        self._wire = wire
-        early, self._early = self._early, []
-        for frame in early:
-            self.process_event(frame)
+        if not self._early:
+            self._wire = wire
+            self._frames = FrameReader(wire.take, super().data_received)
 
     def process_event(self, event: Event) -> None:
-        """Tell whole TEXT frames from the rest."""
-        if not self._direct or not isinstance(event, Frame) or event.opcode in _CONTROL:
-            super().process_event(event)
-        elif event.opcode is Opcode.TEXT and event.fin:
-            if self._wire is None:
-                self._early.append(event)
-            elif not self._wire.take(event.data):
-                self._direct = False
-                super().process_event(event)
-        else:
-            self._direct = False
-            for frame in self._early:
-                super().process_event(frame)
-            self._early = []
-            super().process_event(event)
+        """Tell whole TEXT messages from the rest, among what websockets parsed."""
+        frames, wire = self._frames, self._wire
+        if frames is not None and wire is not None and isinstance(event, Frame) and event.opcode not in _CONTROL:
+            whole = event.opcode is Opcode.TEXT and event.fin
+            if frames.direct and whole and wire.take(bytes(event.data)):
+                return
+            frames.direct = False
+        super().process_event(event)
 
     def _read_request(self, data: bytes) -> None:
         try:
@@ -150,12 +148,23 @@ class Wire:
         session: What is said on it.
     """
 
-    __slots__ = ("_clock", "_connection", "_flushing", "_held_back", "_lock", "_session", "_timer", "_timer_due")
+    __slots__ = (
+        "_clock",
+        "_connection",
+        "_flushing",
+        "_held_back",
+        "_lock",
+        "_now",
+        "_session",
+        "_timer",
+        "_timer_due",
+    )
 
     def __init__(self, clock: Clock, connection: Connection, session: Session) -> None:
         self._clock = clock
         self._connection = connection
         self._session = session
+        self._now = clock.now()
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: float | None = None
@@ -187,20 +196,27 @@ class Wire:
                 self._flushing.cancel()
             session.closed(_closed(connection))
 
-    def take(self, data: BytesLike) -> bool:
-        """Take the payload of a TEXT frame at once; False when it is not UTF-8."""
-        try:
-            text = str(data, "utf-8")
-        except UnicodeDecodeError:
-            return False
-        session, now = self._session, self._clock.now()
-        session.receive(text, now)
-        due = session.next_due
-        if due is not None and due <= now:
+    def begin(self) -> None:
+        """Bytes came: all that is taken until `settle` came now."""
+        self._now = self._clock.now()
+
+    def take(self, data: bytes) -> bool:
+        """Take the payload of a TEXT message; False when it is not UTF-8."""
+        if not self._session.receive_append(data, self._now):
+            try:
+                text = str(data, "utf-8")
+            except UnicodeDecodeError:
+                return False
+            self._session.receive(text, self._now)
+        return True
+
+    def settle(self) -> None:
+        """What came was taken: send what is due, or see to it that it will be."""
+        due = self._session.next_due
+        if due is not None and due <= self._now:
             self._flush_soon()
         elif due != self._timer_due:
             self._arm()
-        return True
 
     async def flush(self) -> None:
         """Send what is due."""
