@@ -1,6 +1,7 @@
 """What was found: kept as JSON, drawn, and written into the README."""
 
 import datetime
+import hashlib
 import json
 import platform
 import re
@@ -64,6 +65,12 @@ class Results:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items() if version)
         return f"{self.date} on {self.machine}; {versions}"
 
+    @property
+    def stamp(self):
+        """What tells the picture of this run from another's."""
+        steps = json.dumps([list(step) for step in self.steps])
+        return f"{self.date}, {hashlib.sha256(steps.encode()).hexdigest()[:10]}"
+
     def to_json(self):
         """As JSON."""
         what = {
@@ -105,6 +112,7 @@ def plot(results, path):
         "late": LATE_MS,
         "heading": results.heading(),
         "date": results.date,
+        "stamp": results.stamp,
         "steps": [step._asdict() for step in results.steps],
     }
     done = subprocess.run([python, PROGRAMS / "plot.py", path], input=json.dumps(data), text=True, capture_output=True)

@@ -27,7 +27,11 @@ import json, time, timeit
 from rtstt_shim import fix_url
 urls = {urls!r}
 number = 2000
-times = [[timeit.timeit(lambda: fix_url(url), number=number, timer=time.process_time) / number * 1e6 for url in urls] for _ in range({rounds})]
+
+def took(url):
+    return timeit.timeit(lambda: fix_url(url), number=number, timer=time.process_time) / number * 1e6
+
+times = [[took(url) for url in urls] for _ in range({rounds})]
 print(json.dumps(times))
 """
 NOT_REALTIME = ("wss://stream.example.com/v2/listen?model=nova-3&encoding=linear16", "wss://ws.example.com/socket")
