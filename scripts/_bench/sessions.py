@@ -152,7 +152,7 @@ def stream(python, frames, sessions, seconds):
             lateness.run(round(seconds / _INTERVAL))
             took = time.perf_counter() - begun
             busy = None if cpu is None else (server.cpu() - cpu) / took
-            full, kept = server.memory(), audio_kept(port)
+            kept, full = audio_kept(port), server.memory()
         finally:
             for socket in sockets:
                 socket.raw.close()
