@@ -5,12 +5,19 @@ import subprocess
 
 import _env
 from _bench import websocket
-from _bench.processes import CLIENT_CORE, SERVER_CORE, Program, on_core, wall
+from _bench.processes import CLIENT_CORE, SERVER_CORE, Program, answer, on_core
 from _bench.shim import CLIENTS, IMPORTS
 
 _MOST = 6
 
 _IMPORT = "import sys\n{before}\nprint('----', file=sys.stderr, flush=True)\nimport rtstt_shim"
+
+_HTTP = """
+const begun = process.hrtime.bigint();
+require('node:http');
+require('node:https');
+console.log(Number(process.hrtime.bigint() - begun) / 1e6);
+"""
 
 _MOCK = """
 import cProfile, json, pathlib, pstats, sys
@@ -54,13 +61,10 @@ def _imports(figure):
 
 def _preload(figure):
     node = _env.node()
-    with on_core(CLIENT_CORE):
-        modules = "require('node:http'); require('node:https')"
-        longer = min(wall([node.executable, "-e", modules]) for _ in range(9))
-        shorter = min(wall([node.executable, "-e", "0"]) for _ in range(9))
+    took = min(answer([node.executable, "-e", _HTTP], CLIENT_CORE) for _ in range(9))
     return (
-        f"{longer - shorter:.0f} ms of it are Node's own `http` and `https`, which the preload has to load to see "
-        f"their requests on a Node before 22.12 (here {node.version}); a program that loads `ws` loads them anyway"
+        f"{took:.0f} ms of it are Node's own `http` and `https`, which the preload has to load to see their "
+        f"requests on a Node before 22.12 (here {node.version}); a program that loads `ws` loads them anyway"
     )
 
 
