@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import _env  # which ends here on a Python too old
-from _bench import life, node, receiving, report, sessions, shim
+from _bench import life, node, receiving, report, sessions, shim, why
 from _bench.figure import text_table
 
 SECTIONS = {
@@ -59,8 +59,8 @@ def _arguments():
         "--save", action="store_true", help="write the results kept here, the README's table and picture"
     )
     args = parser.parse_args()
-    if args.save and (args.only or args.quick):
-        parser.error("--save needs every figure: leave out --only and --quick")
+    if args.save and args.only:
+        parser.error("--save needs every figure: leave out --only")
     if args.plot and args.only and "sessions" not in args.only:
         parser.error("--plot draws what the part sessions measures: add it to --only")
     return args
@@ -69,7 +69,7 @@ def _arguments():
 def main():
     args = _arguments()
     begun = time.monotonic()
-    results = report.Results.begin()
+    results = report.Results.begin(args.quick)
     for name in args.only or SECTIONS:
         _env.say(f"[{time.monotonic() - begun:4.0f} s] {name}")
         for found in SECTIONS[name](args.quick):
@@ -81,6 +81,9 @@ def main():
                 _env.say("         " + text_table([found]).splitlines()[-1])
     print(f"\n{results.heading()}")
     print(text_table(results.figures))
+    results.reasons = why.reasons(results.figures)
+    for name, reason in results.reasons.items():
+        print(f"\n{name.replace('`', '')}: {reason}")
     missed = [figure for figure in results.figures if figure.met is False]
     reached = sum(figure.met is True for figure in results.figures)
     if args.json:

@@ -16,20 +16,22 @@ def measure(quick):
         _env.say(f"Node.js {_env.NODE} or newer is not installed: its figures are left out")
         return
     project = _env.npm_project(WS)
-    yield from start(node, 10 if quick else 40)
+    yield from start(node, project, 10 if quick else 40)
     for kind in ("echo", "stream"):
         yield sockets(node, project, kind, quick)
 
 
-def start(node, rounds):
+def start(node, project, rounds):
     nothing = PROGRAMS / "nothing.mjs"
-    with on_core(CLIENT_CORE):
-        samples = in_turn(
-            rounds,
-            lambda: wall([node.executable, "--import", PRELOAD, "-e", "0"]),
-            lambda: wall([node.executable, "--import", nothing, "-e", "0"]),
-        )
-    yield beside(SECTION, "start to end of a program with the preload", "ms", samples, "an empty preload", most=1.15)
+    loads_ws = f"require({str(project / 'node_modules' / 'ws')!r})"
+    for name, code in (("an empty program", "0"), ("a program that loads ws", loads_ws)):
+        with on_core(CLIENT_CORE):
+            samples = in_turn(
+                rounds,
+                lambda code=code: wall([node.executable, "--import", PRELOAD, "-e", code]),
+                lambda code=code: wall([node.executable, "--import", nothing, "-e", code]),
+            )
+        yield beside(SECTION, f"start to end of {name}, with the preload", "ms", samples, "an empty preload", most=1.15)
 
 
 def sockets(node, project, kind, quick):

@@ -88,6 +88,11 @@ class Program:
         self.process.wait(PATIENCE)
         return time.perf_counter() - begun
 
+    def after_stop(self):
+        """End it; what it says then, as JSON."""
+        self.stop()
+        return json.loads(self.line())
+
     def cpu(self):
         """The CPU seconds that it and its children used, None where the system does not say."""
         return sum(filter(None, map(_cpu, _tree(self.process.pid)))) if Path("/proc/self/stat").exists() else None

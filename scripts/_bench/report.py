@@ -1,6 +1,7 @@
 """What was found: kept as JSON, drawn, and written into the README."""
 
 import datetime
+import hashlib
 import json
 import platform
 import re
@@ -31,38 +32,46 @@ class Results:
         versions: Of what.
         figures: The lines of the table.
         steps: The numbers of sessions tried.
+        reasons: Why a target was missed, by figure.
     """
 
-    def __init__(self, date, machine, versions, figures=(), steps=()):
+    def __init__(self, date, machine, versions, figures=(), steps=(), reasons=None):
         self.date = date
         self.machine = machine
         self.versions = versions
         self.figures = list(figures)
         self.steps = list(steps)
+        self.reasons = dict(reasons or {})
 
     @classmethod
-    def begin(cls):
+    def begin(cls, quick):
         """Nothing found yet."""
         node = _env.node()
         cores = len(CORES) or "?"
         machine = f"{cores} cores, {platform.machine()}, {platform.system()}"
         versions = {"Python": platform.python_version(), "Node.js": node.version if node else None}
         versions.update(_installed())
-        return cls(datetime.datetime.now(datetime.timezone.utc).date().isoformat(), machine, versions)
+        date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        return cls(f"{date} (few rounds)" if quick else date, machine, versions)
 
     @classmethod
     def load(cls):
         """What was saved last."""
         saved = json.loads(RESULTS.read_text(encoding="utf-8"))
         figures = [Figure(**figure) for figure in saved["figures"]]
-        return cls(
-            saved["date"], saved["machine"], saved["versions"], figures, [Step(**step) for step in saved["steps"]]
-        )
+        steps = [Step(**step) for step in saved["steps"]]
+        return cls(saved["date"], saved["machine"], saved["versions"], figures, steps, saved["reasons"])
 
     def heading(self):
         """Where and when, on one line."""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items() if version)
         return f"{self.date} on {self.machine}; {versions}"
+
+    @property
+    def stamp(self):
+        """What tells the picture of this run from another's."""
+        steps = json.dumps([list(step) for step in self.steps])
+        return f"{self.date}, {hashlib.sha256(steps.encode()).hexdigest()[:10]}"
 
     def to_json(self):
         """As JSON."""
@@ -72,6 +81,7 @@ class Results:
             "machine": self.machine,
             "versions": self.versions,
             "figures": [figure._asdict() for figure in self.figures],
+            "reasons": self.reasons,
             "steps": [step._asdict() for step in self.steps],
         }
         return json.dumps(what, indent=1, ensure_ascii=False) + "\n"
@@ -80,7 +90,11 @@ class Results:
         """The README's block."""
         picture = PICTURE.relative_to(_env.ROOT).as_posix()
         drawn = f"![How late events are, by sessions streaming at once]({picture})"
-        return f"Measured {self.heading()}.\n\n{markdown_table(self.figures)}\n\n{drawn}"
+        parts = [f"Measured {self.heading()}.", markdown_table(self.figures)]
+        if self.reasons:
+            missed = "\n".join(f"- {name}: {reason}" for name, reason in self.reasons.items())
+            parts.append(f"Where a target is missed, a profile says why:\n\n{missed}")
+        return "\n\n".join([*parts, drawn])
 
 
 def _installed():
@@ -105,6 +119,7 @@ def plot(results, path):
         "late": LATE_MS,
         "heading": results.heading(),
         "date": results.date,
+        "stamp": results.stamp,
         "steps": [step._asdict() for step in results.steps],
     }
     done = subprocess.run([python, PROGRAMS / "plot.py", path], input=json.dumps(data), text=True, capture_output=True)

@@ -5,10 +5,12 @@ turn (``audio_end_ms``). What the client itself is late with counts as lateness,
 """
 
 import contextlib
+import json
 import re
 import selectors
 import statistics
 import time
+import urllib.request
 from typing import NamedTuple
 
 import _env
@@ -24,9 +26,6 @@ LATE_MS = 100
 """A step whose 99th percentile is above this counts as too many sessions."""
 
 _INTERVAL = websocket.FRAME_MS / 1000
-_KEPT_AUDIO = 1024 * 1024 * 5 // 4
-"""What `rtstt-shim mock` keeps of a session's audio at most."""
-
 _STOPPED = b'"input_audio_buffer.speech_stopped"'
 _COMPLETED = b'"conversation.item.input_audio_transcription.completed"'
 _END_MS = re.compile(rb'"audio_end_ms": ?(\d+)')
@@ -153,7 +152,7 @@ def stream(python, frames, sessions, seconds):
             lateness.run(round(seconds / _INTERVAL))
             took = time.perf_counter() - begun
             busy = None if cpu is None else (server.cpu() - cpu) / took
-            full = server.memory()
+            kept, full = audio_kept(port), server.memory()
         finally:
             for socket in sockets:
                 socket.raw.close()
@@ -167,8 +166,14 @@ def stream(python, frames, sessions, seconds):
         sum(not socket.seen for socket in sockets),
         busy,
         None if full is None else (full - empty) / sessions,
-        min(seconds / _INTERVAL * websocket.FRAME_BYTES, _KEPT_AUDIO),
+        kept / sessions,
     )
+
+
+def audio_kept(port):
+    """The bytes of audio that the mock has of all sessions; none of them has reached its limit so soon."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_mock/sessions", timeout=websocket.PATIENCE) as response:
+        return sum(session["audio_bytes"] for session in json.load(response)["sessions"])
 
 
 def percentiles(values):

@@ -20,14 +20,18 @@ LIBRARIES = ("websockets, asyncio", "websockets, sync", "aiohttp", "websocket-cl
 WATCHED = "/v1/realtime?intent=transcription"
 BARE = "`import wrapt`"
 
-TIMED = "import time\n{before}\nbegun = time.perf_counter()\n{code}\nprint((time.perf_counter() - begun) * 1000)"
+TIMED = "import time\n{before}\nbegun = time.process_time()\n{code}\nprint((time.process_time() - begun) * 1000)"
 
 FIX_URL = """
-import json, timeit
+import json, time, timeit
 from rtstt_shim import fix_url
 urls = {urls!r}
 number = 2000
-times = [[timeit.timeit(lambda: fix_url(url), number=number) / number * 1e6 for url in urls] for _ in range({rounds})]
+
+def took(url):
+    return timeit.timeit(lambda: fix_url(url), number=number, timer=time.process_time) / number * 1e6
+
+times = [[took(url) for url in urls] for _ in range({rounds})]
 print(json.dumps(times))
 """
 NOT_REALTIME = ("wss://stream.example.com/v2/listen?model=nova-3&encoding=linear16", "wss://ws.example.com/socket")

@@ -23,17 +23,17 @@ __all__ = ["Decision", "fix_url", "is_native"]
 # scheme, authority, path, query, fragment (RFC 3986, appendix B). Backslashes, spaces and control characters are left
 # unmatched: parsers disagree about the host of such a URL, so nothing is certain about it. Letters and digits are those
 # of ASCII, white space is all that Unicode has.
-_PARTS = re.compile(
-    r"(?ai:(?:ws|http)s?)://(?P<authority>[^/?#\\\s\x00-\x20]*)(?P<path>[^?#\\\s\x00-\x20]*)"
-    r"(?:\?(?P<query>[^#]*))?(?:#.*)?",
-    re.DOTALL,
+#
+# Text, which `re` compiles at the first realtime URL and remembers: a process that opens none does without.
+_PARTS = (
+    r"(?s)(?ai:(?:ws|http)s?)://(?P<authority>[^/?#\\\s\x00-\x20]*)(?P<path>[^?#\\\s\x00-\x20]*)"
+    r"(?:\?(?P<query>[^#]*))?(?:#.*)?"
 )
-_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d*)?", re.ASCII | re.IGNORECASE)
-_NATIVE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com")
-_TRANSCRIPTION_MODEL = re.compile(
-    r"(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)"
-    r"(?:-\d{4}-\d{2}-\d{2})?",
-    re.ASCII,
+_HOST_AND_PORT = r"(?ai)(?P<host>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d*)?"
+_NATIVE_HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com"
+_TRANSCRIPTION_MODEL = (
+    r"(?a)(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)"
+    r"(?:-\d{4}-\d{2}-\d{2})?"
 )
 
 _NOT_REALTIME = "not a realtime URL"
@@ -73,7 +73,7 @@ def _extra_hosts(setting: str) -> frozenset[str]:
 
 def _host(authority: str) -> str | None:
     """The host of a URL's authority, lower case and without a trailing dot; `None` for a malformed one."""
-    match = _HOST_AND_PORT.fullmatch(authority.rpartition("@")[2])
+    match = re.fullmatch(_HOST_AND_PORT, authority.rpartition("@")[2])
     return match["host"].lower().removesuffix(".") if match else None
 
 
@@ -81,7 +81,7 @@ def _is_native_authority(authority: str) -> bool:
     host = _host(authority)
     if host is None:
         return False
-    if _NATIVE_HOST.fullmatch(host):
+    if re.fullmatch(_NATIVE_HOST, host):
         return True
     extra = os.environ.get("RTSTT_SHIM_HOSTS")
     return extra is not None and host in _extra_hosts(extra)
@@ -93,7 +93,7 @@ def is_native(url: str) -> bool:
     Args:
         url: Any string.
     """
-    parts = _PARTS.fullmatch(url)
+    parts = re.fullmatch(_PARTS, url)
     return parts is not None and _is_native_authority(parts["authority"])
 
 
@@ -108,7 +108,7 @@ def fix_url(url: str) -> Decision:
     """
     if "realtime" not in url:
         return Decision(url, False, "keep", _NOT_REALTIME, False)
-    parts = _PARTS.fullmatch(url)
+    parts = re.fullmatch(_PARTS, url)
     if parts is None or not parts["path"].endswith("/realtime"):
         return Decision(url, False, "keep", _NOT_REALTIME, False)
 
@@ -131,7 +131,7 @@ def fix_url(url: str) -> Decision:
         return Decision(url, False, "keep", "no `model` to drop", transcription or not intents)
     if transcription:
         rule, reason = "drop-model", "OpenAI refuses `model` beside intent=transcription"
-    elif not intents and all(map(_TRANSCRIPTION_MODEL.fullmatch, models)):
+    elif not intents and all(re.fullmatch(_TRANSCRIPTION_MODEL, model) for model in models):
         rule, reason = "set-intent", "OpenAI refuses a transcription model as the session model"
         place = keys.index("model")
         pairs[place], keys[place] = "intent=transcription", "intent"

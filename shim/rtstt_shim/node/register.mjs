@@ -11,7 +11,6 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
-import process from 'node:process';
 
 const INSTALLED = Symbol.for('rtstt_shim.installed');
 // As in registry.py.

@@ -98,15 +98,16 @@ class _WatchedReader:
         self._connections = connections
         waiting = getattr(reader, "_buffer", ())
         take = self._take = reader.read
-        beginning, size = DELTA.decode(), len(DELTA)
+        beginning = DELTA.decode()
 
         def read() -> Any:
             # Most messages are deltas and were there before they are asked for: those are handed on without another
             # coroutine around the queue's own.
-            if waiting:
-                data = waiting[0][0][1]
-                if data.__class__ is str and data[:size] == beginning:
+            try:
+                if waiting and waiting[0][0][1].startswith(beginning):
                     return take()
+            except (AttributeError, TypeError):
+                pass  # no text
             return self._watched()
 
         self.read = read

@@ -1,0 +1,122 @@
+"""One caller of a load test, against the mock."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from rtstt_testkit import Failure, Fault, ThreadedRealtimeServer, speech
+from rtstt_testkit.load import CONNECT, FINAL, FIRST_DELTA, NoTranscript, Refused, speak
+
+TEXT = "One two."
+HALF_A_SECOND = speech.Recording("half a second", TEXT, speech.load("hello").pcm[:24000])
+KEY = {"Authorization": "Bearer sk-of-a-test"}
+INTENT = "?intent=transcription"
+
+
+def call(server: ThreadedRealtimeServer, query: str = INTENT, **options: Any) -> list[tuple[str, float, str, Any]]:
+    """What is told of one session."""
+    told: list[tuple[str, float, str, Any]] = []
+    url = server.url + query
+    speak(url, HALF_A_SECOND, lambda *wait: told.append(wait), headers=options.pop("headers", KEY), **options)
+    return told
+
+
+def test_each_wait_is_told_with_its_text() -> None:
+    with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
+        told = call(server)
+    assert [(name, text, error) for name, _, text, error in told] == [
+        (CONNECT, "", None),
+        (FIRST_DELTA, "One", None),
+        (FINAL, TEXT, None),
+    ]
+    # Counted from the first sound, and from the last one.
+    assert told[1][1] > told[2][1] > 0
+
+
+def test_the_audio_comes_in_real_time_and_whole() -> None:
+    with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
+        call(server)
+        [session] = server.sessions
+    assert session.audio.startswith(HALF_A_SECOND.pcm)
+    ended = next(event.at for event in session.events if event.type == "input_audio_buffer.speech_stopped")
+    assert ended >= 0.5
+
+
+def test_a_model_without_turn_detection_is_committed_at_the_end_of_the_audio() -> None:
+    with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
+        told = call(server, model="gpt-live-transcribe")
+        [session] = server.sessions
+    assert [name for name, *_ in told] == [CONNECT, FIRST_DELTA, FINAL]
+    assert told[2][2] == TEXT
+    assert "input_audio_buffer.commit" in [event["type"] for event in session.received]
+    assert len(session.audio) == len(HALF_A_SECOND.pcm)
+
+
+def test_turn_detection_is_the_callers_to_choose() -> None:
+    with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
+        call(server, turn_detection={"type": "server_vad", "silence_duration_ms": 400})
+        [session] = server.sessions
+    assert session.session["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 400
+
+
+def refusal(server: ThreadedRealtimeServer, query: str = INTENT, **options: Any) -> tuple[str, Any]:
+    """The wait that ended in a failure, which is the last, and the failure."""
+    *_, (name, _, text, error) = call(server, query, **options)
+    assert text == ""
+    return name, error
+
+
+def test_a_refused_session_is_told_with_the_endpoints_code() -> None:
+    with ThreadedRealtimeServer() as server:
+        name, error = refusal(server, INTENT + "&model=whisper-1")
+    assert name == CONNECT
+    assert isinstance(error, Refused)
+    assert str(error) == 'invalid_model: Model "whisper-1" is not supported in transcription mode.'
+
+
+def test_a_refused_handshake_is_told_with_its_status() -> None:
+    with ThreadedRealtimeServer(faults=[Fault("http", on="connect", code=429)]) as server:
+        name, error = refusal(server)
+    assert (name, type(error), str(error)) == (CONNECT, Refused, "HTTP 429")
+
+
+def test_nobody_there_is_a_failure_too() -> None:
+    with ThreadedRealtimeServer() as server:
+        pass
+    name, error = refusal(server)
+    assert (name, type(error)) == (CONNECT, Refused)
+    assert re.match("ConnectionRefusedError: ", str(error))
+
+
+@pytest.mark.parametrize(
+    ("fault", "waiting_for", "message"),
+    [
+        (Fault("close", before="speech_started", code=1011, reason="busy"), FIRST_DELTA, "closed 1011 busy"),
+        (Fault("reset", before="completed"), FINAL, "connection lost"),
+    ],
+    ids=["a close", "a reset"],
+)
+def test_a_dropped_session_is_a_failure_of_what_was_waited_for(fault: Fault, waiting_for: str, message: str) -> None:
+    with ThreadedRealtimeServer(transcripts=[TEXT], faults=[fault], strict=False) as server:
+        name, error = refusal(server)
+    assert (name, type(error), str(error)) == (waiting_for, Refused, message)
+
+
+def test_a_failed_transcription_is_a_failure() -> None:
+    with ThreadedRealtimeServer(transcripts=[Failure(message="No.", code="overloaded")]) as server:
+        name, error = refusal(server)
+    assert (name, type(error), str(error)) == (FIRST_DELTA, NoTranscript, "overloaded: No.")
+
+
+def test_a_transcript_that_never_comes_is_a_failure_in_the_end() -> None:
+    faults = [Fault("drop", on="delta", nth=None), Fault("drop", on="completed")]
+    with ThreadedRealtimeServer(transcripts=[TEXT], faults=faults, strict=False) as server:
+        name, error = refusal(server, timeout=1.0)
+    assert (name, type(error), str(error)) == (
+        FIRST_DELTA,
+        NoTranscript,
+        "no transcript within 1 s of the last sound",
+    )

@@ -1,0 +1,142 @@
+"""The parts of scripts/bench.py that a wrong figure could come from."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("_env", reason="needs the project's scripts")
+
+figure: Any = importlib.import_module("_bench.figure")
+websocket: Any = importlib.import_module("_bench.websocket")
+sessions: Any = importlib.import_module("_bench.sessions")
+BENCH = Path(__file__).parents[2] / "scripts" / "bench.py"
+
+
+def test_two_things_are_measured_in_turn_each_first_in_every_other_round() -> None:
+    order = []
+
+    def measure(name: str, value: float) -> float:
+        order.append(name)
+        return value
+
+    samples = figure.in_turn(3, lambda: measure("ours", 3.0), lambda: measure("peer", 2.0))
+    assert order == ["ours", "peer", "peer", "ours", "ours", "peer"]
+    assert samples.ratios == [1.5, 1.5, 1.5]
+
+
+def test_the_ratio_is_the_median_of_the_rounds_and_not_that_of_the_medians() -> None:
+    samples = figure.Samples([1.0, 20.0, 3.0], [1.0, 10.0, 3.0])
+    found = figure.beside("part", "name", "ms", samples, "peer", most=1.15)
+    assert (found.ours, found.peer, found.ratio, found.met) == (3.0, 3.0, 1.0, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "ratio", "met"),
+    [
+        ({"most": 1.15}, 1.15, True),
+        ({"most": 1.15}, 1.16, False),
+        ({"least": 0.97}, 0.97, True),
+        ({"least": 0.97}, 0.96, False),
+    ],
+)
+def test_a_target_is_met_or_missed(options: dict[str, float], ratio: float, met: bool) -> None:
+    samples = figure.Samples([ratio], [1.0])
+    assert figure.beside("part", "name", "ms", samples, "peer", **options).met is met
+
+
+def test_what_may_be_added_is_the_larger_of_a_number_and_a_share() -> None:
+    longer = figure.Samples([1008.0], [1000.0])
+    assert figure.added("part", "name", "ms", longer, "peer", most=2, share=0.01).met is True
+    assert figure.added("part", "name", "ms", longer, "peer", most=2, share=0.005).met is False
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (0.01234, "0.0123"), (1.5, "1.5"), (64, "64"), (1000, "1,000"), (71234.5, "71,234")]
+)
+def test_numbers_show_three_digits_that_count(value: float, text: str) -> None:
+    assert figure.shown(value) == text
+
+
+def unmasked(frame: bytes, size: int) -> tuple[int, bytes]:
+    head = 2 if size < 126 else 4
+    mask, payload = frame[head : head + 4], frame[head + 4 :]
+    assert len(payload) == size
+    return frame[0], bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+@pytest.mark.parametrize("payload", [b"hello", bytes(range(256)) * 8], ids=["short", "long"])
+def test_frames_made_in_advance_are_masked_frames(payload: bytes) -> None:
+    frame = websocket.frame(payload)
+    assert unmasked(frame, len(payload)) == (0x81, payload)
+
+
+def test_a_compressed_frame_inflates_to_the_message() -> None:
+    frame = websocket.frame(b"x" * 1000, deflated=True)
+    first, packed = unmasked(frame, frame[1] & 0x7F)
+    assert first == 0xC1
+    assert zlib.decompressobj(wbits=-15).decompress(packed + b"\x00\x00\xff\xff") == b"x" * 1000
+
+
+def test_the_appends_are_50_ms_each_of_speech_and_pauses() -> None:
+    events = [json.loads(event) for event in websocket.append_events()]
+    assert {event["type"] for event in events} == {"input_audio_buffer.append"}
+    assert {len(event["audio"]) for event in events} == {3200}
+    silent = [set(event["audio"]) == {"A"} for event in events]
+    assert any(silent)
+    assert not all(silent)
+
+
+def test_a_turn_is_due_with_the_append_that_holds_its_last_sample() -> None:
+    lateness = sessions.Lateness([], None, [])
+    socket = sessions.Socket(None, 0, 0.01)
+    stopped = b'{"type":"input_audio_buffer.speech_stopped","audio_end_ms":1000,"item_id":"item_1"}'
+    completed = b'{"type":"conversation.item.input_audio_transcription.completed","item_id":"item_1","transcript":""}'
+    stream = b"".join(bytes([0x81, 126]) + len(event).to_bytes(2, "big") + event for event in (stopped, completed))
+    # The append from 950 to 1000 ms is the twentieth: it was due at 0.95 s, and 10 ms later on this socket.
+    lateness._take(socket, stream[:100], 1.0)
+    lateness._take(socket, socket.unread + stream[100:], 1.0)
+    assert lateness.stopped == pytest.approx([0.04])
+    assert lateness.completed == pytest.approx([0.04])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--only", "mock,shim2"], "there is no part shim2; there are shim, node, mock, sessions, life, workers"),
+        (["--plot", "picture.gif"], "picture.gif is neither .png nor .svg"),
+        (["--save", "--only", "shim"], "--save needs every figure: leave out --only"),
+        (["--only", "shim", "--plot", "a.svg"], "--plot draws what the part sessions measures: add it to --only"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_measures_nothing(words: list[str], message: str) -> None:
+    done = subprocess.run([sys.executable, BENCH, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.heavy
+@pytest.mark.client
+@pytest.mark.timeout(600)
+def test_a_part_of_it_prints_and_keeps_every_figure_beside_its_peer(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    words = ["--quick", "--only", "mock,workers", "--json", str(out)]
+    done = subprocess.run([sys.executable, BENCH, *words], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text(encoding="utf-8"))["figures"]
+    assert [found["peer_name"] for found in figures if found["target"]][:3] == [
+        "aimock 1.43.0",
+        "websockets, read and discard",
+        "`json.loads` + `b64decode`",
+    ]
+    for found in figures:
+        assert found["ours"] > 0
+        assert found["name"].replace("`", "") in done.stdout
