@@ -30,7 +30,7 @@ DRIVERS = Path(__file__).parent / "drivers"
 TEXT = load("hello").text
 """What is said in the recording that the drivers stream."""
 
-SECONDS = 60
+SECONDS = 180
 """How long one session may take, the import of the client included."""
 
 MODEL = "gpt-4o-mini-transcribe"
@@ -336,12 +336,14 @@ class Observed(NamedTuple):
         closes: The close codes and reasons, one a connection.
         said: The driver's line.
         stderr: What the process wrote to stderr meanwhile.
+        errors: The codes of the ``error`` events that the server sent.
     """
 
     urls: list[str]
     closes: list[str]
     said: dict[str, Any]
     stderr: str
+    errors: tuple[str | None, ...] = ()
 
     @property
     def told(self) -> str:
@@ -485,7 +487,8 @@ def _tail(file: Any, start: int) -> str:
 def _observed(sessions: Iterable[Any], host: str, said: dict[str, Any], stderr: str) -> Observed:
     sessions = list(sessions)
     closes = [f"{end.code} {end.reason}".rstrip() for session in sessions if (end := session.close)]
-    return Observed([f"wss://{host}{_target(session)}" for session in sessions], closes, said, stderr)
+    errors = [event["error"]["code"] for session in sessions for event in session.sent if event["type"] == "error"]
+    return Observed([f"wss://{host}{_target(session)}" for session in sessions], closes, said, stderr, tuple(errors))
 
 
 def _target(session: Any) -> str:

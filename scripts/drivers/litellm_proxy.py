@@ -68,8 +68,8 @@ class Proxy:
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._ready.wait(60):
-            raise TimeoutError("the proxy is not ready after a minute")
+        if not self._ready.wait(150):
+            raise TimeoutError("the proxy is not ready after 150 seconds")
         if self._process.poll() is not None:
             raise RuntimeError(f"the proxy ended with {self._process.returncode}")
 

@@ -26,7 +26,7 @@ CHUNK_MS = 50
 MODEL = "gpt-4o-mini-transcribe"
 KEY = "sk-" + "demo" * 4
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
-SECONDS = 15
+SECONDS = 30
 """How long a driver waits for a transcript."""
 
 

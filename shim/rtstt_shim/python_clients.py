@@ -119,7 +119,8 @@ PYTHON_CLIENTS = (
         "websockets",
         (
             VersionRange("0", "never", "opens no realtime transcription session"),
-            VersionRange("1.74.9", "always", f"sends `model` beside intent=transcription to OpenAI, and {_BETA}", True),
+            VersionRange("1.74.9", "never", _BETA, True),
+            VersionRange("1.75.7", "always", f"sends `model` beside intent=transcription to OpenAI, and {_BETA}", True),
             VersionRange("1.85.0", "always", "sends `model` beside intent=transcription to OpenAI"),
             VersionRange("1.106.0", "to gateways", "leaves `model` out for OpenAI's hosts"),
         ),

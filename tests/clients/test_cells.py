@@ -68,7 +68,7 @@ def failures(cell: _cells.Cell, case: _cells.Case, before: _cells.Observed, afte
                 yield "it is not refused"
         elif not (before.transcribed and after.transcribed):
             yield "its transcript does not come"
-        elif ours:
+        elif ours and not after.errors:  # LiteLLM 1.84 asks a transcription session for a response, and is told off
             yield "the shim spoke of a session that went well"
         if expected == "routed" and not all("model=" in url for url in after.urls):
             yield "`model` did not stay for a server that is not OpenAI's"

@@ -56,7 +56,7 @@ def test_the_versions_that_have_the_bug(installed: dict[str, str], name: str, ve
     assert client.why
 
 
-@pytest.mark.parametrize("version", ["1.74.9", "1.79.3", "1.84.10"])
+@pytest.mark.parametrize("version", ["1.75.7", "1.79.3", "1.84.10"])
 def test_a_client_that_sends_the_beta_header_cannot_be_covered(
     version: str, installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -110,6 +110,7 @@ def test_a_version_that_is_none_is_taken_for_the_oldest(installed: dict[str, str
         ("livekit-plugins-openai", "1.8.9", "eu.api.openai.com", False, True, True),
         ("livekit-plugins-openai", "1.6.5", "eu.api.openai.com", True, False, False),
         ("openai", "2.0.1", "gateway.example.com", True, False, True),
+        ("litellm", "1.74.9", "api.openai.com", False, True, False),
         ("litellm", "1.84.0", "api.openai.com", False, True, True),
         ("litellm", "1.106.0", "api.openai.com", False, False, True),
     ],
