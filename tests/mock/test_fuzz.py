@@ -67,6 +67,7 @@ async def fuzz_bytes(frames: int, monkeypatch: pytest.MonkeyPatch, caplog: pytes
     talker = Bytes(20261124)
     kept, at_rest = 5, None
     async with RealtimeServer(keep_sessions=kept, keep_audio=0, ping_interval=None, seed=1) as server:
+        tasks = len(asyncio.all_tasks())
         while read < frames:
             for _ in range(50):
                 await asyncio.gather(*(talker.talk(server.port) for _ in range(4)))
@@ -76,7 +77,7 @@ async def fuzz_bytes(frames: int, monkeypatch: pytest.MonkeyPatch, caplog: pytes
             # It serves on as if nothing had happened, and keeps nothing of what has.
             assert (await transcribe(server))[-1]["type"] == COMPLETED
             await settled(server)
-            while server._wires or server._connections:
+            while server._wires or server._connections or len(asyncio.all_tasks()) > tasks:
                 await asyncio.sleep(0.001)
             now = living()
             assert now["Wire"] == now["Connection"] == 0, now

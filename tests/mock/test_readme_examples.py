@@ -14,6 +14,8 @@ from websockets.sync.client import connect
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.mock.script_file import parse_script
 
+pytest_plugins = ["pytester"]
+
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -62,3 +64,33 @@ def test_the_script_says_what_the_text_says() -> None:
     assert (first.text, first.pace) == ("Hello there.", 0.2)
     assert (second.recording, second.failure.code) == ("coffee", "rate_limit_exceeded")
     assert [str(fault) for fault in script.faults] == ["http on connect", "pause before delta (number 2)", "drop on *"]
+
+
+def test_the_fixtures(pytester, monkeypatch) -> None:
+    text = README.read_text("utf-8")
+    (block,) = re.findall(r"```python\n(@pytest\.mark\.realtime_server.*?)```", text, re.DOTALL)
+    pytester.makepyfile(
+        test_it=f"""
+import json
+import pytest
+from talk import KEY, append, update
+from test_server import SPEECH
+from websockets.asyncio.client import connect
+from rtstt_testkit import Fault
+
+async def my_client(url):
+    headers = {{"Authorization": "Bearer " + KEY}}
+    async for client in connect(url + "?intent=transcription", additional_headers=headers):  # which tries 503 again
+        await client.send(json.dumps(update()))
+        await client.send(json.dumps(append(SPEECH)))
+        async for message in client:
+            if json.loads(message)["type"].endswith(".completed"):
+                return json.loads(message)["transcript"]
+
+{block}"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    result = pytester.runpytest_subprocess(
+        "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "-W", "ignore::pytest.PytestDeprecationWarning"
+    )
+    result.assert_outcomes(passed=1)

@@ -606,3 +606,35 @@ def test_session_close_closes() -> None:
     talk = Talk()
     assert talk.send({"type": "session.close"}) == []
     assert talk.close == (1000, "")
+
+
+class TestWhichAnswer:
+    """A script's conditions: the first transcript whose conditions all hold is used up."""
+
+    def said(self, *transcripts: Transcript, items: int = 2, number: int = 1, **options) -> list[str]:
+        talk = Talk(transcripts=transcripts, number=number)
+        talk.send(update(turn_detection=None, **options))
+        for _ in range(items):
+            talk.say(tone(200))
+            talk.send({"type": "input_audio_buffer.commit"})
+        return talk.record.transcripts
+
+    def test_by_item(self) -> None:
+        assert self.said(Transcript("second", item=2), Transcript("first")) == ["first", "second"]
+        assert self.said(Transcript("third", item=3)) == ["Hello from the mock."] * 2
+        assert self.said(Transcript("third", item=3), items=3)[-1] == "third"
+
+    def test_by_connection(self) -> None:
+        only_second = Transcript("second", connection=2), Transcript("any")
+        assert self.said(*only_second, number=1) == ["any", "Hello from the mock."]
+        assert self.said(*only_second, number=2) == ["second", "any"]
+
+    def test_by_model_and_language(self) -> None:
+        german = Transcript("Hallo.", model="whisper-1", language="de")
+        model = {"model": "whisper-1", "language": "de"}
+        assert self.said(german, transcription=model, items=1) == ["Hallo."]
+        assert self.said(german, transcription={**model, "language": "en"}, items=1) == ["Hello from the mock."]
+        assert self.said(german, transcription={**model, "model": "gpt-4o-transcribe"}, items=1) != ["Hallo."]
+
+    def test_an_empty_one_has_no_deltas(self) -> None:
+        assert self.said(Transcript(""), items=1) == [""]

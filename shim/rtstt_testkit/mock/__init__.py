@@ -9,7 +9,9 @@
     schema, config      the session object and its validation, as a table
     errors, models      the endpoint's words, and its models, as tables
     script, recognition what to answer
-    record, explain     what happened, for people and assertions
+    script_file         the same from a file: script_source reads it, script_fields is its table, script_schema shows it
+    record, explain     what happened, for people and assertions; verify compares it with the script
+    api, http           the control API
 
 Each rule carries its evidence: [capture] a public capture of the live endpoint (2026-09-18), [types] the event types
 of the ``openai`` SDK, [issue] a public issue, [client] what a published client assumes.

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 __all__ = ["HttpError", "HttpRequest", "HttpResponse", "is_websocket", "parse", "render"]
 
 MAX_HEAD = 64 * 1024
+# What websockets takes; its older versions drop the connection beyond that, without an answer.
+MAX_LINE = 8 * 1024
+MAX_LINES = 128
 MAX_BODY = 4 * 1024 * 1024
 
 
@@ -51,9 +54,14 @@ def is_websocket(data: bytes) -> bool | None:
     head, end, _ = data.partition(b"\r\n\r\n")
     if not end and len(data) <= MAX_HEAD:
         return None
-    if len(head) > MAX_HEAD or not head.startswith(b"GET "):
+    if _is_too_large(head) or not head.startswith(b"GET "):
         return False
     return any(line.lower().startswith(b"upgrade:") and b"websocket" in line.lower() for line in head.split(b"\r\n"))
+
+
+def _is_too_large(head: bytes) -> bool:
+    lines = head.split(b"\r\n")
+    return len(head) > MAX_HEAD or len(lines) > MAX_LINES or any(len(line) > MAX_LINE for line in lines)
 
 
 def parse(data: bytes) -> HttpRequest | None:
@@ -63,8 +71,9 @@ def parse(data: bytes) -> HttpRequest | None:
         HttpError: It is not HTTP, or too large.
     """
     head, end, body = data.partition(b"\r\n\r\n")
-    if len(head) > MAX_HEAD:
-        raise HttpError(431, f"The request's header is too large; at most {MAX_HEAD} bytes are taken.")
+    if _is_too_large(head):
+        most = f"{MAX_HEAD} bytes in {MAX_LINES} lines of {MAX_LINE}"
+        raise HttpError(431, f"The request's header is too large; at most {most} are taken.")
     if not end:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
