@@ -24,8 +24,8 @@ VOICES = {
     "bread": ("fr-fr+f2", 160),
     "meeting": ("es+f4", 165),
     "order": ("en-gb-scotland+m7", 170),
-    "hold.1": ("en-us+f1", 165),
-    "hold.2": ("en-us+f1", 165),
+    "hold": ("en-us+f1", 165),
+    "shortly": ("en-us+f1", 165),
 }
 
 
