@@ -14,6 +14,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "shim" / "rtstt_testkit" / "speech"
 RATE = 24000
+#: Other versions say the same in other samples.
+ESPEAK = "1.51"
 EDGE = 600  # of 32768: what counts as the beginning and the end of the speech
 #: By recording: the voice, and its words a minute.
 VOICES = {

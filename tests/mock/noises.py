@@ -19,14 +19,20 @@ def white(count: int, dice: random.Random) -> Iterator[float]:
 
 
 def pink(count: int, dice: random.Random) -> Iterator[float]:
-    """3 dB less an octave, by Paul Kellet's economy filter, from the 80 Hz on that a microphone's input lets through."""
-    low = middle = high = slow = 0.0
+    """3 dB less an octave, from the 80 Hz on that a microphone's input lets through.
+
+    White noise through low passes two octaves apart, each with half the weight of the one below.
+    """
+    corners = (40, 160, 640, 2560)
+    parts = [(1 - math.exp(-2 * math.pi * corner / RATE), 0.5**order) for order, corner in enumerate(corners)]
+    low = [0.0] * len(parts)
+    slow, follow = 0.0, 1 - math.exp(-2 * math.pi * 80 / RATE)
     for value in white(count, dice):
-        low = 0.99765 * low + value * 0.0990460
-        middle = 0.96300 * middle + value * 0.2965164
-        high = 0.57000 * high + value * 1.0526913
-        whole = low + middle + high + value * 0.1848
-        slow += (whole - slow) * 0.0207  # 2 pi 80 Hz / 24 kHz
+        whole = value / 16
+        for order, (step, weight) in enumerate(parts):
+            low[order] += (value - low[order]) * step
+            whole += low[order] * weight
+        slow += (whole - slow) * follow
         yield whole - slow
 
 
