@@ -1,13 +1,21 @@
 """A client's bytes in frames: the plain ones are taken, the rest reaches websockets byte by byte as it came."""
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
+from rtstt_testkit import RealtimeServer
 from rtstt_testkit.mock.frames import FrameReader
 from rtstt_testkit.mock.tape import Tape
 
+HANDSHAKE = (
+    b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: mock\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer sk-a\r\n\r\n"
+)
+CLEAR = b'{"type":"input_audio_buffer.clear"}'
 SIZES = [0, 1, 125, 126, 127, 3000, 65535]
 
 
@@ -118,3 +126,33 @@ def test_the_tape_keeps_the_latest_and_counts_all(pieces: list[bytes], limit: in
     assert limit is None or min(len(whole), limit) - 1 <= len(kept) <= limit * 1.25
     start, end = len(whole) // 3, len(whole) // 3 * 2
     assert tape.read(start, end) == whole[max(start, tape.dropped) : max(end, tape.dropped)]
+
+
+async def answers(first: bytes, then: bytes, last: bytes, times: int = 1) -> bytes:
+    """What a client hears that sends its request and more in one piece, and the rest once it is let in.
+
+    It is over when ``last`` came so many times.
+    """
+    async with RealtimeServer(strict=False) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(HANDSHAKE + first)
+        heard = await reader.readuntil(b"\r\n\r\n")
+        writer.write(then)
+        while heard.count(last) < times:
+            heard += await reader.readuntil(last)
+        writer.close()
+        return heard
+
+
+def test_a_client_that_does_not_wait_for_the_handshake_is_heard_in_order() -> None:
+    nope, clear = (Frame(Opcode.TEXT, event).serialize(mask=True) for event in (b"nope", CLEAR))
+    heard = asyncio.run(answers(nope + clear[:9], clear[9:] + clear, b"input_audio_buffer.cleared", 2))
+    assert heard.count(b"invalid_json") == 1
+    assert heard.index(b"invalid_json") < heard.index(b"input_audio_buffer.cleared")
+
+
+def test_text_that_is_not_utf8_closes_1007_behind_what_was_said_before() -> None:
+    clear, bad = (Frame(Opcode.TEXT, event).serialize(mask=True) for event in (CLEAR, b"\xff"))
+    asyncio.run(answers(b"", clear, b"input_audio_buffer.cleared"))
+    heard = asyncio.run(answers(b"", clear + bad, (1007).to_bytes(2, "big")))
+    assert b"invalid_json" not in heard
