@@ -14,6 +14,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "shim" / "rtstt_testkit" / "speech"
 RATE = 24000
+#: Other versions say the same in other samples.
+ESPEAK = "1.51"
 EDGE = 600  # of 32768: what counts as the beginning and the end of the speech
 #: By recording: the voice, and its words a minute.
 VOICES = {
@@ -24,8 +26,8 @@ VOICES = {
     "bread": ("fr-fr+f2", 160),
     "meeting": ("es+f4", 165),
     "order": ("en-gb-scotland+m7", 170),
-    "hold.1": ("en-us+f1", 165),
-    "hold.2": ("en-us+f1", 165),
+    "hold": ("en-us+f1", 165),
+    "shortly": ("en-us+f1", 165),
 }
 
 

@@ -2,11 +2,15 @@
 
 import array
 import random
+import shutil
+import subprocess
 import wave
 
 import pytest
+from noises import scene
 from talk import COMPLETED, DELTA, Talk, g711, silence, tone, update
 
+import make_speech
 from rtstt_testkit import Transcript, speech
 
 COMMIT = {"type": "input_audio_buffer.commit"}
@@ -120,3 +124,95 @@ def test_the_audio_of_a_session_is_saved_as_wav(tmp_path) -> None:
 def test_completed_is_not_sent_before_the_commit() -> None:
     talk = listening("gpt-realtime-whisper", turn_detection=None)
     assert COMPLETED not in [event["type"] for event in talk.say(speech.load("coffee").pcm)]
+
+
+@pytest.mark.parametrize("silence_ms", [200, 1000])
+def test_pauses_longer_than_the_silence_that_ends_a_turn_split_the_text_and_shorter_ones_do_not(silence_ms) -> None:
+    pair = speech.load("hold+shortly")
+    talk = listening(turn_detection={"type": "server_vad", "silence_duration_ms": silence_ms})
+    talk.say(silence(400) + pair.pcm + silence(1200))
+    parts = [speech.load("hold").text, speech.load("shortly").text]
+    assert talk.record.transcripts == (parts if silence_ms < 1000 * speech.PAUSE else [" ".join(parts)])
+    assert pair.text == " ".join(parts)
+
+
+@pytest.mark.parametrize("chunk_ms", [20, 5000])
+def test_a_manual_commit_of_several_with_silence_around_has_all_their_words(chunk_ms) -> None:
+    talk = listening(turn_detection=None)
+    row = speech.load("hello+train+bread+weather")
+    talk.say(silence(800) + row.pcm + silence(1300), chunk_ms)
+    assert talk.send(COMMIT)[-1]["transcript"] == row.text
+
+
+def test_several_in_noise_are_known_one_by_one_in_a_manual_commit() -> None:
+    heard = scene(("meeting", "order", "coffee"), "pink", 15)
+    talk = listening(turn_detection=None)
+    talk.say(heard.pcm)
+    assert talk.send(COMMIT)[-1]["transcript"] == speech.load("meeting+order+coffee").text
+
+
+def test_a_recording_beside_unknown_audio_is_not_the_whole_of_it() -> None:
+    talk = listening(turn_detection=None)
+    talk.say(speech.load("hello").pcm + silence(500) + tone(900))
+    assert talk.send(COMMIT)[-1]["transcript"] == "Hello from the mock."
+
+
+@pytest.mark.parametrize("delay", ["minimal", "low", "medium", "high", "xhigh"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_streaming_model_names_the_words_at_every_delay(name, delay) -> None:
+    talk = Talk()
+    transcription = {"model": "gpt-live-transcribe", "delay": delay}
+    talk.send(update(None, transcription=transcription, turn_detection=None))
+    early = talk.say(noisy(silence(300) + speech.load(name).pcm[:72_000], 100))
+    said = "".join(event["delta"] for event in early)
+    assert speech.load(name).text.startswith(said)
+    assert said or (delay == "xhigh" and speech.load(name).seconds < 1.45)  # it is over before the first delta is due
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_known_after_a_way_through_another_rate(name, rate) -> None:
+    pcm = speech.load(name).pcm
+    there = array.array("h", pcm)
+    there = array.array("h", [there[at * 24000 // rate] for at in range(len(there) * rate // 24000)])
+    back = array.array("h", [there[at * rate // 24000] for at in range(len(there) * 24000 // rate)])
+    talk = listening()
+    talk.say(silence(300) + back.tobytes() + silence(300))
+    assert talk.record.transcripts == [speech.load(name).text]
+
+
+@pytest.mark.parametrize("gain", [0.25, 2])
+def test_it_is_known_at_another_volume(gain) -> None:
+    samples = (round(sample * gain) for sample in array.array("h", speech.load("order").pcm))
+    quieter = array.array("h", [max(-32768, min(32767, sample)) for sample in samples]).tobytes()
+    talk = listening()
+    talk.say(silence(300) + quieter + silence(300))
+    assert talk.record.transcripts == [speech.load("order").text]
+
+
+def test_a_very_long_commit_of_unknown_audio_is_not_searched() -> None:
+    talk = listening(turn_detection=None)
+    talk.say((tone(700) + silence(300)) * 61, 1000)
+    assert talk.send(COMMIT)[-1]["transcript"] == "Hello from the mock."
+
+
+def test_the_words_of_a_recording_made_of_several_name_the_one_that_is_missing() -> None:
+    with pytest.raises(KeyError, match="no recording 'nobody'; there are hello"):
+        speech.load("hello+nobody")
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng")
+def test_the_recordings_are_what_the_script_makes(tmp_path) -> None:
+    version = subprocess.run(["espeak-ng", "--version"], capture_output=True, text=True, check=True).stdout
+    if make_speech.ESPEAK not in version:
+        pytest.skip(f"the recordings were made with espeak-ng {make_speech.ESPEAK}")
+    for name, recording in speech.recordings().items():
+        assert make_speech.synthesize(recording.text, *make_speech.VOICES[name]).tobytes() == recording.pcm
+
+
+def test_every_recording_has_a_voice_and_all_are_small() -> None:
+    assert set(make_speech.VOICES) == set(NAMES)
+    assert sum(len(recording.pcm) for recording in speech.recordings().values()) < 1_000_000
+    for recording in speech.recordings().values():
+        samples = array.array("h", recording.pcm)
+        assert abs(samples[0]) >= make_speech.EDGE <= abs(samples[-1])

@@ -14,7 +14,7 @@ _OPENING = 15  # windows of a stream's beginning in which noise and speech are t
 _UNSTEADY = 2.5  # what rises to this many times the quietest of the opening is no noise
 _MEMORY = 64  # windows over which the noise is averaged
 _REVIEW = 4  # windows after which that changes what speech has to rise above
-_STARTS, _GOES_ON = (4.0, 0.25), (4.0, 0.2)  # mean deviations above the noise, and at least this share of it
+_STARTS, _GOES_ON = (4.0, 0.25), (4.0, 0.15)  # mean deviations above the noise, and at least this share of it
 _LONGEST_SOUND = 150  # windows; speech has paused once in so many, noise has not
 _FORGOTTEN = 200  # windows of digital silence
 _AUDIBLE, _LEAST = 0.6, 0.1  # of the threshold's loudness: the mean of speech, and of a single window of it
@@ -109,7 +109,7 @@ class NoiseFloor:
                 self._settle()
         if self._age == _LONGEST_SOUND:
             if self._level < self._lowest < _LOUDEST * self._size:
-                self._know(self._lowest)
+                self._level, self._waver = self._lowest, max(self._waver, self._lowest / 10)
                 self._settle()
             self._age, self._lowest = 0, math.inf
 
@@ -146,4 +146,4 @@ class NoiseFloor:
         deviations, share = _GOES_ON
         quietest = audible if level > least else least
         self.goes_on = min(max(quietest, level + least + max(deviations * waver, share * level)), loudest)
-        self.least = level + waver / 2 + least
+        self.least = level + waver + least

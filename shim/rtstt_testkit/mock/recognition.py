@@ -1,7 +1,8 @@
 """Knows the bundled recordings when it hears them, by the shape of their loudness over time.
 
 A recording is known again in any format, after resampling and in moderate noise, wherever it starts in the stream:
-what is compared is how loud each hundredth of a second is, from where the detector heard speech begin.
+what is compared is how loud each hundredth of a second is, from where the detector heard speech begin. Several in a
+row, with pauses that did not end the turn, are known one by one.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from rtstt_testkit.speech import recordings
 __all__ = ["recognize"]
 
 _WINDOWS_A_SECOND = 100
-_SHORTEST = 60  # windows of the beginning that must be heard before anything is said
+_BEGINNING = 40  # windows of a recording by which it is told from the others
 _JITTER = 8  # windows by which noise or a soft first sound moves the detected beginning
+_LONGEST = 60 * _WINDOWS_A_SECOND
+_PAUSE = 15  # windows
 _SAME_LENGTH = 0.15
 _ALIKE = 0.9
 
@@ -33,19 +36,52 @@ def recognize(audio: bytes, audio_format: AudioFormat, whole: bool) -> str | Non
         whole: Whether the audio ends with the last sound, or speech goes on after it.
 
     Returns:
-        The name, or None for audio that is none of them.
+        The name, or names joined by ``+``; None for audio that is none of them.
     """
     heard = _shape(audio, audio_format)
+    name = _match(heard, whole)
+    if name is not None or not whole or len(heard) > _LONGEST:
+        return name
+    pieces, names = _pieces(heard), []
+    at = 0
+    while at < len(pieces):
+        for last in range(len(pieces) - 1, at - 1, -1):
+            name = _match(heard[pieces[at][0] : pieces[last][1]], whole=True)
+            if name is not None:
+                names.append(name)
+                at = last + 1
+                break
+        else:
+            return None
+    return "+".join(names) or None
+
+
+def _match(heard: Shape, whole: bool) -> str | None:
     best, name = _ALIKE, None
     for candidate, known in _known().items():
         length = len(known) if whole else min(len(known), len(heard) - _JITTER)
-        if length < _SHORTEST or (whole and abs(len(heard) - len(known)) > _SAME_LENGTH * len(known)):
+        if length < _BEGINNING or (whole and abs(len(heard) - len(known)) > _SAME_LENGTH * len(known)):
             continue
         for shift in range(-_JITTER, _JITTER + 1):
             alike = _correlation(heard[max(shift, 0) :], known[max(-shift, 0) : length])
             if alike > best:
                 best, name = alike, candidate
     return name
+
+
+def _pieces(heard: Shape) -> list[tuple[int, int]]:
+    """Where there is sound between pauses, as windows from and to."""
+    quiet = min(heard, default=0.0)
+    loud = quiet + (max(heard, default=0.0) - quiet) / 16
+    pieces: list[tuple[int, int]] = []
+    for at, loudness in enumerate(heard):
+        if loudness <= loud:
+            continue
+        if pieces and at - pieces[-1][1] < _PAUSE:
+            pieces[-1] = (pieces[-1][0], at + 1)
+        else:
+            pieces.append((at, at + 1))
+    return pieces
 
 
 @lru_cache(maxsize=1)
@@ -65,7 +101,7 @@ def _shape(audio: bytes, audio_format: AudioFormat) -> Shape:
 def _correlation(a: Shape, b: Shape) -> float:
     """Pearson's, over the length that both have: 1 for the same shape at any volume, above any steady noise."""
     size = min(len(a), len(b))
-    if size < _SHORTEST - 2 * _JITTER:
+    if size < _BEGINNING - 2 * _JITTER:
         return 0.0
     a, b = a[:size], b[:size]
     mean_a, mean_b = sum(a) / size, sum(b) / size

@@ -348,9 +348,10 @@ class Session:
 
     def _listen(self, speech: Spoken) -> str | None:
         """The bundled recording in the speech heard until now."""
-        width = self._config.format.width
-        start, end = (self._byte_origin + at * width for at in (speech.onset, self._detector.last_loud))
-        return recognize(self.record.slice_audio(start, end), self._config.format, whole=self._speech is not speech)
+        width, over = self._config.format.width, self._speech is not speech
+        end = self._detector.last_loud if over else self._samples
+        audio = self.record.slice_audio(*(self._byte_origin + at * width for at in (speech.onset, end)))
+        return recognize(audio, self._config.format, whole=over)
 
     def _finish(self, turn: Turn) -> None:
         """Speech ended; without turn detection that is nobody's business."""

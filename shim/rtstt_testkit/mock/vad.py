@@ -22,6 +22,7 @@ __all__ = ["SpeechDetector", "Turn", "level_of"]
 
 _WINDOWS_A_SECOND = 100
 _WINDOWS_TO_START = 3
+_WINDOWS_OF_RISE = 7  # that a soft beginning may take
 _SILENT = (0, 0, 0)
 
 
@@ -196,6 +197,9 @@ class SpeechDetector:
             self._run = 0
         else:
             self._run += 1
+            earliest = self._position - _WINDOWS_OF_RISE * self._window
+            if self._run == 1 and 0 < self._rise_at < earliest:  # noise that wavered just before
+                self._rise_at, self._rise = earliest, b""
         return self._run >= _WINDOWS_TO_START
 
     def _begin_turn(self, turns: list[Turn]) -> None:

@@ -1,6 +1,7 @@
 """Short recordings of speech with their texts; the mock knows them when it hears them.
 
-Made with espeak-ng by ``scripts/make_speech.py`` and under this project's licence.
+Nine sentences by eight voices in English, German, French and Spanish, made with espeak-ng by ``scripts/make_speech.py``
+and under this project's licence. ``load("hold+shortly")`` is two of them with a pause between.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-__all__ = ["Recording", "load", "recordings", "silence"]
+__all__ = ["PAUSE", "Recording", "load", "recordings", "silence"]
 
 _RATE = 24000
+#: Between the sentences of a recording made of several, in seconds: longer than the silence that ends a turn.
+PAUSE = 0.7
 
 
 class Recording(NamedTuple):
@@ -50,15 +53,20 @@ def load(name: str = "hello") -> Recording:
     """One recording.
 
     Args:
-        name: Of the recording.
+        name: Of the recording; several joined by ``+`` are one, with pauses of `PAUSE` between.
 
     Raises:
         KeyError: There is none of that name; the message lists those that are there.
     """
     known = recordings()
-    if name not in known:
-        raise KeyError(f"no recording {name!r}; there are {', '.join(known)}")
-    return known[name]
+    parts = name.split("+")
+    for part in parts:
+        if part not in known:
+            raise KeyError(f"no recording {part!r}; there are {', '.join(known)}")
+    if len(parts) == 1:
+        return known[name]
+    text = " ".join(known[part].text for part in parts)
+    return Recording(name, text, silence(PAUSE).join(known[part].pcm for part in parts))
 
 
 def silence(seconds: float) -> bytes:

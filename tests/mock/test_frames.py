@@ -1,0 +1,158 @@
+"""A client's bytes in frames: the plain ones are taken, the rest reaches websockets byte by byte as it came."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+
+from rtstt_testkit import RealtimeServer
+from rtstt_testkit.mock.frames import FrameReader
+from rtstt_testkit.mock.tape import Tape
+
+HANDSHAKE = (
+    b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: mock\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer sk-a\r\n\r\n"
+)
+CLEAR = b'{"type":"input_audio_buffer.clear"}'
+SIZES = [0, 1, 125, 126, 127, 3000, 65535]
+
+
+def text(size: int, fin: bool = True) -> bytes:
+    return Frame(Opcode.TEXT, b"a" * size, fin).serialize(mask=True)
+
+
+def binary(size: int) -> bytes:
+    return Frame(Opcode.BINARY, b"b" * size).serialize(mask=True)
+
+
+PING = Frame(Opcode.PING, b"ping").serialize(mask=True)
+FRAMES = {
+    "short": text(5),
+    "empty": text(0),
+    "16-bit length": text(200),
+    "64-bit length": text(70_000),
+    "ping": PING,
+    "binary": binary(300),
+    "empty binary": binary(0),
+}
+PLAIN = ("short", "empty", "16-bit length")
+
+
+class Heard:
+    """What came of some bytes."""
+
+    def __init__(self, decline: bytes | None = None) -> None:
+        self.taken: list[bytes] = []
+        self.passed = b""
+        self.decline = decline
+        self.reader = FrameReader(self.take, self.pass_on)
+
+    def take(self, payload: bytes) -> bool:
+        if payload == self.decline:
+            return False
+        self.taken.append(payload)
+        return True
+
+    def pass_on(self, data: bytes) -> None:
+        self.passed += data
+
+    def feed(self, data: bytes, *sizes: int) -> "Heard":
+        at = step = 0
+        while at < len(data):
+            size = sizes[step % len(sizes)] if sizes else len(data)
+            self.reader.feed(data[at : at + size])
+            at, step = at + size, step + 1
+        return self
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_text_message_is_taken_unmasked_whatever_its_length(size: int) -> None:
+    heard = Heard().feed(text(size) + text(3))
+    assert (heard.taken, heard.passed) == ([b"a" * size, b"aaa"], b"")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(list(FRAMES)), max_size=8),
+    st.lists(st.integers(1, 300), min_size=1, max_size=8),
+)
+def test_frames_are_the_same_however_the_bytes_arrive(names: list[str], sizes: list[int]) -> None:
+    heard = Heard().feed(b"".join(FRAMES[name] for name in names), *sizes)
+    assert [len(payload) for payload in heard.taken] == [
+        {"short": 5, "empty": 0, "16-bit length": 200}[name] for name in names if name in PLAIN
+    ]
+    assert heard.passed == b"".join(FRAMES[name] for name in names if name not in PLAIN)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame(Opcode.TEXT, b"not masked").serialize(mask=False),
+        Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True),
+    ],
+    ids=["unmasked", "close"],
+)
+def test_all_that_follows_what_ends_a_connection_is_left_to_websockets(frame: bytes) -> None:
+    heard = Heard().feed(text(2) + frame + text(4)).feed(text(5))
+    assert (heard.taken, heard.passed[: len(frame)]) == ([b"aa"], frame)
+    assert len(heard.passed) == len(frame + text(4) + text(5))
+
+
+def test_a_message_that_is_declined_reaches_websockets_whole_with_all_that_follows() -> None:
+    bad = Frame(Opcode.TEXT, b"\xff").serialize(mask=True)
+    heard = Heard(decline=b"\xff").feed(text(2) + bad + text(4))
+    assert heard.taken == [b"aa"]
+    assert heard.passed[: len(bad)] == bad
+    assert len(heard.passed) == len(bad + text(4))
+
+
+def test_frames_of_an_extension_and_pieces_of_a_message_are_passed_on() -> None:
+    piece, squeezed = text(3, fin=False), bytes([0xC1]) + text(3)[1:]
+    heard = Heard().feed(piece + squeezed)
+    assert (heard.taken, heard.passed) == ([], piece + squeezed)
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=6000), max_size=12), st.one_of(st.none(), st.integers(0, 9000)))
+def test_the_tape_keeps_the_latest_and_counts_all(pieces: list[bytes], limit: int | None) -> None:
+    tape, whole = Tape(limit), b"".join(pieces)
+    for piece in pieces:
+        tape.add(piece)
+    kept = tape.read()
+    assert tape.received == len(whole) == len(kept) + tape.dropped
+    assert whole.endswith(kept)
+    assert limit is None or min(len(whole), limit) - 1 <= len(kept) <= limit * 1.25
+    start, end = len(whole) // 3, len(whole) // 3 * 2
+    assert tape.read(start, end) == whole[max(start, tape.dropped) : max(end, tape.dropped)]
+
+
+async def answers(first: bytes, then: bytes, last: bytes, times: int = 1) -> bytes:
+    """What a client hears that sends its request and more in one piece, and the rest once it is let in.
+
+    It is over when ``last`` came so many times.
+    """
+    async with RealtimeServer(strict=False) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(HANDSHAKE + first)
+        heard = await reader.readuntil(b"\r\n\r\n")
+        writer.write(then)
+        while heard.count(last) < times:
+            heard += await reader.readuntil(last)
+        writer.close()
+        return heard
+
+
+def test_a_client_that_does_not_wait_for_the_handshake_is_heard_in_order() -> None:
+    nope, clear = (Frame(Opcode.TEXT, event).serialize(mask=True) for event in (b"nope", CLEAR))
+    heard = asyncio.run(answers(nope + clear[:9], clear[9:] + clear, b"input_audio_buffer.cleared", 2))
+    assert heard.count(b"invalid_json") == 1
+    assert heard.index(b"invalid_json") < heard.index(b"input_audio_buffer.cleared")
+
+
+def test_text_that_is_not_utf8_closes_1007_behind_what_was_said_before() -> None:
+    clear, bad = (Frame(Opcode.TEXT, event).serialize(mask=True) for event in (CLEAR, b"\xff"))
+    asyncio.run(answers(b"", clear, b"input_audio_buffer.cleared"))
+    heard = asyncio.run(answers(b"", clear + bad, (1007).to_bytes(2, "big")))
+    assert b"invalid_json" not in heard
