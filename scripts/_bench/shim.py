@@ -48,7 +48,7 @@ def measure(quick):
     wheel = _env.wheel()
     bare = _env.environment(wheel=wheel)
     python = _env.environment(CLIENTS, wheel=wheel)
-    yield from imports(bare, python, 8 if quick else 25)
+    yield from imports(bare, python, 5 if quick else 15)
     yield from rule(bare, 5 if quick else 30)
     yield from sockets(python, "echo", quick)
     yield from sockets(python, "stream", quick)

@@ -1,6 +1,7 @@
 """Why a target was missed: a profile of what was measured, in a few words."""
 
 import collections
+import os
 import subprocess
 
 import _env
@@ -10,7 +11,7 @@ from _bench.shim import CLIENTS, IMPORTS
 
 _MOST = 6
 
-_IMPORT = "import sys\n{before}\nprint('----', file=sys.stderr, flush=True)\nimport rtstt_shim"
+_IMPORT = "import sys\n{before}\nprint('----', file=sys.stderr, flush=True)\n{code}"
 
 _HTTP = """
 const begun = process.hrtime.bigint();
@@ -47,7 +48,16 @@ def reasons(figures):
 def _imports(figure):
     client = next((code for name, code in IMPORTS.items() if f"with {name} imported" in figure.name), None)
     python = _env.environment(CLIENTS if client else (), wheel=_env.wheel())
-    command = [python, "-X", "importtime", "-c", _IMPORT.format(before=client or "")]
+    return _import_times(python, client or "pass", "import rtstt_shim")
+
+
+def _start(figure):
+    python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
+    return _import_times(python, "pass", "from rtstt_shim.cli import main; import rtstt_testkit.commands.mock")
+
+
+def _import_times(python, before, code):
+    command = [python, "-X", "importtime", "-c", _IMPORT.format(before=before, code=code)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     spent = collections.Counter()
     for line in done.stderr.rpartition("----\n")[2].splitlines():
@@ -55,8 +65,15 @@ def _imports(figure):
         top, _, rest = name.strip().partition(".")
         spent[f"importlib.{rest.partition('.')[0]}" if top == "importlib" else top] += int(own) / 1000
     parts = [f"{name} {took:.1f} ms" for name, took in spent.most_common(_MOST)]
-    ours = spent["rtstt_shim"]
-    return f"of {spent.total():.0f} ms ours are {ours:.1f}; {', '.join(parts)} (`-X importtime`)"
+    return f"of {sum(spent.values()):.0f} ms of imports {', '.join(parts)} (`-X importtime`)"
+
+
+def _silent(figure):
+    return "500 ms of it are the time that clients are given to answer the CLOSE"
+
+
+def _workers(figure):
+    return f"two workers and the client share {os.cpu_count()} cores, and whatever the cores have in common"
 
 
 def _preload(figure):
@@ -92,4 +109,7 @@ _PROFILES = {
     "echo on": _messages,
     "deltas on": _messages,
     "appends received": _appends,
+    "start to `listening`": _start,
+    "none of whose clients answers": _silent,
+    "with two workers": _workers,
 }

@@ -56,20 +56,32 @@ class Inflater {
   }
 }
 
+// How most messages begin; never of interest, whatever comes after it.
+const DELTA = Buffer.from('{"type":"conversation.item.input_audio_transcription.delta"');
+// Compared eight bytes at a time, as doubles: those of ASCII are equal only where the bytes are. The last eight overlap.
+const PLACES = Array.from({ length: Math.ceil(DELTA.length / 8) }, (_, index) => Math.min(index * 8, DELTA.length - 8));
+const DOUBLES = Float64Array.from(PLACES, (place) => DELTA.readDoubleLE(place));
+
 /**
- * Where the first frame begins that is anything but a whole text message, not compressed, short and complete: what
- * nearly every chunk consists of.
+ * Passes over deltas, each of them a whole text message that is not compressed.
  *
  * @param {Buffer} data
+ * @param {number} at where a frame begins
+ * @returns {number} where the first frame begins that is something else, or not yet known; behind the data's end where a
+ *   delta is not complete
  */
-function pastWholeTexts(data) {
-  const last = data.length - 4;
-  let at = 0;
+function pastDeltas(data, at) {
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const last = data.length - 4 - DELTA.length;
   while (at <= last && data[at] === WHOLE_TEXT) {
     const length = data[at + 1];
-    const next = length < 126 ? at + 2 + length : at + 4 + ((data[at + 2] << 8) | data[at + 3]);
-    if (length > 126 || next > data.length) break;
-    at = next;
+    const start = length < 126 ? at + 2 : at + 4;
+    const end = length < 126 ? start + length : start + view.getUint16(at + 2);
+    if (length > 126 || end - start < DELTA.length) break;
+    let same = 0;
+    while (same < DOUBLES.length && view.getFloat64(start + PLACES[same], true) === DOUBLES[same]) same += 1;
+    if (same < DOUBLES.length) break;
+    at = end;
   }
   return at;
 }
@@ -121,16 +133,13 @@ class FrameReader {
     this.#skip = 0;
     if (this.#size < this.#needed) return;
     const data = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
-    this.#found = data.indexOf(this.#word);
-    let at = 0;
-    if (this.#found < 0 && !this.#fragments?.length) {
-      at = pastWholeTexts(data);
-      if (at) this.#fragments = undefined;
-    }
+    let at = pastDeltas(data, 0);
+    if (at > 0) this.#fragments = undefined;
+    if (at < data.length) this.#found = data.indexOf(this.#word, at);
     while (!this.#over) {
       const length = this.#frame(data, at);
       if (length === 0) break;
-      at += length;
+      at = pastDeltas(data, at + length);
     }
     this.#skip = Math.max(0, at - data.length);
     this.#chunks = at < data.length ? [data.subarray(at)] : [];

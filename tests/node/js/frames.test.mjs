@@ -120,6 +120,26 @@ test('only messages that hold the word are handed over', async () => {
   }
 });
 
+test('deltas are passed over, whatever their text, and what is between them is not', () => {
+  const delta = '{"type":"conversation.item.input_audio_transcription.delta"';
+  const bytes = Buffer.concat([
+    frame(TEXT, `${delta},"delta":" \\"error\\""}`),
+    frame(TEXT, `${delta},"delta":"${'x'.repeat(200)}"}`),
+    frame(TEXT, '{"type":"error","error":{}}'),
+    frame(TEXT, delta),
+    frame(TEXT, delta.slice(0, -1)),
+    frame(TEXT, `${delta.slice(0, -2)}x","error":{}}`),
+    frame(PING, 'ping'),
+    frame(TEXT, `${delta},"delta":"in`, { fin: false }),
+    frame(CONTINUATION, ' pieces"}'),
+    frame(TEXT, `${delta},"delta":"${'y'.repeat(70_000)}"}`),
+    frame(TEXT, `${delta}}`),
+    closing(4000, 'the end'),
+  ]);
+  const expected = ['{"type":"error","error":{}}', `${delta.slice(0, -2)}x","error":{}}`, [4000, 'the end']];
+  for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size, word: 'rror"' }), expected, `in chunks of ${size}`);
+});
+
 test('a CLOSE frame without a code is 1005', () => {
   assert.deepEqual(read(frame(CLOSE, '')), [[1005, '']]);
 });
