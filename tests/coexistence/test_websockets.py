@@ -20,6 +20,9 @@ def test_the_patches_hold_on_an_older_websockets(version: str) -> None:
     python = _env.environment([f"websockets=={version}", *TESTS], wheel=_env.wheel())
     files = [UNIT / "test_opening.py", UNIT / "test_targets.py"]
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files], capture_output=True, text=True, timeout=500
+        [python, "-m", "pytest", "-q", "--timeout=60", "-p", "no:cacheprovider", *files],
+        capture_output=True,
+        text=True,
+        timeout=500,
     )
     assert done.returncode == 0, done.stdout

@@ -81,9 +81,11 @@ def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator
         endpoint = Endpoint(server.socket.getsockname()[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield endpoint
-        server.shutdown()
-        thread.join()
+        try:
+            yield endpoint
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -111,8 +113,10 @@ def listening(
 
         thread = threading.Thread(target=work)
         thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        for connection in open_:
-            connection.close()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in open_:
+                connection.close()

@@ -305,6 +305,15 @@ def test_a_redirect_to_nowhere_is_a_failure_of_where_it_led(name: str, warnings_
     assert only(warnings_logged)["rtstt_diagnosis"] == "connect-refused"
 
 
+@pytest.mark.parametrize("name", ["websockets asyncio", "websockets legacy"])
+def test_redirects_without_end_are_one_failure(name: str, warnings_logged: Records) -> None:
+    with listening(f"HTTP/1.1 302 Found\r\nLocation: {PATH}\r\nContent-Length: 0\r\n\r\n".encode()) as port:
+        raised(CONNECTS[name], f"ws://127.0.0.1:{port}{PATH}")
+    record = only(warnings_logged)
+    assert record["rtstt_diagnosis"] == "connect-other"
+    assert "redirects" in record["rtstt_message"]
+
+
 def test_a_connection_opened_within_a_callback_of_another_has_a_watch_of_its_own(warnings_logged: Records) -> None:
     """Tasks that begin while a connection is being opened keep its context for as long as they live."""
     from websockets.asyncio.client import connect

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import ssl
@@ -20,6 +21,7 @@ SOURCE = Source("aiohttp", "3.9", "wss://api.openai.com/v1/realtime?intent=trans
 ERROR = {"type": "error", "error": {"type": "invalid_request_error", "code": "invalid_model", "message": "no"}}
 WHOLE = Failure("error", type="invalid_request_error", code="invalid_model", message="no")
 TEXT, CONTINUATION, PING = 1, 0, 9
+REFUSED = errno.ECONNREFUSED
 
 
 class Reported(list[tuple[Failure, bool]]):
@@ -240,6 +242,9 @@ class WithOSError(Exception):
         (ConnectionRefusedError(), "refused"),
         (chained(RuntimeError("outer"), ssl.SSLError("inner")), "tls"),
         (RuntimeError("?"), "other"),
+        # What asyncio raises for a host of several addresses.
+        (OSError(f"Multiple exceptions: [Errno {REFUSED}] Connect, [Errno {REFUSED}] Connect"), "refused"),
+        (OSError(f"Multiple exceptions: [Errno {REFUSED}] Connect, [Errno {errno.EHOSTUNREACH}] Connect"), "other"),
     ],
 )
 def test_why_a_connection_could_not_be_opened(error: BaseException, cause: str) -> None:
