@@ -26,6 +26,11 @@ def _models() -> dict[str, Any]:
     return {get_args(model.model_fields["type"].annotation)[0]: model for model in events}
 
 
+def event_types() -> set[str]:
+    """Every type of event that the SDK has a model of."""
+    return set(_models())
+
+
 def differences(event: dict[str, Any]) -> set[str]:
     """Validate an event strictly; return the fields beyond the SDK's types, as in ``KNOWN_DIFFERENCES``."""
     model = _models().get(event["type"])
