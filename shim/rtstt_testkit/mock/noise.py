@@ -60,8 +60,10 @@ class NoiseFloor:
 
     def tune(self, loudness: int) -> None:
         """Take sounds for speech from this mean loudness on, however quiet it is."""
-        self.audible = _AUDIBLE * loudness * self._size
-        self._settle()
+        audible = _AUDIBLE * loudness * self._size
+        if audible != self.audible:  # else the next review is soon enough, wherever an append ended
+            self.audible = audible
+            self._settle()
 
     def hear_noise(self, recent: float) -> None:
         """A window that is no speech.
