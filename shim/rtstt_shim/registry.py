@@ -7,23 +7,24 @@ installation: `uninstall()` throws it first, because a live session may hold the
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import os
 import sys
 import threading
 from collections.abc import Callable
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import wrapt
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from rtstt_shim.targets import TARGETS, ShapeError, Target
 from rtstt_shim.url_rule import Decision, fix_url
 
 if TYPE_CHECKING:
+    from rtstt_shim.targets.opening import Opening
     from rtstt_shim.watch import Watch
 
-__all__ = ["Connections", "Status", "TargetStatus", "install", "status", "uninstall"]
+__all__ = ["NOT_DISABLED", "Connections", "Status", "TargetStatus", "install", "status", "uninstall"]
 
 
 class TargetStatus(NamedTuple):
@@ -69,25 +70,34 @@ class Status(NamedTuple):
 class _Patch:
     """One target as it is patched now: its wrappers, and the switch that all of them obey."""
 
-    def __init__(self, target: Target, version: str) -> None:
+    def __init__(self, target: Target, version: str, module: ModuleType | None = None) -> None:
         self.target = target
         self.version = version
+        # A reload keeps the module and gives it another spec.
+        self.spec = getattr(module, "__spec__", None)
         self.state = "patched"
         self.detail = ""
         self.on = True
-        self.handles: list[tuple[ModuleType, str, Any]] = []
+        self.handles: list[tuple[Any, str, Any]] = []
 
     def is_on(self) -> bool:
         return self.on
 
     def wrap(self, owner: ModuleType, name: str, wrapper: Callable[..., Any]) -> None:
+        import wrapt
+
+        *path, attribute = name.split(".")
         try:
-            handle = wrapt.wrap_object(owner, name, wrapt.FunctionWrapper, (wrapper, self.is_on))
+            # The class itself is kept: after a reload of its module the name leads to another one.
+            place = functools.reduce(getattr, path, cast(Any, owner))
+            handle = wrapt.wrap_object(place, attribute, wrapt.FunctionWrapper, (wrapper, self.is_on))
         except AttributeError as error:
             raise ShapeError(f"{owner.__name__} has no {name}") from error
-        self.handles.append((owner, name, handle))
+        self.handles.append((place, attribute, handle))
 
     def undo(self) -> None:
+        import wrapt
+
         self.on = False
         while self.handles:
             owner, name, handle = self.handles.pop()
@@ -133,6 +143,22 @@ class Connections:
 
         return Watch(Source(self._patch.target.library, self._patch.version, url), self._patch.is_on)
 
+    def opening(self, url: str) -> Opening | None:
+        """Begin to watch a connection from before it stands.
+
+        Args:
+            url: The URL the client was given.
+
+        Returns:
+            None unless it is, or will be when corrected, that of a realtime transcription session.
+        """
+        decision = fix_url(url)
+        if not decision.transcription:
+            return None
+        from rtstt_shim.targets.opening import Opening
+
+        return Opening(decision.url, self)
+
     def failed(self, error: BaseException) -> None:
         """Record a failure of our own code.
 
@@ -161,6 +187,12 @@ class Connections:
         return False
 
 
+NOT_DISABLED = ("", "0", "false", "no", "off")
+"""The values of ``RTSTT_SHIM_DISABLE`` that leave the shim active, in any case; every other one makes it inert."""
+
+# `unwrap_object` came with 2.4.
+_OF_WRAPT = ("FunctionWrapper", "ObjectProxy", "register_post_import_hook", "unwrap_object", "wrap_object")
+
 _lock = threading.RLock()
 _patches: dict[str, _Patch] = {}
 _hooked: set[str] = set()
@@ -172,22 +204,34 @@ _corrected = 0
 def install() -> None:
     """Patch the client libraries that are imported, and those that will be, at the moment they are.
 
-    Installing twice is one installation. With ``RTSTT_SHIM_DISABLE=1`` in the environment nothing happens.
+    Installing twice is one installation; after a client library was reloaded it patches what is new in it. It never
+    raises: where it cannot work, `status()` says why, and so does one warning. With ``RTSTT_SHIM_DISABLE=1`` in the
+    environment nothing happens.
     """
     global _active, _reason
-    if os.environ.get("RTSTT_SHIM_DISABLE", "0").lower() not in ("", "0", "false", "no"):
+    if os.environ.get("RTSTT_SHIM_DISABLE", "").lower() not in NOT_DISABLED:
         _reason = "RTSTT_SHIM_DISABLE is set"
         return
+    lacking = _what_wrapt_lacks()
+    if lacking:
+        told, _reason = _reason == lacking, lacking
+        if not told:
+            _log("warning", f"is not active, and the application runs as without it: {lacking}")
+        return
+    import wrapt
+
     with _lock:
         _active = True
         fresh = [target for target in TARGETS if target.module not in _hooked]
         _hooked.update(target.module for target in fresh)
     for target in TARGETS:
+        hook = _Hook(target)
         if target in fresh:
-            # Fires at once for a module that is imported already, and only once: later installations find it here.
-            wrapt.register_post_import_hook(_hook(target), target.module)
+            # Fires once; later installations find the module here.
+            wrapt.register_post_import_hook(hook, target.module)
+            hook.at_once = False
         elif target.module in sys.modules:
-            _apply(target, sys.modules[target.module])
+            hook(sys.modules[target.module])
 
 
 def uninstall() -> None:
@@ -209,8 +253,8 @@ def status() -> Status:
         # A module that was half imported when its hook fired has its shape by now.
         for target in TARGETS:
             patch = _patches.get(target.name)
-            if patch is not None and patch.state == "waiting":
-                _apply(target, sys.modules[target.module])
+            if target.module in sys.modules and (patch is None or patch.state == "waiting"):
+                _Hook(target)(sys.modules[target.module])
     rows = []
     for target in TARGETS:
         patch = _patches.get(target.name)
@@ -221,18 +265,44 @@ def status() -> Status:
     return Status(_active, "" if _active else _reason, _corrected, tuple(rows))
 
 
-def _hook(target: Target) -> Callable[[ModuleType], None]:
-    def imported(module: ModuleType) -> None:
+def _what_wrapt_lacks() -> str:
+    """Why there is no patching with the wrapt that is installed; empty when it will do."""
+    needed = "wrapt 2.4 or newer is needed, and "
+    mend = " (pip install 'wrapt>=2.4,<3')"
+    try:
+        import wrapt
+    except Exception as error:
+        return f"{needed}it cannot be imported: {_describe(error)}{mend}"
+    if all(hasattr(wrapt, name) for name in _OF_WRAPT):
+        return ""
+    return f"{needed}this is {getattr(wrapt, '__version__', 'another')}{mend}"
+
+
+class _Hook:
+    """What wrapt calls at the end of a module's import, or at once where that has begun already."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.at_once = True
+
+    def __call__(self, module: ModuleType) -> None:
         # An exception here would fail the application's import.
         try:
-            _apply(target, module)
+            _apply(self.target, module, half_imported=self.at_once and _half_imported(module))
         except Exception as error:
-            _log("warning", f"could not look at {target.name}: {_describe(error)}")
-
-    return imported
+            _log("warning", f"could not look at {self.target.name}: {_describe(error)}")
 
 
-def _apply(target: Target, module: ModuleType) -> None:
+def _half_imported(module: ModuleType) -> bool:
+    """Whether the module's own code is still running beneath us; where another thread runs it, wait for that."""
+    for _ in range(2):
+        if not getattr(getattr(module, "__spec__", None), "_initializing", False):
+            return False
+        importlib.import_module(module.__name__)
+    return True
+
+
+def _apply(target: Target, module: ModuleType, *, half_imported: bool = False) -> None:
     """Patch one target, through its gates."""
     # Outside the lock: another thread may be importing this package and wait for the lock.
     version = _version(target, module)
@@ -240,9 +310,16 @@ def _apply(target: Target, module: ModuleType) -> None:
     patcher = importlib.import_module(f"rtstt_shim.targets.{target.patch}") if known else None
     with _lock:
         before = _patches.get(target.name)
-        if not _active or (before is not None and before.on):
+        if not _active:
             return
-        patch = _patches[target.name] = _Patch(target, version)
+        if before is not None and before.on:
+            spec = getattr(module, "__spec__", None)
+            if before.spec is spec:
+                return
+            # Reloaded: what is open or was imported by name uses the classes of before, and keeps their patch.
+            patch, before.spec = before, spec
+        else:
+            patch = _patches[target.name] = _Patch(target, version, module)
         if patcher is None:
             patch.on, patch.state = False, "skipped"
             oldest, below = (".".join(map(str, bound)) for bound in (target.oldest, target.below))
@@ -252,7 +329,6 @@ def _apply(target: Target, module: ModuleType) -> None:
                 patcher.patch(module, patch.wrap, Connections(patch))
             except Exception as error:
                 patch.undo()
-                half_imported = getattr(getattr(module, "__spec__", None), "_initializing", False)
                 patch.state = "waiting" if half_imported else "failed"
                 patch.detail = _describe(error)
         told = before is not None and before.detail == patch.detail
@@ -286,4 +362,16 @@ def _describe(error: BaseException) -> str:
 def _log(level: str, text: str) -> None:
     import logging
 
-    getattr(logging.getLogger("rtstt_shim"), level)("rtstt_shim: %s", text)
+    # An application's own filter or handler may raise, and this runs in its imports.
+    with contextlib.suppress(Exception):
+        getattr(logging.getLogger("rtstt_shim"), level)("rtstt_shim: %s", text)
+
+
+def _after_fork() -> None:
+    # Another thread of the parent may have held it.
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

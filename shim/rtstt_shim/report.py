@@ -36,6 +36,10 @@ class Source(NamedTuple):
     version: str
     url: str
 
+    def __repr__(self) -> str:
+        """Without secrets: error trackers show the variables of a traceback's functions."""
+        return f"Source({self.library!r}, {self.version!r}, {redact_url(self.url)!r})"
+
 
 class _Storm:
     """What is known of one failure that keeps coming."""

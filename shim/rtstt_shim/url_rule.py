@@ -57,6 +57,13 @@ class Decision(NamedTuple):
     reason: str
     transcription: bool
 
+    def __repr__(self) -> str:
+        """As a named tuple has it, with the secrets of the URL masked: it ends up in logs and in error trackers."""
+        from rtstt_shim.redact import redact_url
+
+        values = zip(self._fields, (redact_url(self.url), *self[1:]), strict=True)
+        return f"Decision({', '.join(f'{name}={value!r}' for name, value in values)})"
+
 
 @lru_cache(maxsize=8)
 def _extra_hosts(setting: str) -> frozenset[str]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import json
 import os
+import re
 import socket
 import ssl
 import threading
@@ -27,6 +29,7 @@ _HOLD_SECONDS = 0.5
 _FRAGMENTS_LIMIT = 65536
 
 _CONTINUATION, _TEXT = 0x0, 0x1
+_ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]")
 
 _held: set[Watch] = set()
 _lock = threading.RLock()
@@ -38,14 +41,20 @@ class Watch:
     Args:
         source: Whose socket it is.
         on: Says whether the shim is still installed; once it is not, nothing is reported any more.
+
+    Attributes:
+        opening: Whether the call that opens the connection is watched too, and tells of a failure before the answer.
+        redirected: Whether the answer was a redirect.
     """
 
-    __slots__ = ("__weakref__", "_error", "_fragments", "_on", "_over", "_source", "_timer")
+    __slots__ = ("__weakref__", "_error", "_fragments", "_on", "_over", "_source", "_timer", "opening", "redirected")
 
     def __init__(self, source: Source, on: Callable[[], bool]) -> None:
         self._source = source
         self._on = on
         self._over = False
+        self.opening = False
+        self.redirected = False
         self._error: Failure | None = None
         self._timer: threading.Timer | None = None
         self._fragments: bytearray | None = None
@@ -116,6 +125,16 @@ class Watch:
         elif not echo and code != 1000:
             self._report(Failure("close", close_code=code, close_reason=reason))
 
+    def close_frame(self, payload: bytes | bytearray, *, by_client: bool = False) -> None:
+        """Take the server's CLOSE frame.
+
+        Args:
+            payload: Its payload: a close code and a reason, or nothing (RFC 6455 section 5.5.1).
+            by_client: Whether the client began the closing handshake.
+        """
+        code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+        self.closed(code, payload[2:].decode(errors="replace"), by_client=by_client)
+
     def lost(self, *, by_client: bool = False) -> None:
         """Take the end of the connection without a CLOSE frame.
 
@@ -131,9 +150,12 @@ class Watch:
             status: The HTTP status.
             body: The response's body, or the beginning of it.
         """
+        if self._over:
+            return
         self._over = True
         # A redirect is followed by a handshake of its own.
-        if not 300 <= status < 400:
+        self.redirected = 300 <= status < 400
+        if not self.redirected:
             self._report(Failure("handshake", status=status, message=body or None))
 
     def failed_to_connect(self, error: BaseException) -> None:
@@ -142,8 +164,14 @@ class Watch:
         Args:
             error: The client's own exception, which goes on to the application.
         """
+        if self._over:
+            return
         self._over = True
-        self._report(Failure("connect", cause=cause_of(error), message=f"{type(error).__name__}: {error}"))
+        self._report(Failure("connect", cause=cause_of(error), message=_told(error)))
+
+    def given_up(self) -> None:
+        """Take the end of an attempt that the application itself cancelled: what comes after says nothing."""
+        self._over = True
 
     def _report(self, failure: Failure, *, by_client: bool = False) -> None:
         if self._on():
@@ -201,6 +229,11 @@ def cause_of(error: BaseException) -> str:
     Returns:
         ``"dns"``, ``"tls"``, ``"timeout"``, ``"refused"`` or ``"other"``.
     """
+    return _root_of(error)[0]
+
+
+def _root_of(error: BaseException) -> tuple[str, BaseException]:
+    """Why a connection could not be opened, and the exception that tells."""
     kinds: tuple[tuple[str, type[BaseException] | tuple[type[BaseException], ...]], ...] = (
         ("dns", socket.gaierror),
         ("tls", ssl.SSLError),
@@ -213,11 +246,28 @@ def cause_of(error: BaseException) -> str:
             break
         for cause, types in kinds:
             if isinstance(seen, types):
-                return cause
-        # aiohttp keeps the socket's own exception in `os_error`.
-        inner = getattr(seen, "os_error", None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or seen.__context__
-    return "other"
+                return cause, seen
+        # asyncio makes one exception of those of a host's several addresses, and keeps of them the texts alone.
+        if isinstance(seen, OSError) and set(_ERRNO_IN_TEXT.findall(str(seen))) == {str(errno.ECONNREFUSED)}:
+            return "refused", seen
+        seen = _inner(seen)
+    return "other", error
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    # aiohttp keeps the socket's own exception in `os_error`, a group (trio) one for each address in `exceptions`.
+    grouped = getattr(error, "exceptions", None)
+    for inner in (getattr(error, "os_error", None), grouped[0] if isinstance(grouped, tuple) and grouped else None):
+        if isinstance(inner, BaseException):
+            return inner
+    return error.__cause__ or error.__context__
+
+
+def _told(error: BaseException) -> str:
+    """An exception's words, and those of the one behind it that says more."""
+    root = _root_of(error)[1]
+    words = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return words if str(root) in str(error) else f"{words} from {type(root).__name__}: {root}"
 
 
 def _after_fork() -> None:

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from websockets.sync.server import ServerConnection, serve
@@ -65,17 +65,50 @@ class Endpoint:
 
 
 @contextmanager
-def serving(behaviour: Behaviour, status: int = 101) -> Iterator[Endpoint]:
+def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator[Endpoint]:
     """Serve on loopback; with a `status` other than 101 every handshake is answered with that."""
 
     def process_request(connection: ServerConnection, request: Any) -> Any:
         endpoint.targets.append(request.path)
         return None if status == 101 else connection.respond(http.HTTPStatus(status), "no\n")
 
-    with serve(behaviour, "127.0.0.1", 0, process_request=process_request, close_timeout=0.3) as server:
+    options = {"process_request": process_request, "close_timeout": 0.3, **options}
+    with serve(behaviour, "127.0.0.1", 0, **options) as server:
         endpoint = Endpoint(server.socket.getsockname()[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield endpoint
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def listening(
+    answer: bytes | None, accepted: threading.Semaphore | None = None, release: threading.Event | None = None
+) -> Iterator[int]:
+    """A server that answers whoever connects with these bytes, once released; with None it accepts and is silent."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        open_: list[socket.socket] = []
+
+        def work() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    if accepted:
+                        accepted.release()
+                    if answer is None:
+                        open_.append(connection)
+                        continue
+                    with connection:
+                        connection.recv(65536)
+                        if release:
+                            release.wait(10)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in open_:
+            connection.close()

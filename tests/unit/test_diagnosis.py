@@ -18,8 +18,10 @@ CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case['row']}-{place}" for place, case in enumerate(CASES)])
-def test_what_was_seen_finds_its_row(case: dict[str, Any]) -> None:
-    assert diagnose(Failure(**case["failure"])).id == case["row"]
+def test_what_was_seen_finds_its_row_and_its_words(case: dict[str, Any]) -> None:
+    diagnosis = diagnose(Failure(**case["failure"]))
+    assert diagnosis.id == case["row"]
+    assert f"{diagnosis.what}. {diagnosis.do}" == case["says"]
 
 
 def test_every_row_is_reached_by_something_that_was_seen() -> None:

@@ -184,6 +184,14 @@ def test_other_commands_are_not_warned_of(words: list[str], started: Any, capsys
     assert capsys.readouterr().err == ""
 
 
+def test_a_tool_that_keeps_the_bootstrap_out_is_named(started: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    started("--", "/env/bin/opentelemetry-instrument", "python", "app.py")
+    assert capsys.readouterr().err == (
+        "rtstt-shim: opentelemetry-instrument keeps the shim out of the program it starts; put it first: "
+        "opentelemetry-instrument rtstt-shim run -- COMMAND...\n"
+    )
+
+
 # -- the environment
 
 

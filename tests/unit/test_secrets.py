@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
+import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
-from endpoint import serving
+from endpoint import listening, serving
 from transports import TRANSPORTS
 
 import rtstt_shim
+from rtstt_shim.registry import Connections, _Patch
+from rtstt_shim.report import Source
+from rtstt_shim.targets import TARGETS
 
 CANARIES = {
     "in the error's message": "sk-proj-canaryAAAAAAAAAAAAAAAA",
@@ -58,3 +66,128 @@ def test_no_key_comes_out_of_a_failed_connection(shim: None, warnings_logged: li
     [record] = warnings_logged
     assert "canary" not in json.dumps(vars(record), default=str)
     assert "ws://***@127.0.0.1:1/v1/realtime?intent=transcription&token=***" in record.getMessage()
+
+
+# -- a whole process: what it sends holds keys, what it meets holds keys, and everything that it wrote is searched
+
+PROGRAM = """
+import asyncio, json, logging, sys, warnings
+import rtstt_shim
+from rtstt_shim import registry
+
+warnings.simplefilter("ignore", DeprecationWarning)
+transport, *urls = sys.argv[1:]
+
+HEADERS = {"Authorization": "Bearer sk-canary-JJJJJJJJJJJJJJJJ", "X-Api-Key": "canaryKKKKKKKKKKKKKKKK"}
+SUBPROTOCOLS = ["realtime", "openai-insecure-api-key.sk-canary-LLLLLLLLLLLLLLLL"]
+
+class Everything(logging.Handler):
+    def emit(self, record):
+        print(record.getMessage(), json.dumps(vars(record), default=repr))
+
+logging.basicConfig()
+ours = logging.getLogger("rtstt_shim")
+ours.setLevel(logging.DEBUG)
+ours.addHandler(Everything())
+
+async def asyncio_client(url):
+    from websockets.asyncio.client import connect
+    async with connect(url, additional_headers=HEADERS, subprotocols=SUBPROTOCOLS) as connection:
+        while True:
+            await connection.recv()
+
+async def legacy_client(url):
+    from websockets.legacy.client import connect
+    async with connect(url, extra_headers=HEADERS, subprotocols=SUBPROTOCOLS) as connection:
+        while True:
+            await connection.recv()
+
+async def aiohttp_client(url):
+    import aiohttp
+    async with aiohttp.ClientSession() as session:
+        headers = {"X-Api-Key": HEADERS["X-Api-Key"]}  # it takes no Authorization beside the one in the URL
+        async with session.ws_connect(url, headers=headers, protocols=SUBPROTOCOLS) as connection:
+            async for message in connection:
+                pass
+
+def sync_client(url):
+    from websockets.sync.client import connect
+    with connect(url, additional_headers=HEADERS, subprotocols=SUBPROTOCOLS) as connection:
+        while True:
+            connection.recv()
+
+def websocket_client(url):
+    import websocket
+    connection = websocket.create_connection(url, header=HEADERS, subprotocols=SUBPROTOCOLS)
+    try:
+        while connection.recv():
+            pass
+    finally:
+        connection.shutdown()
+
+def talk(url):
+    client = globals()[transport]
+    try:
+        asyncio.run(client(url)) if asyncio.iscoroutinefunction(client) else client(url)
+    except Exception as error:
+        print("the client raised", type(error).__name__)
+
+for url in urls:
+    talk(url)
+    talk(url)  # a storm, whose rest is said at the end of the process
+
+def broken(url):
+    raise ValueError(f"cannot read {url}, sent with {HEADERS['Authorization']}")
+
+registry.fix_url = broken
+talk(urls[-1])
+print(rtstt_shim.status())
+print(repr(rtstt_shim.status()))
+"""
+
+
+@pytest.mark.parametrize(
+    "transport", ["asyncio_client", "sync_client", "legacy_client", "aiohttp_client", "websocket_client"]
+)
+def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str) -> None:
+    query = "intent=transcription&api_key=canaryMMMMMMMMMMMMMMMM&model=whisper-1&sk-canary-NNNNNNNNNNNNNNNN"
+    refusal = (
+        b"Incorrect API key provided: sk-canary-OOOOOOOOOOOOOOOO, see wss://me:canaryPPPPPPPP@h/?token=canaryQQQQQQQQ"
+    )
+    answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n%s" % (len(refusal), refusal)
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        nobody = unused.getsockname()[1]
+    with serving(refuse_with_keys, subprotocols=["realtime"]) as endpoint, listening(answer) as unauthorized:
+        urls = [
+            f"ws://user:canaryRRRRRRRRRRRR@127.0.0.1:{port}/v1/realtime?{query}"
+            for port in (endpoint.port, unauthorized, nobody)
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, transport, *urls],
+            env={**os.environ, "RTSTT_SHIM_HOSTS": "127.0.0.1"},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+    wrote = done.stdout + done.stderr
+    assert done.returncode == 0, wrote
+    # It did say all of it: the refusal, the status, the connection, our own failure, the rest of each storm.
+    for words in ("closed 4000", "HTTP 401", "nothing accepts connections there", "failed in its own code"):
+        assert words in wrote, wrote
+    assert wrote.count("(and 1 more like it)") >= 3
+    assert re.findall(r"\S*canary\S*", wrote, re.IGNORECASE) == []
+
+
+def test_no_key_is_in_the_repr_of_what_error_trackers_show() -> None:
+    url = "wss://me:canaryAAAAAAAA@api.openai.com/v1/realtime?intent=transcription&model=x&api_key=canaryBBBBBBBB"
+    decision = rtstt_shim.fix_url(url)
+    source = Source("websockets", "17.4", url)
+    opening = Connections(_Patch(TARGETS[0], "17.4")).opening(url)
+    for thing in (decision, source, opening):
+        assert "canary" not in repr(thing)
+    masked = "wss://***@api.openai.com/v1/realtime?intent=transcription&api_key=***"
+    assert repr(source) == f"Source('websockets', '17.4', '{masked.replace('&', '&model=x&')}')"
+    assert repr(decision) == (
+        f"Decision(url='{masked}', changed=True, rule='drop-model', "
+        "reason='OpenAI refuses `model` beside intent=transcription', transcription=True)"
+    )

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import websocket
 from endpoint import COMPLETED, ERROR, Behaviour, drop, end, refuse, refuse_in_fragments, serving, transcribe
+from tracebacks import ours
 from transports import TRANSPORTS, Seen
 from yarl import URL
 
@@ -116,6 +117,15 @@ def test_other_failures_are_one_warning_and_the_same_exception(
         _, error = talk(endpoint.url())
     assert described(error) == described(error_before)
     assert [vars(record)["rtstt_diagnosis"] for record in warnings_logged] == [row]
+
+
+@pytest.mark.parametrize("behaviour", [end(1011, "oops"), drop], ids=["1011", "dropped"])
+def test_a_traceback_from_an_open_connection_gains_one_line_at_most(
+    behaviour: Behaviour, talk: Talk, shim: None
+) -> None:
+    with serving(behaviour) as endpoint:
+        _, error = talk(endpoint.url())
+    assert error is None or ours(error) <= 1
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ __all__ = ["Finder", "start"]
 # ``RTSTT_SHIM_WRAPT``: the folder with the runner's wrapt. ``rtstt-shim run`` sets it where that is not the folder with
 # the runner's rtstt_shim.
 
+# As in rtstt_shim.registry, which is not imported where the shim is disabled.
+NOT_DISABLED = ("", "0", "false", "no", "off")
+
 
 class Finder:
     """Finds the runner's own packages where a child's environment lacks them, and nothing else of the runner's.
@@ -38,7 +41,7 @@ class Finder:
 def start() -> None:
     """Do in this process what its environment asks for; a failure is one line on stderr and no more."""
     routes = bool(os.environ.get("RTSTT_TESTKIT_ROUTES"))
-    shim = os.environ.get("RTSTT_SHIM_DISABLE", "").lower() in ("", "0", "false", "no")
+    shim = os.environ.get("RTSTT_SHIM_DISABLE", "").lower() in NOT_DISABLED
     if not routes and not shim:
         return
     home = str(Path(__file__).parents[2])

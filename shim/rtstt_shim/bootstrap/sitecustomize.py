@@ -14,7 +14,7 @@ try:
         import _rtstt_bootstrap  # type: ignore[import-not-found]  # beside this file
 
         _rtstt_bootstrap.start()
-    elif sys.stderr and not os.environ.get("RTSTT_SHIM_DISABLE"):
+    elif sys.stderr and os.environ.get("RTSTT_SHIM_DISABLE", "").lower() in ("", "0", "false", "no", "off"):
         sys.stderr.write("rtstt-shim: not active: this is Python %d.%d, 3.10 is needed\n" % sys.version_info[:2])
 except Exception as error:
     if sys.stderr:

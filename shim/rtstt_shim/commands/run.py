@@ -11,6 +11,8 @@ installed.
 
 Not reached: a Python told to ignore the environment (python -I, -E) or to skip site (-S), a process started with a
 cleaned environment, Node older than 20. `import rtstt_shim` in the program, or `node --import`, does it there.
+Another tool that starts programs (ddtrace-run) may stand before this command or after it; opentelemetry-instrument
+has to stand before it.
 
 --route sends the connections to HOST, whatever their port, to a server without TLS on this machine, such as
 `rtstt-shim mock`; the program still sees HOST and a valid certificate. With --no-shim it is routed and nothing else:
@@ -49,6 +51,9 @@ HOME = Path(__file__).resolve().parents[2]
 BOOTSTRAP = HOME / "rtstt_shim" / "bootstrap"
 NODE_SHIM = HOME / "rtstt_shim" / "node" / "register.mjs"
 NODE_ROUTES = HOME / "rtstt_testkit" / "node" / "route.mjs"
+
+# Its sitecustomize comes before ours in the program it starts, and does not run the next one.
+_KEEPS_OUT = ("opentelemetry-instrument",)
 
 EXAMPLE = "for example: rtstt-shim run -- python app.py"
 
@@ -128,6 +133,9 @@ def _reach_python(environ: MutableMapping[str, str], command: Sequence[str]) -> 
     flag = _isolating_flag(command)
     if flag:
         _warn(f"python {flag} ignores what this command relies on: the shim will not be active in it")
+    tool = Path(command[0]).stem
+    if tool in _KEEPS_OUT:
+        _warn(f"{tool} keeps the shim out of the program it starts; put it first: {tool} rtstt-shim run -- COMMAND...")
 
 
 def _isolating_flag(command: Sequence[str]) -> str | None:

@@ -14,7 +14,8 @@ import { createRequire, syncBuiltinESMExports } from 'node:module';
 import process from 'node:process';
 
 const INSTALLED = Symbol.for('rtstt_shim.installed');
-const OFF = ['', '0', 'false', 'no'];
+// As in registry.py.
+const NOT_DISABLED = ['', '0', 'false', 'no', 'off'];
 
 const require = createRequire(import.meta.url);
 const [major, minor] = process.versions.node.split('.').map(Number);
@@ -76,7 +77,7 @@ function wrapHttp() {
 }
 
 function install() {
-  if (!OFF.includes((process.env.RTSTT_SHIM_DISABLE ?? '').toLowerCase())) return;
+  if (!NOT_DISABLED.includes((process.env.RTSTT_SHIM_DISABLE ?? '').toLowerCase())) return;
   // Named twice (in NODE_OPTIONS and on the command line, or by two installations of the shim) it is installed once.
   if (Reflect.get(globalThis, INSTALLED)) return;
   Object.defineProperty(globalThis, INSTALLED, { value: true });

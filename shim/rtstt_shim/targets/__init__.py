@@ -41,6 +41,9 @@ class Target(NamedTuple):
 
 TARGETS = (
     Target("websockets", "websockets", "websockets.client", (13, 1), (18,), "websockets_sansio"),
+    Target("websockets.asyncio", "websockets", "websockets.asyncio.client", (13, 1), (18,), "websockets_asyncio"),
+    Target("websockets.sync", "websockets", "websockets.sync.client", (13, 1), (18,), "websockets_sync"),
+    Target("websockets.trio", "websockets", "websockets.trio.client", (17,), (18,), "websockets_trio"),
     Target("websockets.legacy", "websockets", "websockets.legacy.client", (13, 1), (18,), "websockets_legacy"),
     Target("aiohttp", "aiohttp", "aiohttp.client", (3, 9), (4,), "aiohttp_client"),
     Target("websocket-client", "websocket-client", "websocket._core", (1, 6), (2,), "websocket_client"),

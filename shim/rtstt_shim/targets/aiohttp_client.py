@@ -73,7 +73,8 @@ async def _watched(connecting: Any, watch: Watch, connections: Connections) -> A
     except Exception as error:
         with connections:
             status = getattr(error, "status", None)
-            if isinstance(status, int):
+            # An answer of 101 that aiohttp does not accept carries a status too.
+            if isinstance(status, int) and status != 101:
                 watch.refused(status)
             else:
                 watch.failed_to_connect(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +74,7 @@ def _observe(socket: Any, watch: Watch, connections: Connections) -> None:
             raise
         try:
             if frame.opcode == _CLOSE:
-                code = struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005
-                reason = frame.data[2:].decode(errors="replace")
-                watch.closed(code, reason, by_client=not socket.connected)
+                watch.close_frame(frame.data, by_client=not socket.connected)
             else:
                 watch.frame(frame.opcode, bool(frame.fin), frame.data)
         except Exception as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rtstt_shim.targets import Wrap, require_method, require_parameter
+from rtstt_shim.targets.opening import watch_await
 from rtstt_shim.targets.websockets_sansio import corrected_call
 
 if TYPE_CHECKING:
@@ -34,29 +34,16 @@ def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
     parameter = require_parameter(handshake_method, "wsuri")
 
     def handshake(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        watch = None
         with connections:
             args, kwargs, watch = corrected_call(parameter, args, kwargs, connections)
-        opening = wrapped(*args, **kwargs)
-        return opening if watch is None else _watched(opening, protocol, watch, connections)
+            if watch is not None:
+                # No frame is read before the answer.
+                _observe(protocol, watch, connections)
+        return wrapped(*args, **kwargs)
 
     wrap(module, "WebSocketClientProtocol.handshake", handshake)
-
-
-async def _watched(opening: Any, protocol: Any, watch: Watch, connections: Connections) -> Any:
-    try:
-        result = await opening
-    except Exception as error:
-        with connections:
-            status = getattr(error, "status_code", None)
-            if status is not None:
-                watch.refused(status)
-            elif type(error).__name__ != "RedirectHandshake":
-                watch.failed_to_connect(error)
-        raise
-    with connections:
-        _observe(protocol, watch, connections)
-    return result
+    # The answer to the handshake, and what fails before there is a protocol to shake hands with.
+    watch_await(module, "Connect", "_uri", wrap, connections)
 
 
 def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
@@ -71,9 +58,7 @@ def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
             raise
         try:
             if frame.opcode == _CLOSE:
-                code = struct.unpack("!H", frame.data[:2])[0] if len(frame.data) >= 2 else 1005
-                reason = frame.data[2:].decode(errors="replace")
-                watch.closed(code, reason, by_client=protocol.close_sent is not None)
+                watch.close_frame(frame.data, by_client=protocol.close_sent is not None)
             else:
                 watch.frame(frame.opcode, frame.fin, frame.data)
         except Exception as error:

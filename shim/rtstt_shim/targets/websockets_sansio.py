@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rtstt_shim.targets import Parameter, Wrap, require_method, require_parameter
+from rtstt_shim.targets.opening import watch_for
 
 if TYPE_CHECKING:
     from rtstt_shim.registry import Connections
@@ -41,7 +42,7 @@ def corrected_call(
     if decision.changed:
         uri = dataclasses.replace(uri, query=decision.url.partition("?")[2])
         args, kwargs = parameter.put(args, kwargs, uri)
-    return args, kwargs, connections.watch(decision.url) if decision.transcription else None
+    return args, kwargs, watch_for(decision.url, connections) if decision.transcription else None
 
 
 def _text(uri: Any) -> str:
@@ -96,9 +97,9 @@ def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
     def receive_eof() -> None:
         take_eof()
         with connections:
-            if answered:
+            if answered and protocol.handshake_exc is None:
                 watch.lost(by_client=protocol.close_sent is not None)
-            else:
+            elif not watch.opening:
                 watch.failed_to_connect(protocol.handshake_exc or EOFError("the connection ended before an answer"))
 
     def see(event: Any) -> None:

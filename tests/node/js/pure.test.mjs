@@ -35,7 +35,10 @@ test('a host is native only when it is one', () => {
 });
 
 test('a failure is diagnosed as the vectors say', () => {
-  for (const { failure, row } of vectors('diagnosis')) assert.equal(diagnose(failure).id, row, JSON.stringify(failure));
+  for (const { failure, row, says } of vectors('diagnosis')) {
+    const { id, what, doThis } = diagnose(failure);
+    assert.deepEqual([id, `${what}. ${doThis}`], [row, says], JSON.stringify(failure));
+  }
 });
 
 test('a failure that is one condition away from another row finds its own', () => {

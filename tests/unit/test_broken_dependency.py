@@ -1,0 +1,86 @@
+"""A wrapt that will not do: the application runs, one sentence says why the shim does not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rtstt_shim
+
+_env = pytest.importorskip("_env", reason="needs the project's scripts")
+
+PROGRAM = """
+import rtstt_shim
+rtstt_shim.install()
+import websockets.client
+rtstt_shim.uninstall()
+print(rtstt_shim.status().reason)
+print(rtstt_shim.fix_url("wss://api.openai.com/v1/realtime?intent=transcription&model=x").url)
+"""
+NEEDED = "wrapt 2.4 or newer is needed, and "
+MEND = " (pip install 'wrapt>=2.4,<3')"
+
+
+def run(python: str | Path, *path: Path) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
+    return subprocess.run(
+        [python, "-W", "error", "-c", PROGRAM], env=environ, capture_output=True, text=True, timeout=100
+    )
+
+
+def expect(done: subprocess.CompletedProcess[str], lacking: str) -> None:
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stderr == f"rtstt_shim: is not active, and the application runs as without it: {NEEDED}{lacking}{MEND}\n"
+    )
+    assert done.stdout.splitlines() == [
+        f"{NEEDED}{lacking}{MEND}",
+        "wss://api.openai.com/v1/realtime?intent=transcription",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lacking"),
+    [
+        ("__version__ = '1.17.2'\nFunctionWrapper = wrap_object = ObjectProxy = None\n", "this is 1.17.2"),
+        ("", "this is another"),
+        (
+            "raise ImportError('libwrapt.so: wrong ELF class')",
+            "it cannot be imported: ImportError: libwrapt.so: wrong ELF class",
+        ),
+        ("1/0", "it cannot be imported: ZeroDivisionError: division by zero"),
+    ],
+    ids=["too old", "not wrapt", "cannot be loaded", "broken"],
+)
+def test_importing_never_raises_and_one_sentence_says_why(text: str, lacking: str, tmp_path: Path) -> None:
+    (tmp_path / "wrapt.py").write_text(text)
+    expect(run(sys.executable, tmp_path), lacking)
+
+
+def test_the_console_command_works_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "wrapt.py").write_text("1/0")
+    done = subprocess.run(
+        [sys.executable, "-m", "rtstt_shim", "node-path"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert done.stdout.endswith("node\n")
+
+
+@pytest.mark.client
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("version", ["1.14.2", "1.17.3", "2.0.1"])
+def test_an_older_wrapt_that_something_else_pinned(version: str, tmp_path: Path) -> None:
+    python = _env.environment([f"wrapt=={version}", "websockets==15.0.1"])
+    # Put there by hand: an installer would not have it.
+    shutil.copytree(Path(rtstt_shim.__file__).parent, tmp_path / "rtstt_shim")
+    expect(run(python, tmp_path), f"this is {version}")
