@@ -104,7 +104,7 @@ def _prepare(folder):
     sys.dont_write_bytecode = True
     # pytest looks for its plugins in every run, which takes longer than most of the tests.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    clients = ("aiohttp.client", "websocket._core", "websockets.client", "websockets.legacy.client")
+    clients = ("aiohttp.client", "websocket._core", "websockets.asyncio.client", "websockets.legacy.client")
     for name in ("asyncio", "hypothesis.strategies", "pytest_timeout", "unittest.mock", "wrapt", *clients):
         importlib.import_module(name)
     gc.freeze()  # pytest collects garbage in every run, and what is here is none

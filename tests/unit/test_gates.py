@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import types
@@ -16,13 +17,6 @@ import rtstt_shim
 from rtstt_shim import registry
 from rtstt_shim.targets import TARGETS, Parameter, ShapeError, Target, numbers, require_method, require_parameter
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import aiohttp.client
-    import websocket._core
-    import websockets.client
-    import websockets.legacy.client
-
 Records = list[logging.LogRecord]
 
 # What the README promises: the last version before, the first, the last and the first after.
@@ -31,7 +25,8 @@ TESTED = {
     "aiohttp": ("3.8.6", "3.9", "3.99.9", "4"),
     "websocket-client": ("1.5.3", "1.6", "1.99.9", "2"),
 }
-NAMES = ("websockets", "websockets.legacy", "aiohttp", "websocket-client")
+# The websockets that has a client for trio is younger.
+TESTED_FOR = {"websockets.trio": ("16.1.1", "17", "17.99.9", "18")}
 
 
 def named(name: str) -> Target:
@@ -39,11 +34,24 @@ def named(name: str) -> Target:
     return target
 
 
+def import_all() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for target in TARGETS:
+            importlib.import_module(target.module)
+
+
 class TestVersions:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_library_is_patched_in_the_versions_the_readme_names(self, name: str) -> None:
-        target = named(name)
-        before, first, last, after = TESTED[target.library]
+    def test_these_are_the_libraries(self) -> None:
+        names = [target.name for target in TARGETS]
+        assert {"websockets", "websockets.legacy", "aiohttp", "websocket-client"} <= set(names)
+        assert len(set(names)) == len(names)
+        for target in TARGETS:  # a library, or the client in it
+            assert target.name == target.library or f"{target.name}.client" == target.module
+
+    @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+    def test_a_library_is_patched_in_the_versions_the_readme_names(self, target: Target) -> None:
+        before, first, last, after = TESTED_FOR.get(target.name) or TESTED[target.library]
         versions = (before, first, f"{first}.0", last, after, f"{after}.0")
         assert [target.tested_with(version) for version in versions] == [False, True, True, True, False, False]
 
@@ -70,19 +78,19 @@ class TestVersions:
         assert not named("aiohttp").tested_with("")
 
     def test_every_library_that_is_imported_is_patched_in_the_version_that_is_installed(self, shim: None) -> None:
-        rows = {row.name: row for row in rtstt_shim.status().targets}
-        assert [rows[name] for name in NAMES] == [
-            (name, metadata.version(library), "patched", "")
-            for name, library in zip(NAMES, ("websockets", "websockets", "aiohttp", "websocket-client"), strict=True)
-        ]
+        import_all()
+        for target, row in zip(TARGETS, rtstt_shim.status().targets, strict=True):
+            assert row == (target.name, metadata.version(target.library), "patched", "")
 
     def test_the_module_of_each_target_is_the_one_that_has_what_is_patched(self, shim: None) -> None:
         """Uninstalled, each is what it was; installed, each is wrapped."""
+        import_all()
+        modules = sys.modules
         patched: list[Callable[[], Any]] = [
-            lambda: websockets.client.ClientProtocol.__init__,
-            lambda: sys.modules["websockets.legacy.client"].WebSocketClientProtocol.handshake,
-            lambda: aiohttp.client.ClientSession._ws_connect,
-            lambda: websocket._core.WebSocket.connect,
+            lambda: modules["websockets.client"].ClientProtocol.__init__,
+            lambda: modules["websockets.legacy.client"].WebSocketClientProtocol.handshake,
+            lambda: modules["aiohttp.client"].ClientSession._ws_connect,
+            lambda: modules["websocket._core"].WebSocket.connect,
         ]
         assert all(hasattr(find(), "__wrapped__") for find in patched)
         rtstt_shim.uninstall()
