@@ -47,6 +47,7 @@ class TestVersions:
         assert {"websockets", "websockets.legacy", "aiohttp", "websocket-client"} <= set(names)
         assert len(set(names)) == len(names)
         for target in TARGETS:  # a library, or the client in it
+            assert target.library in TESTED
             assert target.name == target.library or f"{target.name}.client" == target.module
 
     @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -228,11 +229,40 @@ class TestInstalling:
         ]
         library.WebSocket.connect = connect
 
-    def test_a_patch_that_stands_is_not_made_again(self, library: types.ModuleType) -> None:
+    @pytest.mark.parametrize("spec", [types.SimpleNamespace(), None, ...])
+    def test_a_patch_that_stands_is_not_made_again(
+        self, spec: Any, library: types.ModuleType, warnings_logged: Records
+    ) -> None:
+        library.__spec__ = spec
+        if spec is ...:
+            del library.__spec__
         rtstt_shim.install()
         once = vars(library.WebSocket)["connect"]
         rtstt_shim.install()
         assert vars(library.WebSocket)["connect"] is once
+        assert warnings_logged == []
+
+    def test_after_a_reload_the_new_class_is_patched_too_and_both_are_restored(
+        self, library: types.ModuleType, warnings_logged: Records
+    ) -> None:
+        class Reloaded:
+            def connect(self, url: str) -> str:
+                return url
+
+            def recv_frame(self) -> None: ...
+
+        old, before = library.WebSocket, [vars(one)["connect"] for one in (library.WebSocket, Reloaded)]
+        rtstt_shim.install()
+        library.__dict__["WebSocket"] = Reloaded
+        library.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
+        rtstt_shim.install()
+        rtstt_shim.install()
+        patched = [vars(one)["connect"] for one in (old, Reloaded)]
+        assert [one.__wrapped__ for one in patched] == before
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+        rtstt_shim.uninstall()
+        assert [vars(one)["connect"] for one in (old, Reloaded)] == before
+        assert warnings_logged == []
 
     def test_half_imported_it_is_waited_for_without_a_word_and_patched_later(
         self, library: types.ModuleType, warnings_logged: Records
