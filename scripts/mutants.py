@@ -145,7 +145,7 @@ def _tested(module, mutant, seconds):
     Args:
         module: The module.
         mutant: The change; None for none.
-        seconds: How much computing the tests may take; they may wait for ten times as long.
+        seconds: How much computing the tests may take; they may wait for three times as long.
 
     Returns:
         Whether the tests passed, the seconds it took, the end of what pytest said.
@@ -161,7 +161,7 @@ def _tested(module, mutant, seconds):
         _pytest(module, "no" if mutant else "short", seconds)
     os.close(at_end)
     try:
-        in_time, _, _ = select.select([ended], [], [], 10 * seconds)
+        in_time, _, _ = select.select([ended], [], [], 3 * seconds)
         if not in_time:
             os.killpg(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
