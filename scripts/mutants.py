@@ -61,7 +61,7 @@ class Module(NamedTuple):
 GATES = ("test_gates.py", "test_registry.py::TestGates")
 GATE_FUNCTIONS = (
     *("_Patch.wrap", "Connections.failed", "Connections.__exit__"),
-    *("_hook", "_apply", "_version", "_label", "_describe"),
+    *("_Hook.__init__", "_Hook.__call__", "_half_imported", "_apply", "_version", "_label", "_describe"),
 )
 
 MODULES = (
@@ -145,7 +145,7 @@ def _tested(module, mutant, seconds):
     Args:
         module: The module.
         mutant: The change; None for none.
-        seconds: How much computing the tests may take; they may wait for ten times as long.
+        seconds: How much computing the tests may take; they may wait for three times as long.
 
     Returns:
         Whether the tests passed, the seconds it took, the end of what pytest said.
@@ -161,7 +161,7 @@ def _tested(module, mutant, seconds):
         _pytest(module, "no" if mutant else "short", seconds)
     os.close(at_end)
     try:
-        in_time, _, _ = select.select([ended], [], [], 10 * seconds)
+        in_time, _, _ = select.select([ended], [], [], 3 * seconds)
         if not in_time:
             os.killpg(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)

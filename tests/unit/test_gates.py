@@ -242,6 +242,28 @@ class TestInstalling:
         assert vars(library.WebSocket)["connect"] is once
         assert warnings_logged == []
 
+    def test_after_a_reload_the_new_class_is_patched_too_and_both_are_restored(
+        self, library: types.ModuleType, warnings_logged: Records
+    ) -> None:
+        class Reloaded:
+            def connect(self, url: str) -> str:
+                return url
+
+            def recv_frame(self) -> None: ...
+
+        old, before = library.WebSocket, [vars(one)["connect"] for one in (library.WebSocket, Reloaded)]
+        rtstt_shim.install()
+        library.__dict__["WebSocket"] = Reloaded
+        library.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
+        rtstt_shim.install()
+        rtstt_shim.install()
+        patched = [vars(one)["connect"] for one in (old, Reloaded)]
+        assert [one.__wrapped__ for one in patched] == before
+        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+        rtstt_shim.uninstall()
+        assert [vars(one)["connect"] for one in (old, Reloaded)] == before
+        assert warnings_logged == []
+
     def test_half_imported_it_is_waited_for_without_a_word_and_patched_later(
         self, library: types.ModuleType, warnings_logged: Records
     ) -> None:
