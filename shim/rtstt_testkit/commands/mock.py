@@ -22,7 +22,7 @@ from rtstt_testkit.mock.record import Event, SessionRecord
 from rtstt_testkit.mock.script import Script
 from rtstt_testkit.mock.server import RealtimeServer
 
-__all__ = ["cannot_listen", "configure", "make_server", "run"]
+__all__ = ["announce", "cannot_listen", "configure", "make_server", "run"]
 
 # A process that may run for weeks keeps less than a test's server: the last 20 seconds of 1,000 sessions.
 _KEEP_AUDIO = 1024 * 1024
@@ -99,6 +99,15 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
         raise UsageError(str(error)) from None
 
 
+def announce(server: RealtimeServer) -> None:
+    """Say that it listens, as the first line on stdout.
+
+    Args:
+        server: One that listens, or that stands for those that do.
+    """
+    print(f"listening on {server.url}", flush=True)
+
+
 def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
     """Say why an address cannot be listened on.
 
@@ -136,7 +145,7 @@ async def _serve(server: RealtimeServer) -> int:
         await server.start()
     except (OSError, OverflowError) as error:
         raise cannot_listen(server.host, server.port, error) from None
-    print(f"listening on {server.url}", flush=True)
+    announce(server)
     try:
         await stop.wait()
     finally:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from rtstt_shim.errors import CommandError, UsageError
-from rtstt_testkit.commands.mock import cannot_listen, make_server
+from rtstt_testkit.commands.mock import announce, cannot_listen, make_server
 
 __all__ = ["run"]
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             if team.started(woken):
-                print(f"listening on {make_server(args).url}", flush=True)
+                announce(make_server(args, worker=0))
                 team.work(woken)
         finally:
             team.end()
