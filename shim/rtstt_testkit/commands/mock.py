@@ -23,7 +23,7 @@ from rtstt_testkit.mock.record import Event, SessionRecord
 from rtstt_testkit.mock.script import Script
 from rtstt_testkit.mock.server import RealtimeServer
 
-__all__ = ["cannot_listen", "caution", "configure", "make_server", "run"]
+__all__ = ["announce", "cannot_listen", "configure", "make_server", "run"]
 
 # A process that may run for weeks keeps less than a test's server: the last 20 seconds of 1,000 sessions.
 _KEEP_AUDIO = 1024 * 1024
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", help="make identifiers, and what happens by chance, the same in every run")
     parser.add_argument("--virtual-time", action="store_true", help="time moves only by POST /_mock/advance")
     parser.add_argument(
-        "--max-sessions", type=int, default=10_000, metavar="N", help="sessions open at once (default: %(default)s)"
+        "--max-sessions", type=int, default=10_000, metavar="N", help="sessions open at once, in each worker (default: %(default)s)"
     )
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to serve with (default: 1)")
@@ -112,6 +112,23 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
         raise UsageError(str(error)) from None
 
 
+def announce(server: RealtimeServer) -> None:
+    """Say that it listens, as the first line on stdout; on stderr, whom it lets in that is not this machine's own.
+
+    Args:
+        server: One that listens, or that stands for those that do.
+    """
+    if not _is_loopback(server.host):
+        read = "read and steer its sessions under /_mock/" if server.control else "open sessions"
+        print(
+            f"rtstt-shim: --host {server.host} lets whoever reaches this machine {read}; "
+            "leave --host out to serve this machine alone.",
+            file=sys.stderr,
+            flush=True,
+        )
+    print(f"listening on {server.url}", flush=True)
+
+
 def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
     """Say why an address cannot be listened on.
 
@@ -149,8 +166,7 @@ async def _serve(server: RealtimeServer) -> int:
         await server.start()
     except (OSError, OverflowError) as error:
         raise cannot_listen(server.host, server.port, error) from None
-    caution(server)
-    print(f"listening on {server.url}", flush=True)
+    announce(server)
     try:
         await stop.wait()
     finally:
@@ -163,16 +179,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def caution(server: RealtimeServer) -> None:
-    """Say on stderr whom an address lets in that is not this machine's own."""
-    if _is_loopback(server.host):
-        return
-    read = "read and steer its sessions under /_mock/" if server.control else "open sessions"
-    print(
-        f"rtstt-shim: --host {server.host} lets whoever reaches this machine {read}; "
-        "leave --host out to serve this machine alone.",
-        file=sys.stderr,
-        flush=True,
-    )

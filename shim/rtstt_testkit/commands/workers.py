@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from rtstt_shim.errors import CommandError, UsageError
-from rtstt_testkit.commands.mock import cannot_listen, caution, make_server
+from rtstt_testkit.commands.mock import announce, cannot_listen, make_server
 
 __all__ = ["run"]
 
@@ -51,10 +51,7 @@ def run(args: argparse.Namespace) -> int:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             if team.started(woken):
-                # Made as a worker makes it, without the control API.
-                shown = make_server(args, worker=0)
-                caution(shown)
-                print(f"listening on {shown.url}", flush=True)
+                announce(make_server(args, worker=0))
                 team.work(woken)
         finally:
             team.end()
