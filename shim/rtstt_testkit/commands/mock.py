@@ -50,7 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", help="make identifiers, and what happens by chance, the same in every run")
     parser.add_argument("--virtual-time", action="store_true", help="time moves only by POST /_mock/advance")
     parser.add_argument(
-        "--max-sessions", type=int, default=10_000, metavar="N", help="sessions open at once, in each worker (default: %(default)s)"
+        "--max-sessions",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="sessions open at once, a worker (default: %(default)s)",
     )
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to serve with (default: 1)")
