@@ -8,7 +8,9 @@ row, with pauses that did not end the turn, are known one by one.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import accumulate
 from math import sqrt
+from operator import mul
 from zlib import adler32
 
 from rtstt_testkit.mock.audio import FORMATS, AudioFormat
@@ -24,7 +26,10 @@ _PAUSE = 15  # windows
 _SAME_LENGTH = 0.15
 _ALIKE = 0.9
 
-Shape = list[float]
+_CERTAIN = 0.98
+_SHIFTS = sorted(range(-_JITTER, _JITTER + 1), key=abs)
+
+Shape = tuple[int, ...]
 
 
 def recognize(audio: bytes, audio_format: AudioFormat, whole: bool) -> str | None:
@@ -56,23 +61,27 @@ def recognize(audio: bytes, audio_format: AudioFormat, whole: bool) -> str | Non
     return "+".join(names) or None
 
 
+@lru_cache(maxsize=128)  # under load, many sessions say the same
 def _match(heard: Shape, whole: bool) -> str | None:
     best, name = _ALIKE, None
+    sound = _Sums(heard)
     for candidate, known in _known().items():
-        length = len(known) if whole else min(len(known), len(heard) - _JITTER)
-        if length < _BEGINNING or (whole and abs(len(heard) - len(known)) > _SAME_LENGTH * len(known)):
+        length = len(known.shape) if whole else min(len(known.shape), len(heard) - _JITTER)
+        if length < _BEGINNING or (whole and abs(len(heard) - length) > _SAME_LENGTH * length):
             continue
-        for shift in range(-_JITTER, _JITTER + 1):
-            alike = _correlation(heard[max(shift, 0) :], known[max(-shift, 0) : length])
+        for shift in _SHIFTS:
+            alike = _correlation(sound, max(shift, 0), known, max(-shift, 0), length)
             if alike > best:
                 best, name = alike, candidate
+            if best > _CERTAIN:
+                return name
     return name
 
 
 def _pieces(heard: Shape) -> list[tuple[int, int]]:
     """Where there is sound between pauses, as windows from and to."""
-    quiet = min(heard, default=0.0)
-    loud = quiet + (max(heard, default=0.0) - quiet) / 16
+    quiet = min(heard, default=0)
+    loud = quiet + (max(heard, default=0) - quiet) / 16
     pieces: list[tuple[int, int]] = []
     for at, loudness in enumerate(heard):
         if loudness <= loud:
@@ -84,9 +93,24 @@ def _pieces(heard: Shape) -> list[tuple[int, int]]:
     return pieces
 
 
+class _Sums:
+    """A shape, and the sums of its windows and of their squares up to each of them."""
+
+    __slots__ = ("shape", "squares", "windows")
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.windows = list(accumulate(shape, initial=0))
+        self.squares = list(accumulate(map(mul, shape, shape), initial=0))
+
+    def over(self, start: int, stop: int) -> tuple[int, int]:
+        """Both sums from one window to another."""
+        return self.windows[stop] - self.windows[start], self.squares[stop] - self.squares[start]
+
+
 @lru_cache(maxsize=1)
-def _known() -> dict[str, Shape]:
-    return {name: _shape(recording.pcm, FORMATS["audio/pcm"]) for name, recording in recordings().items()}
+def _known() -> dict[str, _Sums]:
+    return {name: _Sums(_shape(recording.pcm, FORMATS["audio/pcm"])) for name, recording in recordings().items()}
 
 
 def _shape(audio: bytes, audio_format: AudioFormat) -> Shape:
@@ -94,17 +118,17 @@ def _shape(audio: bytes, audio_format: AudioFormat) -> Shape:
     loudness = audio_format.loudness(audio)
     window = audio_format.rate // audio_format.stride // _WINDOWS_A_SECOND
     sums = [(adler32(loudness[at : at + window]) & 0xFFFF) - 1 for at in range(0, len(loudness) - window + 1, window)]
-    padded = [0, *sums, 0]
-    return [float(sum(padded[at : at + 3])) for at in range(len(sums))]
+    return tuple(map(sum, zip([0, *sums], sums, [*sums[1:], 0], strict=False)))
 
 
-def _correlation(a: Shape, b: Shape) -> float:
+def _correlation(a: _Sums, a_start: int, b: _Sums, b_start: int, b_stop: int) -> float:
     """Pearson's, over the length that both have: 1 for the same shape at any volume, above any steady noise."""
-    size = min(len(a), len(b))
+    size = min(len(a.shape) - a_start, b_stop - b_start)
     if size < _BEGINNING - 2 * _JITTER:
         return 0.0
-    a, b = a[:size], b[:size]
-    mean_a, mean_b = sum(a) / size, sum(b) / size
-    covariance = sum(x * y for x, y in zip(a, b, strict=True)) - size * mean_a * mean_b
-    spread = (sum(x * x for x in a) - size * mean_a**2) * (sum(y * y for y in b) - size * mean_b**2)
+    sum_a, squares_a = a.over(a_start, a_start + size)
+    sum_b, squares_b = b.over(b_start, b_start + size)
+    products = sum(map(mul, a.shape[a_start : a_start + size], b.shape[b_start : b_start + size]))
+    covariance = size * products - sum_a * sum_b
+    spread = (size * squares_a - sum_a * sum_a) * (size * squares_b - sum_b * sum_b)
     return covariance / sqrt(spread) if spread > 0 else 0.0
