@@ -277,6 +277,28 @@ class TestInstalling:
         assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
         assert warnings_logged == []
 
+    def test_half_imported_by_another_thread_its_import_is_waited_for(
+        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect = library.WebSocket.connect
+        del library.WebSocket.connect
+        spec = types.SimpleNamespace(_initializing=True)
+        library.__spec__ = spec  # type: ignore[assignment]
+        imported = importlib.import_module
+
+        def wait(name: str) -> types.ModuleType:
+            """Come back as from the wait for the module's lock: the other thread is done."""
+            if name == "fakelib":
+                library.WebSocket.connect = connect
+                spec._initializing = False
+            return imported(name)
+
+        monkeypatch.setattr(importlib, "import_module", wait)
+        rtstt_shim.install()
+        # By what is wrapped: `status()` would patch it now if it had not been.
+        assert hasattr(library.WebSocket.connect, "__wrapped__")
+        assert warnings_logged == []
+
     def test_a_spec_that_does_not_say_is_that_of_a_module_imported_whole(
         self, library: types.ModuleType, warnings_logged: Records
     ) -> None:
