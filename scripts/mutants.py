@@ -61,7 +61,8 @@ class Module(NamedTuple):
 GATES = ("test_gates.py", "test_registry.py::TestGates")
 GATE_FUNCTIONS = (
     *("_Patch.wrap", "Connections.failed", "Connections.__exit__"),
-    *("_Hook.__init__", "_Hook.__call__", "_half_imported", "_apply", "_version", "_label", "_describe"),
+    *("_Hook.__init__", "_Hook.__call__", "_half_imported", "_initializing", "_apply"),
+    *("_version", "_label", "_describe"),
 )
 
 MODULES = (

@@ -295,14 +295,16 @@ class _Hook:
 
 def _half_imported(module: ModuleType) -> bool:
     """Whether the module's own code is still running beneath us; where another thread runs it, wait for that."""
-    for _ in range(2):
-        if not getattr(getattr(module, "__spec__", None), "_initializing", False):
-            return False
+    if _initializing(module):
         importlib.import_module(module.__name__)
-    return True
+    return _initializing(module)
 
 
-def _apply(target: Target, module: ModuleType, *, half_imported: bool = False) -> None:
+def _initializing(module: ModuleType) -> bool:
+    return getattr(getattr(module, "__spec__", None), "_initializing", None) is True
+
+
+def _apply(target: Target, module: ModuleType, *, half_imported: bool) -> None:
     """Patch one target, through its gates."""
     # Outside the lock: another thread may be importing this package and wait for the lock.
     version = _version(target, module)

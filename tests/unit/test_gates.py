@@ -261,7 +261,8 @@ class TestInstalling:
         assert [one.__wrapped__ for one in patched] == before
         assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
         rtstt_shim.uninstall()
-        assert [vars(one)["connect"] for one in (old, Reloaded)] == before
+        # By identity: a wrapper is equal to what it wraps.
+        assert all(vars(one)["connect"] is was for one, was in zip((old, Reloaded), before, strict=True))
         assert warnings_logged == []
 
     def test_half_imported_it_is_waited_for_without_a_word_and_patched_later(
@@ -274,6 +275,28 @@ class TestInstalling:
         assert rtstt_shim.status().targets == (("fake", "1.8.0", "waiting", "fakelib has no WebSocket.connect"),)
         library.WebSocket.connect = connect
         assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+        assert warnings_logged == []
+
+    def test_half_imported_by_another_thread_its_import_is_waited_for(
+        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect = library.WebSocket.connect
+        del library.WebSocket.connect
+        spec = types.SimpleNamespace(_initializing=True)
+        library.__spec__ = spec  # type: ignore[assignment]
+        imported = importlib.import_module
+
+        def wait(name: str) -> types.ModuleType:
+            """Come back as from the wait for the module's lock: the other thread is done."""
+            if name == "fakelib":
+                library.WebSocket.connect = connect
+                spec._initializing = False
+            return imported(name)
+
+        monkeypatch.setattr(importlib, "import_module", wait)
+        rtstt_shim.install()
+        # By what is wrapped: `status()` would patch it now if it had not been.
+        assert hasattr(library.WebSocket.connect, "__wrapped__")
         assert warnings_logged == []
 
     def test_a_spec_that_does_not_say_is_that_of_a_module_imported_whole(

@@ -261,3 +261,8 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     result = run(code)
     assert result.returncode == 0
     assert len(result.stderr.splitlines()) == 2
+
+
+def test_a_source_in_a_traceback_says_where_it_was_connected_to_and_no_secret() -> None:
+    source = Source("websockets", "15.0.1", "wss://me:word@gateway.example/v1/realtime?key=abcd")
+    assert repr(source) == "Source('websockets', '15.0.1', 'wss://***@gateway.example/v1/realtime?key=***')"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rtstt_shim.url_rule import fix_url, is_native
+from rtstt_shim.url_rule import Decision, fix_url, is_native
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "url_rule.json"
 CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
@@ -110,3 +110,11 @@ def test_every_other_pair_stays_as_it_was_and_where_it_was(url: str) -> None:
 )
 def test_is_native(url: str, native: bool) -> None:
     assert is_native(url) is native
+
+
+def test_a_decision_in_a_log_reads_as_a_named_tuple_without_the_secrets_of_its_url() -> None:
+    decision = Decision("wss://me:word@gateway.example/v1/realtime?key=abcd", False, "keep", "no intent", True)
+    assert repr(decision) == (
+        "Decision(url='wss://***@gateway.example/v1/realtime?key=***', changed=False, rule='keep', "
+        "reason='no intent', transcription=True)"
+    )
