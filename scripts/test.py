@@ -26,8 +26,8 @@ GATE = 95
 
 PACKAGES = ("rtstt_shim", "rtstt_testkit")
 
-WORKERS = ["-n", str(min(4, os.cpu_count() or 1))]
-"""Most of the time the tests wait for other processes."""
+WORKERS = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal"]
+"""Most of the time the tests wait for other processes; a minute's test is not to wait for its turn behind another."""
 
 
 class Run:
