@@ -252,6 +252,7 @@ class Wire:
             for output in run:
                 if isinstance(output, Send):
                     protocol.send_text(output.text.encode())
+            self._connection.transport.write(b"".join(protocol.data_to_send()))  # else it is a write for each
 
     async def _carry_out(self, output: Output) -> None:
         connection = self._connection
