@@ -599,6 +599,24 @@ def test_the_synchronous_openai_sdk_gets_its_transcript() -> None:
         assert event.transcript == "Hello there."
 
 
+def test_stop_ends_sessions_whose_clients_answer_no_close() -> None:
+    async def scenario():
+        async with RealtimeServer(strict=False) as server:
+            silent = []
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(upgrade())
+                await reader.readuntil(b"\r\n\r\n")
+                silent.append(writer)
+            await server.wait_for("session.created", count=3)
+            await asyncio.wait_for(server.stop(), 60)
+            assert [session.close.code for session in server.sessions] == [1001] * 3
+            for writer in silent:
+                writer.close()
+
+    run(scenario)
+
+
 def test_nothing_is_logged(caplog) -> None:
     async def scenario():
         async with RealtimeServer() as server:
@@ -627,6 +645,18 @@ def test_the_package_imports_nothing_before_it_is_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "module 'rtstt_testkit' has no attribute 'Nonsense'\n"
+
+
+def test_a_server_loads_no_parser_of_script_files() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, rtstt_testkit.mock.server\n"
+        "print(sorted({'tomllib', 'tomli', 'yaml', 'rtstt_testkit.mock.script_file'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_random_bytes_after_the_upgrade_end_one_connection_and_nothing_else() -> None:

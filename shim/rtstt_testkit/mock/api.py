@@ -17,7 +17,6 @@ from rtstt_testkit.mock.handshake import Request
 from rtstt_testkit.mock.http import HttpRequest, HttpResponse
 from rtstt_testkit.mock.record import SessionRecord
 from rtstt_testkit.mock.script import Script
-from rtstt_testkit.mock.script_file import ScriptError, parse_script
 from rtstt_testkit.mock.secret_store import SecretStore
 from rtstt_testkit.mock.verify import ScriptNotFollowed
 
@@ -181,6 +180,8 @@ def _format(request: HttpRequest) -> str:
 
 
 async def _script(server: Controlled, request: HttpRequest, found: re.Match[str]) -> HttpResponse:
+    from rtstt_testkit.mock.script_file import ScriptError, parse_script  # with its parsers, which most never need
+
     try:
         script = parse_script(request.body.decode("utf-8"), "script", _format(request))
     except UnicodeDecodeError:

@@ -40,7 +40,7 @@ _KEEP_AUDIO = 64 * 1024 * 1024
 _KEEP_SESSIONS = 10_000
 _MAX_SESSIONS = 10_000
 _OPEN_SECONDS = 60  # for the whole opening, slowed down by faults or not
-_STOP_SECONDS = 0.5
+_STOP_SECONDS = 0.3  # without any client answering
 _BACKLOG = 1024  # clients that may connect at the same moment
 
 _quiet = logging.getLogger("rtstt_testkit.mock.websockets")
@@ -212,11 +212,13 @@ class RealtimeServer:
             return
         server.close()
         done = asyncio.ensure_future(server.wait_closed())
-        finished, _ = await asyncio.wait({done}, timeout=_STOP_SECONDS)
-        if not finished:
-            for connection in list(self._connections):
-                connection.transport.abort()
-            await done
+        before = None
+        while not done.done() and len(self._connections) != before:
+            before = len(self._connections)
+            await asyncio.wait({done}, timeout=_STOP_SECONDS)
+        for connection in list(self._connections):
+            connection.transport.abort()
+        await done
         for waiter in self._waiters:
             waiter.future.cancel()
 

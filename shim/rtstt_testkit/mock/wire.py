@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import groupby
 from typing import Any, Protocol
 
 from websockets.asyncio.server import ServerConnection
@@ -223,8 +224,12 @@ class Wire:
         async with self._lock:
             try:
                 while outputs := self._session.poll(self._clock.now()):
-                    for output in outputs:
-                        await self._carry_out(output)
+                    for sends, run in groupby(outputs, _is_send):
+                        if sends:
+                            await self._send(run)
+                            continue
+                        for output in run:
+                            await self._carry_out(output)
             except ConnectionClosed:
                 return
             if self._held_back:
@@ -240,11 +245,18 @@ class Wire:
             self._held_back = True
             self._connection.transport.pause_reading()
 
+    async def _send(self, run: Iterable[Output]) -> None:
+        """Send events that are due together with one write: they cost little more than one."""
+        protocol = self._connection.protocol
+        async with self._connection.send_context():
+            for output in run:
+                if isinstance(output, Send):
+                    protocol.send_text(output.text.encode())
+            self._connection.transport.write(b"".join(protocol.data_to_send()))  # else it is a write for each
+
     async def _carry_out(self, output: Output) -> None:
         connection = self._connection
-        if isinstance(output, Send):
-            await connection.send(output.text)
-        elif isinstance(output, Close):
+        if isinstance(output, Close):
             await connection.close(output.code, output.reason)
         elif isinstance(output, Odd):
             opcode = Opcode.BINARY if output.binary else Opcode.TEXT
@@ -294,6 +306,10 @@ class Wire:
     def _on_timer(self) -> None:
         self._timer = self._timer_due = None
         self._flush_soon()
+
+
+def _is_send(output: Output) -> bool:
+    return isinstance(output, Send)
 
 
 def _frame(opcode: Opcode, payload: bytes) -> bytes:
