@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,8 +39,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 WATCH = sdk_types.Watch()
 
 
+def _patient_settrace() -> None:
+    """Let a thread start while another one starts to be traced.
+
+    CPython 3.11 raises in `sys.settrace` while another thread is inside it, and so a new thread that is measured for
+    coverage dies before its first line: now and then, and a server whose thread that was waits for it for ever.
+    """
+    settrace = sys.settrace
+
+    def patient(function: Any) -> None:
+        while True:
+            try:
+                return settrace(function)
+            except RuntimeError as error:
+                if "another trace function is being installed" not in str(error):
+                    raise
+            time.sleep(0)  # the other thread's turn
+
+    sys.settrace = patient
+
+
 def pytest_configure() -> None:
     WATCH.install()
+    if sys.version_info[:2] == (3, 11):
+        _patient_settrace()
 
 
 @pytest.fixture(autouse=True)
