@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from rtstt_testkit.mock.models import transcription_model
 from rtstt_testkit.speech import Recording, silence
@@ -95,7 +96,7 @@ class _Visit:
 
     def stream(
         self,
-        connection: ClientConnection,
+        connection: Connection,
         recording: Recording,
         model: str,
         turn_detection: Mapping[str, Any] | None,
@@ -139,7 +140,7 @@ class _Visit:
         self._told(FINAL, time.perf_counter() - self._last_sound, " ".join(self._texts), None)
         return True
 
-    def _listen(self, connection: ClientConnection, until: float) -> None:
+    def _listen(self, connection: Connection, until: float) -> None:
         """Take what comes until it is time for the next frame, or until nothing more is to come."""
         while (left := until - time.perf_counter()) > 0:
             try:

@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 import wave
+from typing import Any
 
 import openapi_spec_validator
 import pytest
@@ -17,6 +18,8 @@ from test_server import SPEECH, client, receive, run
 from websockets.exceptions import ConnectionClosedError
 
 from rtstt_testkit import RealtimeServer, ThreadedRealtimeServer
+from rtstt_testkit.mock.admission import admit
+from rtstt_testkit.mock.handshake import Request
 from rtstt_testkit.mock.http import HttpError, is_websocket, parse
 
 
@@ -114,6 +117,16 @@ class TestClientSecrets:
                     assert (await receive(socket_, COMPLETED))[-1]["usage"]["type"] == "duration"
 
         run(scenario)
+
+    @pytest.mark.parametrize("made_here", [True, False])
+    def test_a_secret_that_was_made_here_is_good_whatever_letters_chance_put_into_it(self, made_here: bool) -> None:
+        class Secrets:
+            def find(self, value: str) -> dict[str, Any] | None:
+                return SESSION if made_here else None
+
+        request = Request("/v1/realtime", [("Authorization", "Bearer ek_0bad1invalid2")])
+        admission = admit(request, "openai", "at-connect", Secrets())
+        assert (admission.refusal is None) is made_here
 
     def test_a_secret_for_a_conversation_opens_one(self) -> None:
         async def scenario():

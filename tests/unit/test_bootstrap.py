@@ -136,13 +136,14 @@ def _other_pythons() -> list[str]:
             shutil.which(f"python3.{minor}"),
             *map(str, sorted(Path("~/.pyenv/versions").expanduser().glob(f"3.{minor}.*/bin/python"))),
         ]:
-            if candidate and sys.version_info[:2] != (3, minor) and _runs(candidate):
+            # A program's own wrapt comes first, and an older one is not ours to replace.
+            if candidate and sys.version_info[:2] != (3, minor) and _runs(candidate) and not _runs(candidate, "wrapt"):
                 found[minor] = candidate
     return list(found.values())
 
 
-def _runs(python: str) -> bool:
-    return subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+def _runs(python: str, module: str = "sys") -> bool:
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
 
 
 def test_wrapt_built_for_another_python_serves_as_pure_python(python: Python) -> None:
