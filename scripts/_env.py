@@ -328,18 +328,17 @@ def environment(
         uv = _uv()
         if uv:
             _do(what, [uv, "venv", "--quiet", "--no-project", "--python", python.executable, folder])
-            if words:
-                _do(what, [uv, "pip", "install", "--quiet", "--python", _in(folder), *words])
-            if alone:
-                _do(what, [uv, "pip", "install", "--quiet", "--no-deps", "--python", _in(folder), *alone])
+            # As pip does unasked: where nothing may write bytecode, every start would compile all that it imports.
+            install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", _in(folder)]
         else:
             _do(what, [python.executable, "-m", "venv", folder])
+            install = [_in(folder), "-m", "pip", "install", "--quiet"]
             if groups:
-                _do(what, [_in(folder), "-m", "pip", "install", "--quiet", "pip>=25.1"])
-            if words:
-                _do(what, [_in(folder), "-m", "pip", "install", "--quiet", *words])
-            if alone:
-                _do(what, [_in(folder), "-m", "pip", "install", "--quiet", "--no-deps", *alone])
+                _do(what, [*install, "pip>=25.1"])
+        if words:
+            _do(what, [*install, *words])
+        if alone:
+            _do(what, [*install, "--no-deps", *alone])
 
     return _in(_kept(folder, identity, make))
 
