@@ -11,6 +11,7 @@ import contextlib
 import functools
 import importlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -346,9 +347,14 @@ def _version(target: Target, module: ModuleType) -> str:
     from importlib import metadata
 
     try:
-        return metadata.version(target.library)
+        distribution = metadata.distribution(target.library)
     except metadata.PackageNotFoundError:
         return ""
+    # websocket-client says it only at the end of its import, and `metadata.version` is half of what this hook would
+    # take: it reads the whole file as an e-mail.
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    found = re.search(r"(?m)^Version:[ \t]*(\S+)", text.partition("\n\n")[0])
+    return found[1] if found else ""
 
 
 def _label(patch: _Patch) -> str:

@@ -58,9 +58,10 @@ class Inflater {
 
 // How most messages begin; never of interest, whatever comes after it.
 const DELTA = Buffer.from('{"type":"conversation.item.input_audio_transcription.delta"');
-// Compared eight bytes at a time, as doubles: those of ASCII are equal only where the bytes are. The last eight overlap.
-const PLACES = Array.from({ length: Math.ceil(DELTA.length / 8) }, (_, index) => Math.min(index * 8, DELTA.length - 8));
-const DOUBLES = Float64Array.from(PLACES, (place) => DELTA.readDoubleLE(place));
+// Eight bytes at a time are compared, as doubles: those of ASCII are equal only where the bytes are. No other type of
+// event both begins and ends like this one, at this length.
+const LAST = DELTA.length - 8;
+const [BEGINS, GOES_ON, ENDS] = [0, 8, LAST].map((place) => DELTA.readDoubleLE(place));
 
 /**
  * Passes over deltas, each of them a whole text message that is not compressed.
@@ -78,9 +79,8 @@ function pastDeltas(data, at) {
     const start = length < 126 ? at + 2 : at + 4;
     const end = length < 126 ? start + length : start + view.getUint16(at + 2);
     if (length > 126 || end - start < DELTA.length) break;
-    let same = 0;
-    while (same < DOUBLES.length && view.getFloat64(start + PLACES[same], true) === DOUBLES[same]) same += 1;
-    if (same < DOUBLES.length) break;
+    if (view.getFloat64(start, true) !== BEGINS || view.getFloat64(start + 8, true) !== GOES_ON) break;
+    if (view.getFloat64(start + LAST, true) !== ENDS) break;
     at = end;
   }
   return at;
