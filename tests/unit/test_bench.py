@@ -6,7 +6,9 @@ import importlib
 import json
 import subprocess
 import sys
+import types
 import zlib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +180,39 @@ def test_the_figures_of_sockets_are_called_what_those_that_were_kept_are_called(
     assert [[getattr(figure, name) for name in told] for figure in found] == [
         [getattr(figure, name) for name in told] for figure in kept
     ]
+
+
+def test_the_heading_names_each_package_in_the_version_that_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clients' environment has no pybase64, the test kit's has no client."""
+    installed = {
+        "clients": {"wrapt": "2.5.2", "websockets": "17.4", "aiohttp": "3.14.5", "websocket-client": "1.9.2"},
+        "kit": {"wrapt": "2.5.2", "websockets": "16.0", "pybase64": "1.4.2"},
+    }
+
+    def environment(requirements: Any = (), *, wheel: Any, extras: Any = ()) -> str:
+        assert (list(requirements), extras) in ((list(shim.CLIENTS), ()), ([], ["testkit"]))
+        return "kit" if extras else "clients"
+
+    def run(words: list[str], **options: Any) -> Any:
+        python, _, _, *packages = words
+        return types.SimpleNamespace(stdout=json.dumps({name: installed[python].get(name) for name in packages}))
+
+    monkeypatch.setattr(report._env, "wheel", lambda: None)
+    monkeypatch.setattr(report._env, "node", lambda: None)
+    monkeypatch.setattr(report._env, "environment", environment)
+    monkeypatch.setattr(report.subprocess, "run", run)
+    assert (
+        report.Results.begin(False)
+        .heading()
+        .endswith(", wrapt 2.5.2, websockets 17.4, aiohttp 3.14.5, websocket-client 1.9.2, pybase64 1.4.2")
+    )
+
+
+def test_a_package_that_is_not_installed_has_no_version() -> None:
+    assert report._versions(sys.executable, ["wrapt", "no-such-package-anywhere"]) == {
+        "wrapt": metadata.version("wrapt"),
+        "no-such-package-anywhere": None,
+    }
 
 
 @pytest.mark.parametrize(
