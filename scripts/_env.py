@@ -55,6 +55,22 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def exits(name: str) -> Iterator[None]:
+    """End the script where it cannot go on: 2 and a sentence if something needed cannot be had, 130 after Ctrl-C.
+
+    Args:
+        name: What the sentence begins with.
+    """
+    try:
+        yield
+    except Unavailable as problem:
+        print(f"{name}: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 # -- commands
 
 
@@ -347,13 +363,8 @@ def ensure_project() -> None:
     """Go on only where the test kit is installed: if it is not here, start the script again where it is."""
     if all(map(importlib.util.find_spec, ("rtstt_testkit", "websockets", "trustme"))):
         return
-    try:
+    with exits(sys.argv[0]):
         python = environment(wheel=wheel(), extras=["testkit"])
-    except Unavailable as problem:
-        print(f"{sys.argv[0]}: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
     sys.stdout.flush()
     if os.name == "nt":
         sys.exit(subprocess.run([python, *sys.argv]).returncode)

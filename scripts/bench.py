@@ -97,13 +97,8 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except _env.Unavailable as problem:
-        print(f"scripts/bench.py: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except json.JSONDecodeError as problem:
-        print(f"scripts/bench.py: a program said something unexpected: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with _env.exits("scripts/bench.py"):
+        try:
+            sys.exit(main())
+        except json.JSONDecodeError as problem:
+            raise _env.Unavailable(f"a program said something unexpected: {problem}") from None

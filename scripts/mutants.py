@@ -379,10 +379,5 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
+    with _env.exits("scripts/mutants.py"):
         sys.exit(main())
-    except _env.Unavailable as problem:
-        print(f"scripts/mutants.py: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)

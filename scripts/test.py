@@ -142,10 +142,5 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
+    with _env.exits("scripts/test.py"):
         sys.exit(main())
-    except _env.Unavailable as problem:
-        print(f"scripts/test.py: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -20,7 +20,8 @@ PICTURE = FOLDER / "bench_lateness.svg"
 README = _env.ROOT / "README.md"
 BLOCK = re.compile(r"<!-- generated: speed -->\n.*?<!-- end -->", re.DOTALL)
 MATPLOTLIB = ("matplotlib>=3.8,<4",)
-PACKAGES = ("wrapt", "websockets", "aiohttp", "websocket-client", "pybase64")
+CLIENT_PACKAGES = ("wrapt", "websockets", "aiohttp", "websocket-client")
+KIT_PACKAGES = ("pybase64",)
 
 
 class Results:
@@ -98,9 +99,18 @@ class Results:
 
 
 def _installed():
+    """The version of each package, asked for where it is measured: beside the clients, or in the test kit."""
     from _bench.shim import CLIENTS
 
-    python = _env.environment(CLIENTS, wheel=_env.wheel())
+    wheel = _env.wheel()
+    return {
+        **_versions(_env.environment(CLIENTS, wheel=wheel), CLIENT_PACKAGES),
+        **_versions(_env.environment(wheel=wheel, extras=["testkit"]), KIT_PACKAGES),
+    }
+
+
+def _versions(python, packages):
+    """What is installed of these in an environment; None for one that is not."""
     code = (
         "import importlib.metadata as m, json, sys\n"
         "def version(name):\n"
@@ -108,7 +118,7 @@ def _installed():
         "    except m.PackageNotFoundError: return None\n"
         "print(json.dumps({name: version(name) for name in sys.argv[1:]}))"
     )
-    done = subprocess.run([python, "-c", code, *PACKAGES], capture_output=True, text=True, check=True)
+    done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 

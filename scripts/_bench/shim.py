@@ -7,8 +7,9 @@ client can take, and other programs on the machine hardly change it.
 import statistics
 
 import _env
-from _bench.figure import Samples, added, beside, in_turn, single
-from _bench.processes import CLIENT_CORE, SERVER_CORE, answer, python_program
+from _bench import sockets
+from _bench.figure import added, beside, in_turn, single
+from _bench.processes import CLIENT_CORE, PROGRAMS, answer
 
 CLIENTS = ("websockets>=15,<18", "aiohttp>=3.14,<4", "websocket-client>=1.9,<2")
 IMPORTS = {
@@ -16,8 +17,8 @@ IMPORTS = {
     "aiohttp": "import aiohttp",
     "websocket-client": "import websocket",
 }
+SECTION = "the shim, Python"
 LIBRARIES = ("websockets, asyncio", "websockets, sync", "aiohttp", "websocket-client")
-WATCHED = "/v1/realtime?intent=transcription"
 BARE = "`import wrapt`"
 
 TIMED = "import time\n{before}\nbegun = time.process_time()\n{code}\nprint((time.process_time() - begun) * 1000)"
@@ -50,8 +51,14 @@ def measure(quick):
     python = _env.environment(CLIENTS, wheel=wheel)
     yield from imports(bare, python, 5 if quick else 15)
     yield from rule(bare, 5 if quick else 30)
-    yield from sockets(python, "echo", quick)
-    yield from sockets(python, "stream", quick)
+    for kind in sockets.TRAFFIC:
+        for library in LIBRARIES:
+            yield sockets.measure(python, client_on(python, library), kind, quick)
+
+
+def client_on(python, library):
+    ours, peer = ((python, PROGRAMS / "client.py", library, shim) for shim in ("with", "without"))
+    return sockets.Client(SECTION, library, ours, peer, "without the shim", batches=16, warm_ups=1)
 
 
 def timed(python, code, before="pass"):
@@ -60,14 +67,14 @@ def timed(python, code, before="pass"):
 
 def imports(bare, python, rounds):
     samples = in_turn(rounds, lambda: timed(bare, "import rtstt_shim"), lambda: timed(bare, "import wrapt"))
-    yield beside("the shim, Python", "`import rtstt_shim`, no client installed", "ms", samples, BARE, most=1.15)
+    yield beside(SECTION, "`import rtstt_shim`, no client installed", "ms", samples, BARE, most=1.15)
     for client, code in IMPORTS.items():
         samples = in_turn(
             rounds,
             lambda code=code: timed(python, "import rtstt_shim", code),
             lambda code=code: timed(python, "import wrapt", code),
         )
-        figure = beside("the shim, Python", f"the same, with {client} imported already", "ms", samples, BARE)
+        figure = beside(SECTION, f"the same, with {client} imported already", "ms", samples, BARE)
         yield figure._replace(target="≤ 15 ms", met=figure.ours <= 15)
     for client, code in IMPORTS.items():
         samples = in_turn(
@@ -76,42 +83,11 @@ def imports(bare, python, rounds):
             lambda code=code: timed(python, code, "import wrapt"),
         )
         name = f"importing {client}, the shim active"
-        yield added("the shim, Python", name, "ms", samples, "without it", most=2, share=0.01)
+        yield added(SECTION, name, "ms", samples, "without it", most=2, share=0.01)
 
 
 def rule(python, rounds):
     for name, urls, most in (("not realtime", NOT_REALTIME, 3), ("realtime", REALTIME, 15)):
         times = answer([python, "-c", FIX_URL.format(urls=urls, rounds=rounds)], CLIENT_CORE)
         slowest = max(zip(*times, strict=True), key=statistics.median)
-        yield single("the shim, Python", f"`fix_url`, {name}", "µs", list(slowest), most=most)
-
-
-def sockets(python, kind, quick):
-    """Two clients at the same server, one with the shim and one without; new processes for every few rounds."""
-    for library in LIBRARIES:
-        ratios = Samples([], [])
-        for _ in range(2 if quick else 5):
-            with python_program(python, "frames.py", core=SERVER_CORE) as server:
-                url = f"ws://127.0.0.1:{server.port()}" + ("/echo" if kind == "echo" else WATCHED)
-                words = ("client.py", library)
-                with (
-                    python_program(python, *words, "with", url, core=CLIENT_CORE, stdin=True) as ours,
-                    python_program(python, *words, "without", url, core=CLIENT_CORE, stdin=True) as peer,
-                ):
-                    count = 64 * 16
-                    for client in (ours, peer):
-                        client.ask(f"{kind} {count}")
-                    took = peer.ask(f"{kind} {count}")["cpu"]
-                    count = max(64, round(count * 0.12 / took / 64) * 64)
-
-                    def rate(client, count=count):
-                        return count / client.ask(f"{kind} {count}")["cpu"]
-
-                    some = in_turn(4 if quick else 8, lambda: rate(ours), lambda: rate(peer))
-            ratios.ours.extend(some.ours)
-            ratios.peer.extend(some.peer)
-        if kind == "echo":
-            name, least = f"echo on a socket that is not realtime: {library}", 0.99
-        else:
-            name, least = f"deltas on a watched socket: {library}", 0.97
-        yield beside("the shim, Python", name, "messages/CPU s", ratios, "without the shim", least=least)
+        yield single(SECTION, f"`fix_url`, {name}", "µs", list(slowest), most=most)

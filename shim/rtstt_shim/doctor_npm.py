@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,7 +96,24 @@ def _openai(folder: Path) -> _Verdict:
 
 
 _CLIENTS: dict[str, Callable[[Path], _Verdict]] = {LIVEKIT: _livekit, OPENAI: _openai}
-_SKIPPED = {".git", ".hg", ".svn", ".venv", "venv", "__pycache__", "site-packages"}
+
+# A copy in a cache is noise: nobody upgrades or patches it there. What was installed or built is searched, whatever it
+# is called: .venv (nodeenv keeps its packages in it), .next/standalone, .output, .yarn/unplugged, and a .pnpm-store,
+# since a `node_modules` may link to its links/.
+_SKIPPED = {
+    ".git": "history",
+    ".hg": "history",
+    ".svn": "history",
+    "__pycache__": "compiled Python",
+    "site-packages": "Python packages; no Node program loads the JavaScript that some of them bring along",
+    ".*cache": "a tool's cache: .cache, in which Yarn 1 and `pnpm dlx` unpack packages, .yarn-cache, .mypy_cache",
+    "Library/Caches": "the .cache of macOS",
+    "Yarn/Cache": "the cache of Yarn 1 on Windows",
+    "_npx": "in npm's cache: what npx fetched to run it once",
+    "_cacache": "in npm's cache: archives, in tens of thousands of folders",
+    ".nx/cache": "what Nx's tasks made once, kept to be copied back",
+}
+"""Folders that are not searched, and why: patterns of a name, or of a name and its parent's."""
 
 
 def _node_modules(folder: Path) -> Iterator[Path]:
@@ -115,14 +133,14 @@ def _leads_on(here: Path, name: str) -> bool:
     scope = here.parent if here.parent.name.startswith("@") else here
     if scope.parent.name == "node_modules" and not here.name.startswith(("@", ".")):
         return name == "node_modules"
-    return name not in _SKIPPED
+    return not any(fnmatch(f"{here.name}/{name}" if "/" in pattern else name, pattern) for pattern in _SKIPPED)
 
 
 def find_npm_clients(path: Path) -> list[NpmClient]:
     """The installed npm packages under a folder that open realtime sockets to OpenAI.
 
     Args:
-        path: A project, a workspace, or any folder above them.
+        path: A project, a workspace, or any folder above them; caches below it are left out, but it may be in one.
 
     Returns:
         One entry for every copy, affected or not, in the order of their paths.

@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -109,107 +110,89 @@ HEARD: dict[str, object] = {"transcript": _cells.TEXT, "events": {"turn": 1}, "e
 BETA_WARNING = "rtstt_shim: ... `OpenAI-Beta: realtime=v1`, ... Stop sending it: ... use client.realtime instead of ..."
 
 
-def seen(host: str, model: bool, heard: bool, *, code: str = "invalid_model", stderr: str = "") -> _cells.Observed:
-    url = f"wss://{host}/v1/realtime?intent=transcription" + ("&model=gpt-4o-mini-transcribe" if model else "")
-    close = "1000" if heard else f"4000 invalid_request_error.{code}"
-    return _cells.Observed([url], [close], HEARD if heard else NOTHING, stderr)
+class Seen(NamedTuple):
+    """What came of a session, in short."""
+
+    model: bool
+    """Whether its URL held `model`."""
+    heard: bool
+    """Whether its transcript came."""
+    code: str = "invalid_model"
+    """What it was refused for if it did not."""
+    stderr: str = ""
+    elsewhere: str = ""
+    """The host, if it is not the case's."""
+
+    def at(self, host: str) -> _cells.Observed:
+        query = "intent=transcription" + ("&model=gpt-4o-mini-transcribe" if self.model else "")
+        close = "1000" if self.heard else f"4000 invalid_request_error.{self.code}"
+        said = HEARD if self.heard else NOTHING
+        return _cells.Observed([f"wss://{self.elsewhere or host}/v1/realtime?{query}"], [close], said, self.stderr)
 
 
-@pytest.mark.parametrize(
-    ("package", "version", "case", "right", "wrong"),
-    [
-        pytest.param(
-            "openai",
-            "2.0.1",
-            _cells.at(_cells.API),
-            (seen(_cells.API, True, False), seen(_cells.API, False, True)),
-            [
-                (seen(_cells.API, True, False), seen(_cells.API, True, False)),
-                (seen(_cells.API, True, True), seen(_cells.API, False, True)),
-                (seen(_cells.API, False, True), seen(_cells.API, False, True)),
-                (seen(_cells.API, True, False), seen(_cells.API, False, True, stderr="rtstt_shim: it failed")),
-                (seen(_cells.API, True, False), seen(_cells.EU, False, True)),
-                (seen(_cells.API, True, False, stderr="rtstt_shim: it failed"), seen(_cells.API, False, True)),
-            ],
-            id="affected",
-        ),
-        pytest.param(
-            "openai",
-            "3.54.0",
-            _cells.at(_cells.API),
-            (seen(_cells.API, False, True), seen(_cells.API, False, True)),
-            [
-                (seen(_cells.API, True, False), seen(_cells.API, False, True)),
-                (seen(_cells.API, False, False), seen(_cells.API, False, False)),
-                (seen(_cells.API, False, True), seen(_cells.API, False, True, stderr="rtstt_shim: it failed")),
-            ],
-            id="clean",
-        ),
-        pytest.param(
-            "openai",
-            "2.0.1",
-            _cells.at(_cells.GATEWAY),
-            (seen(_cells.GATEWAY, True, True), seen(_cells.GATEWAY, True, True)),
-            [
-                (seen(_cells.GATEWAY, True, True), seen(_cells.GATEWAY, False, True)),
-                (seen(_cells.GATEWAY, False, True), seen(_cells.GATEWAY, False, True)),
-            ],
-            id="routed",
-        ),
-        pytest.param(
-            "livekit-plugins-openai",
-            "1.6.5",
-            _cells.at(_cells.GATEWAY),
-            (seen(_cells.GATEWAY, False, False), seen(_cells.GATEWAY, False, False)),
-            [
-                (seen(_cells.GATEWAY, False, True), seen(_cells.GATEWAY, False, True)),
-                (seen(_cells.GATEWAY, True, False), seen(_cells.GATEWAY, True, False)),
-            ],
-            id="unroutable",
-        ),
-        pytest.param(
-            "litellm",
-            "1.84.0",
-            _cells.at(_cells.API),
-            (
-                seen(_cells.API, True, False, code="beta_api_shape_disabled"),
-                seen(_cells.API, False, False, code="beta_api_shape_disabled", stderr=BETA_WARNING),
-            ),
-            [
-                (
-                    seen(_cells.API, True, False, code="beta_api_shape_disabled"),
-                    seen(_cells.API, False, False, code="beta_api_shape_disabled"),
-                ),
-                (seen(_cells.API, True, False), seen(_cells.API, False, True)),
-            ],
-            id="unsaveable",
-        ),
-        pytest.param(
-            "pipecat-ai",
-            "1.14.0",
-            _cells.at(_cells.API, told=True, left=True),
-            (seen(_cells.API, True, False), seen(_cells.API, True, False)),
-            [
-                (seen(_cells.API, True, False), seen(_cells.API, False, True)),
-                (seen(_cells.API, True, True), seen(_cells.API, True, True)),
-            ],
-            id="left",
-        ),
-    ],
-)
-def test_what_comes_out_otherwise_is_told(
-    package: str,
-    version: str,
-    case: _cells.Case,
-    right: tuple[_cells.Observed, _cells.Observed],
-    wrong: list[tuple[_cells.Observed, _cells.Observed]],
-    request: pytest.FixtureRequest,
-) -> None:
+WITH_MODEL, WITHOUT = Seen(True, True), Seen(False, True)
+WITH_MODEL_REFUSED, WITHOUT_REFUSED = Seen(True, False), Seen(False, False)
+BETA, BETA_WITHOUT = (Seen(model, False, "beta_api_shape_disabled") for model in (True, False))
+FAILED = "rtstt_shim: it failed"
+
+#: By what is expected: a client, how it is used, what is right without the shim and with it, and what is wrong.
+JUDGED = {
+    "affected": (
+        ("openai", "2.0.1", _cells.at(_cells.API)),
+        (WITH_MODEL_REFUSED, WITHOUT),
+        [
+            (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED),
+            (WITH_MODEL, WITHOUT),
+            (WITHOUT, WITHOUT),
+            (WITH_MODEL_REFUSED, WITHOUT._replace(stderr=FAILED)),
+            (WITH_MODEL_REFUSED, WITHOUT._replace(elsewhere=_cells.EU)),
+            (WITH_MODEL_REFUSED._replace(stderr=FAILED), WITHOUT),
+        ],
+    ),
+    "clean": (
+        ("openai", "3.54.0", _cells.at(_cells.API)),
+        (WITHOUT, WITHOUT),
+        [
+            (WITH_MODEL_REFUSED, WITHOUT),
+            (WITHOUT_REFUSED, WITHOUT_REFUSED),
+            (WITHOUT, WITHOUT._replace(stderr=FAILED)),
+        ],
+    ),
+    "routed": (
+        ("openai", "2.0.1", _cells.at(_cells.GATEWAY)),
+        (WITH_MODEL, WITH_MODEL),
+        [(WITH_MODEL, WITHOUT), (WITHOUT, WITHOUT)],
+    ),
+    "unroutable": (
+        ("livekit-plugins-openai", "1.6.5", _cells.at(_cells.GATEWAY)),
+        (WITHOUT_REFUSED, WITHOUT_REFUSED),
+        [(WITHOUT, WITHOUT), (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED)],
+    ),
+    "unsaveable": (
+        ("litellm", "1.84.0", _cells.at(_cells.API)),
+        (BETA, BETA_WITHOUT._replace(stderr=BETA_WARNING)),
+        [(BETA, BETA_WITHOUT), (WITH_MODEL_REFUSED, WITHOUT)],
+    ),
+    "left": (
+        ("pipecat-ai", "1.14.0", _cells.at(_cells.API, told=True, left=True)),
+        (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED),
+        [(WITH_MODEL_REFUSED, WITHOUT), (WITH_MODEL, WITH_MODEL)],
+    ),
+}
+
+
+@pytest.mark.parametrize("expected", JUDGED)
+def test_what_comes_out_otherwise_is_told(expected: str) -> None:
+    (package, version, case), right, wrong = JUDGED[expected]
     cell = _cells.Cell(package, version, "", (case,), ())
-    assert cell.expected(case) == request.node.callspec.id
-    assert list(failures(cell, case, *right)) == []
+
+    def told(before: Seen, after: Seen) -> list[str]:
+        return list(failures(cell, case, before.at(case.host), after.at(case.host)))
+
+    assert cell.expected(case) == expected
+    assert told(*right) == []
     for pair in wrong:
-        assert list(failures(cell, case, *pair))
+        assert told(*pair), pair
 
 
 @pytest.mark.node

@@ -2,8 +2,10 @@
 
 import array
 import base64
+import itertools
 import json
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rtstt_testkit.mock.admission import Admission, HttpRefusal, admit
@@ -36,6 +38,16 @@ def tone(ms: float, rate: int = 24000, loudness: float = 0.25) -> bytes:
 
 def silence(ms: float, rate: int = 24000) -> bytes:
     return bytes(2 * round(ms * rate / 1000))
+
+
+def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+    """All of it in pieces of these sizes, from the first size again after the last."""
+    start = 0
+    for size in itertools.cycle(sizes):
+        if start >= len(data):
+            return
+        yield data[start : start + size]
+        start += size
 
 
 def append(audio: bytes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from talk import cut
 from websockets.frames import Frame, Opcode
 
 from rtstt_testkit import RealtimeServer
@@ -59,11 +60,8 @@ class Heard:
         self.passed += data
 
     def feed(self, data: bytes, *sizes: int) -> "Heard":
-        at = step = 0
-        while at < len(data):
-            size = sizes[step % len(sizes)] if sizes else len(data)
-            self.reader.feed(data[at : at + size])
-            at, step = at + size, step + 1
+        for piece in cut(data, sizes) if sizes else [data]:
+            self.reader.feed(piece)
         return self
 
 

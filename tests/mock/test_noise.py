@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from noises import NOISES, RATE, Scene, resampled, scene
-from talk import Talk, g711, silence, tone, update
+from talk import Talk, cut, g711, silence, tone, update
 
 from rtstt_testkit import speech
 from rtstt_testkit.mock.audio import FORMATS
@@ -138,10 +138,5 @@ QUIET = array.array("h", [sample // 6 for sample in array.array("h", NOISE)]).to
 def test_noise_is_heard_the_same_for_every_chunking(pieces, sizes) -> None:
     sounds = {"noise": NOISE, "quiet noise": QUIET, "tone": tone(700), "silence": silence(700)}
     audio = b"".join(sounds[kind][: ms * 48] for kind, ms in pieces)
-    whole = SpeechDetector(PCM, 0.5, 200).feed(audio)
-    detector, turns, at, step = SpeechDetector(PCM, 0.5, 200), [], 0, 0
-    while at < len(audio):
-        size = sizes[step % len(sizes)]
-        turns += detector.feed(audio[at : at + size])
-        at, step = at + size, step + 1
-    assert turns == whole
+    whole, detector = SpeechDetector(PCM, 0.5, 200).feed(audio), SpeechDetector(PCM, 0.5, 200)
+    assert [turn for piece in cut(audio, sizes) for turn in detector.feed(piece)] == whole

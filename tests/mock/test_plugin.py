@@ -194,6 +194,16 @@ def test_the_async_fixture_is_strict_too(pytester, marks) -> None:
     assert "Traceback" not in result.stdout.str()
 
 
+def assert_told_what_it_needs(result: pytest.RunResult) -> None:
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E * async_realtime_server needs an async test that pytest-asyncio or anyio (on asyncio) runs; use "
+            "realtime_server, which serves any test from a thread of its own"
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     ("marks", "arguments", "texts"),
     [
@@ -202,19 +212,11 @@ def test_the_async_fixture_is_strict_too(pytester, marks) -> None:
     ],
 )
 def test_the_async_fixture_says_what_it_needs(pytester, marks, arguments, texts) -> None:
-    result = run_async(pytester, marks, *arguments, **texts)
-    assert result.ret != 0
+    assert_told_what_it_needs(run_async(pytester, marks, *arguments, **texts))
 
 
 def test_a_synchronous_test_is_told_to_use_the_other(pytester: pytest.Pytester) -> None:
-    result = run(pytester, "def test_it(async_realtime_server): pass")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(
-        [
-            "*async_realtime_server needs an async test that pytest-asyncio or anyio (on asyncio) runs; use "
-            "realtime_server, which serves any test from a thread of its own"
-        ]
-    )
+    assert_told_what_it_needs(run(pytester, "def test_it(async_realtime_server): pass"))
 
 
 def test_tests_in_several_processes_do_not_meet(pytester: pytest.Pytester) -> None:

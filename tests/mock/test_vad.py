@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from talk import g711, silence, tone
+from talk import cut, g711, silence, tone
 
 from rtstt_testkit.mock.audio import FORMATS, decode_g711, to_pcm16
 from rtstt_testkit.mock.vad import SpeechDetector, level_of
@@ -18,13 +18,8 @@ PIECES = st.lists(
 @given(PIECES, st.lists(st.integers(1, 9000), min_size=1, max_size=20))
 def test_turns_are_the_same_for_every_chunking(pieces, sizes) -> None:
     audio = b"".join(tone(ms, loudness=loud) if on else silence(ms) for on, ms, loud in pieces)
-    whole = SpeechDetector(PCM, 0.5, 200).feed(audio)
-    detector, turns, at, step = SpeechDetector(PCM, 0.5, 200), [], 0, 0
-    while at < len(audio):
-        size = sizes[step % len(sizes)]
-        turns += detector.feed(audio[at : at + size])
-        at, step = at + size, step + 1
-    assert turns == whole
+    whole, detector = SpeechDetector(PCM, 0.5, 200).feed(audio), SpeechDetector(PCM, 0.5, 200)
+    assert [turn for piece in cut(audio, sizes) for turn in detector.feed(piece)] == whole
 
 
 @pytest.mark.parametrize(("threshold", "level"), [(0, 256), (0.25, 256), (0.5, 512), (0.75, 1024), (1, 2048)])

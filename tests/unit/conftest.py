@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import logging
+import sys
+import types
 from collections.abc import Iterator
 
 import pytest
 
 import rtstt_shim
-from rtstt_shim import report
+from rtstt_shim import registry, report
+from rtstt_shim.targets import Target
 
 
 @pytest.fixture
@@ -15,6 +18,27 @@ def shim() -> Iterator[None]:
     report._storms.clear()
     rtstt_shim.install()
     yield
+    rtstt_shim.uninstall()
+
+
+@pytest.fixture
+def fakelib(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """A library of one class, imported, and the only target there is; nothing is patched yet."""
+    module = types.ModuleType("fakelib")
+
+    class WebSocket:
+        def connect(self, url: str) -> str:
+            return url
+
+        def recv_frame(self) -> None: ...
+
+    module.__dict__.update(WebSocket=WebSocket, __version__="1.8.0")
+    monkeypatch.setitem(sys.modules, "fakelib", module)
+    target = Target("fake", "fakelib", "fakelib", (1, 6), (2,), "websocket_client")
+    monkeypatch.setattr(registry, "TARGETS", (target,))
+    monkeypatch.setattr(registry, "_patches", {})
+    monkeypatch.setattr(registry, "_hooked", set())
+    yield module
     rtstt_shim.uninstall()
 
 

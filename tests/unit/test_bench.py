@@ -6,7 +6,9 @@ import importlib
 import json
 import subprocess
 import sys
+import types
 import zlib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,10 @@ pytest.importorskip("_env", reason="needs the project's scripts")
 figure: Any = importlib.import_module("_bench.figure")
 websocket: Any = importlib.import_module("_bench.websocket")
 sessions: Any = importlib.import_module("_bench.sessions")
+sockets: Any = importlib.import_module("_bench.sockets")
+node: Any = importlib.import_module("_bench.node")
+shim: Any = importlib.import_module("_bench.shim")
+report: Any = importlib.import_module("_bench.report")
 BENCH = Path(__file__).parents[2] / "scripts" / "bench.py"
 
 
@@ -105,6 +111,108 @@ def test_a_turn_is_due_with_the_append_that_holds_its_last_sample() -> None:
     lateness._take(socket, socket.unread + stream[100:], 1.0)
     assert lateness.stopped == pytest.approx([0.04])
     assert lateness.completed == pytest.approx([0.04])
+
+
+class Counted:
+    """A program that takes messages at a rate of its own, or the server that it is given."""
+
+    def __init__(self, words: Any, **options: Any) -> None:
+        self.words = [str(word) for word in words]
+        self.rate = 10_000 if "without" in self.words else 9_800
+        self.asked: list[str] = []
+
+    def port(self) -> int:
+        return 1234
+
+    def ask(self, words: str) -> dict[str, float]:
+        self.asked.append(words)
+        return {"cpu": int(words.split()[1]) / self.rate}
+
+    def __enter__(self) -> Counted:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> list[Counted]:
+    """What is started to measure sockets; none of it runs."""
+    started: list[Counted] = []
+
+    def start(words: Any, **options: Any) -> Counted:
+        started.append(Counted(words, **options))
+        return started[-1]
+
+    monkeypatch.setattr(sockets, "Program", start)
+    monkeypatch.setattr(sockets, "python_program", lambda python, *words, **options: start([python, *words]))
+    return started
+
+
+def test_a_client_with_the_shim_is_measured_beside_the_same_without_it_at_one_server(programs: list[Counted]) -> None:
+    client = sockets.Client("part", "lib", ("run", "with"), ("run", "without"), "nothing", batches=16, warm_ups=2)
+    found = sockets.measure("python", client, "stream", True)
+    url = "ws://127.0.0.1:1234/v1/realtime?intent=transcription"
+    rounds = [["python", "frames.py"], ["run", "with", url], ["run", "without", url]]
+    assert [program.words for program in programs] == rounds * 2
+    _, ours, peer = programs[:3]
+    # Warm, then as many as the peer takes in 0.12 s of CPU, in whole batches of 64.
+    assert ours.asked == ["stream 1024"] * 2 + ["stream 1216"] * 4
+    assert peer.asked == ["stream 1024"] * 3 + ["stream 1216"] * 4
+    assert (found.ours, found.peer, found.unit) == (pytest.approx(9_800), pytest.approx(10_000), "messages/CPU s")
+    assert (found.ratio, found.target, found.met) == (pytest.approx(0.98), "≥ 0.97 ×", True)
+    assert sockets.measure("python", client, "echo", True)[-2:] == ("≥ 0.99 ×", False)
+    assert programs[-1].words[-1] == "ws://127.0.0.1:1234/echo"
+
+
+def test_the_figures_of_sockets_are_called_what_those_that_were_kept_are_called(
+    programs: list[Counted], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(node._env, "environment", lambda *_, **__: "python")
+    monkeypatch.setattr(node._env, "wheel", lambda: None)
+    monkeypatch.setattr(node._env, "node", lambda: node._env.Node("20.0.0", "node", "npm"))
+    monkeypatch.setattr(node._env, "npm_project", lambda _: tmp_path)
+    for part, other in ((node, "start"), (shim, "imports"), (shim, "rule")):
+        monkeypatch.setattr(part, other, lambda *_: ())
+    found = [*shim.measure(True), *node.measure(True)]
+    kept = [figure for figure in report.Results.load().figures if figure.unit == "messages/CPU s"]
+    assert len(kept) == 10
+    told = ("section", "name", "unit", "peer_name", "target")
+    assert [[getattr(figure, name) for name in told] for figure in found] == [
+        [getattr(figure, name) for name in told] for figure in kept
+    ]
+
+
+def test_the_heading_names_each_package_in_the_version_that_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clients' environment has no pybase64, the test kit's has no client."""
+    installed = {
+        "clients": {"wrapt": "2.5.2", "websockets": "17.4", "aiohttp": "3.14.5", "websocket-client": "1.9.2"},
+        "kit": {"wrapt": "2.5.2", "websockets": "16.0", "pybase64": "1.4.2"},
+    }
+
+    def environment(requirements: Any = (), *, wheel: Any, extras: Any = ()) -> str:
+        assert (list(requirements), extras) in ((list(shim.CLIENTS), ()), ([], ["testkit"]))
+        return "kit" if extras else "clients"
+
+    def run(words: list[str], **options: Any) -> Any:
+        python, _, _, *packages = words
+        return types.SimpleNamespace(stdout=json.dumps({name: installed[python].get(name) for name in packages}))
+
+    monkeypatch.setattr(report._env, "wheel", lambda: None)
+    monkeypatch.setattr(report._env, "node", lambda: None)
+    monkeypatch.setattr(report._env, "environment", environment)
+    monkeypatch.setattr(report.subprocess, "run", run)
+    assert (
+        report.Results.begin(False)
+        .heading()
+        .endswith(", wrapt 2.5.2, websockets 17.4, aiohttp 3.14.5, websocket-client 1.9.2, pybase64 1.4.2")
+    )
+
+
+def test_a_package_that_is_not_installed_has_no_version() -> None:
+    assert report._versions(sys.executable, ["wrapt", "no-such-package-anywhere"]) == {
+        "wrapt": metadata.version("wrapt"),
+        "no-such-package-anywhere": None,
+    }
 
 
 @pytest.mark.parametrize(

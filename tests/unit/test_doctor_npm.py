@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rtstt_shim import doctor_npm
 from rtstt_shim.doctor_npm import NpmClient, find_npm_clients
 
 LIVEKIT = "@livekit/agents-plugin-openai"
@@ -117,6 +118,67 @@ def test_workspaces_nested_copies_and_the_store_of_pnpm_are_searched(tmp_path: P
         stored: "1.9.0",
     }
     assert [client.path for client in found] == sorted(client.path for client in found)
+
+
+#: What is not searched, and where in it a tool puts packages; each row of the table has one.
+LEFT_OUT = {
+    ".git": ".git/modules/app",
+    ".hg": ".hg/app",
+    ".svn": ".svn/app",
+    "__pycache__": "__pycache__/app",
+    "site-packages": ".venv/lib/python3.12/site-packages/playwright/driver/package",
+    ".*cache": ".cache/yarn/v6/npm-@livekit-agents-plugin-openai-1.4.4-0a1b-integrity",
+    "Library/Caches": "Library/Caches/Yarn/v6/npm-openai-6.49.0-0a1b-integrity",
+    "Yarn/Cache": "AppData/Local/Yarn/Cache/v6/npm-openai-6.49.0-0a1b-integrity",
+    "_npx": ".npm/_npx/0a1b2c3d",
+    "_cacache": "AppData/Local/npm-cache/_cacache/tmp/0a1b",
+    ".nx/cache": ".nx/cache/12345/dist/apps/voice",
+}
+
+
+def test_every_folder_that_is_left_out_is_tested_and_says_why() -> None:
+    assert set(LEFT_OUT) == set(doctor_npm._SKIPPED)
+    assert all(doctor_npm._SKIPPED.values())
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [*LEFT_OUT.values(), "app/.yarn-cache/v6/npm-openai-6.49.0", "app/.mypy_cache", "web/node_modules/.cache/tool"],
+)
+def test_a_copy_in_a_cache_is_left_out(folder: str, tmp_path: Path) -> None:
+    used = plugin(tmp_path / "app" / "node_modules", "1.9.0", INTENT + GUARDED)
+    cached = plugin(tmp_path / folder / "node_modules", "1.4.4", INTENT + MODEL)
+    assert [client.path for client in find_npm_clients(tmp_path)] == [used]
+    assert [client.path for client in find_npm_clients(tmp_path / folder)] == [cached]
+
+
+@pytest.mark.parametrize("cache", [".cache", ".npm/_npx", "Library/Caches"])
+def test_a_cache_that_is_named_is_searched(cache: str, tmp_path: Path) -> None:
+    cached = plugin(tmp_path / cache / "0a1b" / "node_modules", "1.4.4", INTENT + MODEL)
+    assert [client.path for client in find_npm_clients(tmp_path / cache)] == [cached]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        ".venv/lib",
+        "venv/lib",
+        "node_modules/.pnpm/@livekit+agents-plugin-openai@1.4.4",
+        ".pnpm-store/v10/links/@livekit/agents-plugin-openai/1.4.4/0a1b",
+        ".yarn/unplugged/@livekit-agents-plugin-openai-npm-1.4.4-0a1b",
+        ".next/standalone",
+        ".output/server",
+        ".nx/installation",
+        ".nvm/versions/node/v20.20.2/lib",
+        "packages/cache",
+        "packages/Caches",
+        "packages/npm-cache",
+        "Library/apps/voice",
+    ],
+)
+def test_what_a_program_may_run_is_found_wherever_it_is(folder: str, tmp_path: Path) -> None:
+    used = plugin(tmp_path / folder / "node_modules", "1.4.4", INTENT + MODEL)
+    assert [client.path for client in find_npm_clients(tmp_path)] == [used]
 
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{", '{"version": 3}'])

@@ -11,6 +11,9 @@ import pytest
 
 _env = pytest.importorskip("_env", reason="needs the project's scripts")
 
+ENDING = ("bench.py", "mutants.py", "test.py")
+"""The scripts that make what they need while they run."""
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -133,3 +136,55 @@ def test_a_tool_that_hangs_is_tried_once_more_and_then_named(
         _env._do("making x", [sys.executable, "-c", "import time; time.sleep(60)"])
     assert str(caught.value) == f"making x failed: {sys.executable} did not end in 0 minutes, twice"
     assert capsys.readouterr().err == f"making x: {sys.executable} has not ended in 0 minutes; once more\n"
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        (_env.Unavailable("there is no Node.js here"), 2, "scripts/x.py: there is no Node.js here\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_script_that_cannot_go_on_ends_without_a_traceback(
+    problem: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, _env.exits("scripts/x.py"):
+        raise problem
+    assert ended.value.code == code
+    assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("end", [SystemExit(1), ValueError("a mistake")])
+def test_any_other_end_of_a_script_stays_what_it_is(end: BaseException) -> None:
+    with pytest.raises(type(end)) as raised, _env.exits("scripts/x.py"):
+        raise end
+    assert raised.value is end
+
+
+@pytest.mark.parametrize(
+    ("script", "problem", "code", "said"),
+    [
+        *((script, "_env.Unavailable('none here')", 2, f"scripts/{script}: none here\n") for script in ENDING),
+        *((script, "KeyboardInterrupt()", 130, "") for script in ENDING),
+        (
+            "bench.py",
+            "json.JSONDecodeError('Expecting value', '', 0)",
+            2,
+            "scripts/bench.py: a program said something unexpected: Expecting value: line 1 column 1 (char 0)\n",
+        ),
+    ],
+)
+def test_a_script_ends_with_its_exit_code_and_one_sentence(script: str, problem: str, code: int, said: str) -> None:
+    program = f"""if True:
+        import json, runpy, sys
+        sys.argv, sys.path[0] = ["scripts/{script}"], "scripts"
+        import _env
+        def gone(*_, **__):
+            raise {problem}
+        _env.environment = _env.interpreter = _env.node = _env.wheel = gone
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    """
+    done = subprocess.run([sys.executable, "-c", program], cwd=_env.ROOT, capture_output=True, text=True)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert done.stderr.endswith(said)

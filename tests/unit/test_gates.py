@@ -7,7 +7,7 @@ import logging
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -156,23 +156,10 @@ class TestShapes:
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    """A library whose distribution is wrapt's, imported, and the only target there is."""
-    module = types.ModuleType("fakelib")
-
-    class WebSocket:
-        def connect(self, url: str) -> str:
-            return url
-
-        def recv_frame(self) -> None: ...
-
-    module.__dict__.update(WebSocket=WebSocket, __version__="1.8.0")
-    monkeypatch.setitem(sys.modules, "fakelib", module)
+def library(fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The library of one class, whose distribution is wrapt's."""
     monkeypatch.setattr(registry, "TARGETS", (Target("fake", "wrapt", "fakelib", (1, 6), (99,), "websocket_client"),))
-    monkeypatch.setattr(registry, "_patches", {})
-    monkeypatch.setattr(registry, "_hooked", set())
-    yield module
-    rtstt_shim.uninstall()
+    return fakelib
 
 
 def texts(records: Records) -> list[str]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import wrapt
 
 import rtstt_shim
 from rtstt_shim import registry
-from rtstt_shim.targets import ShapeError, Target, require_method, require_parameter
+from rtstt_shim.targets import ShapeError, require_method, require_parameter
 
 BAD = "ws://127.0.0.1:{port}/v1/realtime?intent=transcription&model=whisper-1"
 
@@ -142,25 +141,10 @@ class TestActivation:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    """A library of one class, imported, and the only target there is."""
-    module = types.ModuleType("fakelib")
-
-    class WebSocket:
-        def connect(self, url: str) -> str:
-            return url
-
-        def recv_frame(self) -> None: ...
-
-    module.__dict__.update(WebSocket=WebSocket, __version__="1.8.0")
-    monkeypatch.setitem(sys.modules, "fakelib", module)
-    target = Target("fake", "fakelib", "fakelib", (1, 6), (2,), "websocket_client")
-    monkeypatch.setattr(registry, "TARGETS", (target,))
-    monkeypatch.setattr(registry, "_patches", {})
-    monkeypatch.setattr(registry, "_hooked", set())
+def fake(fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The library of one class; URLs of this machine are corrected."""
     monkeypatch.setenv("RTSTT_SHIM_HOSTS", "127.0.0.1")
-    yield module
-    rtstt_shim.uninstall()
+    return fakelib
 
 
 class TestGates:

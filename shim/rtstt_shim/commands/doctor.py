@@ -7,6 +7,8 @@
 Affected is a client that opens transcription sockets which OpenAI's endpoint refuses, whatever the application does.
 A Python client is covered where the shim was tested with the library it connects with; import rtstt_shim in the
 program. An npm package is covered where NODE_OPTIONS names the preload, or it is patched (then it is not affected).
+Copies in caches (.cache, Yarn's, npm's _npx) are left out: nobody upgrades or patches them there. One that is named as
+the folder to look below is searched.
 
 With --json: a list, empty where nothing is found, of objects with these fields, none of which will go away or change
 its type:
