@@ -5,11 +5,11 @@ import base64
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rtstt_testkit.mock.admission import Admission, HttpRefusal, admit
-from rtstt_testkit.mock.audio import encode_g711
+from rtstt_testkit.mock.audio import FORMATS, encode_g711
 from rtstt_testkit.mock.handshake import Request
 from rtstt_testkit.mock.ids import Ids
 from rtstt_testkit.mock.latency import LATENCIES
@@ -18,6 +18,7 @@ from rtstt_testkit.mock.record import SessionRecord
 from rtstt_testkit.mock.script import Director, Script
 from rtstt_testkit.mock.secret_store import SecretStore
 from rtstt_testkit.mock.session import Session, Settings
+from rtstt_testkit.mock.vad import SpeechDetector, Turn
 
 KEY = "sk-proj-" + "a" * 40 + "ueba"
 WALL = 1_800_000_000.0
@@ -48,6 +49,15 @@ def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
             return
         yield data[start : start + size]
         start += size
+
+
+def turns(pieces: Iterable[bytes]) -> list[Turn]:
+    """What the detector hears in 16-bit PCM, one piece after the other."""
+    heard: list[Turn] = []
+    detector = SpeechDetector(FORMATS["audio/pcm"], 0.5, 200, heard.append)
+    for piece in pieces:
+        detector.feed(piece)
+    return heard
 
 
 def append(audio: bytes) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """``rtstt-shim mock`` as a person runs it."""
 
+import gc
 import json
 import re
 import signal
@@ -7,10 +8,13 @@ import socket
 import subprocess
 import sys
 import urllib.request
+import weakref
 
 import pytest
 from talk import KEY
 from websockets.sync.client import connect
+
+from rtstt_testkit.commands.mock import collecting_rarely
 
 
 def start(*arguments):
@@ -38,6 +42,23 @@ def test_it_says_where_it_listens_serves_and_ends_cleanly(number) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_garbage_is_looked_for_rarely_while_it_serves_and_as_before_afterwards() -> None:
+    class Cycle:
+        pass
+
+    before = gc.get_threshold(), gc.get_freeze_count()
+    with collecting_rarely():
+        assert gc.get_threshold()[:2] == before[0][:2]
+        assert gc.get_threshold()[2] > before[0][2]
+        garbage = Cycle()
+        garbage.itself = garbage
+        gone = weakref.ref(garbage)
+        del garbage
+        gc.collect()
+        assert gone() is None
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 def test_its_options_choose_the_profile_and_the_moment() -> None:

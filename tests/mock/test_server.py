@@ -15,6 +15,7 @@ import pytest
 from talk import COMPLETED, KEY, append, silence, tone, types, update
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.frames import Frame, Opcode
 
 from rtstt_testkit import Fault, RealtimeServer, Script, ThreadedRealtimeServer
 from rtstt_testkit.mock.record import Closed
@@ -659,6 +660,34 @@ def test_a_server_loads_no_parser_of_script_files() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_comes_in_one_piece_is_answered_in_its_order() -> None:
+    """Appends are put together for listening; what comes between them is not overtaken."""
+
+    def frame(event: dict) -> bytes:
+        return Frame(Opcode.TEXT, json.dumps(event).encode()).serialize(mask=True)
+
+    async def scenario():
+        async with RealtimeServer(transcripts=["One.", "Two."]) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(upgrade())
+            await reader.readuntil(b"\r\n\r\n")
+            piece, commit = frame(append(tone(100))), frame({"type": "input_audio_buffer.commit"})
+            manual = frame(update(turn_detection=None))
+            writer.write(manual + piece * 3 + commit + piece * 2 + commit + piece)
+            await server.wait_for(COMPLETED, count=2)
+            await server.wait_for("input_audio_buffer.append", count=3)
+            writer.close()
+            await settled(server)
+        (session,) = server.sessions
+        heard = [(event.type, event.count) for event in session.events if event.sender == "client"]
+        sound, end = "input_audio_buffer.append", ("input_audio_buffer.commit", 1)
+        assert heard == [("session.update", 1), (sound, 3), end, (sound, 2), end, (sound, 1)]
+        assert session.transcripts == ["One.", "Two."]
+        assert session.audio == tone(100) * 6
+
+    run(scenario)
 
 
 def test_random_bytes_after_the_upgrade_end_one_connection_and_nothing_else() -> None:

@@ -302,6 +302,29 @@ class TestIdleTimeout:
         assert (events[0]["audio_start_ms"], events[0]["audio_end_ms"]) == (4700, 9700)
 
 
+class TestManyAppendsAtOnce:
+    """A client that is ahead of the mock has many appends read at once, and nobody can tell."""
+
+    @pytest.mark.parametrize(
+        ("model", "turns"),
+        [
+            ("gpt-4o-mini-transcribe", {"type": "server_vad"}),
+            ("gpt-4o-mini-transcribe", {"type": "server_vad", "idle_timeout_ms": 5000}),
+            ("gpt-4o-mini-transcribe", {"type": "semantic_vad", "eagerness": "high"}),
+            ("gpt-realtime-whisper", None),
+        ],
+    )
+    def test_they_are_answered_as_one_by_one(self, model, turns) -> None:
+        said = tone(2500) + silence(5700) + tone(480) + silence(700) + tone(900) + silence(2600) + tone(1100)
+        answers = []
+        for chunk_ms in (50, 10, 400, 30_000):
+            talk = Talk(transcripts=["I said that a long time ago, and then", "no.", "Yes?", "It is done."])
+            talk.send(update(model, turn_detection=turns))
+            answers.append(talk.say(said, chunk_ms=chunk_ms) + talk.send(COMMIT))
+        assert len(answers[0]) > 5
+        assert all(answer == answers[0] for answer in answers[1:])
+
+
 class TestManualCommit:
     def test_the_order_is_that_of_vad_without_speech_events(self) -> None:
         talk = ready(transcripts=["Hello there."])

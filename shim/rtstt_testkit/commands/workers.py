@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from rtstt_shim.errors import CommandError, UsageError
-from rtstt_testkit.commands.mock import announce, cannot_listen, make_server
+from rtstt_testkit.commands.mock import announce, cannot_listen, collecting_rarely, make_server
 
 __all__ = ["run"]
 
@@ -158,7 +158,8 @@ async def _serve(args: argparse.Namespace, number: int, pipe: Connection) -> Non
         loop.add_reader(pipe.fileno(), stop.set)  # the parent says nothing: readable is closed
         with suppress(BrokenPipeError):
             pipe.send(_STARTED)
-        await stop.wait()
+        with collecting_rarely():
+            await stop.wait()
     finally:
         loop.remove_reader(pipe.fileno())
         await server.stop()

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["NoiseFloor"]
+__all__ = ["LONGEST_SOUND", "NoiseFloor"]
 
 _OPENING = 15  # windows of a stream's beginning in which noise and speech are told apart by steadiness
 _UNSTEADY = 2.5  # what rises to this many times the quietest of the opening is no noise
 _MEMORY = 64  # windows over which the noise is averaged
 _REVIEW = 4  # windows after which that changes what speech has to rise above
 _STARTS, _GOES_ON = (4.0, 0.25), (4.0, 0.15)  # mean deviations above the noise, and at least this share of it
-_LONGEST_SOUND = 150  # windows; speech has paused once in so many, noise has not
+LONGEST_SOUND = 150  # windows; speech has paused once in so many, noise has not
 _FORGOTTEN = 200  # windows of digital silence
 _AUDIBLE, _LEAST = 0.6, 0.1  # of the threshold's loudness: the mean of speech, and of a single window of it
 _LOUDEST = 24  # a window with this mean loudness is no noise
@@ -37,10 +37,9 @@ class NoiseFloor:
     """
 
     __slots__ = (
-        "_age",
         "_heard",
         "_level",
-        "_lowest",
+        "_quietest",
         "_silent",
         "_size",
         "_waver",
@@ -54,8 +53,8 @@ class NoiseFloor:
         self._size = size
         self.audible = 0.0
         self._level = self._waver = 0.0
-        self._heard = self._silent = self._age = 0
-        self._lowest = math.inf
+        self._heard = self._silent = 0
+        self._quietest = math.inf
         self._settle()
 
     def tune(self, loudness: int) -> None:
@@ -71,7 +70,6 @@ class NoiseFloor:
         Args:
             recent: Its loudness, smoothed.
         """
-        self._silent = 0
         self._heard = heard = self._heard + 1
         if heard > _OPENING:
             difference = recent - self._level
@@ -83,7 +81,7 @@ class NoiseFloor:
                 self._settle()
             return
         if heard < _OPENING:
-            self._lowest = min(self._lowest, recent)
+            self._quietest = min(self._quietest, recent)
         else:
             self._know(recent)
         self._settle()
@@ -92,38 +90,39 @@ class NoiseFloor:
         """Speech begins with the next window."""
         if self._heard < _OPENING:  # the stream began with speech, or nearly
             self._heard = _OPENING
-            self._know(self._lowest / 2 if self._lowest < math.inf else 0.0)
+            self._know(self._quietest / 2 if self._quietest < math.inf else 0.0)
             self._settle()
-        self._age, self._lowest = 0, math.inf
 
-    def hear_speech(self, recent: float) -> None:
-        """A window of a turn.
+    def dip(self, recent: float) -> None:
+        """A turn is as quiet as this for a moment: the noise is no louder.
 
         Args:
-            recent: Its loudness, smoothed.
+            recent: The loudness of a window of it, smoothed.
         """
-        self._silent = 0
-        self._age += 1
-        if recent < self._lowest:
-            self._lowest = recent
-            if recent < self._level / 6:
-                self._know(recent)
-                self._settle()
-        if self._age == _LONGEST_SOUND:
-            if self._level < self._lowest < _LOUDEST * self._size:
-                self._level, self._waver = self._lowest, max(self._waver, self._lowest / 10)
-                self._settle()
-            self._age, self._lowest = 0, math.inf
+        if recent < self._level / 6:
+            self._know(recent)
+            self._settle()
 
-    def be_silent(self, count: int) -> None:
+    def drone(self, lowest: float) -> None:
+        """A turn has not paused for `LONGEST_SOUND` windows: what it never fell below is noise.
+
+        Args:
+            lowest: The loudness of the quietest of them, smoothed.
+        """
+        if self._level < lowest < _LOUDEST * self._size:
+            self._level, self._waver = lowest, max(self._waver, lowest / 10)
+            self._settle()
+
+    def be_silent(self, count: int, still: bool) -> None:
         """Windows without any sound: what was noise before may come back, for a while.
 
         Args:
             count: How many.
+            still: Whether the window before them was silent too.
         """
-        self._age, self._lowest = 0, math.inf
-        self._silent += count
-        if self._heard < _OPENING or self._silent >= _FORGOTTEN > self._silent - count:
+        before = self._silent if still else 0
+        self._silent = before + count
+        if self._heard < _OPENING or self._silent >= _FORGOTTEN > before:
             self.forget()
 
     def forget(self) -> None:
@@ -139,7 +138,7 @@ class NoiseFloor:
         audible, least = self.audible, self.audible * _LEAST / _AUDIBLE
         loudest = _LOUDEST * self._size
         if self._heard < _OPENING:
-            self.starts = self.goes_on = min(max(audible, _UNSTEADY * self._lowest), loudest)
+            self.starts = self.goes_on = min(max(audible, _UNSTEADY * self._quietest), loudest)
             self.least = least
             return
         level, waver = self._level, self._waver

@@ -175,20 +175,30 @@ class SessionRecord:
     def add(self, sender: Sender, at: float, data: dict[str, Any]) -> Event:
         """Note an event."""
         event = Event(sender, at, str(data.get("type")), data)
+        self._note(event)
+        return event
+
+    def _note(self, event: Event) -> None:
         self._events.append(event)
         self._last_append = None
         if self.notify is not None:
             self.notify(event)
-        return event
 
-    def add_audio(self, at: float, audio: bytes) -> None:
-        """Note an append; a run of them is one event."""
+    def add_audio(self, at: float, audio: bytes, count: int = 1) -> None:
+        """Note appends; a run of them is one event.
+
+        Args:
+            at: When they came, in seconds since the socket opened.
+            audio: Of all of them.
+            count: How many they were.
+        """
         last = self._last_append
         if last is None:
-            last = self.add("client", at, {"type": APPEND, "audio_bytes": len(audio)})
+            last = Event("client", at, APPEND, {"type": APPEND, "audio_bytes": len(audio)}, count)
+            self._note(last)
             self._last_append = last
         else:
-            last.count += 1
+            last.count += count
             last.data["audio_bytes"] += len(audio)
         self._tape.add(audio)
 

@@ -41,6 +41,7 @@ _KEEP_SESSIONS = 10_000
 _MAX_SESSIONS = 10_000
 _OPEN_SECONDS = 60  # for the whole opening, slowed down by faults or not
 _STOP_SECONDS = 0.3  # without any client answering
+_READ = 256 * 1024  # bytes at once, as asyncio has it
 _BACKLOG = 1024  # clients that may connect at the same moment
 
 _quiet = logging.getLogger("rtstt_testkit.mock.websockets")
@@ -184,7 +185,8 @@ class RealtimeServer:
         Raises:
             OSError: The address cannot be bound, for example because the port is in use.
         """
-        connection = partial(Connection, partial(api.answer, self), self._connections, self._lost)
+        answer, buffer = partial(api.answer, self), bytearray(_READ)
+        connection = partial(Connection, buffer, answer, self._connections, self._lost)
         self._server = await serve(
             self._serve,
             self.host,

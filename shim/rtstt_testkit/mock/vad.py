@@ -12,18 +12,18 @@ appends.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 from zlib import adler32
 
 from rtstt_testkit.mock.audio import LOUDNESS_STEP, AudioFormat
-from rtstt_testkit.mock.noise import NoiseFloor
+from rtstt_testkit.mock.noise import LONGEST_SOUND, NoiseFloor
 
 __all__ = ["SpeechDetector", "Turn", "level_of"]
 
 _WINDOWS_A_SECOND = 100
 _WINDOWS_TO_START = 3
 _WINDOWS_OF_RISE = 7  # that a soft beginning may take
-_SILENT = (0, 0, 0)
 
 
 class Turn(NamedTuple):
@@ -52,15 +52,18 @@ class SpeechDetector:
         audio_format: Of the audio.
         threshold: The session's ``threshold``, 0 to 1.
         silence_ms: The silence that ends a turn, in milliseconds.
+        turned: Called with every change at the moment it is heard: settings that are changed then hold from there.
     """
 
     __slots__ = (
+        "_age",
         "_before",
         "_first",
         "_floor",
         "_format",
         "_last",
         "_last_at",
+        "_lowest",
         "_position",
         "_quiet",
         "_rest",
@@ -69,18 +72,23 @@ class SpeechDetector:
         "_run",
         "_silence",
         "_size",
+        "_turned",
         "_window",
         "speaking",
     )
 
-    def __init__(self, audio_format: AudioFormat, threshold: float, silence_ms: float) -> None:
+    def __init__(
+        self, audio_format: AudioFormat, threshold: float, silence_ms: float, turned: Callable[[Turn], None]
+    ) -> None:
         self._format = audio_format
+        self._turned = turned
         self._window = audio_format.rate // _WINDOWS_A_SECOND
         self._size = self._window // audio_format.stride
         self._floor = NoiseFloor(self._size)
         self._before: tuple[int, int, int] | None = None
         self._first = b""
         self._position = 0
+        self._age, self._lowest = 0, math.inf
         self._rest = b""
         self.reset()
         self.tune(threshold, silence_ms)
@@ -109,75 +117,79 @@ class SpeechDetector:
         self._rise_at, self._rise = -1, b""
         self._last_at, self._last, self._first = self._position, b"", b""
 
-    def feed(self, audio: bytes) -> list[Turn]:
+    def feed(self, audio: bytes) -> None:
         """Listen to more audio.
 
         Args:
             audio: Of the detector's format; its last sample may be cut in two.
-
-        Returns:
-            What changed, in order.
         """
         if self._rest:
-            audio = self._rest + audio
+            audio, self._rest = self._rest + audio, b""
         span = self._window * self._format.width
         whole = len(audio) - len(audio) % span
+        if whole:
+            self._listen(audio, self._format.loudness(audio if whole == len(audio) else audio[:whole]), span)
         self._rest = audio[whole:]
-        turns: list[Turn] = []
-        if not whole:
-            return turns
-        loudness = self._format.loudness(audio if whole == len(audio) else audio[:whole])
-        if loudness != bytes(len(loudness)):
-            self._listen(audio, loudness, turns)
-            return turns
-        # Silence in all of it: by far the most frequent append of a long session.
-        count = whole // span
-        self._fall_silent(self._last, turns)
-        self._floor.be_silent(count)
-        self._before = (*(self._before or _SILENT), *_SILENT[:count])[-3:]  # type: ignore[assignment]
-        self._run, self._rise_at = 0, -1
-        self._position += count * self._window
-        self._end_turn(turns)
-        return turns
 
-    def _listen(self, audio: bytes, loudness: bytes, turns: list[Turn]) -> None:
-        floor, size, span = self._floor, self._size, self._window * self._format.width
-        first, second, third = self._before or (-1, -1, -1)
-        last = -1  # where the latest loud window is in this audio
-        at = 0
-        for start in range(0, len(loudness), size):
-            # A checksum that is a sum: the only one over bytes that the standard library does in C.
-            sound = (adler32(loudness[start : start + size]) & 0xFFFF) - 1
-            if third < 0:
-                first = second = third = sound
-                self._first = audio[:span] if sound >= floor.audible else b""
-            recent = (first + second + third + sound) / 4
-            first, second, third = second, third, sound
-            if not sound:
-                self._fall_silent(audio[at - span : at] if at else self._last, turns)
-            self._position += self._window
+    def _listen(self, audio: bytes, loudness: bytes, span: int) -> None:
+        floor, size, window = self._floor, self._size, self._window
+        # A checksum that is a sum: the only one over bytes that the standard library does in C.
+        sounds = [(adler32(loudness[at : at + size]) & 0xFFFF) - 1 for at in range(0, len(loudness), size)]
+        if self._before is None:
+            self._before = (sounds[0],) * 3
+            self._first = audio[:span] if sounds[0] >= floor.audible else b""
+        first, second, third = self._before
+        last = -1  # the latest loud window of this audio
+        age, lowest = self._age, self._lowest
+        index, count = 0, len(sounds)
+        while index < count:
+            sound = sounds[index]
+            if sound:
+                recent = (first + second + third + sound) / 4
+                first, second, third = second, third, sound
+                self._position += window
+                if not self.speaking:
+                    if self._rises(sound, recent, audio, index * span):
+                        last, age, lowest = index, 0, math.inf
+                        self._begin_turn()
+                    index += 1
+                    continue
+                age += 1
+                if recent < lowest:
+                    lowest = recent
+                loud = recent >= floor.goes_on and sound >= floor.least
+                if not loud:
+                    floor.dip(recent)
+                if age == LONGEST_SOUND:
+                    floor.drone(lowest)
+                    age, lowest = 0, math.inf
+                index += 1
+                if loud:
+                    last = index - 1
+                    continue
+            else:
+                start, index = index, index + 1
+                while index < count and not sounds[index]:
+                    index += 1
+                if self._first:
+                    self._fall_silent(audio[(start - 1) * span : start * span] if start else self._last)
+                floor.be_silent(index - start, not third)
+                self._position += (index - start) * window
+                first, second, third = (first, second, third, 0, 0, 0)[min(index - start, 3) :][:3]
+                self._run, self._rise_at = 0, -1
+                age, lowest = 0, math.inf
             if self.speaking:
-                if recent >= floor.goes_on and sound >= floor.least:
-                    last = at
-                    floor.hear_speech(recent)
-                else:
-                    if sound:
-                        floor.hear_speech(recent)
-                    else:
-                        floor.be_silent(1)
-                    if last >= 0:
-                        self._note_last(audio, last, at)
-                        last = -1
-                    self._end_turn(turns)
-            elif self._rises(sound, recent, audio, at):
-                self._begin_turn(turns)
-                last = at
-            at += span
+                if last >= 0:
+                    self._note_last(audio, last * span, (index - 1) * span)
+                    last = -1
+                self._end_turn()
+        at = (count - 1) * span
         if last >= 0:
-            self._note_last(audio, last, at - span)
+            self._note_last(audio, last * span, at)
         elif self._first:
-            self._last = audio[at - span : at]
+            self._last = audio[at : at + span]
         self._before = (first, second, third)
+        self._age, self._lowest = age, lowest
 
     def _rises(self, sound: int, recent: float, audio: bytes, at: int) -> bool:
         """Whether speech begins with this window, the third of a run."""
@@ -189,10 +201,7 @@ class SpeechDetector:
             self._rise = audio[at : at + self._window * self._format.width]
         if recent < floor.starts:
             self._run = 0
-            if sound:
-                floor.hear_noise(recent)
-            else:
-                floor.be_silent(1)
+            floor.hear_noise(recent)
         elif self._rise_at < 0:
             self._run = 0
         else:
@@ -202,23 +211,24 @@ class SpeechDetector:
                 self._rise_at, self._rise = earliest, b""
         return self._run >= _WINDOWS_TO_START
 
-    def _begin_turn(self, turns: list[Turn]) -> None:
+    def _begin_turn(self) -> None:
         self._floor.begin_speech()
         self.speaking = True
         keys = self._format.keys(self._rise)
         loud = keys.lstrip(self._quiet)
-        turns.append(Turn(True, self._rise_at + (len(keys) - len(loud) if loud else 0)))
+        start = self._rise_at + (len(keys) - len(loud) if loud else 0)
         self._run, self._rise_at, self._rise, self._first = 0, -1, b"", b""
+        self._turned(Turn(True, start))
 
-    def _fall_silent(self, before: bytes, turns: list[Turn]) -> None:
+    def _fall_silent(self, before: bytes) -> None:
         """The next window is silent: what the stream began with and seemed to be noise was none, if it was short."""
         first, self._first = self._first, b""
         windows = self._position // self._window
-        if first and not self.speaking and _WINDOWS_TO_START <= windows <= _WINDOWS_A_SECOND:
+        if not self.speaking and _WINDOWS_TO_START <= windows <= _WINDOWS_A_SECOND:
             self._floor.forget()
             self._rise_at, self._rise = 0, first
-            self._begin_turn(turns)
             self._last_at, self._last = self._position - self._window, before
+            self._begin_turn()
 
     def _note_last(self, audio: bytes, last: int, at: int) -> None:
         """The latest loud window is at ``last`` in the audio, and the one that ends at the position at ``at``."""
@@ -226,9 +236,10 @@ class SpeechDetector:
         self._last_at = self._position - self._window - (at - last) // width
         self._last = audio[last : last + self._window * width]
 
-    def _end_turn(self, turns: list[Turn]) -> None:
-        if self.speaking and self._position >= self._last_at + self._silence:
+    def _end_turn(self) -> None:
+        """End the turn if there was enough silence."""
+        if self._position >= self._last_at + self._silence:
             end = self.last_loud + self._silence
             if self._position >= end:
                 self.speaking = False
-                turns.append(Turn(False, end))
+                self._turned(Turn(False, end))

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
+from rtstt_testkit.mock.events import plain_append
 from rtstt_testkit.mock.frames import FrameReader
 from rtstt_testkit.mock.http import HttpError, HttpRequest, HttpResponse, is_websocket, parse, render
 from rtstt_testkit.mock.outbox import Close, Odd, Output, Reset, Send, Stall, Trickle
@@ -41,10 +42,11 @@ class Clock(Protocol):
         """Whether time moves only when it is told to."""
 
 
-class Connection(ServerConnection):
+class Connection(ServerConnection, asyncio.BufferedProtocol):
     """A WebSocket connection whose client may turn out to speak plain HTTP.
 
     Args:
+        buffer: What its bytes are read into; connections of one event loop may share it.
         answer: Answers a plain HTTP request.
         connections: Where it is listed while it lives.
         lost: Called when it is gone.
@@ -54,6 +56,7 @@ class Connection(ServerConnection):
 
     def __init__(
         self,
+        buffer: bytearray,
         answer: Callable[[HttpRequest], Awaitable[HttpResponse]],
         connections: set[Connection],
         lost: Callable[[Connection], None],
@@ -61,6 +64,7 @@ class Connection(ServerConnection):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._buffer = buffer
         self._answer = answer
         self._connections = connections
         self._lost = lost
@@ -80,6 +84,14 @@ class Connection(ServerConnection):
         self._connections.discard(self)
         self._lost(self)
         super().connection_lost(exc)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where to read into: asyncio would otherwise have the system map and unmap 256 KiB for every read."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes came."""
+        self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Tell the two protocols apart by the request's head, and pass a WebSocket's bytes on from then."""
@@ -150,6 +162,7 @@ class Wire:
     """
 
     __slots__ = (
+        "_appends",
         "_clock",
         "_connection",
         "_flushing",
@@ -166,6 +179,7 @@ class Wire:
         self._connection = connection
         self._session = session
         self._now = clock.now()
+        self._appends: list[bytes] = []
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: float | None = None
@@ -203,21 +217,31 @@ class Wire:
 
     def take(self, data: bytes) -> bool:
         """Take the payload of a TEXT message; False when it is not UTF-8."""
-        if not self._session.receive_append(data, self._now):
-            try:
-                text = str(data, "utf-8")
-            except UnicodeDecodeError:
-                return False
-            self._session.receive(text, self._now)
+        if self._session.hears_at_once and (audio := plain_append(data)) is not None:
+            self._appends.append(audio)
+            return True
+        try:
+            text = str(data, "utf-8")
+        except UnicodeDecodeError:
+            return False
+        self._hear()
+        self._session.receive(text, self._now)
         return True
 
     def settle(self) -> None:
         """What came was taken: send what is due, or see to it that it will be."""
+        self._hear()
         due = self._session.next_due
         if due is not None and due <= self._now:
             self._flush_soon()
         elif due != self._timer_due:
             self._arm()
+
+    def _hear(self) -> None:
+        """Give the session the appends that were taken until now."""
+        if self._appends:
+            appends, self._appends = self._appends, []
+            self._session.hear(appends, self._now)
 
     async def flush(self) -> None:
         """Send what is due."""
