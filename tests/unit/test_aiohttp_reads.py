@@ -285,6 +285,34 @@ def test_the_echo_of_the_applications_own_close_is_no_failure(shim: None, warnin
     assert warnings_logged == []
 
 
+def test_a_connection_that_drops_when_the_application_closes_it_is_no_failure(
+    shim: None, warnings_logged: Records
+) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url) as (connection, protocol):
+            closing = asyncio.create_task(connection.close())
+            while not connection.closed:
+                await asyncio.sleep(0)
+            protocol.transport.abort()
+            await closing
+
+    with silent() as url:
+        asyncio.run(talk(url))
+    assert warnings_logged == []
+
+
+def test_a_close_without_a_code(shim: None, warnings_logged: Records) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url) as (connection, protocol):
+            protocol.data_received(Frame(Opcode.CLOSE, b"").serialize(mask=False))
+            assert (await connection.receive()).data == 0
+
+    with silent() as url:
+        asyncio.run(talk(url))
+    [record] = warnings_logged
+    assert vars(record)["rtstt_close_code"] == 1005
+
+
 def test_a_session_that_is_closed_over_an_open_socket_is_no_failure(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with aiohttp.ClientSession() as session:
@@ -334,6 +362,21 @@ def test_a_socket_that_the_application_forgets_is_closed_as_without_the_shim(
 
     with serving(wait) as endpoint:
         asyncio.run(talk(endpoint.url()))
+    assert warnings_logged == []
+
+
+def test_what_comes_after_the_application_forgot_the_socket_is_no_failure(shim: None, warnings_logged: Records) -> None:
+    async def talk(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            connection = await session.ws_connect(url)
+            response, protocol = connection._response, connection._conn.protocol
+            del connection
+            gc.collect()
+            protocol.data_received(close(1001))
+            response.close()
+
+    with silent() as url:
+        asyncio.run(talk(url))
     assert warnings_logged == []
 
 
@@ -439,7 +482,8 @@ def test_frames_that_came_with_the_handshakes_answer(cut: int, shim: None, warni
 
 def test_a_broken_frame_that_came_with_the_handshakes_answer(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
-        async with connected(url) as (connection, _):
+        async with connected(url) as (connection, protocol):
+            assert protocol._payload_parser is None
             assert (await connection.receive()).type is aiohttp.WSMsgType.ERROR
 
     with answering(b"\x83\x00") as (url, _):
