@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +25,17 @@ def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
         connections: Decides about URLs and watches connections.
 
     Raises:
-        ShapeError: `ClientSession` is not what it was.
+        ShapeError: `ClientSession`, or what a socket's messages come through, is not what it was.
     """
     url_class = require_method(module, "URL")
     opening = require_method(module, "ClientSession._ws_connect")
     require_method(module, "ClientSession._build_url")
     parameter = require_parameter(opening, "url")
     require_parameter(opening, "params")
+    # The queue had another name until 3.10.
+    queue = "WebSocketDataQueue" if hasattr(module, "WebSocketDataQueue") else "FlowControlDataQueue"
+    for name in ("WebSocketReader.feed_data", "WebSocketReader.feed_eof", f"{queue}.is_eof", f"{queue}.exception"):
+        require_method(module, name)
 
     def ws_connect(wrapped: Any, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         watch = None
@@ -78,58 +84,118 @@ async def _watched(connecting: Any, watch: Watch, connections: Connections) -> A
                 watch.failed_to_connect(error)
         raise
     with connections:
-        # Below `receive()` and `close()`, both of which read from it: so a CLOSE frame is seen even when the client
-        # gives up before it reads that far.
-        socket._reader = _WatchedReader(socket._reader, socket, watch, connections)
+        _observe(socket, watch, connections)
     return socket
 
 
-class _WatchedReader:
-    """The queue of a connection's incoming messages, watched as they are taken from it."""
+def _observe(socket: Any, watch: Watch, connections: Connections) -> None:
+    # What the connection hands each of its reads to, not what the application takes messages from: of those there may
+    # be a thousand in one read.
+    protocol = socket._conn.protocol
+    messages = _Messages(socket, protocol, watch, connections)
+    # None where a frame that came with the handshake's answer ended the parsing.
+    if protocol._payload_parser is not None:
+        protocol._payload_parser = _Parser(protocol._payload_parser, protocol, messages)
+    messages.look()
 
-    __slots__ = ("_connections", "_reader", "_socket", "_take", "_watch", "read")
 
-    def __init__(self, reader: Any, socket: Any, watch: Watch, connections: Connections) -> None:
+class _Messages:
+    """The queue of a connection's messages, looked at as they are put into it.
+
+    That is below `receive()` and `close()`: a CLOSE frame is seen even when the client gives up before it reads so far.
+    """
+
+    __slots__ = ("_beyond", "_connections", "_delta", "_last", "_protocol", "_queue", "_socket", "_watch", "hung_up")
+
+    def __init__(self, socket: Any, protocol: Any, watch: Watch, connections: Connections) -> None:
         from rtstt_shim.watch import DELTA
 
-        self._reader = reader
-        self._socket = socket
+        # Weak, since the open connection leads here: aiohttp closes it when the application has let go of the socket.
+        self._socket = weakref.ref(socket)
+        self._queue = socket._reader
+        self._protocol = protocol
         self._watch = watch
         self._connections = connections
-        waiting = getattr(reader, "_buffer", ())
-        take = self._take = reader.read
-        beginning = DELTA.decode()
+        self._last: Any = None
+        self.hung_up = False
+        # Two comparisons take half as long as `startswith()`: nothing that JSON has behind it sorts after a tilde.
+        self._delta = DELTA.decode()
+        self._beyond = self._delta + "~"
 
-        def read() -> Any:
-            # Most messages are deltas and were there before they are asked for: those are handed on without another
-            # coroutine around the queue's own.
-            try:
-                if waiting and waiting[0][0][1].startswith(beginning):
-                    return take()
-            except (AttributeError, TypeError):
-                pass  # no text
-            return self._watched()
+    def look(self) -> None:
+        """Take what is new in the queue, and its end."""
+        with self._connections:
+            queue = self._queue
+            buffer, last, delta, beyond = queue._buffer, self._last, self._delta, self._beyond
+            new = []
+            for entry in reversed(buffer):
+                if entry is last:
+                    break
+                try:
+                    if delta <= entry[0][1] < beyond:
+                        continue
+                except TypeError:
+                    pass  # no text
+                new.append(entry[0])
+            if buffer:
+                self._last = buffer[-1]
+            for message in reversed(new):
+                self._take(message)
+            # Since 3.14.4 aiohttp leaves the rest of a read, once the queue is full, for when much of it was taken.
+            stalled = hasattr(queue, "_stalled_reader") and (
+                queue._stalled_reader is not None or queue._size > queue._limit
+            )
+            queue._protocol = _Stalled(self._protocol, self) if stalled else self._protocol
+            # A timeout of the application's own is no end.
+            if not stalled and queue.is_eof() and not isinstance(queue.exception(), asyncio.TimeoutError):
+                self._watch.lost(by_client=self.hung_up or self._closed())
 
-        self.read = read
+    def _take(self, message: Any) -> None:
+        kind = message.type.name
+        if kind == "TEXT":
+            self._watch.message(message.data)
+        elif kind == "CLOSE":
+            self._watch.closed(message.data or 1005, message.extra or "", by_client=self._closed())
+
+    def _closed(self) -> bool:
+        socket = self._socket()
+        return socket is None or bool(socket.closed)
+
+
+class _Parser:
+    """Stands in for the parser that a connection hands each of its reads to."""
+
+    __slots__ = ("_messages", "_parser", "_protocol")
+
+    def __init__(self, parser: Any, protocol: Any, messages: _Messages) -> None:
+        self._parser = parser
+        self._protocol = protocol
+        self._messages = messages
+
+    def feed_data(self, data: Any) -> Any:
+        result = self._parser.feed_data(data)
+        self._messages.look()
+        return result
+
+    def feed_eof(self) -> None:
+        self._parser.feed_eof()
+        # What the client itself closes has no transport any more.
+        self._messages.hung_up = self._protocol.transport is None
+        self._messages.look()
+
+
+class _Stalled:
+    """Stands in for the protocol of a queue that holds so much that aiohttp parses on as messages are taken from it.
+
+    Whenever it has done so it asks the protocol whether reading is paused.
+    """
+
+    __slots__ = ("_messages", "_protocol")
+
+    def __init__(self, protocol: Any, messages: _Messages) -> None:
+        self._protocol = protocol
+        self._messages = messages
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._reader, name)
-
-    async def _watched(self) -> Any:
-        try:
-            message = await self._take()
-        except Exception as error:
-            with self._connections:
-                # A timeout is the caller's own.
-                if not isinstance(error, TimeoutError) and type(error).__name__ != "TimeoutError":
-                    self._watch.lost(by_client=self._socket.closed)
-            raise
-        try:
-            kind = message.type.name
-            if kind == "TEXT":
-                self._watch.message(message.data)
-            elif kind == "CLOSE":
-                self._watch.closed(message.data or 1005, message.extra or "", by_client=self._socket.closed)
-        except Exception as error:
-            self._connections.failed(error)
-        return message
+        self._messages.look()
+        return getattr(self._protocol, name)
