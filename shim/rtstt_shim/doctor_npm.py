@@ -115,9 +115,17 @@ _SKIPPED = {
 }
 """Folders that are not searched, and why: patterns of a name, or of a name and its parent's."""
 
+_STORES = {
+    ".bun": "bun's isolated installs",
+    ".deno": "Deno",
+    ".pnpm": "pnpm",
+    ".store": "npm's and Yarn's linked installs",
+}
+"""Folders of a ``node_modules`` in which an installer keeps each package's own one, and whose they are."""
+
 
 def _node_modules(folder: Path) -> Iterator[Path]:
-    """Every ``node_modules`` under a folder; of workspaces, of packages and in pnpm's store too."""
+    """Every ``node_modules`` under a folder; of workspaces, of packages and in their stores too."""
     # Links are not followed: what they point to is in the tree, or is met as an entry of a `node_modules`.
     for current, folders, _ in os.walk(folder):
         here = Path(current)
@@ -129,7 +137,7 @@ def _node_modules(folder: Path) -> Iterator[Path]:
 def _leads_on(here: Path, name: str) -> bool:
     """Whether there may be a ``node_modules`` below: in a package, only right in it."""
     if here.name == "node_modules":
-        return name == ".pnpm" or not name.startswith(".")
+        return name in _STORES or not name.startswith(".")
     scope = here.parent if here.parent.name.startswith("@") else here
     if scope.parent.name == "node_modules" and not here.name.startswith(("@", ".")):
         return name == "node_modules"

@@ -193,9 +193,12 @@ class _Stalled:
     __slots__ = ("_messages", "_protocol")
 
     def __init__(self, protocol: Any, messages: _Messages) -> None:
-        self._protocol = protocol
-        self._messages = messages
+        object.__setattr__(self, "_protocol", protocol)
+        object.__setattr__(self, "_messages", messages)
 
     def __getattr__(self, name: str) -> Any:
         self._messages.look()
         return getattr(self._protocol, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._protocol, name, value)
