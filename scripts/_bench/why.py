@@ -69,7 +69,7 @@ def _import_times(python, before, code):
 
 
 def _silent(figure):
-    return "500 ms of it are the time that clients are given to answer the CLOSE"
+    return "300 ms of it are the time that clients are given to answer the CLOSE"
 
 
 def _workers(figure):
