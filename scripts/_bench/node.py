@@ -5,7 +5,8 @@ from _bench import sockets
 from _bench.figure import beside, in_turn
 from _bench.processes import CLIENT_CORE, PROGRAMS, on_core, wall
 
-WS = {"ws": "8.18.3"}
+LIBRARY = "ws"
+WS = {LIBRARY: "8.18.3"}
 SECTION = "the shim, Node"
 PRELOAD = _env.ROOT / "shim" / "rtstt_shim" / "node" / "register.mjs"
 
@@ -18,11 +19,15 @@ def measure(quick):
         return
     project = _env.npm_project(WS)
     yield from start(node, project, 10 if quick else 40)
-    words = (PROGRAMS / "client.mjs", project / "package.json")
-    ours, peer = (node.executable, "--import", PRELOAD, *words), (node.executable, *words)
-    client = sockets.Client(SECTION, "ws", ours, peer, "without the preload", batches=64, warm_ups=2)
+    client = client_on(node, project)
     for kind in sockets.TRAFFIC:
         yield sockets.measure(_env.environment(), client, kind, quick)
+
+
+def client_on(node, project, *options):
+    words = (PROGRAMS / "client.mjs", project / "package.json")
+    ours, peer = (node.executable, *options, "--import", PRELOAD, *words), (node.executable, *options, *words)
+    return sockets.Client(SECTION, LIBRARY, ours, peer, "without the preload", batches=64, warm_ups=2)
 
 
 def start(node, project, rounds):

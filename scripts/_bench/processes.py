@@ -81,6 +81,11 @@ class Program:
         self.process.stdin.flush()
         return json.loads(self.line())
 
+    def finish(self):
+        """Tell it that there is no more to do, and wait for its end; the last that it says."""
+        said, _ = self.process.communicate(timeout=PATIENCE)
+        return said
+
     def stop(self):
         """End it with SIGTERM; the seconds that it took."""
         begun = time.perf_counter()

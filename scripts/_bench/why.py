@@ -1,15 +1,20 @@
 """Why a target was missed: a profile of what was measured, in a few words."""
 
 import collections
+import contextlib
+import json
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 
 import _env
-from _bench import websocket
-from _bench.processes import CLIENT_CORE, SERVER_CORE, Program, answer, on_core
+from _bench import node, sockets, websocket
+from _bench.processes import CLIENT_CORE, PROGRAMS, SERVER_CORE, Program, answer, on_core, python_program
 from _bench.shim import CLIENTS, IMPORTS
 
 _MOST = 6
+_PROFILED = 64 * 40  # messages
 
 _IMPORT = "import sys\n{before}\nprint('----', file=sys.stderr, flush=True)\n{code}"
 
@@ -18,6 +23,23 @@ const begun = process.hrtime.bigint();
 require('node:http');
 require('node:https');
 console.log(Number(process.hrtime.bigint() - begun) / 1e6);
+"""
+
+_CALLS = """
+import collections, json, pathlib, runpy, sys, threading
+calls = collections.Counter()
+def count(frame, event, argument):
+    path = pathlib.PurePath(frame.f_code.co_filename)
+    if event == "call" and {"rtstt_shim", "wrapt"} & set(path.parts):
+        calls[f"{path.stem}.{frame.f_code.co_name}"] += 1
+sys.argv = sys.argv[1:]
+threading.setprofile(count)
+sys.setprofile(count)
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    sys.setprofile(None)
+    print(json.dumps(calls), flush=True)
 """
 
 _MOCK = """
@@ -87,7 +109,48 @@ def _preload(figure):
 
 def _messages(figure):
     more = (1 / figure.ours - 1 / figure.peer) * 1e6
-    return f"{more:.2f} µs more for a message that takes {1e6 / figure.peer:.2f}"
+    traffic, _, library = figure.name.partition(": ")
+    kind = next(kind for kind, known in sockets.TRAFFIC.items() if known.name == traffic)
+    profile = _in_node if library == node.LIBRARY else _in_python
+    return f"{more:.2f} µs more for a message that takes {1e6 / figure.peer:.2f}; {profile(library, kind)}"
+
+
+def _in_python(library, kind):
+    python = _env.environment(CLIENTS, wheel=_env.wheel())
+    command = [python, "-c", _CALLS, PROGRAMS / "client.py", library, "with"]
+    calls = []
+    for times in (1, 2):  # what opens the connection is in both
+        with _listening(python, kind) as url, Program([*command, url], stdin=True) as client:
+            client.ask(f"{kind} {_PROFILED * times}")
+            calls.append(collections.Counter(json.loads(client.finish())))
+    said = ", ".join(f"`{name}` {count:,}" for name, count in (calls[1] - calls[0]).most_common(_MOST))
+    return f"calls into the shim and wrapt for {_PROFILED:,} messages (`sys.setprofile`): {said or 'none'}"
+
+
+def _in_node(library, kind):
+    with tempfile.TemporaryDirectory() as folder, _listening(_env.environment(), kind) as url:
+        options = ("--cpu-prof", f"--cpu-prof-dir={folder}")
+        words = node.client_on(_env.node(), _env.npm_project(node.WS), *options).ours
+        with Program([*words, url], stdin=True) as client:
+            for _ in range(3):
+                client.ask(f"{kind} {_PROFILED * 16}")
+            client.finish()
+        [file] = Path(folder).glob("*.cpuprofile")
+        profile = json.loads(file.read_text(encoding="utf-8"))
+    frames = {found["id"]: found["callFrame"] for found in profile["nodes"]}
+    spent = collections.Counter()
+    for sample in profile["samples"]:
+        if str(node.PRELOAD.parent) in frames[sample]["url"]:
+            spent[frames[sample]["functionName"] or "(anonymous)"] += 1 / len(profile["samples"])
+    said = ", ".join(f"`{name}` {share:.1%}" for name, share in spent.most_common(_MOST))
+    return f"own time in the preload under `--cpu-prof`: {said}"
+
+
+@contextlib.contextmanager
+def _listening(python, kind):
+    """The URL of the server that sends messages."""
+    with python_program(python, "frames.py") as server:
+        yield f"ws://127.0.0.1:{server.port()}{sockets.TRAFFIC[kind].path}"
 
 
 def _appends(figure):
