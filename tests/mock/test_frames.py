@@ -9,7 +9,7 @@ from talk import cut
 from websockets.frames import Frame, Opcode
 
 from rtstt_testkit import RealtimeServer
-from rtstt_testkit.mock.frames import FrameReader
+from rtstt_testkit.mock.frames import FrameReader, text_frame
 from rtstt_testkit.mock.tape import Tape
 
 HANDSHAKE = (
@@ -39,6 +39,12 @@ FRAMES = {
     "empty binary": binary(0),
 }
 PLAIN = ("short", "empty", "16-bit length")
+
+
+@pytest.mark.parametrize("size", [*SIZES, 65536, 70_000])
+def test_a_text_frame_is_the_one_that_websockets_makes(size: int) -> None:
+    payload = b"a" * size
+    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
 class Heard:

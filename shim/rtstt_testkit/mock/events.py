@@ -65,6 +65,8 @@ _PLAIN_APPENDS = (
     b'{"type":"input_audio_buffer.append","audio":"',
     b'{"type": "input_audio_buffer.append", "audio": "',
 )
+_DENSE, _SPACED = map(len, _PLAIN_APPENDS)
+_AFTER_TYPE, _SPACE = len(b'{"type":'), ord(" ")
 
 
 def decode_event(frame: str) -> dict[str, Any]:
@@ -92,14 +94,13 @@ def plain_append(frame: bytes) -> bytes | None:
         The audio; None for any other frame, and for one that is refused or says more than it seems to: a quote or an
         escape in it is no base64.
     """
-    for prefix in _PLAIN_APPENDS:
-        if frame.startswith(prefix) and frame.endswith(b'"}'):
-            try:
-                audio = b64decode(frame[len(prefix) : -2])
-            except ValueError:
-                return None
-            return audio if 0 < len(audio) <= MAX_APPEND else None
-    return None
+    if not frame.startswith(_PLAIN_APPENDS) or not frame.endswith(b'"}'):
+        return None
+    try:
+        audio = b64decode(frame[_SPACED if frame[_AFTER_TYPE] == _SPACE else _DENSE : -2])
+    except ValueError:
+        return None
+    return audio if 0 < len(audio) <= MAX_APPEND else None
 
 
 def decode_audio(audio: object) -> bytes:

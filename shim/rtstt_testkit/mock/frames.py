@@ -1,4 +1,4 @@
-"""A client's bytes cut into frames: the short TEXT messages that nearly all of a session consists of, and the rest.
+"""Frames: a client's bytes cut into the short TEXT messages that nearly all of a session consists of, and the rest.
 
 websockets parses frames in Python, one generator step a field, which costs more than all that the mock does with an
 append. This reads only the plainest frame there is, a masked TEXT message in one piece and shorter than 64 KiB; the
@@ -15,13 +15,25 @@ try:
 except ImportError:  # websockets without its C extension
     from websockets.utils import apply_mask
 
-__all__ = ["FrameReader"]
+__all__ = ["FrameReader", "text_frame"]
 
 _TEXT = 0x81  # a whole message, and no extension's bits
 _CLOSE = 0x88
 _MASKED = 0x80
 _LENGTH_16, _LENGTH_64 = 126, 127
 _MASK = 4
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A server's TEXT message in one piece, not compressed."""
+    size = len(payload)
+    if size < _LENGTH_16:
+        head = bytes((_TEXT, size))
+    elif size < 1 << 16:
+        head = bytes((_TEXT, _LENGTH_16)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((_TEXT, _LENGTH_64)) + size.to_bytes(8, "big")
+    return head + payload
 
 
 class FrameReader:

@@ -118,7 +118,7 @@ def _shape(audio: bytes, audio_format: AudioFormat) -> Shape:
     loudness = audio_format.loudness(audio)
     window = audio_format.rate // audio_format.stride // _WINDOWS_A_SECOND
     sums = [(adler32(loudness[at : at + window]) & 0xFFFF) - 1 for at in range(0, len(loudness) - window + 1, window)]
-    return tuple(map(sum, zip([0, *sums], sums, [*sums[1:], 0], strict=False)))
+    return tuple([a + b + c for a, b, c in zip([0, *sums], sums, [*sums[1:], 0], strict=False)])
 
 
 def _correlation(a: _Sums, a_start: int, b: _Sums, b_start: int, b_stop: int) -> float:

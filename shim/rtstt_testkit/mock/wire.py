@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
 from rtstt_testkit.mock.events import plain_append
-from rtstt_testkit.mock.frames import FrameReader
+from rtstt_testkit.mock.frames import FrameReader, text_frame
 from rtstt_testkit.mock.http import HttpError, HttpRequest, HttpResponse, is_websocket, parse, render
 from rtstt_testkit.mock.outbox import Close, Odd, Output, Reset, Send, Stall, Trickle
 from rtstt_testkit.mock.record import Closed
@@ -272,11 +272,15 @@ class Wire:
     async def _send(self, run: Iterable[Output]) -> None:
         """Send events that are due together with one write: they cost little more than one."""
         protocol = self._connection.protocol
+        texts = [output.text.encode() for output in run if isinstance(output, Send)]
         async with self._connection.send_context():
-            for output in run:
-                if isinstance(output, Send):
-                    protocol.send_text(output.text.encode())
-            self._connection.transport.write(b"".join(protocol.data_to_send()))  # else it is a write for each
+            if protocol.extensions:
+                for text in texts:
+                    protocol.send_text(text)
+                data = protocol.data_to_send()
+            else:
+                data = [text_frame(text) for text in texts]
+            self._connection.transport.write(b"".join(data))
 
     async def _carry_out(self, output: Output) -> None:
         connection = self._connection
