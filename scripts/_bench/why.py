@@ -18,6 +18,19 @@ _PROFILED = 64 * 40  # messages
 
 _IMPORT = "import sys\n{before}\nprint('----', file=sys.stderr, flush=True)\n{code}"
 
+_HOOK = """
+import cProfile, json, pathlib, pstats
+import rtstt_shim
+profile = cProfile.Profile()
+profile.enable()
+{code}
+profile.disable()
+spent = {{}}
+for (file, _, name), (_, calls, _, whole, _) in pstats.Stats(profile).stats.items():
+    spent[pathlib.PurePath(file).parts[-2:], name] = calls, whole * 1000
+print(json.dumps([spent[("rtstt_shim", "registry.py"), "__call__"], spent[("wrapt", "importer.py"), "find_spec"]]))
+"""
+
 _HTTP = """
 const begun = process.hrtime.bigint();
 require('node:http');
@@ -71,6 +84,16 @@ def _imports(figure):
     client = next((code for name, code in IMPORTS.items() if f"with {name} imported" in figure.name), None)
     python = _env.environment(CLIENTS if client else (), wheel=_env.wheel())
     return _import_times(python, client or "pass", "import rtstt_shim")
+
+
+def _hooked(figure):
+    code = next(code for name, code in IMPORTS.items() if f"importing {name}," in figure.name)
+    python = _env.environment(CLIENTS, wheel=_env.wheel())
+    (patched, patching), (asked, asking) = answer([python, "-c", _HOOK.format(code=code)], CLIENT_CORE)
+    return (
+        f"under cProfile {patching:.1f} ms to patch it, in {patched} calls of the hook, and {asking:.1f} ms in which "
+        f"wrapt's finder is asked for {asked} modules"
+    )
 
 
 def _start(figure):
@@ -168,6 +191,7 @@ def _appends(figure):
 _PROFILES = {
     "import rtstt_shim": _imports,
     "imported already": _imports,
+    "the shim active": _hooked,
     "with the preload": _preload,
     "echo on": _messages,
     "deltas on": _messages,
