@@ -328,6 +328,9 @@ CELLS = (
 # -- what came of it
 
 
+_CUT = "1006"  # no CLOSE frame, from neither side
+
+
 class Observed(NamedTuple):
     """What came of one case.
 
@@ -360,17 +363,18 @@ class Observed(NamedTuple):
         return self.refused_with("invalid_model")
 
     def refused_with(self, code: str) -> bool:
-        """Whether the endpoint refused every connection with this error, and no transcript came."""
-        return (
-            self.said.get("transcript") is None
-            and bool(self.closes)
-            and set(self.closes) == {f"4000 invalid_request_error.{code}"}
-        )
+        """Whether the endpoint refused every connection with this error, and no transcript came.
+
+        One that was cut is left out: a client that connects again and again may be stopped before it is answered.
+        """
+        return self.said.get("transcript") is None and {close for close in self.closes if close != _CUT} == {
+            f"4000 invalid_request_error.{code}"
+        }
 
     @property
     def rejections(self) -> list[str]:
         """The closes by which the server ended a connection, not the client."""
-        return [close for close in self.closes if close.split()[0] not in ("1000", "1001", "1006")]
+        return [close for close in self.closes if close.split()[0] not in ("1000", "1001", _CUT)]
 
     @property
     def transcribed(self) -> bool:

@@ -181,6 +181,21 @@ JUDGED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("closes", "refused"),
+    [
+        (["4000 invalid_request_error.invalid_model"], True),
+        (["4000 invalid_request_error.invalid_model", "1006"], True),
+        (["4000 invalid_request_error.invalid_model", "1000"], False),
+        (["4000 invalid_request_error.invalid_model", "4000 invalid_request_error.missing_model"], False),
+        (["1006"], False),
+        ([], False),
+    ],
+)
+def test_a_client_that_is_stopped_while_it_connects_again_was_refused_before(closes: list[str], refused: bool) -> None:
+    assert _cells.Observed([], closes, NOTHING, "").refused is refused
+
+
 @pytest.mark.parametrize("expected", JUDGED)
 def test_what_comes_out_otherwise_is_told(expected: str) -> None:
     (package, version, case), right, wrong = JUDGED[expected]

@@ -390,7 +390,8 @@ def test_a_close_that_aiohttp_held_back_is_seen_though_the_connection_is_lost(
             for _ in range(taken):
                 await connection.receive()
             protocol.transport.abort()
-            await asyncio.sleep(0.05)
+            while protocol.transport is not None:
+                await asyncio.sleep(0)
             assert len(await rest(connection)) == MANY + 1 - taken
 
     with silent() as url:
