@@ -352,9 +352,8 @@ def _version(target: Target, module: ModuleType) -> str:
         return ""
     # websocket-client says it only at the end of its import, and `metadata.version` is half of what this hook would
     # take: it reads the whole file as an e-mail.
-    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    found = re.search(r"(?m)^Version:[ \t]*(\S+)", text.partition("\n\n")[0])
-    return found[1] if found else ""
+    found = re.search(r"(?m)^Version: (.+)", distribution.read_text("METADATA") or "")
+    return found[1] if found else distribution.version
 
 
 def _label(patch: _Patch) -> str:

@@ -9,6 +9,7 @@ import types
 import warnings
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,6 +175,28 @@ class TestInstalling:
         library.__dict__["__version__"] = given
         rtstt_shim.install()
         assert rtstt_shim.status().targets == (("fake", metadata.version("wrapt"), "patched", ""),)
+
+    def distribution(self, file: Path, fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Give the library a distribution, as its module does not say its version."""
+        file.parent.mkdir()
+        file.write_text("Metadata-Version: 2.1\nName: fakelib\nVersion: 1.9.1\n\nNews\nVersion: 0.1\n")
+        monkeypatch.syspath_prepend(file.parents[1])
+        del fakelib.__dict__["__version__"]
+
+    def test_a_distributions_metadata_is_not_read_as_an_email_which_takes_longer_than_all_the_rest(
+        self, fakelib: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.distribution(tmp_path / "fakelib-1.9.1.dist-info" / "METADATA", fakelib, monkeypatch)
+        monkeypatch.delattr(metadata.Distribution, "version")
+        rtstt_shim.install()
+        assert rtstt_shim.status().targets == (("fake", "1.9.1", "patched", ""),)
+
+    def test_a_distribution_of_the_old_kind_says_its_version_too(
+        self, fakelib: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.distribution(tmp_path / "fakelib-1.9.1.egg-info" / "PKG-INFO", fakelib, monkeypatch)
+        rtstt_shim.install()
+        assert rtstt_shim.status().targets == (("fake", "1.9.1", "patched", ""),)
 
     def test_the_version_is_that_of_the_package_the_module_is_in(
         self, library: types.ModuleType, monkeypatch: pytest.MonkeyPatch
