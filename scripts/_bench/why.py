@@ -166,7 +166,7 @@ def _in_node(library, kind):
         if str(node.PRELOAD.parent) in frames[sample]["url"]:
             spent[frames[sample]["functionName"] or "(anonymous)"] += 1 / len(profile["samples"])
     said = ", ".join(f"`{name}` {share:.1%}" for name, share in spent.most_common(_MOST))
-    return f"own time in the preload under `--cpu-prof`: {said}"
+    return f"own time in the preload under `--cpu-prof`: {said or 'none'}"
 
 
 @contextlib.contextmanager
