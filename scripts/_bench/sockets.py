@@ -1,5 +1,6 @@
 """Messages on a socket: a client with the shim beside the same one without it, at the same server."""
 
+import contextlib
 from typing import NamedTuple
 
 from _bench import websocket
@@ -55,6 +56,13 @@ class Client(NamedTuple):
     warm_ups: int
 
 
+@contextlib.contextmanager
+def listening(python, kind):
+    """The URL of a server for this TRAFFIC, run by this interpreter."""
+    with python_program(python, "frames.py", core=SERVER_CORE) as server:
+        yield f"ws://127.0.0.1:{server.port()}{TRAFFIC[kind].path}"
+
+
 def measure(python, client, kind, quick):
     """The messages a CPU second with the shim and without; new processes for every few rounds.
 
@@ -67,22 +75,21 @@ def measure(python, client, kind, quick):
     traffic = TRAFFIC[kind]
     samples = Samples([], [])
     for _ in range(2 if quick else 5):
-        with python_program(python, "frames.py", core=SERVER_CORE) as server:
-            url = f"ws://127.0.0.1:{server.port()}{traffic.path}"
-            with (
-                Program([*client.ours, url], core=CLIENT_CORE, stdin=True) as ours,
-                Program([*client.peer, url], core=CLIENT_CORE, stdin=True) as peer,
-            ):
-                count = BATCH * client.batches
-                for program in (ours, peer) * client.warm_ups:
-                    program.ask(f"{kind} {count}")
-                took = peer.ask(f"{kind} {count}")["cpu"]
-                count = max(BATCH, round(count * SECONDS / took / BATCH) * BATCH)
+        with (
+            listening(python, kind) as url,
+            Program([*client.ours, url], core=CLIENT_CORE, stdin=True) as ours,
+            Program([*client.peer, url], core=CLIENT_CORE, stdin=True) as peer,
+        ):
+            count = BATCH * client.batches
+            for program in (ours, peer) * client.warm_ups:
+                program.ask(f"{kind} {count}")
+            took = peer.ask(f"{kind} {count}")["cpu"]
+            count = max(BATCH, round(count * SECONDS / took / BATCH) * BATCH)
 
-                def rate(program, count=count):
-                    return count / program.ask(f"{kind} {count}")["cpu"]
+            def rate(program, count=count):
+                return count / program.ask(f"{kind} {count}")["cpu"]
 
-                some = in_turn(4 if quick else 8, lambda: rate(ours), lambda: rate(peer))
+            some = in_turn(4 if quick else 8, lambda: rate(ours), lambda: rate(peer))
         samples.ours.extend(some.ours)
         samples.peer.extend(some.peer)
     name = f"{traffic.name}: {client.library}"

@@ -1,7 +1,6 @@
 """Why a target was missed: a profile of what was measured, in a few words."""
 
 import collections
-import contextlib
 import json
 import os
 import subprocess
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import _env
 from _bench import node, sockets, websocket
-from _bench.processes import CLIENT_CORE, PROGRAMS, SERVER_CORE, Program, answer, on_core, python_program
-from _bench.shim import CLIENTS, IMPORTS
+from _bench.processes import CLIENT_CORE, SERVER_CORE, Program, answer, on_core
+from _bench.shim import CLIENTS, IMPORTS, client_on
 
 _MOST = 6
 _PROFILED = 64 * 40  # messages
@@ -140,10 +139,10 @@ def _messages(figure):
 
 def _in_python(library, kind):
     python = _env.environment(CLIENTS, wheel=_env.wheel())
-    command = [python, "-c", _CALLS, PROGRAMS / "client.py", library, "with"]
+    command = [python, "-c", _CALLS, *client_on(python, library).ours[1:]]
     calls = []
     for times in (1, 2):  # what opens the connection is in both
-        with _listening(python, kind) as url, Program([*command, url], stdin=True) as client:
+        with sockets.listening(python, kind) as url, Program([*command, url], stdin=True) as client:
             client.ask(f"{kind} {_PROFILED * times}")
             calls.append(collections.Counter(json.loads(client.finish())))
     said = ", ".join(f"`{name}` {count:,}" for name, count in (calls[1] - calls[0]).most_common(_MOST))
@@ -151,7 +150,7 @@ def _in_python(library, kind):
 
 
 def _in_node(library, kind):
-    with tempfile.TemporaryDirectory() as folder, _listening(_env.environment(), kind) as url:
+    with tempfile.TemporaryDirectory() as folder, sockets.listening(_env.environment(), kind) as url:
         options = ("--cpu-prof", f"--cpu-prof-dir={folder}")
         words = node.client_on(_env.node(), _env.npm_project(node.WS), *options).ours
         with Program([*words, url], stdin=True) as client:
@@ -167,13 +166,6 @@ def _in_node(library, kind):
             spent[frames[sample]["functionName"] or "(anonymous)"] += 1 / len(profile["samples"])
     said = ", ".join(f"`{name}` {share:.1%}" for name, share in spent.most_common(_MOST))
     return f"own time in the preload under `--cpu-prof`: {said or 'none'}"
-
-
-@contextlib.contextmanager
-def _listening(python, kind):
-    """The URL of the server that sends messages."""
-    with python_program(python, "frames.py") as server:
-        yield f"ws://127.0.0.1:{server.port()}{sockets.TRAFFIC[kind].path}"
 
 
 def _appends(figure):

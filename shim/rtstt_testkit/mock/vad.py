@@ -143,16 +143,16 @@ class SpeechDetector:
         age, lowest = self._age, self._lowest
         index, count = 0, len(sounds)
         while index < count:
-            sound = sounds[index]
+            here, index = index, index + 1
+            sound = sounds[here]
             if sound:
                 recent = (first + second + third + sound) / 4
                 first, second, third = second, third, sound
                 self._position += window
                 if not self.speaking:
-                    if self._rises(sound, recent, audio, index * span):
-                        last, age, lowest = index, 0, math.inf
+                    if self._rises(sound, recent, audio, here * span):
+                        last, age, lowest = here, 0, math.inf
                         self._begin_turn()
-                    index += 1
                     continue
                 age += 1
                 if recent < lowest:
@@ -163,19 +163,18 @@ class SpeechDetector:
                 if age == LONGEST_SOUND:
                     floor.drone(lowest)
                     age, lowest = 0, math.inf
-                index += 1
                 if loud:
-                    last = index - 1
+                    last = here
                     continue
             else:
-                start, index = index, index + 1
                 while index < count and not sounds[index]:
                     index += 1
+                silent = index - here
                 if self._first:
-                    self._fall_silent(audio[(start - 1) * span : start * span] if start else self._last)
-                floor.be_silent(index - start, not third)
-                self._position += (index - start) * window
-                first, second, third = (first, second, third, 0, 0, 0)[min(index - start, 3) :][:3]
+                    self._fall_silent(audio[(here - 1) * span : here * span] if here else self._last)
+                floor.be_silent(silent, not third)
+                self._position += silent * window
+                first, second, third = (first, second, third, 0, 0, 0)[min(silent, 3) :][:3]
                 self._run, self._rise_at = 0, -1
                 age, lowest = 0, math.inf
             if self.speaking:
