@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -72,6 +73,14 @@ def every_event_is_one_the_openai_sdk_knows() -> Iterator[None]:
     problems = WATCH.take()
     if problems:
         pytest.fail("the mock sent what the openai SDK's types do not describe:\n" + "\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def refusing_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses connections until the test is over: taken, so that no server can have it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

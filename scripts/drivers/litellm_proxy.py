@@ -38,8 +38,11 @@ class Proxy:
     """
 
     def __init__(self, hosts: list[str], shim: bool) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        # Kept from everyone who lets the system choose a port; the proxy reuses addresses as well, and so may have it.
+        self._kept = socket.socket()
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._kept.bind(("127.0.0.1", 0))
+        self.port = self._kept.getsockname()[1]
         self._folder = tempfile.TemporaryDirectory()
         config = Path(self._folder.name, "config.yaml")
         models = [
@@ -91,6 +94,7 @@ class Proxy:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._kept.close()
         self._folder.cleanup()
 
 

@@ -16,17 +16,16 @@ KEY = {"Authorization": "Bearer sk-of-a-test"}
 INTENT = "?intent=transcription"
 
 
-def call(server: ThreadedRealtimeServer, query: str = INTENT, **options: Any) -> list[tuple[str, float, str, Any]]:
+def call(url: str, query: str = INTENT, **options: Any) -> list[tuple[str, float, str, Any]]:
     """What is told of one session."""
     told: list[tuple[str, float, str, Any]] = []
-    url = server.url + query
-    speak(url, HALF_A_SECOND, lambda *wait: told.append(wait), headers=options.pop("headers", KEY), **options)
+    speak(url + query, HALF_A_SECOND, lambda *wait: told.append(wait), headers=options.pop("headers", KEY), **options)
     return told
 
 
 def test_each_wait_is_told_with_its_text() -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
-        told = call(server)
+        told = call(server.url)
     assert [(name, text, error) for name, _, text, error in told] == [
         (CONNECT, "", None),
         (FIRST_DELTA, "One", None),
@@ -38,7 +37,7 @@ def test_each_wait_is_told_with_its_text() -> None:
 
 def test_the_audio_comes_in_real_time_and_whole() -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
-        call(server)
+        call(server.url)
         [session] = server.sessions
     assert session.audio.startswith(HALF_A_SECOND.pcm)
     ended = next(event.at for event in session.events if event.type == "input_audio_buffer.speech_stopped")
@@ -47,7 +46,7 @@ def test_the_audio_comes_in_real_time_and_whole() -> None:
 
 def test_a_model_without_turn_detection_is_committed_at_the_end_of_the_audio() -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
-        told = call(server, model="gpt-live-transcribe")
+        told = call(server.url, model="gpt-live-transcribe")
         [session] = server.sessions
     assert [name for name, *_ in told] == [CONNECT, FIRST_DELTA, FINAL]
     assert told[2][2] == TEXT
@@ -57,21 +56,21 @@ def test_a_model_without_turn_detection_is_committed_at_the_end_of_the_audio() -
 
 def test_turn_detection_is_the_callers_to_choose() -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
-        call(server, turn_detection={"type": "server_vad", "silence_duration_ms": 400})
+        call(server.url, turn_detection={"type": "server_vad", "silence_duration_ms": 400})
         [session] = server.sessions
     assert session.session["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 400
 
 
-def refusal(server: ThreadedRealtimeServer, query: str = INTENT, **options: Any) -> tuple[str, Any]:
+def refusal(url: str, query: str = INTENT, **options: Any) -> tuple[str, Any]:
     """The wait that ended in a failure, which is the last, and the failure."""
-    *_, (name, _, text, error) = call(server, query, **options)
+    *_, (name, _, text, error) = call(url, query, **options)
     assert text == ""
     return name, error
 
 
 def test_a_refused_session_is_told_with_the_endpoints_code() -> None:
     with ThreadedRealtimeServer() as server:
-        name, error = refusal(server, INTENT + "&model=whisper-1")
+        name, error = refusal(server.url, INTENT + "&model=whisper-1")
     assert name == CONNECT
     assert isinstance(error, Refused)
     assert str(error) == 'invalid_model: Model "whisper-1" is not supported in transcription mode.'
@@ -79,14 +78,12 @@ def test_a_refused_session_is_told_with_the_endpoints_code() -> None:
 
 def test_a_refused_handshake_is_told_with_its_status() -> None:
     with ThreadedRealtimeServer(faults=[Fault("http", on="connect", code=429)]) as server:
-        name, error = refusal(server)
+        name, error = refusal(server.url)
     assert (name, type(error), str(error)) == (CONNECT, Refused, "HTTP 429")
 
 
-def test_nobody_there_is_a_failure_too() -> None:
-    with ThreadedRealtimeServer() as server:
-        pass
-    name, error = refusal(server)
+def test_nobody_there_is_a_failure_too(refusing_port: int) -> None:
+    name, error = refusal(f"ws://127.0.0.1:{refusing_port}/v1/realtime")
     assert (name, type(error)) == (CONNECT, Refused)
     assert re.match("ConnectionRefusedError: ", str(error))
 
@@ -101,20 +98,20 @@ def test_nobody_there_is_a_failure_too() -> None:
 )
 def test_a_dropped_session_is_a_failure_of_what_was_waited_for(fault: Fault, waiting_for: str, message: str) -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT], faults=[fault], strict=False) as server:
-        name, error = refusal(server)
+        name, error = refusal(server.url)
     assert (name, type(error), str(error)) == (waiting_for, Refused, message)
 
 
 def test_a_failed_transcription_is_a_failure() -> None:
     with ThreadedRealtimeServer(transcripts=[Failure(message="No.", code="overloaded")]) as server:
-        name, error = refusal(server)
+        name, error = refusal(server.url)
     assert (name, type(error), str(error)) == (FIRST_DELTA, NoTranscript, "overloaded: No.")
 
 
 def test_a_transcript_that_never_comes_is_a_failure_in_the_end() -> None:
     faults = [Fault("drop", on="delta", nth=None), Fault("drop", on="completed")]
     with ThreadedRealtimeServer(transcripts=[TEXT], faults=faults, strict=False) as server:
-        name, error = refusal(server, timeout=1.0)
+        name, error = refusal(server.url, timeout=1.0)
     assert (name, type(error), str(error)) == (
         FIRST_DELTA,
         NoTranscript,

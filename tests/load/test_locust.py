@@ -40,11 +40,13 @@ def python() -> Path:
     return made
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def port_for_a_server() -> Iterator[str]:
+    """A port kept from everyone who lets the system choose one, for a program that must be told which to listen on."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as that program does: both may have it
+        kept.bind(("127.0.0.1", 0))
+        yield str(kept.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -72,9 +74,8 @@ def table(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_master_and_two_workers_report_the_waits_and_the_refusals(python: Path, tmp_path: Path) -> None:
-    with ThreadedRealtimeServer(latency="capture", strict=False) as server:
+    with ThreadedRealtimeServer(latency="capture", strict=False) as server, port_for_a_server() as port:
         (tmp_path / "locustfile.py").write_text(LOCUSTFILE.format(url=server.url))
-        port = str(free_port())
         master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2")
         test = ("--headless", "--csv", "out", "--users", "8", "--spawn-rate", "8", "--run-time", "8s")
         worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +92,11 @@ def test_what_the_server_does_is_said_once(answer: dict[str, Any], said: str, ap
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
-def test_a_refused_connection_is_said(app: str, node: str, cell: Cell) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url_of(port)})
-    assert shown(outcome.stderr, url_of(port)) == (
+def test_a_refused_connection_is_said(app: str, node: str, cell: Cell, refusing_port: int) -> None:
+    outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url_of(refusing_port)})
+    assert shown(outcome.stderr, url_of(refusing_port)) == (
         "rtstt_shim: realtime transcription session failed: nothing accepts connections there "
-        f"(Error: connect ECONNREFUSED 127.0.0.1:{port}). Check the host and the port."
+        f"(Error: connect ECONNREFUSED 127.0.0.1:{refusing_port}). Check the host and the port."
     )
 
 

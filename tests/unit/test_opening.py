@@ -124,11 +124,6 @@ def raised(connect: Connect, url: str, **options: Any) -> BaseException:
 # -- servers that are none
 
 
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def only(records: Records) -> dict[str, Any]:
     [record] = records
     return vars(record)
@@ -148,8 +143,8 @@ def test_a_name_that_does_not_resolve(
     assert record["rtstt_url"] == "wss://nowhere.api.openai.com/v1/realtime?intent=transcription"
 
 
-def test_a_port_that_nobody_listens_at(connect: Connect, warnings_logged: Records) -> None:
-    raised(connect, f"ws://127.0.0.1:{unused_port()}{PATH}")
+def test_a_port_that_nobody_listens_at(connect: Connect, warnings_logged: Records, refusing_port: int) -> None:
+    raised(connect, f"ws://127.0.0.1:{refusing_port}{PATH}")
     assert only(warnings_logged)["rtstt_diagnosis"] == "connect-refused"
 
 
@@ -223,7 +218,7 @@ def test_the_exception_is_the_clients_own_and_its_traceback_gains_one_line(
 
 
 def test_a_loop_that_connects_again_and_again_is_one_warning(
-    warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    warnings_logged: Records, monkeypatch: pytest.MonkeyPatch, refusing_port: int
 ) -> None:
     from websockets.asyncio.client import connect
 
@@ -237,7 +232,7 @@ def test_a_loop_that_connects_again_and_again_is_one_warning(
     async def no_pause(seconds: float) -> None: ...
 
     async def talk() -> None:
-        async for _ in connect(f"ws://127.0.0.1:{unused_port()}{PATH}", process_exception=again):
+        async for _ in connect(f"ws://127.0.0.1:{refusing_port}{PATH}", process_exception=again):
             pass
 
     monkeypatch.setattr(asyncio, "sleep", no_pause)
@@ -298,8 +293,10 @@ def test_uninstalled_while_it_connects_nothing_is_said(warnings_logged: Records)
 
 
 @pytest.mark.parametrize("name", ["websockets asyncio", "websockets legacy"])
-def test_a_redirect_to_nowhere_is_a_failure_of_where_it_led(name: str, warnings_logged: Records) -> None:
-    nowhere = f"ws://127.0.0.1:{unused_port()}{PATH}"
+def test_a_redirect_to_nowhere_is_a_failure_of_where_it_led(
+    name: str, warnings_logged: Records, refusing_port: int
+) -> None:
+    nowhere = f"ws://127.0.0.1:{refusing_port}{PATH}"
     with listening(f"HTTP/1.1 302 Found\r\nLocation: {nowhere}\r\nContent-Length: 0\r\n\r\n".encode()) as port:
         raised(CONNECTS[name], f"ws://127.0.0.1:{port}{PATH}")
     assert only(warnings_logged)["rtstt_diagnosis"] == "connect-refused"
@@ -337,9 +334,9 @@ def test_a_connection_opened_within_a_callback_of_another_has_a_watch_of_its_own
 
 
 def test_other_connections_are_opened_with_nothing_of_ours_in_between(
-    connect: Connect, warnings_logged: Records
+    connect: Connect, warnings_logged: Records, refusing_port: int
 ) -> None:
-    error = raised(connect, f"ws://127.0.0.1:{unused_port()}/v1/chat")
+    error = raised(connect, f"ws://127.0.0.1:{refusing_port}/v1/chat")
     # A function that is not a coroutine calls the client's own.
     assert ours(error) == (connect in (websocket_client, websockets_sync))
     assert warnings_logged == []

@@ -558,11 +558,9 @@ def test_a_client_that_stops_within_the_tls_handshake_is_let_go() -> None:
             assert server.recv(1) == b""
 
 
-def test_a_server_that_is_not_there_resets_the_client() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = listener.getsockname()
+def test_a_server_that_is_not_there_resets_the_client(refusing_port: int) -> None:
     with (
-        Relay({"a.test": nobody}) as relay,
+        Relay({"a.test": ("127.0.0.1", refusing_port)}) as relay,
         pytest.raises(ConnectionResetError),  # often while connecting already
         socket.create_connection(relay.addresses["a.test"]) as client,
     ):

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import socket
 import subprocess
 import sys
 from typing import Any
@@ -149,18 +148,16 @@ print(repr(rtstt_shim.status()))
 @pytest.mark.parametrize(
     "transport", ["asyncio_client", "sync_client", "legacy_client", "aiohttp_client", "websocket_client"]
 )
-def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str) -> None:
+def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusing_port: int) -> None:
     query = "intent=transcription&api_key=canaryMMMMMMMMMMMMMMMM&model=whisper-1&sk-canary-NNNNNNNNNNNNNNNN"
     refusal = (
         b"Incorrect API key provided: sk-canary-OOOOOOOOOOOOOOOO, see wss://me:canaryPPPPPPPP@h/?token=canaryQQQQQQQQ"
     )
     answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n%s" % (len(refusal), refusal)
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        nobody = unused.getsockname()[1]
     with serving(refuse_with_keys, subprotocols=["realtime"]) as endpoint, listening(answer) as unauthorized:
         urls = [
             f"ws://user:canaryRRRRRRRRRRRR@127.0.0.1:{port}/v1/realtime?{query}"
-            for port in (endpoint.port, unauthorized, nobody)
+            for port in (endpoint.port, unauthorized, refusing_port)
         ]
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, transport, *urls],
