@@ -8,12 +8,11 @@
 
 It makes the environments it needs in .cache/ on first use. Two things that are compared are measured in turn, in the
 same run; a figure is the median of its rounds, and what stands behind ± is half the interquartile range. What is
-measured runs on one core, what drives it on another. Exit code: 0 measured (a target that was missed is no failure), 2
-wrong use or something needed cannot be had.
+measured runs on one core, what drives it on another. A part that cannot be measured is named, and the others go on.
+Exit code: 0 measured (a target that was missed is no failure), 2 wrong use or something needed cannot be had.
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -66,22 +65,35 @@ def _arguments():
     return args
 
 
+def _measure(found_in_turn, results):
+    """Keep what a part finds, and show it."""
+    for found in found_in_turn:
+        if isinstance(found, sessions.Step):
+            results.steps.append(found)
+            _env.say(f"         {found}")
+        else:
+            results.figures.append(found)
+            _env.say("         " + text_table([found]).splitlines()[-1])
+
+
 def main():
     args = _arguments()
     begun = time.monotonic()
     results = report.Results.begin(args.quick)
+    unmeasured = []
     for name in args.only or SECTIONS:
         _env.say(f"[{time.monotonic() - begun:4.0f} s] {name}")
-        for found in SECTIONS[name](args.quick):
-            if isinstance(found, sessions.Step):
-                results.steps.append(found)
-                _env.say(f"         {found}")
-            else:
-                results.figures.append(found)
-                _env.say("         " + text_table([found]).splitlines()[-1])
+        try:
+            _measure(SECTIONS[name](args.quick), results)
+        except _env.Unavailable as problem:
+            unmeasured.append(f"{name}: {problem}")
+            _env.say(f"         {problem}")
     print(f"\n{results.heading()}")
     print(text_table(results.figures))
-    results.reasons = why.reasons(results.figures)
+    try:
+        results.reasons = why.reasons(results.figures)
+    except _env.Unavailable as problem:
+        unmeasured.append(f"why: {problem}")
     for name, reason in results.reasons.items():
         print(f"\n{name.replace('`', '')}: {reason}")
     missed = [figure for figure in results.figures if figure.met is False]
@@ -90,15 +102,15 @@ def main():
         args.json.write_text(results.to_json(), encoding="utf-8")
     if args.plot:
         report.plot(results, args.plot)
-    if args.save:
+    if args.save and not unmeasured:
         report.save(results)
     print(f"\n{reached} targets met, {len(missed)} missed, in {time.monotonic() - begun:.0f} s")
+    if unmeasured:
+        kept = "; nothing is saved" if args.save else ""
+        raise _env.Unavailable(f"not all was measured{kept}: {'; '.join(unmeasured)}")
     return 0
 
 
 if __name__ == "__main__":
     with _env.exits("scripts/bench.py"):
-        try:
-            sys.exit(main())
-        except json.JSONDecodeError as problem:
-            raise _env.Unavailable(f"a program said something unexpected: {problem}") from None
+        sys.exit(main())

@@ -120,8 +120,6 @@ def workers(quick):
             lambda: rate(two, blasters[1], cpu.ours),
             lambda: rate(one, blasters[0], cpu.peer),
         )
-        for blaster in blasters:
-            blaster.close()
     section = "more than one core"
     cores = os.cpu_count()
     name = f"appends with two workers, the client on the same {cores} cores"

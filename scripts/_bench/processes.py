@@ -37,6 +37,14 @@ def on_core(core):
         pin(None)
 
 
+def parsed(said):
+    """The JSON that a program said."""
+    try:
+        return json.loads(said)
+    except json.JSONDecodeError as problem:
+        raise _env.Unavailable(f"a program said something unexpected: {problem}") from None
+
+
 class Program:
     """A running program; ended when its block is left.
 
@@ -79,7 +87,7 @@ class Program:
         """Tell it something; what it answers, as JSON."""
         self.process.stdin.write(words + "\n")
         self.process.stdin.flush()
-        return json.loads(self.line())
+        return parsed(self.line())
 
     def finish(self):
         """Tell it that there is no more to do, and wait for its end; the last that it says."""
@@ -96,7 +104,7 @@ class Program:
     def after_stop(self):
         """End it; what it says then, as JSON."""
         self.stop()
-        return json.loads(self.line())
+        return parsed(self.line())
 
     def cpu(self):
         """The CPU seconds that it and its children used, None where the system does not say."""
@@ -159,7 +167,7 @@ def answer(words, core=None):
     if done.returncode:
         error = done.stderr.strip().splitlines() or ["?"]
         raise _env.Unavailable(f"{Path(str(words[0])).name} {words[1]} failed: {error[-1]}")
-    return json.loads(done.stdout)
+    return parsed(done.stdout)
 
 
 def wall(words):

@@ -75,8 +75,6 @@ def rounds(servers, count, frames):
                 for name in order if number % 2 == 0 else reversed(order):
                     rates.setdefault(name, []).append(blasters[name].round(frames))
     finally:
-        for blaster in blasters.values():
-            blaster.close()
         for program in programs.values():
             program.__exit__()
     return rates
@@ -94,5 +92,4 @@ def per_append(python, frames, quick):
             rate_frames = 10_000 if quick else 40_000
             blaster.round(rate_frames)
             costs.append((server.cpu() - before) / rate_frames * 1e6)
-        blaster.close()
     yield Figure(SECTION, "CPU of one append of 50 ms", "µs", statistics.median(costs), spread(costs))

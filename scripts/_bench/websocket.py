@@ -1,6 +1,7 @@
 """Masked frames made in advance, and raw sockets to send them with: so that the client is never what is measured."""
 
 import base64
+import contextlib
 import json
 import os
 import selectors
@@ -83,6 +84,8 @@ def connect(port, *, path=PATH, deflate=False):
 class Blaster:
     """Sends frames as fast as a server takes them, and knows when it has taken them all: it answers a PING.
 
+    A round has connections of its own: this client answers no PING, and would be dropped while others have their turn.
+
     Args:
         port: The server's.
         frames: What to send, again and again.
@@ -91,49 +94,51 @@ class Blaster:
     """
 
     def __init__(self, port, frames, *, sockets=1, deflate=False):
+        self._port = port
         self._block = b"".join(frames)
         self._count = len(frames)
-        self._selector = selectors.DefaultSelector()
-        self._sockets = [connect(port, deflate=deflate) for _ in range(sockets)]
-        for raw in self._sockets:
-            raw.sendall(frame(update_event()))
-            raw.setblocking(False)
+        self._sockets = sockets
+        self._deflate = deflate
 
     def round(self, frames):
         """Send about that many frames on all connections together; the frames a second."""
-        turns = max(1, round(frames / len(self._sockets) / self._count))
+        turns = max(1, round(frames / self._sockets / self._count))
         word = os.urandom(8)
         whole = memoryview(self._block * turns + frame(word, 9))
-        left = dict.fromkeys(self._sockets, 0)
-        waiting = dict.fromkeys(self._sockets, b"")
-        both = selectors.EVENT_READ | selectors.EVENT_WRITE
-        for raw in self._sockets:
-            self._selector.register(raw, both)
-        begun = time.perf_counter()
-        while waiting:
-            ready = self._selector.select(PATIENCE)
-            if not ready:
-                raise _env.Unavailable("the server stopped reading")
-            for key, events in ready:
-                raw = key.fileobj
-                if events & selectors.EVENT_READ:
-                    data = raw.recv(_BLOCK)
-                    if not data:
-                        raise _env.Unavailable("the server closed the connection")
-                    seen = waiting[raw] + data
-                    if word in seen:
-                        del waiting[raw]
-                        self._selector.unregister(raw)
-                        continue
-                    waiting[raw] = seen[-16:]
-                if events & selectors.EVENT_WRITE:
-                    at = left[raw]
-                    left[raw] = at + raw.send(whole[at : at + 4 * _BLOCK])
-                    if left[raw] == len(whole):
-                        self._selector.modify(raw, selectors.EVENT_READ)
-        return turns * self._count * len(self._sockets) / (time.perf_counter() - begun)
+        with contextlib.ExitStack() as stack:
+            selector = stack.enter_context(selectors.DefaultSelector())
+            sockets = [stack.enter_context(connect(self._port, deflate=self._deflate)) for _ in range(self._sockets)]
+            for raw in sockets:
+                raw.sendall(frame(update_event()))
+                raw.setblocking(False)
+                selector.register(raw, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            begun = time.perf_counter()
+            _send(selector, whole, word, sockets)
+            return turns * self._count * len(sockets) / (time.perf_counter() - begun)
 
-    def close(self):
-        for raw in self._sockets:
-            raw.close()
-        self._selector.close()
+
+def _send(selector, whole, word, sockets):
+    """Send the whole on each socket, until each has answered with the word."""
+    left = dict.fromkeys(sockets, 0)
+    waiting = dict.fromkeys(sockets, b"")
+    while waiting:
+        ready = selector.select(PATIENCE)
+        if not ready:
+            raise _env.Unavailable("the server stopped reading")
+        for key, events in ready:
+            raw = key.fileobj
+            if events & selectors.EVENT_READ:
+                data = raw.recv(_BLOCK)
+                if not data:
+                    raise _env.Unavailable("the server closed the connection")
+                seen = waiting[raw] + data
+                if word in seen:
+                    del waiting[raw]
+                    selector.unregister(raw)
+                    continue
+                waiting[raw] = seen[-16:]
+            if events & selectors.EVENT_WRITE:
+                at = left[raw]
+                left[raw] = at + raw.send(whole[at : at + 4 * _BLOCK])
+                if left[raw] == len(whole):
+                    selector.modify(raw, selectors.EVENT_READ)

@@ -3,17 +3,20 @@
 import collections
 import json
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 
 import _env
 from _bench import node, sockets, websocket
-from _bench.processes import CLIENT_CORE, SERVER_CORE, Program, answer, on_core
-from _bench.shim import CLIENTS, IMPORTS, client_on
+from _bench.processes import CLIENT_CORE, PROGRAMS, SERVER_CORE, Program, answer, on_core, parsed
+from _bench.shim import CLIENTS, IMPORTS, NOT_REALTIME, REALTIME, client_on
 
 _MOST = 6
 _PROFILED = 64 * 40  # messages
+_SESSIONS = 200
+_ADDRESS = re.compile(" at 0x[0-9a-f]+")
 
 _IMPORT = "import sys\n{before}\nprint('----', file=sys.stderr, flush=True)\n{code}"
 
@@ -54,16 +57,56 @@ finally:
     print(json.dumps(calls), flush=True)
 """
 
-_MOCK = """
-import cProfile, json, pathlib, pstats, sys
-from rtstt_shim.cli import main
+_OWN = """
+import cProfile, json, pathlib, pstats
+{before}
 profile = cProfile.Profile()
-profile.runcall(main, ["mock"])
+profile.runcall({call})
 stats = pstats.Stats(profile).stats
 own = sorted(((row[2], key) for key, row in stats.items() if "epoll" not in key[2]), reverse=True)
 whole = sum(seconds for seconds, _ in own)
-names = [f"{pathlib.Path(file).stem} {name}" if line else name for _, (file, line, name) in own]
-print(json.dumps([(name, seconds / whole) for name, (seconds, _) in list(zip(names, own))[:20]]))
+names = [f"{{pathlib.Path(file).stem}} {{name}}" if line else name for _, (file, line, name) in own]
+print(json.dumps([(name, seconds / whole) for name, (seconds, _) in list(zip(names, own))[:{most}]]))
+"""
+
+_RULE = """
+from rtstt_shim import fix_url
+def fix(urls):
+    for _ in range(2000):
+        for url in urls:
+            fix_url(url)
+"""
+
+_ONE_TEST = """
+import asyncio, sys
+sys.path.insert(0, {folder!r})
+import per_test
+asyncio.run(per_test.ours())
+"""
+
+_IDLE = """
+import asyncio, collections, gc, json, pathlib, tracemalloc
+from websockets.asyncio.client import connect
+from rtstt_testkit import RealtimeServer
+
+async def main():
+    async with RealtimeServer() as server:
+        url, headers = server.url + "?intent=transcription", {{"Authorization": "Bearer sk-of-the-benchmark"}}
+        async def opened():
+            return await connect(url, additional_headers=headers, compression=None, proxy=None)
+        clients = [await opened()]
+        tracemalloc.start()
+        clients += [await opened() for _ in range({sessions})]
+        gc.collect()
+        kept = collections.Counter()
+        for found in tracemalloc.take_snapshot().statistics("filename"):
+            path = pathlib.PurePath(found.traceback[0].filename)
+            kept["/".join(path.with_suffix("").parts[-2:])] += found.size
+        print(json.dumps(kept))
+        for client in clients:
+            await client.close()
+
+asyncio.run(main())
 """
 
 
@@ -112,8 +155,38 @@ def _import_times(python, before, code):
     return f"of {sum(spent.values()):.0f} ms of imports {', '.join(parts)} (`-X importtime`)"
 
 
+def _rule(figure):
+    urls = NOT_REALTIME if "not" in figure.name else REALTIME
+    return _own_time(answer([_env.environment(wheel=_env.wheel()), "-c", _own(_RULE, f"fix, {urls!r}")], CLIENT_CORE))
+
+
+def _stop(figure):
+    with _profiled_mock() as server, on_core(CLIENT_CORE):
+        port = server.port()
+        opened = [websocket.connect(port) for _ in range(_SESSIONS)]
+        spent = server.after_stop()
+        for raw in opened:
+            raw.close()
+    return f"opening and ending {_SESSIONS}, {_own_time(spent)}"
+
+
 def _silent(figure):
-    return "300 ms of it are the time that clients are given to answer the CLOSE"
+    python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
+    given = answer([python, "-c", "from rtstt_testkit.mock.server import _STOP_SECONDS as given; print(given)"])
+    return f"{given * 1000:.0f} ms of it are the time that clients are given to answer the CLOSE; {_stop(figure)}"
+
+
+def _idle(figure):
+    python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
+    kept = collections.Counter(answer([python, "-c", _IDLE.format(sessions=_SESSIONS)], CLIENT_CORE))
+    parts = [f"{name} {size / _SESSIONS / 1024:.1f} KiB" for name, size in kept.most_common(_MOST)]
+    return f"with its client, by where it was allocated (tracemalloc): {', '.join(parts)}"
+
+
+def _one_test(figure):
+    python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
+    code = _own(_ONE_TEST.format(folder=str(PROGRAMS)), "asyncio.run, per_test.ours()")
+    return _own_time(answer([python, "-c", code], CLIENT_CORE))
 
 
 def _workers(figure):
@@ -144,7 +217,7 @@ def _in_python(library, kind):
     for times in (1, 2):  # what opens the connection is in both
         with sockets.listening(python, kind) as url, Program([*command, url], stdin=True) as client:
             client.ask(f"{kind} {_PROFILED * times}")
-            calls.append(collections.Counter(json.loads(client.finish())))
+            calls.append(collections.Counter(parsed(client.finish())))
     said = ", ".join(f"`{name}` {count:,}" for name, count in (calls[1] - calls[0]).most_common(_MOST))
     return f"calls into the shim and wrapt for {_PROFILED:,} messages (`sys.setprofile`): {said or 'none'}"
 
@@ -169,14 +242,24 @@ def _in_node(library, kind):
 
 
 def _appends(figure):
-    python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
     frames = [websocket.frame(event) for event in websocket.append_events()]
-    with Program([python, "-c", _MOCK], core=SERVER_CORE) as server, on_core(CLIENT_CORE):
-        blaster = websocket.Blaster(server.port(), frames)
-        blaster.round(20_000)
-        blaster.close()
-        spent = server.after_stop()
-    parts = [f"{name.strip('<>')} {share:.0%}" for name, share in spent[: _MOST * 2]]
+    with _profiled_mock() as server, on_core(CLIENT_CORE):
+        websocket.Blaster(server.port(), frames).round(20_000)
+        return _own_time(server.after_stop())
+
+
+def _profiled_mock():
+    """The mock's command, which says what it spent its time with when it ends."""
+    python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
+    return Program([python, "-c", _own("from rtstt_shim.cli import main", 'main, ["mock"]')], core=SERVER_CORE)
+
+
+def _own(before, call):
+    return _OWN.format(before=before, call=call, most=_MOST * 2)
+
+
+def _own_time(spent):
+    parts = [f"{_ADDRESS.sub('', name).strip('<>')} {share:.0%}" for name, share in spent]
     return f"own time under cProfile: {', '.join(parts)}"
 
 
@@ -187,8 +270,13 @@ _PROFILES = {
     "with the preload": _preload,
     "echo on": _messages,
     "deltas on": _messages,
+    "fix_url": _rule,
     "appends received": _appends,
+    "CPU of a session": _appends,
     "start to `listening`": _start,
+    "stop with": _stop,
     "none of whose clients answers": _silent,
+    "memory of an idle session": _idle,
+    "a server for one test": _one_test,
     "with two workers": _workers,
 }

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import types
 import zlib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from rtstt_testkit import ThreadedRealtimeServer
 
 pytest.importorskip("_env", reason="needs the project's scripts")
 
@@ -23,6 +27,8 @@ sockets: Any = importlib.import_module("_bench.sockets")
 node: Any = importlib.import_module("_bench.node")
 shim: Any = importlib.import_module("_bench.shim")
 report: Any = importlib.import_module("_bench.report")
+why: Any = importlib.import_module("_bench.why")
+bench: Any = importlib.import_module("bench")
 BENCH = Path(__file__).parents[2] / "scripts" / "bench.py"
 
 
@@ -98,6 +104,16 @@ def test_the_appends_are_50_ms_each_of_speech_and_pauses() -> None:
     silent = [set(event["audio"]) == {"A"} for event in events]
     assert any(silent)
     assert not all(silent)
+
+
+def test_each_round_has_connections_of_its_own() -> None:
+    """None is left open meanwhile: a server drops a client that answers no PING, and another's turn may be long."""
+    frames = [websocket.frame(event) for event in websocket.append_events()]
+    with ThreadedRealtimeServer() as server:
+        blaster = websocket.Blaster(server.port, frames, sockets=2)
+        for _ in range(2):
+            assert blaster.round(4 * len(frames)) > 0
+        assert [session.audio_received for session in server.sessions] == [2 * len(frames) * websocket.FRAME_BYTES] * 4
 
 
 def test_a_turn_is_due_with_the_append_that_holds_its_last_sample() -> None:
@@ -229,6 +245,37 @@ def test_wrong_use_is_one_sentence_and_measures_nothing(words: list[str], messag
     assert done.returncode == 2
     assert done.stdout == ""
     assert message in done.stderr.splitlines()[-1]
+
+
+def test_a_part_that_cannot_be_measured_is_named_and_loses_nothing_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def broken(quick: bool) -> Iterator[Any]:
+        yield figure.single("first", "before it broke", "ms", [1.0])
+        raise bench._env.Unavailable("the server closed the connection")
+
+    def whole(quick: bool) -> Iterator[Any]:
+        yield figure.single("second", "after it", "ms", [2.0])
+
+    out = tmp_path / "figures.json"
+    monkeypatch.setattr(bench, "SECTIONS", {"one": broken, "two": whole})
+    monkeypatch.setattr(bench.report.Results, "begin", lambda quick: report.Results("today", "here", {}))
+    monkeypatch.setattr(bench.report, "save", lambda results: pytest.fail("what is not whole was saved"))
+    monkeypatch.setattr(sys, "argv", ["bench.py", "--save", "--json", str(out)])
+    with pytest.raises(bench._env.Unavailable) as ended:
+        bench.main()
+    assert str(ended.value) == ("not all was measured; nothing is saved: one: the server closed the connection")
+    assert [found["name"] for found in json.loads(out.read_text(encoding="utf-8"))["figures"]] == [
+        "before it broke",
+        "after it",
+    ]
+    assert re.findall("before it broke|after it", capsys.readouterr().out) == ["before it broke", "after it"]
+
+
+def test_whatever_target_is_missed_something_is_profiled_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(why, "_PROFILES", dict.fromkeys(why._PROFILES, lambda missed: f"why {missed.name}"))
+    missed = [found._replace(met=False) for found in report.Results.load().figures if found.target]
+    assert why.reasons(missed) == {found.name: f"why {found.name}" for found in missed}
 
 
 @pytest.mark.heavy

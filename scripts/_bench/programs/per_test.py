@@ -66,4 +66,5 @@ def main(rounds):
     print(json.dumps(took))
 
 
-main(int(sys.argv[1]))
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
