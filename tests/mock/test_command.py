@@ -1,5 +1,6 @@
 """``rtstt-shim mock`` as a person runs it."""
 
+import atexit
 import gc
 import json
 import re
@@ -44,11 +45,14 @@ def test_it_says_where_it_listens_serves_and_ends_cleanly(number) -> None:
         process.communicate()
 
 
-def test_garbage_is_looked_for_rarely_while_it_serves_and_as_before_afterwards() -> None:
+def test_garbage_is_looked_for_rarely_while_it_serves_and_as_before_afterwards(monkeypatch) -> None:
+    at_exit = []
+
     class Cycle:
         pass
 
     before = gc.get_threshold()
+    monkeypatch.setattr(atexit, "register", at_exit.append)
     with collecting_rarely():
         assert gc.get_threshold()[:2] == before[:2]
         assert gc.get_threshold()[2] > before[2]
@@ -59,6 +63,7 @@ def test_garbage_is_looked_for_rarely_while_it_serves_and_as_before_afterwards()
         gc.collect()
         assert gone() is None
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+    assert at_exit == [gc.freeze]  # what is left then goes with the process
 
 
 def test_its_options_choose_the_profile_and_the_moment() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import contextlib
 import gc
 import ipaddress
@@ -123,9 +124,11 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
 def collecting_rarely() -> Iterator[None]:
     """Have Python look through everything for garbage once in many sessions, not several times a minute.
 
-    To look through what a thousand sessions keep takes a sixth of a second, in which every event waits.
+    To look through what a thousand sessions keep takes a sixth of a second, in which every event waits; and twice as
+    long once more at the end of the process, where all of it goes anyway: so not there at all.
     """
     thresholds = gc.get_threshold()
+    atexit.register(gc.freeze)
     gc.freeze()  # nothing that was imported is garbage
     gc.set_threshold(*thresholds[:2], _FULL_COLLECTION)
     try:
@@ -190,11 +193,11 @@ async def _serve(server: RealtimeServer) -> int:
     except (OSError, OverflowError) as error:
         raise cannot_listen(server.host, server.port, error) from None
     announce(server)
-    try:
-        with collecting_rarely():
+    with collecting_rarely():
+        try:
             await stop.wait()
-    finally:
-        await server.stop()
+        finally:
+            await server.stop()
     return 0
 
 

@@ -154,12 +154,12 @@ async def _serve(args: argparse.Namespace, number: int, pipe: Connection) -> Non
     except OSError as error:
         pipe.send(str(cannot_listen(args.host, args.port, error)))
         return
-    try:
-        loop.add_reader(pipe.fileno(), stop.set)  # the parent says nothing: readable is closed
-        with suppress(BrokenPipeError):
-            pipe.send(_STARTED)
-        with collecting_rarely():
+    with collecting_rarely():
+        try:
+            loop.add_reader(pipe.fileno(), stop.set)  # the parent says nothing: readable is closed
+            with suppress(BrokenPipeError):
+                pipe.send(_STARTED)
             await stop.wait()
-    finally:
-        loop.remove_reader(pipe.fileno())
-        await server.stop()
+        finally:
+            loop.remove_reader(pipe.fileno())
+            await server.stop()
