@@ -1,11 +1,14 @@
 """A client's bytes in frames: the plain ones are taken, the rest reaches websockets byte by byte as it came."""
 
 import asyncio
+from base64 import b64encode
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from talk import cut
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 
 from rtstt_testkit import RealtimeServer
@@ -16,6 +19,8 @@ HANDSHAKE = (
     b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: mock\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer sk-a\r\n\r\n"
 )
+AUTH = {"Authorization": "Bearer sk-a"}
+APPEND = b'{"type":"input_audio_buffer.append","audio":"' + b64encode(bytes(4800)) + b'"}'
 CLEAR = b'{"type":"input_audio_buffer.clear"}'
 SIZES = [0, 1, 125, 126, 127, 3000, 65535]
 
@@ -153,6 +158,30 @@ def test_a_client_that_does_not_wait_for_the_handshake_is_heard_in_order() -> No
     heard = asyncio.run(answers(nope + clear[:9], clear[9:] + clear, b"input_audio_buffer.cleared", 2))
     assert heard.count(b"invalid_json") == 1
     assert heard.index(b"invalid_json") < heard.index(b"input_audio_buffer.cleared")
+
+
+def test_a_ping_is_answered_when_all_that_was_said_before_it_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a client, on another thread or in another process, knows by the PONG that its audio is in."""
+    heard: list[int] = []
+
+    async def talk() -> None:
+        async with RealtimeServer(strict=False) as server:
+            passed_on = ServerConnection.data_received
+
+            def data_received(connection: ServerConnection, data: bytes) -> None:
+                heard.extend(session.audio_received for session in server.sessions)
+                passed_on(connection, data)
+
+            async with connect(f"{server.url}?intent=transcription", additional_headers=AUTH) as client:
+                await client.recv()
+                monkeypatch.setattr(ServerConnection, "data_received", data_received)
+                frames = [Frame(Opcode.TEXT, APPEND).serialize(mask=True)] * 3
+                client.transport.write(b"".join(frames) + Frame(Opcode.PING, b"").serialize(mask=True))
+                await server.wait_for("input_audio_buffer.append")
+                monkeypatch.undo()
+
+    asyncio.run(talk())
+    assert heard == [3 * 4800]
 
 
 def test_text_that_is_not_utf8_closes_1007_behind_what_was_said_before() -> None:

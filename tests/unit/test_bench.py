@@ -27,6 +27,7 @@ sockets: Any = importlib.import_module("_bench.sockets")
 node: Any = importlib.import_module("_bench.node")
 shim: Any = importlib.import_module("_bench.shim")
 report: Any = importlib.import_module("_bench.report")
+processes: Any = importlib.import_module("_bench.processes")
 why: Any = importlib.import_module("_bench.why")
 bench: Any = importlib.import_module("bench")
 BENCH = Path(__file__).parents[2] / "scripts" / "bench.py"
@@ -245,6 +246,12 @@ def test_wrong_use_is_one_sentence_and_measures_nothing(words: list[str], messag
     assert done.returncode == 2
     assert done.stdout == ""
     assert message in done.stderr.splitlines()[-1]
+
+
+def test_a_program_that_says_no_json_is_one_sentence() -> None:
+    with pytest.raises(processes._env.Unavailable) as raised:
+        processes.answer([sys.executable, "-c", "print('surprise')"])
+    assert str(raised.value) == "a program said something unexpected: Expecting value: line 1 column 1 (char 0)"
 
 
 def test_a_part_that_cannot_be_measured_is_named_and_loses_nothing_of_the_others(

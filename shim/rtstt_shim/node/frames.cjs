@@ -128,11 +128,14 @@ class FrameReader {
       this.#skip -= chunk.length;
       return;
     }
-    this.#chunks.push(this.#skip ? chunk.subarray(this.#skip) : chunk);
-    this.#size += chunk.length - this.#skip;
+    let data = this.#skip ? chunk.subarray(this.#skip) : chunk;
     this.#skip = 0;
-    if (this.#size < this.#needed) return;
-    const data = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
+    if (this.#chunks.length > 0 || data.length < this.#needed) {
+      this.#chunks.push(data);
+      this.#size += data.length;
+      if (this.#size < this.#needed) return;
+      data = Buffer.concat(this.#chunks);
+    }
     let at = pastDeltas(data, 0);
     if (at > 0) this.#fragments = undefined;
     if (at < data.length) this.#found = data.indexOf(this.#word, at);
@@ -142,8 +145,13 @@ class FrameReader {
       at = pastDeltas(data, at + length);
     }
     this.#skip = Math.max(0, at - data.length);
-    this.#chunks = at < data.length ? [data.subarray(at)] : [];
-    this.#size = Math.max(0, data.length - at);
+    if (at < data.length) {
+      this.#chunks = [data.subarray(at)];
+      this.#size = data.length - at;
+    } else if (this.#chunks.length > 0) {
+      this.#chunks = [];
+      this.#size = 0;
+    }
   }
 
   /**

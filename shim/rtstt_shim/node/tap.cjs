@@ -54,9 +54,14 @@ function tap(socket, watch) {
   );
 
   const received = guarded('reading a watched socket', (/** @type {unknown} */ chunk) => {
-    if (chunk === null) hungUp = true;
-    else if (chunk instanceof Uint8Array) exchange.feed(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-    if (chunk === null) exchange.end();
+    if (Buffer.isBuffer(chunk)) {
+      exchange.feed(chunk);
+    } else if (chunk === null) {
+      hungUp = true;
+      exchange.end();
+    } else if (chunk instanceof Uint8Array) {
+      exchange.feed(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    }
     if (exchange.over) release();
     else if (exchange.refusing) patience ??= setTimeout(ended, BODY_MS).unref();
   });

@@ -123,7 +123,13 @@ class Connection(ServerConnection, asyncio.BufferedProtocol):
         """
         if not self._early:
             self._wire = wire
-            self._frames = FrameReader(wire.take, super().data_received)
+            self._frames = FrameReader(wire.take, self._pass_on)
+
+    def _pass_on(self, data: bytes) -> None:
+        """Give websockets what is not for the wire: a PING is answered when all that came before it was heard."""
+        if self._wire is not None:
+            self._wire.hear()
+        super().data_received(data)
 
     def process_event(self, event: Event) -> None:
         """Tell whole TEXT messages from the rest, among what websockets parsed."""
@@ -224,20 +230,20 @@ class Wire:
             text = str(data, "utf-8")
         except UnicodeDecodeError:
             return False
-        self._hear()
+        self.hear()
         self._session.receive(text, self._now)
         return True
 
     def settle(self) -> None:
         """What came was taken: send what is due, or see to it that it will be."""
-        self._hear()
+        self.hear()
         due = self._session.next_due
         if due is not None and due <= self._now:
             self._flush_soon()
         elif due != self._timer_due:
             self._arm()
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
         """Give the session the appends that were taken until now."""
         if self._appends:
             appends, self._appends = self._appends, []
