@@ -60,10 +60,23 @@ def _patient_settrace() -> None:
     sys.settrace = patient
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_FailuresAtOnce(config))
     WATCH.install()
     if sys.version_info[:2] == (3, 11):
         _patient_settrace()
+
+
+class _FailuresAtOnce:
+    """Names a test when it fails: the report of a run that takes half an hour comes at its end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._plugins = config.pluginmanager
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._plugins.get_plugin("terminalreporter")
+        if report.failed and terminal:
+            terminal.write_line(f"\n{report.outcome} {report.when}: {report.nodeid}", red=True)
 
 
 @pytest.fixture(autouse=True)
