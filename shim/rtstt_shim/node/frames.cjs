@@ -120,38 +120,67 @@ class FrameReader {
   /**
    * Takes bytes as they come, cut anywhere.
    *
-   * @param {Buffer} chunk
+   * @param {Buffer} data
    */
-  feed(chunk) {
+  feed(data) {
     if (this.#over) return;
-    if (this.#skip >= chunk.length) {
-      this.#skip -= chunk.length;
-      return;
+    let at = this.#skip;
+    if (at < data.length && this.#size > 0) at = this.#complete(data, at);
+    if (at < data.length && !this.#over) at = this.#frames(data, at);
+    this.#skip = Math.max(0, at - data.length);
+  }
+
+  /**
+   * Puts a frame together that was cut: that one alone, since to join all that came would be to copy it.
+   *
+   * @param {Buffer} data
+   * @param {number} at where it goes on
+   * @returns {number} where the next frame begins; the data's end where this one is still not complete
+   */
+  #complete(data, at) {
+    for (let length = 0; length === 0 && !this.#over; ) {
+      const piece = data.subarray(at, at + this.#needed - this.#size);
+      this.#keep(piece);
+      at += piece.length;
+      if (this.#size < this.#needed) return at;
+      const joined = Buffer.concat(this.#chunks);
+      this.#found = joined.indexOf(this.#word);
+      length = this.#frame(joined, 0);
+      if (length > 0) at += length - joined.length;
     }
-    let data = this.#skip ? chunk.subarray(this.#skip) : chunk;
-    this.#skip = 0;
-    if (this.#chunks.length > 0 || data.length < this.#needed) {
-      this.#chunks.push(data);
-      this.#size += data.length;
-      if (this.#size < this.#needed) return;
-      data = Buffer.concat(this.#chunks);
-    }
-    let at = pastDeltas(data, 0);
-    if (at > 0) this.#fragments = undefined;
+    this.#chunks = [];
+    this.#size = 0;
+    return at;
+  }
+
+  /**
+   * Reads all the frames there are, and keeps the beginning of one that is not complete.
+   *
+   * @param {Buffer} data
+   * @param {number} at where the first begins
+   * @returns {number} where the next begins, which may be behind the data's end
+   */
+  #frames(data, at) {
+    const first = at;
+    at = pastDeltas(data, at);
+    if (at > first) this.#fragments = undefined;
     if (at < data.length) this.#found = data.indexOf(this.#word, at);
-    while (!this.#over) {
+    while (at < data.length && !this.#over) {
       const length = this.#frame(data, at);
-      if (length === 0) break;
+      if (length === 0) {
+        // A copy: a view would keep all of the data alive.
+        this.#keep(Buffer.from(data.subarray(at)));
+        return data.length;
+      }
       at = pastDeltas(data, at + length);
     }
-    this.#skip = Math.max(0, at - data.length);
-    if (at < data.length) {
-      this.#chunks = [data.subarray(at)];
-      this.#size = data.length - at;
-    } else if (this.#chunks.length > 0) {
-      this.#chunks = [];
-      this.#size = 0;
-    }
+    return at;
+  }
+
+  /** @param {Buffer} piece of a frame that is not complete */
+  #keep(piece) {
+    this.#chunks.push(piece);
+    this.#size += piece.length;
   }
 
   /**
