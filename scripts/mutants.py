@@ -181,8 +181,10 @@ def _task(job):
 # -- all of them
 
 
-def _run(modules, jobs):
+def _run(modules, jobs, known):
     """Return the mutants of each module that survive, and how many were killed.
+
+    One that is known to survive and was killed may have been killed by chance, and is tried again.
 
     Raises:
         _env.Unavailable: The tests do not pass as it is.
@@ -207,24 +209,32 @@ def _run(modules, jobs):
                 for place, module in enumerate(modules)
                 for mutant in found[place]
             ]
-            survivors, killed = [[] for _ in modules], [0 for _ in modules]
+            survivors, killed, again = [[] for _ in modules], [0 for _ in modules], []
             for number, (job, result) in enumerate(zip(work, pool.imap(_task, work, 4), strict=True), 1):
-                place, passed, _, _ = result
+                place, passed, _, told = result
                 if passed:
                     survivors[place].append(job[2])
+                elif _identity(job[2]) in known:
+                    say(f"killed, though known to survive: {job[2].becomes}\n{told}")
+                    again.append(job)
                 else:
                     killed[place] += 1
                 if number % 50 == 0 or number == len(work):
                     say(f"[{time.monotonic() - started:5.0f} s] {number} of {len(work)} mutants, now {job[1].name}")
+            for job, (place, passed, _, _) in zip(again, pool.imap(_task, again), strict=True):
+                if passed:
+                    survivors[place].append(job[2])
+                else:
+                    killed[place] += 1
     return survivors, killed
 
 
-def _all(modules, jobs):
+def _all(modules, jobs, known):
     """Return what survives of each module and how much was killed; those of Node come last."""
     import _stryker
 
     python, node = ([module for module in modules if module.node is of_node] for of_node in (False, True))
-    survivors, killed = _run(python, jobs)
+    survivors, killed = _run(python, jobs, known)
     if node:
         say("the Node twins")
         more, more_killed = _stryker.run([module.file for module in node], jobs)
@@ -371,7 +381,7 @@ def main():
         say(f"Node.js {_env.NODE} or newer with npm is not installed: the Node twins are left out")
         modules = [module for module in modules if not module.node]
     try:
-        report = judged(modules, *_all(modules, os.cpu_count() or 1), known)
+        report = judged(modules, *_all(modules, os.cpu_count() or 1, known), known)
     except LookupError as problem:
         raise _env.Unavailable(f"{problem}: correct MODULES in scripts/mutants.py") from None
     print(json.dumps(report, indent=2, ensure_ascii=False) if args.json else shown(report))

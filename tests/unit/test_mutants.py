@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -84,6 +85,31 @@ def mutant(becomes: str) -> Any:
 
 
 KNOWN = {("url_rule.py", "fix_url", "was", "x"): "equivalent: it is so"}
+
+
+def killed_at_first(job: Any) -> tuple[int, bool, float, str]:
+    """In the place of the tests: ``x`` is killed by chance, the first time; ``y`` is killed each time."""
+    place, _, changed, _ = job
+    if changed is None:
+        return place, True, 0.0, ""
+    seen = Path(os.environ["SEEN"]) / changed.becomes
+    passed = changed.becomes == "x" and seen.exists()
+    seen.touch()
+    return place, passed, 0.0, "FAILED test_that_fails_now_and_then"
+
+
+def test_one_that_is_known_to_survive_is_not_killed_by_chance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEEN", str(tmp_path))
+    monkeypatch.setattr(mutants, "_prepare", str)
+    monkeypatch.setattr(mutants, "_task", killed_at_first)
+    monkeypatch.setattr(_mutations, "mutants", lambda *_: [mutant("x"), mutant("y"), mutant("z")])
+    known = dict.fromkeys([("url_rule.py", "fix_url", "was", becomes) for becomes in "xy"], "equivalent: it is so")
+    assert mutants._run([MODULE], 1, known) == ([[mutant("x")]], [2])
+    said = capsys.readouterr().err
+    assert "killed, though known to survive: x\nFAILED test_that_fails_now_and_then\n" in said
+    assert "survive: z" not in said
 
 
 class TestTheJudgement:
