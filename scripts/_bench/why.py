@@ -203,7 +203,7 @@ def _preload(figure):
 
 
 def _messages(figure):
-    more = (1 / figure.ours - 1 / figure.peer) * 1e6
+    more = (1 / figure.ratio - 1) / figure.peer * 1e6  # the ratio is that of the rounds, and not of the medians
     traffic, _, library = figure.name.partition(": ")
     kind = next(kind for kind, known in sockets.TRAFFIC.items() if known.name == traffic)
     profile = _in_node if library == node.LIBRARY else _in_python
