@@ -13,6 +13,7 @@ Exit code: 0 measured (a target that was missed is no failure), 2 wrong use or s
 """
 
 import argparse
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,10 @@ SECTIONS = {
     "life": life.measure,
     "workers": life.workers,
 }
+
+
+CANNOT = (_env.Unavailable, OSError, subprocess.SubprocessError)
+"""What a program that is measured may end a part with: it is not there, it went away, it takes for ever."""
 
 
 def _sections(text):
@@ -76,6 +81,10 @@ def _measure(found_in_turn, results):
             _env.say("         " + text_table([found]).splitlines()[-1])
 
 
+def _first_line(problem):
+    return str(problem).partition("\n")[0]
+
+
 def main():
     args = _arguments()
     begun = time.monotonic()
@@ -85,15 +94,15 @@ def main():
         _env.say(f"[{time.monotonic() - begun:4.0f} s] {name}")
         try:
             _measure(SECTIONS[name](args.quick), results)
-        except _env.Unavailable as problem:
-            unmeasured.append(f"{name}: {problem}")
-            _env.say(f"         {problem}")
+        except CANNOT as problem:
+            unmeasured.append(f"{name}: {_first_line(problem)}")
+            _env.say(f"         {_first_line(problem)}")
     print(f"\n{results.heading()}")
     print(text_table(results.figures))
     try:
         results.reasons = why.reasons(results.figures)
-    except _env.Unavailable as problem:
-        unmeasured.append(f"why: {problem}")
+    except CANNOT as problem:
+        unmeasured.append(f"why: {_first_line(problem)}")
     for name, reason in results.reasons.items():
         print(f"\n{name.replace('`', '')}: {reason}")
     missed = [figure for figure in results.figures if figure.met is False]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import _env
 from _bench.figure import Figure, markdown_table
-from _bench.processes import CORES, PROGRAMS
+from _bench.processes import CORES, PROGRAMS, parsed
 from _bench.sessions import LATE_MS, Step
 
 FOLDER = _env.ROOT / "scripts"
@@ -119,7 +119,7 @@ def _versions(python, packages):
         "print(json.dumps({name: version(name) for name in sys.argv[1:]}))"
     )
     done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    return parsed(done.stdout)
 
 
 def plot(results, path):

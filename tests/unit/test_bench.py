@@ -254,12 +254,20 @@ def test_a_program_that_says_no_json_is_one_sentence() -> None:
     assert str(raised.value) == "a program said something unexpected: Expecting value: line 1 column 1 (char 0)"
 
 
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (bench._env.Unavailable("the server closed the connection"), "the server closed the connection"),
+        (ConnectionResetError(104, "Connection reset by peer"), "[Errno 104] Connection reset by peer"),
+        (subprocess.TimeoutExpired("python -c import x\nx.y()", 120), "Command 'python -c import x"),
+    ],
+)
 def test_a_part_that_cannot_be_measured_is_named_and_loses_nothing_of_the_others(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    problem: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def broken(quick: bool) -> Iterator[Any]:
         yield figure.single("first", "before it broke", "ms", [1.0])
-        raise bench._env.Unavailable("the server closed the connection")
+        raise problem
 
     def whole(quick: bool) -> Iterator[Any]:
         yield figure.single("second", "after it", "ms", [2.0])
@@ -271,7 +279,7 @@ def test_a_part_that_cannot_be_measured_is_named_and_loses_nothing_of_the_others
     monkeypatch.setattr(sys, "argv", ["bench.py", "--save", "--json", str(out)])
     with pytest.raises(bench._env.Unavailable) as ended:
         bench.main()
-    assert str(ended.value) == ("not all was measured; nothing is saved: one: the server closed the connection")
+    assert str(ended.value) == (f"not all was measured; nothing is saved: one: {said}")
     assert [found["name"] for found in json.loads(out.read_text(encoding="utf-8"))["figures"]] == [
         "before it broke",
         "after it",
