@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -63,6 +64,9 @@ def _patient_settrace() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_FailuresAtOnce(config))
     WATCH.install()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # In the background of a script. Programs that the tests start would inherit it, and could not be interrupted.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.version_info[:2] == (3, 11):
         _patient_settrace()
 
