@@ -209,7 +209,7 @@ def _run(modules, jobs, known):
                 for place, module in enumerate(modules)
                 for mutant in found[place]
             ]
-            survivors, killed, again = [[] for _ in modules], [0 for _ in modules], []
+            survivors, again = [[] for _ in modules], []
             for number, (job, result) in enumerate(zip(work, pool.imap(_task, work, 4), strict=True), 1):
                 place, passed, _, told = result
                 if passed:
@@ -217,16 +217,12 @@ def _run(modules, jobs, known):
                 elif _identity(job[2]) in known:
                     say(f"killed, though known to survive: {job[2].becomes}\n{told}")
                     again.append(job)
-                else:
-                    killed[place] += 1
                 if number % 50 == 0 or number == len(work):
                     say(f"[{time.monotonic() - started:5.0f} s] {number} of {len(work)} mutants, now {job[1].name}")
             for job, (place, passed, _, _) in zip(again, pool.imap(_task, again), strict=True):
                 if passed:
                     survivors[place].append(job[2])
-                else:
-                    killed[place] += 1
-    return survivors, killed
+    return survivors, [len(made) - len(alive) for made, alive in zip(found, survivors, strict=True)]
 
 
 def _all(modules, jobs, known):
