@@ -2,7 +2,7 @@
 
 A cell is one version of one client in an environment and a process of its own; its cases are the ways to use it, each
 under the true host name, routed to a mock. The demo, the client tests and the README's table read the same table, and
-what is expected of a case is what ``rtstt_shim.python_clients`` says of that version.
+what is expected of a case is what ``rtstt_core.clients.python_table`` says of that version.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import _env
-from rtstt_shim.python_clients import PYTHON_CLIENTS, KnownClient
-from rtstt_shim.url_rule import is_native
+from rtstt_core.clients.python_table import PYTHON_CLIENTS, KnownClient
+from rtstt_core.url_rule import is_native
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.routing import route_env
 from rtstt_testkit.speech import load
@@ -542,7 +542,7 @@ def node_driver(project: Path, shim: bool = False) -> list[str | Path]:
     """
     preloads = [_package("rtstt_testkit") / "node" / "route.mjs"]
     if shim:
-        preloads.append(_package("rtstt_shim") / "node" / "register.mjs")
+        preloads.append(_package("rtstt_core") / "node" / "register.mjs")
     imports = [f"--import={path.as_uri()}" for path in preloads]
     return ["node", *imports, DRIVERS / "livekit_js.mjs", "--project", project, "--wav", _speech()]
 

@@ -2,8 +2,7 @@
 """Check everything: style, types, the tests on the built wheel, and how much of both packages they reach.
 
   python3 scripts/test.py              on this Python, without the slow cells
-  python3 scripts/test.py --all        with them, the unit and mock tests on every other Python 3.10-3.14 here, and
-                                       mutation testing (scripts/mutants.py)
+  python3 scripts/test.py --all        with them, and the unit and mock tests on every other Python 3.10-3.14 here
   python3 scripts/test.py -k routing   arguments it does not know go to pytest
 
 It makes what it needs in .cache/ on first use. The last line counts checks and tests: `N passed, N failed, N skipped`.
@@ -24,7 +23,7 @@ import _env  # which ends here on a Python too old
 GATE = 95
 """Per cent of branches and lines of each package that the tests have to reach."""
 
-PACKAGES = ("rtstt_shim", "rtstt_testkit")
+PACKAGES = ("rtstt_core", "rtstt_shim", "rtstt_testkit")
 
 WORKERS = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal"]
 """Most of the time the tests wait for other processes; a minute's test is not to wait for its turn behind another."""
@@ -131,9 +130,6 @@ def main():
         missing = set(range(_env.OLDEST, _env.NEWEST + 1)) - {python.minor, *(other.minor for other in others)}
         for minor in sorted(missing):
             run.note(f"unit and mock tests, Python 3.{minor}", "not installed here: not run")
-
-        if not selection:
-            run.check("mutation testing", [python.executable, "scripts/mutants.py"])
 
     node = _env.node()
     said = f"{node.version}" if node else f"{_env.NODE} or newer is not installed: what needs it was skipped"

@@ -147,7 +147,7 @@ def commands() -> Iterator[str]:
 
 
 def test_every_command_in_the_readme_exists() -> None:
-    from rtstt_shim.cli import COMMANDS
+    from rtstt_core.cli import COMMANDS
 
     assert set(commands()) <= set(COMMANDS)
     assert set(commands())

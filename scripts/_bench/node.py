@@ -8,7 +8,7 @@ from _bench.processes import CLIENT_CORE, PROGRAMS, on_core, wall
 LIBRARY = "ws"
 WS = {LIBRARY: "8.18.3"}
 SECTION = "the shim, Node"
-PRELOAD = _env.ROOT / "shim" / "rtstt_shim" / "node" / "register.mjs"
+PRELOAD = _env.ROOT / "shim" / "rtstt_core" / "node" / "register.mjs"
 
 
 def measure(quick):

@@ -9,7 +9,7 @@ from _bench.processes import CLIENT_CORE, PROGRAMS, SERVER_CORE, Program, on_cor
 
 SECTION = "the mock on one core"
 AIMOCK = {"@copilotkit/aimock": "1.43.0"}
-MOCK = "import sys; from rtstt_shim.cli import main; sys.exit(main())"
+MOCK = "import sys; from rtstt_core.cli import main; sys.exit(main())"
 NO_PYBASE64 = "import sys; sys.modules['pybase64'] = None; "
 
 

@@ -140,7 +140,7 @@ def _hooked(figure):
 
 def _start(figure):
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
-    return _import_times(python, "pass", "from rtstt_shim.cli import main; import rtstt_testkit.commands.mock")
+    return _import_times(python, "pass", "from rtstt_core.cli import main; import rtstt_testkit.commands.mock")
 
 
 def _import_times(python, before, code):
@@ -172,7 +172,7 @@ def _stop(figure):
 
 def _silent(figure):
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
-    given = answer([python, "-c", "from rtstt_testkit.mock.server import _STOP_SECONDS as given; print(given)"])
+    given = answer([python, "-c", "from rtstt_testkit.mock.server.server import _STOP_SECONDS as given; print(given)"])
     return f"{given * 1000:.0f} ms of it are the time that clients are given to answer the CLOSE; {_stop(figure)}"
 
 
@@ -251,7 +251,7 @@ def _appends(figure):
 def _profiled_mock():
     """The mock's command, which says what it spent its time with when it ends."""
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
-    return Program([python, "-c", _own("from rtstt_shim.cli import main", 'main, ["mock"]')], core=SERVER_CORE)
+    return Program([python, "-c", _own("from rtstt_core.cli import main", 'main, ["mock"]')], core=SERVER_CORE)
 
 
 def _own(before, call):

@@ -60,7 +60,7 @@ class Proxy:
         if not shim:  # it is routed by the same command
             env["RTSTT_SHIM_DISABLE"] = "1"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rtstt_shim", "run", "--", *command],
+            [sys.executable, "-m", "rtstt_core", "run", "--", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -5,8 +5,8 @@ Importing installs the shim; ``RTSTT_SHIM_DISABLE=1`` in the environment keeps i
 
 from __future__ import annotations
 
-from rtstt_shim.registry import Status, TargetStatus, install, status, uninstall
-from rtstt_shim.url_rule import Decision, fix_url
+from rtstt_core.patching.installation import Status, TargetStatus, install, status, uninstall
+from rtstt_core.url_rule import Decision, fix_url
 
 __all__ = ["Decision", "Status", "TargetStatus", "fix_url", "install", "status", "uninstall"]
 

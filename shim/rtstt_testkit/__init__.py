@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rtstt_testkit.mock.faults import Fault
-    from rtstt_testkit.mock.latency import Latency
-    from rtstt_testkit.mock.script import Failure, Script, Segment, Transcript
-    from rtstt_testkit.mock.server import RealtimeServer
-    from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
-    from rtstt_testkit.mock.verify import ScriptNotFollowed
+    from rtstt_testkit.mock.inspect.verify import ScriptNotFollowed
+    from rtstt_testkit.mock.protocol.events import Failure, Segment
+    from rtstt_testkit.mock.script.faults import Fault
+    from rtstt_testkit.mock.script.script import Script, Transcript
+    from rtstt_testkit.mock.server.server import RealtimeServer
+    from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
+    from rtstt_testkit.mock.session.latency import Latency
 
 __all__ = [
     "Failure",
@@ -26,15 +27,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Fault": "rtstt_testkit.mock.faults",
-    "Failure": "rtstt_testkit.mock.script",
-    "Latency": "rtstt_testkit.mock.latency",
-    "RealtimeServer": "rtstt_testkit.mock.server",
-    "Script": "rtstt_testkit.mock.script",
-    "ScriptNotFollowed": "rtstt_testkit.mock.verify",
-    "Segment": "rtstt_testkit.mock.script",
-    "ThreadedRealtimeServer": "rtstt_testkit.mock.threaded",
-    "Transcript": "rtstt_testkit.mock.script",
+    "Fault": "rtstt_testkit.mock.script.faults",
+    "Failure": "rtstt_testkit.mock.protocol.events",
+    "Latency": "rtstt_testkit.mock.session.latency",
+    "RealtimeServer": "rtstt_testkit.mock.server.server",
+    "Script": "rtstt_testkit.mock.script.script",
+    "ScriptNotFollowed": "rtstt_testkit.mock.inspect.verify",
+    "Segment": "rtstt_testkit.mock.protocol.events",
+    "ThreadedRealtimeServer": "rtstt_testkit.mock.server.threaded",
+    "Transcript": "rtstt_testkit.mock.script.script",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from rtstt_testkit.pytest_plugin import serve_in_loop
+from rtstt_testkit._pytest_serving import serve_in_loop
 
 
 def _in(scope: Any) -> Any:

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from rtstt_testkit.mock.models import transcription_model
+from rtstt_testkit.mock.protocol.models import transcription_model
 from rtstt_testkit.speech import Recording, silence
 
 __all__ = ["CONNECT", "FINAL", "FIRST_DELTA", "NoTranscript", "Refused", "Told", "speak"]

@@ -11,19 +11,18 @@ Every test has its own servers on ports of their own, so pytest-xdist may run an
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from rtstt_testkit.mock.server import RealtimeServer
-    from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
+    from rtstt_testkit.mock.server.server import RealtimeServer
+    from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
-_PASSED = pytest.StashKey[bool]()
-_SERVERS = pytest.StashKey["list[ThreadedRealtimeServer | RealtimeServer]"]()
+from rtstt_testkit._pytest_serving import PASSED, SERVERS, as_made, note, options_of, serve_in_loop, verify
+
 _SHOWN_SESSIONS = 3
 _SHOWN_EVENTS = 8
 
@@ -32,7 +31,6 @@ __all__ = [
     "pytest_configure",
     "realtime_server",
     "realtime_server_factory",
-    "serve_in_loop",
 ]
 
 
@@ -58,9 +56,9 @@ def pytest_runtest_makereport(
     """
     report = yield
     if call.when == "call":
-        item.stash[_PASSED] = report.passed
+        item.stash[PASSED] = report.passed
         if report.failed:
-            for server in item.stash.get(_SERVERS, []):
+            for server in item.stash.get(SERVERS, []):
                 report.sections.append((f"realtime server on port {server.port}", _seen(server)))
     return report
 
@@ -74,44 +72,6 @@ def _seen(server: ThreadedRealtimeServer | RealtimeServer) -> str:
     return "\n".join(lines)
 
 
-def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the test's marker says."""
-    marker = request.node.get_closest_marker("realtime_server")
-    if marker is None:
-        return {}
-    if marker.args:
-        raise pytest.UsageError(
-            f"@pytest.mark.realtime_server takes keyword arguments only, such as transcripts=[…]; "
-            f"it was given {marker.args!r}"
-        )
-    return dict(marker.kwargs)
-
-
-def _made(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a server that is not strict by itself, since the fixture asks; a script's path as the script."""
-    script = options.get("script")
-    if not isinstance(script, str | Path):
-        return {**options, "strict": False}
-    from rtstt_testkit.mock.script_file import ScriptError, load_script
-
-    try:
-        return {**options, "script": load_script(script), "strict": False}
-    except ScriptError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
-def _note(request: pytest.FixtureRequest, server: ThreadedRealtimeServer | RealtimeServer) -> None:
-    request.node.stash.setdefault(_SERVERS, []).append(server)
-
-
-def _verify(request: pytest.FixtureRequest, server: ThreadedRealtimeServer | RealtimeServer) -> None:
-    if request.node.stash.get(_PASSED, False):
-        try:
-            server.verify()
-        except AssertionError as error:
-            pytest.fail(str(error), pytrace=False)
-
-
 @pytest.fixture
 def realtime_server_factory(
     request: pytest.FixtureRequest,
@@ -120,21 +80,21 @@ def realtime_server_factory(
 
     A test that passed fails all the same if its client did not follow the script; ``strict=False`` allows that.
     """
-    from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
+    from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
     strict: list[ThreadedRealtimeServer] = []
     with ExitStack() as stack:
 
         def make(**options: Any) -> ThreadedRealtimeServer:
-            server = ThreadedRealtimeServer(**_made(options))
+            server = ThreadedRealtimeServer(**as_made(options))
             if options.get("strict", True):
                 strict.append(server)
-            _note(request, server)
+            note(request, server)
             return stack.enter_context(server)
 
         yield make
     for server in strict:
-        _verify(request, server)
+        verify(request, server)
 
 
 @pytest.fixture
@@ -142,20 +102,7 @@ def realtime_server(
     request: pytest.FixtureRequest, realtime_server_factory: Callable[..., ThreadedRealtimeServer]
 ) -> ThreadedRealtimeServer:
     """A running mock of OpenAI's Realtime transcription endpoint, new for every test, on a port of its own."""
-    return realtime_server_factory(**_options(request))
-
-
-async def serve_in_loop(request: pytest.FixtureRequest) -> AsyncIterator[RealtimeServer]:
-    """A mock in the event loop that runs this; the body of the async fixtures."""
-    from rtstt_testkit.mock.server import RealtimeServer
-
-    options = _options(request)
-    server = RealtimeServer(**_made(options))
-    _note(request, server)
-    async with server:
-        yield server
-    if options.get("strict", True):
-        _verify(request, server)
+    return realtime_server_factory(**options_of(request))
 
 
 # Of the two frameworks, each runs only the async fixtures that are made for it.

@@ -51,7 +51,7 @@ def test_the_shim_is_active(python: Path) -> None:
 def test_a_command_that_needs_more_says_so_in_one_sentence(
     python: Path, words: list[str], needs: str | None, extra: str
 ) -> None:
-    done = run(python, "-m", "rtstt_shim", *words)
+    done = run(python, "-m", "rtstt_core", *words)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -61,5 +61,5 @@ def test_a_command_that_needs_more_says_so_in_one_sentence(
 
 
 def test_doctor_and_node_path_need_nothing_more(python: Path, tmp_path: Path) -> None:
-    assert run(python, "-m", "rtstt_shim", "doctor", str(tmp_path)).returncode == 0
-    assert Path(run(python, "-m", "rtstt_shim", "node-path").stdout.strip(), "register.mjs").is_file()
+    assert run(python, "-m", "rtstt_core", "doctor", str(tmp_path)).returncode == 0
+    assert Path(run(python, "-m", "rtstt_core", "node-path").stdout.strip(), "register.mjs").is_file()

@@ -1,6 +1,6 @@
 """The matrix: real clients in their versions, at their hosts, without the shim and with it.
 
-Each case has to come out as ``rtstt_shim.python_clients`` says, which is what ``rtstt-shim doctor`` says too.
+Each case has to come out as ``rtstt_core.clients.python_table`` says, which is what ``rtstt-shim doctor`` says too.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from talk import COMPLETED, FAILED, Talk, append, silence, tone
 from test_server import upgrade
 
 from rtstt_testkit import Fault, Script
-from rtstt_testkit.mock.errors import CLIENT_EVENTS
-from rtstt_testkit.mock.models import TRANSCRIPTION_MODELS
+from rtstt_testkit.mock.protocol.errors import CLIENT_EVENTS
+from rtstt_testkit.mock.protocol.models import TRANSCRIPTION_MODELS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

@@ -71,7 +71,7 @@ class Watch:
 
     def install(self) -> None:
         """Look on from now on."""
-        from rtstt_testkit.mock.outbox import Outbox
+        from rtstt_testkit.mock.session.outbox import Outbox
 
         send = Outbox._send
 

@@ -8,17 +8,17 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rtstt_testkit.mock.admission import Admission, HttpRefusal, admit
-from rtstt_testkit.mock.audio import FORMATS, encode_g711
-from rtstt_testkit.mock.handshake import Request
-from rtstt_testkit.mock.ids import Ids
-from rtstt_testkit.mock.latency import LATENCIES
-from rtstt_testkit.mock.outbox import Odd, Output, Send, Trickle
-from rtstt_testkit.mock.record import SessionRecord
-from rtstt_testkit.mock.script import Director, Script
-from rtstt_testkit.mock.secret_store import SecretStore
-from rtstt_testkit.mock.session import Session, Settings
-from rtstt_testkit.mock.vad import SpeechDetector, Turn
+from rtstt_testkit.mock.audio.detector import SpeechBoundary, SpeechDetector
+from rtstt_testkit.mock.audio.formats import FORMATS, encode_g711
+from rtstt_testkit.mock.inspect.record import SessionRecord
+from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal, admit
+from rtstt_testkit.mock.protocol.handshake import Request
+from rtstt_testkit.mock.protocol.ids import Ids
+from rtstt_testkit.mock.protocol.secret_store import SecretStore
+from rtstt_testkit.mock.script.script import Script, ScriptCursor
+from rtstt_testkit.mock.session.latency import LATENCIES
+from rtstt_testkit.mock.session.outbox import Output, RawFrame, Send, Trickle
+from rtstt_testkit.mock.session.session import Session, Settings
 
 KEY = "sk-proj-" + "a" * 40 + "ueba"
 WALL = 1_800_000_000.0
@@ -51,9 +51,9 @@ def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
         start += size
 
 
-def turns(pieces: Iterable[bytes]) -> list[Turn]:
+def turns(pieces: Iterable[bytes]) -> list[SpeechBoundary]:
     """What the detector hears in 16-bit PCM, one piece after the other."""
-    heard: list[Turn] = []
+    heard: list[SpeechBoundary] = []
     detector = SpeechDetector(FORMATS["audio/pcm"], 0.5, 200, heard.append)
     for piece in pieces:
         detector.feed(piece)
@@ -93,7 +93,7 @@ class Talk:
         profile: Any = "openai",
         refuse: Any = "at-connect",
         key: str | None = KEY,
-        director: Director | None = None,
+        director: ScriptCursor | None = None,
         number: int = 1,
         **settings: Any,
     ) -> None:
@@ -104,7 +104,7 @@ class Talk:
         self.close: Output | None = None
         self.odd: list[Output] = []
         self.record = SessionRecord(number, Request(target).record())
-        self.director = director or Director(script or Script.of(transcripts))
+        self.director = director or ScriptCursor(script or Script.of(transcripts))
         self.session = Session(
             answer,
             self.record,
@@ -127,7 +127,7 @@ class Talk:
                 except ValueError:
                     self.odd.append(output)
                     continue
-            elif isinstance(output, Odd | Trickle):
+            elif isinstance(output, RawFrame | Trickle):
                 self.odd.append(output)
             else:
                 self.close = output

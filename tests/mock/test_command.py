@@ -19,7 +19,7 @@ from rtstt_testkit.commands.mock import collecting_rarely
 
 
 def start(*arguments):
-    code = "import sys; from rtstt_shim.cli import main; sys.exit(main())"
+    code = "import sys; from rtstt_core.cli import main; sys.exit(main())"
     return subprocess.Popen(
         [sys.executable, "-c", code, "mock", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -3,7 +3,7 @@
 import pytest
 from talk import KEY, Talk, admission, append, silence, types, update
 
-from rtstt_testkit.mock.admission import HttpRefusal
+from rtstt_testkit.mock.protocol.admission import HttpRefusal
 
 REALTIME = "/v1/realtime"
 TRANSCRIPTION = "/v1/realtime?intent=transcription"
@@ -217,7 +217,7 @@ class TestAzure:
 
 class TestSecrets:
     def test_no_key_is_kept_in_the_record(self) -> None:
-        from rtstt_testkit.mock.handshake import Request
+        from rtstt_testkit.mock.protocol.handshake import Request
 
         record = Request(
             f"/v1/realtime?intent=transcription&api_key={KEY}&model=whisper-1",
@@ -236,12 +236,12 @@ class TestSecrets:
         assert record.headers["x-twice"] == "a, b"
 
     def test_a_short_key_shows_nothing(self) -> None:
-        from rtstt_testkit.mock.secrets import mask_secret
+        from rtstt_testkit.mock.protocol.secrets import mask_secret
 
         assert mask_secret("sk-abcdefgh") == "sk-********"
         assert mask_secret("hunter2") == "*******"
 
     def test_a_very_long_key_is_not_echoed_at_length(self) -> None:
-        from rtstt_testkit.mock.secrets import mask_secret
+        from rtstt_testkit.mock.protocol.secrets import mask_secret
 
         assert len(mask_secret("sk-" + "x" * 100_000)) < 80

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from talk import Talk, append, tone, types, update
 
-from rtstt_testkit.mock import events
+from rtstt_testkit.mock.protocol import events
 
 EVENTS = (
     "'session.update', 'session.close', 'input_audio_buffer.append', 'session.input_audio_buffer.append', "

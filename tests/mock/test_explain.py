@@ -11,9 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from rtstt_testkit import Failure, Fault, RealtimeServer, Script, ScriptNotFollowed, ThreadedRealtimeServer, Transcript
-from rtstt_testkit.mock.explain import explain
-from rtstt_testkit.mock.handshake import Request
-from rtstt_testkit.mock.record import Closed, SessionRecord
+from rtstt_testkit.mock.inspect.explain import explain
+from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
+from rtstt_testkit.mock.protocol.handshake import Request
 
 TRANSCRIPTION = "/v1/realtime?intent=transcription"
 COMMIT = {"type": "input_audio_buffer.commit"}

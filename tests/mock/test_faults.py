@@ -11,9 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidMessage, InvalidStatus
 
 from rtstt_testkit import Failure, Fault, RealtimeServer, Script
-from rtstt_testkit.mock.faults import SERVER_EVENTS, FaultPlan
-from rtstt_testkit.mock.ids import Ids
-from rtstt_testkit.mock.outbox import Close, Odd, Reset, Send, Stall, Trickle
+from rtstt_testkit.mock.protocol.ids import Ids
+from rtstt_testkit.mock.script.faults import SERVER_EVENTS, FaultPlan
+from rtstt_testkit.mock.session.outbox import Close, RawFrame, Reset, Send, Stall, Trickle
 
 COMMIT = {"type": "input_audio_buffer.commit"}
 ITEM = ["input_audio_buffer.committed", "conversation.item.added", "conversation.item.done"]
@@ -92,11 +92,11 @@ class TestServerEvents:
         malformed, invalid, binary, trickle = talk.odd
         assert isinstance(malformed, Send)
         assert malformed.text.startswith('{"type":"conversation.item.added"')
-        assert isinstance(invalid, Odd)
+        assert isinstance(invalid, RawFrame)
         assert not invalid.binary
         with pytest.raises(UnicodeDecodeError):
             invalid.payload.decode()
-        assert isinstance(binary, Odd)
+        assert isinstance(binary, RawFrame)
         assert json.loads(binary.payload)["delta"] == "One"
         assert isinstance(trickle, Trickle)
         assert (json.loads(trickle.payload)["delta"], trickle.seconds) == (" two", 3)
@@ -573,7 +573,7 @@ def test_the_handshake_can_be_slow_or_cut() -> None:
 
 
 def test_faults_from_a_script_file(tmp_path) -> None:
-    from rtstt_testkit.mock.script_file import ScriptError, load_script
+    from rtstt_testkit.mock.script.file import ScriptError, load_script
 
     path = tmp_path / "script.toml"
     path.write_text(

@@ -13,9 +13,9 @@ from openai.types.realtime import (
 )
 from talk import Talk, update
 
-from rtstt_testkit.mock import schema
-from rtstt_testkit.mock.models import TRANSCRIPTION_MODELS
-from rtstt_testkit.mock.schema import CLIENT_EVENT_FIELDS, REALTIME_SESSION, TRANSCRIPTION_SESSION
+from rtstt_testkit.mock.protocol import schema
+from rtstt_testkit.mock.protocol.models import TRANSCRIPTION_MODELS
+from rtstt_testkit.mock.protocol.schema import CLIENT_EVENT_FIELDS, REALTIME_SESSION, TRANSCRIPTION_SESSION
 
 # -- the table against the SDK's request types
 

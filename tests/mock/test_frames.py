@@ -12,8 +12,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 
 from rtstt_testkit import RealtimeServer
-from rtstt_testkit.mock.frames import FrameReader, text_frame
-from rtstt_testkit.mock.tape import Tape
+from rtstt_testkit.mock.audio.buffer import AudioBuffer
+from rtstt_testkit.mock.server.frames import FrameReader, text_frame
 
 HANDSHAKE = (
     b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: mock\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -126,7 +126,7 @@ def test_frames_of_an_extension_and_pieces_of_a_message_are_passed_on() -> None:
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=6000), max_size=12), st.one_of(st.none(), st.integers(0, 9000)))
 def test_the_tape_keeps_the_latest_and_counts_all(pieces: list[bytes], limit: int | None) -> None:
-    tape, whole = Tape(limit), b"".join(pieces)
+    tape, whole = AudioBuffer(limit), b"".join(pieces)
     for piece in pieces:
         tape.add(piece)
     kept = tape.read()

@@ -14,9 +14,9 @@ from talk import COMPLETED
 from test_server import settled, transcribe
 
 from rtstt_testkit import RealtimeServer
-from rtstt_testkit.mock.record import SessionRecord
-from rtstt_testkit.mock.session import Session
-from rtstt_testkit.mock.wire import Connection, Wire
+from rtstt_testkit.mock.inspect.record import SessionRecord
+from rtstt_testkit.mock.server.connection import Connection, Wire
+from rtstt_testkit.mock.session.session import Session
 
 INPUTS = 200_000
 """How many the heavy run makes in all."""

@@ -18,9 +18,9 @@ from test_server import SPEECH, client, receive, run
 from websockets.exceptions import ConnectionClosedError
 
 from rtstt_testkit import RealtimeServer, ThreadedRealtimeServer
-from rtstt_testkit.mock.admission import admit
-from rtstt_testkit.mock.handshake import Request
-from rtstt_testkit.mock.http import HttpError, is_websocket, parse
+from rtstt_testkit.mock.protocol.admission import admit
+from rtstt_testkit.mock.protocol.handshake import Request
+from rtstt_testkit.mock.server.http import HttpError, is_websocket, parse
 
 
 def call(server, method, path, body=None, key=KEY, headers=None):

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from rtstt_testkit import RealtimeServer
-from rtstt_testkit.mock.events import MAX_APPEND
+from rtstt_testkit.mock.protocol.events import MAX_APPEND
 
 TRANSCRIPTION = "?intent=transcription"
 MIB = 1024 * 1024

@@ -10,7 +10,7 @@ from noises import NOISES, RATE, Scene, resampled, scene
 from talk import Talk, cut, g711, silence, tone, turns, update
 
 from rtstt_testkit import speech
-from rtstt_testkit.mock.audio import FORMATS
+from rtstt_testkit.mock.audio.formats import FORMATS
 
 PCM = FORMATS["audio/pcm"]
 SOME = ("hello", "coffee", "train", "bread", "order")

@@ -95,7 +95,7 @@ def test_nothing_is_imported_before_a_fixture_is_used(pytester: pytest.Pytester)
 
         def test_it():
             loaded = {name for name in sys.modules if name.startswith(("rtstt", "websockets", "yaml", "pybase64"))}
-            assert loaded == {"rtstt_testkit", "rtstt_testkit.pytest_plugin"}, loaded
+            assert loaded == {"rtstt_testkit", "rtstt_testkit._pytest_serving", "rtstt_testkit.pytest_plugin"}, loaded
         """,
         "-p",
         "no:asyncio",
@@ -111,7 +111,7 @@ def test_loading_the_plugin_imports_itself_and_nothing_else() -> None:
         "print(sorted(set(sys.modules) - before))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "['rtstt_testkit', 'rtstt_testkit.pytest_plugin']\n"
+    assert done.stdout == "['rtstt_testkit', 'rtstt_testkit._pytest_serving', 'rtstt_testkit.pytest_plugin']\n"
 
 
 ASYNC_TEST = """

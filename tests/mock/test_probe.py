@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from rtstt_testkit import Fault, RealtimeServer, ThreadedRealtimeServer, Transcript
-from rtstt_testkit.mock.models import TRANSCRIPTION_MODELS
+from rtstt_testkit.mock.protocol.models import TRANSCRIPTION_MODELS
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
 from rtstt_testkit.probe.compare import Difference, brief, differences
 from rtstt_testkit.probe.normal import Normalizer, collapsed
@@ -40,7 +40,7 @@ def without_the_shim() -> Iterator[None]:
 
 
 def main(*words: str) -> int:
-    from rtstt_shim.cli import main
+    from rtstt_core.cli import main
 
     return main(["probe", *words])
 
@@ -531,7 +531,7 @@ class TestTheKey:
 def test_the_shim_does_not_correct_what_is_probed() -> None:
     """Even where the shim is told to take the endpoint for OpenAI's, in this very process."""
     with ThreadedRealtimeServer() as server:
-        words = ["-m", "rtstt_shim", "run", "--", sys.executable, "-m", "rtstt_shim", "probe", server.url]
+        words = ["-m", "rtstt_core", "run", "--", sys.executable, "-m", "rtstt_core", "probe", server.url]
         environ = {**os.environ, "RTSTT_SHIM_HOSTS": "127.0.0.1"}
         done = run_process(
             [sys.executable, *words, "--only", "intent=transcription, model=whisper-1"],

@@ -12,7 +12,7 @@ from test_server import SPEECH
 from websockets.sync.client import connect
 
 from rtstt_testkit import ThreadedRealtimeServer
-from rtstt_testkit.mock.script_file import parse_script
+from rtstt_testkit.mock.script.file import parse_script
 
 pytest_plugins = ["pytester"]
 

@@ -7,11 +7,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from test_command import refused, start
 
-from rtstt_testkit.mock.faults import Fault
-from rtstt_testkit.mock.script import Failure, Script, Segment, Transcript
-from rtstt_testkit.mock.script_file import ScriptError, load_script, parse_script
-from rtstt_testkit.mock.script_schema import schema
-from rtstt_testkit.mock.script_source import FORMATS
+from rtstt_testkit.mock.protocol.events import Failure, Segment
+from rtstt_testkit.mock.script.faults import Fault
+from rtstt_testkit.mock.script.file import ScriptError, load_script, parse_script
+from rtstt_testkit.mock.script.json_schema import schema
+from rtstt_testkit.mock.script.script import Script, Transcript
+from rtstt_testkit.mock.script.source import FORMATS
 
 
 def test_every_field_of_a_transcript_can_be_written(tmp_path) -> None:

@@ -9,7 +9,7 @@ from talk import COMPLETED, KEY, Talk, silence, tone, update
 from websockets.asyncio.client import connect
 
 from rtstt_testkit import RealtimeServer
-from rtstt_testkit.mock.outbox import Outbox
+from rtstt_testkit.mock.session.outbox import Outbox
 
 CLEARED = {"type": "input_audio_buffer.cleared", "event_id": "event_1"}
 

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from rtstt_testkit import Fault, RealtimeServer, Script, ThreadedRealtimeServer
-from rtstt_testkit.mock.record import Closed
+from rtstt_testkit.mock.inspect.record import Closed
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 SPEECH = silence(300) + tone(600) + silence(400)
@@ -654,9 +654,9 @@ def test_a_server_loads_no_parser_of_script_files() -> None:
 
     code = (
         "import sys; before = set(sys.modules)\n"  # what measures coverage reads TOML itself
-        "import rtstt_testkit.mock.server\n"
+        "import rtstt_testkit.mock.server.server\n"
         "new = set(sys.modules) - before\n"
-        "print(sorted({'tomllib', 'tomli', 'yaml', 'rtstt_testkit.mock.script_file'} & new))\n"
+        "print(sorted({'tomllib', 'tomli', 'yaml', 'rtstt_testkit.mock.script.file'} & new))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -18,7 +18,8 @@ from talk import (
     update,
 )
 
-from rtstt_testkit.mock.script import Failure, Segment, Transcript
+from rtstt_testkit.mock.protocol.events import Failure, Segment
+from rtstt_testkit.mock.script.script import Transcript
 
 SPEECH = silence(500) + tone(1000) + silence(500)
 COMMIT = {"type": "input_audio_buffer.commit"}

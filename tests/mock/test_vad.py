@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from talk import cut, g711, silence, tone, turns
 
-from rtstt_testkit.mock.audio import FORMATS, decode_g711, to_pcm16
-from rtstt_testkit.mock.vad import level_of
+from rtstt_testkit.mock.audio.detector import level_of
+from rtstt_testkit.mock.audio.formats import FORMATS, decode_g711, to_pcm16
 
 PCM = FORMATS["audio/pcm"]
 PIECES = st.lists(

@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="this system has no SO_REUSEPORT")
 
-COMMAND = "import sys; from rtstt_shim.cli import main; sys.exit(main())"
+COMMAND = "import sys; from rtstt_core.cli import main; sys.exit(main())"
 NO_SHARING = "import socket; vars(socket).pop('SO_REUSEPORT', None); "
 
 

@@ -20,7 +20,7 @@ from . import npm
 
 APPS = Path(__file__).parent / "apps"
 DRIVER = npm.ROOT / "scripts" / "drivers" / "livekit_js.mjs"
-REGISTER = npm.installed("rtstt_shim", "node", "register.mjs")
+REGISTER = npm.installed("rtstt_core", "node", "register.mjs")
 ROUTE = npm.installed("rtstt_testkit", "node", "route.mjs")
 KEY = "sk-proj-canary" + "A1b2C3d4" * 5
 

@@ -6,11 +6,10 @@ import json
 import random
 import subprocess
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-
-from rtstt_testkit._shim import load
 
 from . import npm
 from .conftest import REGISTER
@@ -118,7 +117,7 @@ def test_both_twins_say_the_same_of_what_nobody_thought_of() -> None:
     )
     answer = json.loads(done.stdout)
 
-    rule, redaction, diagnosis = (load(name) for name in ("url_rule", "redact", "diagnosis"))
+    rule, redaction, diagnosis = (import_module(f"rtstt_core.{name}") for name in ("url_rule", "redact", "diagnosis"))
     assert answer["decisions"] == [list(rule.fix_url(url)) for url in urls]
     assert answer["texts"] == [[redaction.redact(text), redaction.redact_url(text)] for text in texts]
     assert answer["diagnoses"] == [list(diagnosis.diagnose(diagnosis.Failure(**failure))) for failure in failures]

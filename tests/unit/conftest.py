@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 import rtstt_shim
-from rtstt_shim import registry, report
-from rtstt_shim.targets import Target
+from rtstt_core import report
+from rtstt_core.patching import installation
+from rtstt_core.patching.targets import Target
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def fakelib(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     module.__dict__.update(WebSocket=WebSocket, __version__="1.8.0")
     monkeypatch.setitem(sys.modules, "fakelib", module)
     target = Target("fake", "fakelib", "fakelib", (1, 6), (2,), "websocket_client")
-    monkeypatch.setattr(registry, "TARGETS", (target,))
-    monkeypatch.setattr(registry, "_patches", {})
-    monkeypatch.setattr(registry, "_hooked", set())
+    monkeypatch.setattr(installation, "TARGETS", (target,))
+    monkeypatch.setattr(installation, "_patches", {})
+    monkeypatch.setattr(installation, "_hooked", set())
     yield module
     rtstt_shim.uninstall()
 

@@ -26,8 +26,8 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.sync.server import ServerConnection
 
 import rtstt_shim
-from rtstt_shim import report
-from rtstt_shim.watch import Watch
+from rtstt_core import report
+from rtstt_core.watch import Watch
 
 Records = list[logging.LogRecord]
 

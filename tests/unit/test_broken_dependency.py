@@ -65,7 +65,7 @@ def test_importing_never_raises_and_one_sentence_says_why(text: str, lacking: st
 def test_the_console_command_works_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "wrapt.py").write_text("1/0")
     done = subprocess.run(
-        [sys.executable, "-m", "rtstt_shim", "node-path"],
+        [sys.executable, "-m", "rtstt_core", "node-path"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -6,8 +6,7 @@ from importlib import metadata
 
 import pytest
 
-import rtstt_shim
-from rtstt_shim.cli import COMMANDS, Entry, main
+from rtstt_core.cli import COMMANDS, Entry, main
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,16 +66,41 @@ def test_an_error_of_our_own_is_not_called_a_missing_extra(monkeypatch: pytest.M
         main(["mock"])
 
 
-def test_the_command_does_not_correct_its_own_sockets(capsys: pytest.CaptureFixture[str]) -> None:
-    rtstt_shim.install()
-    main(["--version"])
-    assert not rtstt_shim.status().active
+UNPATCHED = """
+import sys, wrapt, websockets.asyncio.client as client, websockets.client as sansio, websockets.sync.client as sync
+{code}
+assert "rtstt_shim" not in sys.modules
+wrapped = [client.connect.__await__, sansio.ClientProtocol.__init__, sync.connect, client.connect.__init__]
+assert not any(isinstance(function, wrapt.BaseObjectProxy) for function in wrapped), wrapped
+print("unpatched")
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(f"from rtstt_core.cli import main; main([{words}])" for words in ("'--version'", "'node-path'", "'doctor'")),
+        "import pkgutil, importlib, rtstt_core\n"
+        "for found in pkgutil.walk_packages(rtstt_core.__path__, 'rtstt_core.'):\n"
+        "    importlib.import_module(found.name) if not found.name.endswith('__main__') else None",
+        "import pkgutil, importlib, rtstt_testkit\n"
+        "for found in pkgutil.walk_packages(rtstt_testkit.__path__, 'rtstt_testkit.'):\n"
+        "    importlib.import_module(found.name) if found.name not in {skipped} else None",
+    ],
+    ids=["version", "node-path", "doctor", "every module of the core", "every module of the test kit"],
+)
+def test_neither_the_command_nor_the_test_kit_patches_websockets(code: str) -> None:
+    code = code.replace("{skipped}", "{'rtstt_testkit.locust', 'rtstt_testkit._pytest_asyncio'}")  # their own extras
+    done = subprocess.run(
+        [sys.executable, "-c", UNPATCHED.format(code=code)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.endswith("unpatched\n"), done.stderr
 
 
 @pytest.mark.parametrize(("error", "code"), [("KeyboardInterrupt", 130), ("BrokenPipeError", 1)])
 def test_an_interrupt_or_a_closed_pipe_ends_it_quietly(error: str, code: int) -> None:
     program = f"""
-from rtstt_shim import cli
+from rtstt_core import cli
 def ended(words):
     print("something that is still in the buffer")
     raise {error}
@@ -94,7 +118,7 @@ raise SystemExit(cli.main(["doctor"]))
 
 def test_it_is_installed_as_a_command() -> None:
     result = subprocess.run(
-        [sys.executable, "-c", "from rtstt_shim.cli import main; raise SystemExit(main(['nope']))"],
+        [sys.executable, "-c", "from rtstt_core.cli import main; raise SystemExit(main(['nope']))"],
         capture_output=True,
         text=True,
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-import rtstt_shim.diagnosis
-from rtstt_shim.diagnosis import Failure, diagnose
+import rtstt_core.diagnosis
+from rtstt_core.diagnosis import Failure, diagnose
 
-ROWS = json.loads(Path(rtstt_shim.diagnosis.__file__).with_name("diagnosis.json").read_text(encoding="utf-8"))["rows"]
+ROWS = json.loads(Path(rtstt_core.diagnosis.__file__).with_name("diagnosis.json").read_text(encoding="utf-8"))["rows"]
 
 # What the endpoint, a gateway, the network or a library is known to answer, and the row that must speak for it.
 VECTORS = Path(__file__).parents[1] / "vectors" / "diagnosis.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rtstt_shim
-from rtstt_shim.commands.run import BOOTSTRAP, NODE_SHIM
+from rtstt_core.commands.run import BOOTSTRAP, NODE_SHIM
 
 VALUES = json.loads((Path(__file__).parents[1] / "vectors" / "disable.json").read_text(encoding="utf-8"))["inert"]
 

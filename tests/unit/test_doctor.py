@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rtstt_shim import doctor_python
-from rtstt_shim.cli import main
-from rtstt_shim.doctor_python import find_python_clients
-from rtstt_shim.python_clients import PYTHON_CLIENTS
+from rtstt_core.cli import main
+from rtstt_core.clients import python_installed
+from rtstt_core.clients.python_installed import find_python_clients
+from rtstt_core.clients.python_table import PYTHON_CLIENTS
 
 
 @pytest.fixture
@@ -19,10 +19,10 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
     def version(name: str) -> str:
         if name not in versions:
-            raise doctor_python.metadata.PackageNotFoundError(name)
+            raise python_installed.metadata.PackageNotFoundError(name)
         return versions[name]
 
-    monkeypatch.setattr(doctor_python.metadata, "version", version)
+    monkeypatch.setattr(python_installed.metadata, "version", version)
     monkeypatch.delenv("NODE_OPTIONS", raising=False)
     return versions
 
@@ -195,7 +195,7 @@ def test_npm_packages_stand_beside_the_python_ones(
     npm_plugin(tmp_path)
     assert main(["doctor", str(tmp_path)]) == 1
     assert capsys.readouterr().out.startswith("! @livekit/agents-plugin-openai 1.4.4  AFFECTED: sends `model` beside ")
-    monkeypatch.setenv("NODE_OPTIONS", "--import=file:///x/rtstt_shim/node/register.mjs")
+    monkeypatch.setenv("NODE_OPTIONS", "--import=file:///x/rtstt_core/node/register.mjs")
     assert main(["doctor", str(tmp_path)]) == 0
 
 

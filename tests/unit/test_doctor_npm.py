@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rtstt_shim import doctor_npm
-from rtstt_shim.doctor_npm import NpmClient, find_npm_clients
+from rtstt_core.clients import npm_installed
+from rtstt_core.clients.npm_installed import NpmClient, find_npm_clients
 
 LIVEKIT = "@livekit/agents-plugin-openai"
 INTENT = 'url.searchParams.set("intent", "transcription");\n'
@@ -137,8 +137,8 @@ LEFT_OUT = {
 
 
 def test_every_folder_that_is_left_out_is_tested_and_says_why() -> None:
-    assert set(LEFT_OUT) == set(doctor_npm._SKIPPED)
-    assert all(doctor_npm._SKIPPED.values())
+    assert set(LEFT_OUT) == set(npm_installed._SKIPPED)
+    assert all(npm_installed._SKIPPED.values())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 _env = pytest.importorskip("_env", reason="needs the project's scripts")
 
-ENDING = ("bench.py", "mutants.py", "test.py")
+ENDING = ("bench.py", "test.py")
 """The scripts that make what they need while they run."""
 
 
@@ -115,7 +115,7 @@ def test_without_node_the_sentence_says_what_to_install(monkeypatch: pytest.Monk
     assert str(raised.value) == ("Node.js 20 or newer with npm is not installed; install it to include the Node rows")
 
 
-@pytest.mark.parametrize("script", ["test.py", "demo.py", "repro.py", "mutants.py"])
+@pytest.mark.parametrize("script", ["test.py", "demo.py", "repro.py"])
 def test_a_python_too_old_is_one_sentence(script: str) -> None:
     versions = Path("~/.pyenv/versions").expanduser()
     old = next((path for path in sorted(versions.glob("3.[789].*/bin/python"))), None)

@@ -15,8 +15,16 @@ from typing import Any
 import pytest
 
 import rtstt_shim
-from rtstt_shim import registry
-from rtstt_shim.targets import TARGETS, Parameter, ShapeError, Target, numbers, require_method, require_parameter
+from rtstt_core.patching import installation
+from rtstt_core.patching.targets import (
+    TARGETS,
+    Parameter,
+    ShapeError,
+    Target,
+    numbers,
+    require_method,
+    require_parameter,
+)
 
 Records = list[logging.LogRecord]
 
@@ -159,7 +167,9 @@ class TestShapes:
 @pytest.fixture
 def library(fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """The library of one class, whose distribution is wrapt's."""
-    monkeypatch.setattr(registry, "TARGETS", (Target("fake", "wrapt", "fakelib", (1, 6), (99,), "websocket_client"),))
+    monkeypatch.setattr(
+        installation, "TARGETS", (Target("fake", "wrapt", "fakelib", (1, 6), (99,), "websocket_client"),)
+    )
     return fakelib
 
 
@@ -204,8 +214,8 @@ class TestInstalling:
         inner = types.ModuleType("fakelib.inner.client")
         inner.__dict__.update(WebSocket=library.WebSocket, __version__="0.1")
         monkeypatch.setitem(sys.modules, "fakelib.inner.client", inner)
-        [target] = registry.TARGETS
-        monkeypatch.setattr(registry, "TARGETS", (target._replace(module="fakelib.inner.client"),))
+        [target] = installation.TARGETS
+        monkeypatch.setattr(installation, "TARGETS", (target._replace(module="fakelib.inner.client"),))
         rtstt_shim.install()
         assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
 
@@ -213,8 +223,8 @@ class TestInstalling:
         self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         del library.__dict__["__version__"]
-        [target] = registry.TARGETS
-        monkeypatch.setattr(registry, "TARGETS", (target._replace(library="no-such-library-anywhere"),))
+        [target] = installation.TARGETS
+        monkeypatch.setattr(installation, "TARGETS", (target._replace(library="no-such-library-anywhere"),))
         rtstt_shim.install()
         assert texts(warnings_logged) == [
             "rtstt_shim: does not patch fake (version unknown), which works as without it: "
@@ -344,7 +354,7 @@ class TestInstalling:
             wrap(module, "WebSocket.connect", lambda wrapped, _, args, kwargs: "patched")
             wrap(module, "WebSocket.vanished", lambda wrapped, _, args, kwargs: "patched")
 
-        monkeypatch.setattr("rtstt_shim.targets.websocket_client.patch", patch)
+        monkeypatch.setattr("rtstt_core.patching.websocket_client.patch", patch)
         rtstt_shim.install()
         assert vars(library.WebSocket)["connect"] is before
         assert rtstt_shim.status().targets == (("fake", "1.8.0", "failed", "fakelib has no WebSocket.vanished"),)
@@ -358,7 +368,7 @@ class TestInstalling:
         def patch(module: Any, wrap: Any, connections: Any) -> None:
             raise KeyError("sk-0123456789")
 
-        monkeypatch.setattr("rtstt_shim.targets.websocket_client.patch", patch)
+        monkeypatch.setattr("rtstt_core.patching.websocket_client.patch", patch)
         rtstt_shim.install()
         assert rtstt_shim.status().targets == (("fake", "1.8.0", "failed", "KeyError: 'sk-***'"),)
         assert texts(warnings_logged) == [
@@ -371,7 +381,7 @@ class TestInstalling:
         def broken(target: Any, module: Any) -> str:
             raise RuntimeError("no version")
 
-        monkeypatch.setattr(registry, "_version", broken)
+        monkeypatch.setattr(installation, "_version", broken)
         rtstt_shim.install()
         assert texts(warnings_logged) == ["rtstt_shim: could not look at fake: RuntimeError: no version"]
 
@@ -380,12 +390,12 @@ class TestOwnFailures:
     """A wrapper's own work, between ``with connections:`` and its end."""
 
     @pytest.fixture
-    def connections(self, library: types.ModuleType) -> registry.Connections:
+    def connections(self, library: types.ModuleType) -> installation.Connections:
         rtstt_shim.install()
-        return registry.Connections(registry._patches["fake"])
+        return installation.Connections(installation._patches["fake"])
 
     def test_the_first_is_told_and_kept_and_the_others_are_neither(
-        self, connections: registry.Connections, warnings_logged: Records
+        self, connections: installation.Connections, warnings_logged: Records
     ) -> None:
         for text in ("the first", "the second"):
             with connections:
@@ -397,14 +407,14 @@ class TestOwnFailures:
 
     @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
     def test_what_ends_a_program_is_not_held_back(
-        self, kind: type[BaseException], connections: registry.Connections, warnings_logged: Records
+        self, kind: type[BaseException], connections: installation.Connections, warnings_logged: Records
     ) -> None:
         with pytest.raises(kind), connections:
             raise kind
         assert warnings_logged == []
 
     def test_nothing_is_said_where_nothing_failed(
-        self, connections: registry.Connections, warnings_logged: Records
+        self, connections: installation.Connections, warnings_logged: Records
     ) -> None:
         with connections as inside:
             assert inside is connections

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rtstt_shim.cli import main
-from rtstt_shim.commands import node_path
+from rtstt_core.cli import main
+from rtstt_core.commands import node_path
 
 
 def test_it_prints_the_folder_of_the_preload(capsys: pytest.CaptureFixture[str]) -> None:

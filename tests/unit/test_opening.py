@@ -17,10 +17,10 @@ from endpoint import listening, serving, transcribe
 from tracebacks import gained, ours, told
 
 import rtstt_shim
-from rtstt_shim import report
-from rtstt_shim.registry import Connections, _Patch
-from rtstt_shim.targets import TARGETS
-from rtstt_shim.targets.opening import watch_for
+from rtstt_core import report
+from rtstt_core.patching.connect_attempt import watch_for
+from rtstt_core.patching.installation import Connections, _Patch
+from rtstt_core.patching.targets import TARGETS
 
 Records = list[logging.LogRecord]
 Connect = Callable[..., None]

@@ -132,7 +132,7 @@ def test_a_library_that_another_thread_is_importing_is_patched_when_it_is_whole(
             def shim_has_looked_at_this_module():
                 stack = traceback.extract_stack(sys._current_frames()[threading.main_thread().ident])
                 names = {frame.name for frame in stack}
-                looked = "rtstt_shim.targets.websocket_client" in sys.modules and "install" not in names
+                looked = "rtstt_core.patching.websocket_client" in sys.modules and "install" not in names
                 return "_half_imported" in names or looked
             while not shim_has_looked_at_this_module():
                 time.sleep(0.001)
@@ -284,10 +284,10 @@ def test_a_subprocess_that_does_not_import_it_is_as_it_was(told: Callable[..., s
 def test_a_child_forked_while_another_thread_installs_does_not_wait_for_it(told: Callable[..., str]) -> None:
     program = """
         import os, threading
-        from rtstt_shim import registry
+        from rtstt_core.patching import installation
         held, done = threading.Event(), threading.Event()
         def hold():
-            with registry._lock:
+            with installation._lock:
                 held.set()
                 done.wait()
         thread = threading.Thread(target=hold)

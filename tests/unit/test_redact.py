@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtstt_shim.redact import redact, redact_url
+from rtstt_core.redact import redact, redact_url
 
 KEY = "sk-proj-" + "A1b2" * 8
 

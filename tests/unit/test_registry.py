@@ -14,8 +14,8 @@ import pytest
 import wrapt
 
 import rtstt_shim
-from rtstt_shim import registry
-from rtstt_shim.targets import ShapeError, require_method, require_parameter
+from rtstt_core.patching import installation
+from rtstt_core.patching.targets import ShapeError, require_method, require_parameter
 
 BAD = "ws://127.0.0.1:{port}/v1/realtime?intent=transcription&model=whisper-1"
 
@@ -207,7 +207,7 @@ class TestGates:
             raise RuntimeError(f"cannot read sk-{'1' * 20}")
 
         rtstt_shim.install()
-        monkeypatch.setattr(registry, "fix_url", broken)
+        monkeypatch.setattr(installation, "fix_url", broken)
         for _ in range(3):
             assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
         assert [record.getMessage() for record in warnings_logged] == [
@@ -221,14 +221,14 @@ class TestGates:
             raise KeyboardInterrupt
 
         rtstt_shim.install()
-        monkeypatch.setattr(registry, "fix_url", interrupted)
+        monkeypatch.setattr(installation, "fix_url", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fake.WebSocket().connect("ws://h/")
 
     def test_a_patcher_that_cannot_be_imported_does_not_fail_the_applications_import(self) -> None:
         code = """
             import sys
-            sys.modules["rtstt_shim.targets.websockets_sansio"] = None
+            sys.modules["rtstt_core.patching.websockets_sansio"] = None
             import rtstt_shim, websockets.client
             print("imported")
         """
@@ -269,7 +269,7 @@ class TestUndo:
             rtstt_shim.uninstall()
         assert vars(fake.WebSocket)["connect"] is before
         assert len(sys.meta_path) <= hooks + 1
-        assert len(registry._patches) == 1
+        assert len(installation._patches) == 1
 
 
 def test_status_is_a_table_people_can_read(fake: types.ModuleType) -> None:

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from rtstt_shim import report as report_module
-from rtstt_shim.diagnosis import Failure
-from rtstt_shim.report import Source, report
+from rtstt_core import report as report_module
+from rtstt_core.diagnosis import Failure
+from rtstt_core.report import Source, report
 
 URL = "wss://api.openai.com/v1/realtime?intent=transcription"
 OPENAI = Source("websockets", "15.0.1", URL)
@@ -222,8 +222,8 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 STORM = f"""
 import logging, logging.config
-from rtstt_shim.diagnosis import Failure
-from rtstt_shim.report import Source, report
+from rtstt_core.diagnosis import Failure
+from rtstt_core.report import Source, report
 {{setup}}
 for _ in range(3):
     report(Source("aiohttp", "3.9", "{URL}"), Failure("close", close_code=1011))
@@ -247,8 +247,8 @@ def test_a_logging_configuration_that_disables_existing_loggers_does_not_silence
 def test_a_forked_child_reports_on_its_own_even_if_the_lock_was_held() -> None:
     code = f"""
 import os
-from rtstt_shim import report
-from rtstt_shim.diagnosis import Failure
+from rtstt_core import report
+from rtstt_core.diagnosis import Failure
 source = report.Source("aiohttp", "3.9", "{URL}")
 report.report(source, Failure("close", close_code=1011))
 with report._lock:

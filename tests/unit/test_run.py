@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from rtstt_shim import cli
-from rtstt_shim.commands import run as command
-from rtstt_shim.commands.run import BOOTSTRAP, NODE_ROUTES
+from rtstt_core import cli
+from rtstt_core.commands import run as command
+from rtstt_core.commands.run import BOOTSTRAP, NODE_ROUTES
 
 RTSTT_SHIM = str(Path(sys.executable).parent / "rtstt-shim")
 ROUTE = ["--route", "api.openai.com=127.0.0.1:9"]

@@ -15,9 +15,9 @@ from endpoint import listening, serving
 from transports import TRANSPORTS
 
 import rtstt_shim
-from rtstt_shim.registry import Connections, _Patch
-from rtstt_shim.report import Source
-from rtstt_shim.targets import TARGETS
+from rtstt_core.patching.installation import Connections, _Patch
+from rtstt_core.patching.targets import TARGETS
+from rtstt_core.report import Source
 
 CANARIES = {
     "in the error's message": "sk-proj-canaryAAAAAAAAAAAAAAAA",
@@ -72,7 +72,7 @@ def test_no_key_comes_out_of_a_failed_connection(shim: None, warnings_logged: li
 PROGRAM = """
 import asyncio, json, logging, sys, warnings
 import rtstt_shim
-from rtstt_shim import registry
+from rtstt_core.patching import installation
 
 warnings.simplefilter("ignore", DeprecationWarning)
 transport, *urls = sys.argv[1:]
@@ -138,7 +138,7 @@ for url in urls:
 def broken(url):
     raise ValueError(f"cannot read {url}, sent with {HEADERS['Authorization']}")
 
-registry.fix_url = broken
+installation.fix_url = broken
 talk(urls[-1])
 print(rtstt_shim.status())
 print(repr(rtstt_shim.status()))

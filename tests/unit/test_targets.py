@@ -345,7 +345,7 @@ def test_a_redirect_to_a_bad_url_is_corrected_too(shim: None, warnings_logged: R
 def test_an_ipv6_host_is_spelled_with_brackets() -> None:
     from websockets.uri import parse_uri
 
-    from rtstt_shim.targets.websockets_sansio import _text
+    from rtstt_core.patching.websockets_sansio import _text
 
     for url in ("ws://[::1]:9000/v1/realtime?a=b", "wss://api.openai.com/v1/realtime", "ws://h:443/"):
         assert _text(parse_uri(url)) == url

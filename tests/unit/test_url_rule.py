@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rtstt_shim.url_rule import Decision, fix_url, is_native
+from rtstt_core.url_rule import Decision, fix_url, is_native
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "url_rule.json"
 CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]

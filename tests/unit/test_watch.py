@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from rtstt_shim import watch as watch_module
-from rtstt_shim.diagnosis import Failure
-from rtstt_shim.report import Source
-from rtstt_shim.watch import Watch, cause_of
+from rtstt_core import watch as watch_module
+from rtstt_core.diagnosis import Failure
+from rtstt_core.report import Source
+from rtstt_core.watch import Watch, cause_of
 
 SOURCE = Source("aiohttp", "3.9", "wss://api.openai.com/v1/realtime?intent=transcription")
 ERROR = {"type": "error", "error": {"type": "invalid_request_error", "code": "invalid_model", "message": "no"}}
@@ -212,8 +212,8 @@ def test_without_a_thread_to_spare_the_error_is_reported_at_once(
 
 def test_a_held_error_is_reported_when_the_process_ends_before() -> None:
     code = f"""
-from rtstt_shim.report import Source
-from rtstt_shim.watch import Watch
+from rtstt_core.report import Source
+from rtstt_core.watch import Watch
 watch = Watch(Source("aiohttp", "3.9", "wss://api.openai.com/v1/realtime"), lambda: True)
 watch.message({json.dumps(json.dumps(ERROR))})
 """

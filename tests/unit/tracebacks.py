@@ -8,9 +8,9 @@ from pathlib import Path
 
 import wrapt
 
-import rtstt_shim
+import rtstt_core
 
-_OURS = (str(Path(rtstt_shim.__file__).parent), str(Path(wrapt.__file__).parent))
+_OURS = (str(Path(rtstt_core.__file__).parent), str(Path(wrapt.__file__).parent))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import rtstt_testkit
-from rtstt_shim.cli import main
+from rtstt_core.cli import main
 from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.endtoend import GATEWAY, Session, drive
 from rtstt_testkit.upstream.installed import PACKAGE

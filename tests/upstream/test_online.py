@@ -8,7 +8,7 @@ import httpx
 import pytest
 import respx
 
-from rtstt_shim.cli import main
+from rtstt_core.cli import main
 from rtstt_testkit.upstream.online import states
 from rtstt_testkit.upstream.targets import find_target
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from upstream_sources import commit, git, npm_package
 
-from rtstt_shim.cli import main
+from rtstt_core.cli import main
 from rtstt_testkit.upstream.installed import PACKAGE
 
 pytestmark = pytest.mark.client

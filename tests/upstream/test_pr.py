@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from upstream_sources import commit, git
 
-from rtstt_shim.cli import main
+from rtstt_core.cli import main
 from rtstt_testkit.upstream.errors import VerificationFailed
 
 pytestmark = pytest.mark.client

@@ -200,7 +200,7 @@ def test_an_environment_is_made_once_and_a_failed_install_is_told(
 
 
 def test_a_missing_extra_is_named() -> None:
-    code = "import sys; sys.modules['ast_grep_py'] = None; from rtstt_shim.cli import main; sys.exit(main(['pr']))"
+    code = "import sys; sys.modules['ast_grep_py'] = None; from rtstt_core.cli import main; sys.exit(main(['pr']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (

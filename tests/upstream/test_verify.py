@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rtstt_shim.cli import main
+from rtstt_core.cli import main
 
 pytestmark = [pytest.mark.client, pytest.mark.heavy, pytest.mark.timeout(900)]
 

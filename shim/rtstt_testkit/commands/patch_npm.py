@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rtstt_shim.errors import CommandError, UsageError
+from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
 from rtstt_testkit.upstream.files import write_all
 from rtstt_testkit.upstream.installed import PACKAGE, Installed, find_installed, need

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rtstt_shim.errors import CommandError, UsageError
+from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream import git
 from rtstt_testkit.upstream.errors import BadInput, NotAffected, UpstreamError
 from rtstt_testkit.upstream.pull_request import (

@@ -19,12 +19,13 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rtstt_shim.errors import UsageError
+from rtstt_core.errors import UsageError
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
 from rtstt_testkit.probe.report import counts, document, lines, listing
 from rtstt_testkit.probe.rows import chosen
@@ -65,6 +66,10 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         _write(args.report, "")  # before anything is tried: nothing may be lost
     target = endpoint.url if endpoint else "a mock started for this"
+    shim = sys.modules.get("rtstt_shim")
+    if shim is not None:
+        # `rtstt-shim run` activates it in every Python, and here it would correct the URLs that are tried.
+        shim.uninstall()
     if not args.json:
         print(f"{target}, row by row; expected is what the mock says", flush=True)
     results: list[Result] = []

@@ -16,8 +16,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from rtstt_shim.errors import CommandError, UsageError
-from rtstt_testkit.commands.mock import announce, cannot_listen, collecting_rarely, make_server
+from rtstt_core.errors import CommandError, UsageError
+from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, make_server
 
 __all__ = ["run"]
 

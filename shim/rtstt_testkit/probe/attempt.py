@@ -30,7 +30,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
-from rtstt_testkit.mock.audio import encode_g711
+from rtstt_testkit.mock.audio.formats import encode_g711
 from rtstt_testkit.probe.normal import Normalizer, collapsed
 from rtstt_testkit.probe.rows import BAD_KEY, Row, Say, Send, Step, Until
 from rtstt_testkit.speech import load, silence

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rtstt_testkit.mock.admission import Moment
-from rtstt_testkit.mock.server import RealtimeServer
+from rtstt_testkit.mock.protocol.admission import Moment
+from rtstt_testkit.mock.server.server import RealtimeServer
 from rtstt_testkit.probe.attempt import Attempt, Endpoint, Unreachable, attempt
 from rtstt_testkit.probe.compare import Difference, differences
 from rtstt_testkit.probe.rows import Row

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtstt_testkit.mock.threaded import ThreadedRealtimeServer
+from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 from rtstt_testkit.routing import route_env
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.scratch import execute

@@ -13,7 +13,7 @@ from rtstt_testkit.upstream.endtoend import Session, drive
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.pull_request import PullRequest
 from rtstt_testkit.upstream.scratch import Say, execute, npm_project, workspace
-from rtstt_testkit.upstream.verify import TestRun, Workbench
+from rtstt_testkit.upstream.workbench import TestRun, Workbench
 
 __all__ = ["workbench"]
 

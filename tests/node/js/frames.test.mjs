@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
-import { Exchange } from '../../../shim/rtstt_shim/node/exchange.cjs';
-import { FrameReader } from '../../../shim/rtstt_shim/node/frames.cjs';
+import { Exchange } from '../../../shim/rtstt_core/node/exchange.cjs';
+import { FrameReader } from '../../../shim/rtstt_core/node/frames.cjs';
 
 const [CONTINUATION, TEXT, BINARY, CLOSE, PING] = [0, 1, 2, 8, 9];
 

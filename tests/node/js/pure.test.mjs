@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { test } from 'node:test';
-import diagnosis from '../../../shim/rtstt_shim/node/diagnosis.cjs';
-import redaction from '../../../shim/rtstt_shim/node/redact.cjs';
-import rule from '../../../shim/rtstt_shim/node/url_rule.cjs';
+import diagnosis from '../../../shim/rtstt_core/node/diagnosis.cjs';
+import redaction from '../../../shim/rtstt_core/node/redact.cjs';
+import rule from '../../../shim/rtstt_core/node/url_rule.cjs';
 
 // Not by name: Node finds the names in the text of a module, which mutation testing changes.
 const { diagnose } = diagnosis;

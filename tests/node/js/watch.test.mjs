@@ -11,9 +11,9 @@ console.error = () => {};
 mock.timers.enable({ apis: ['setTimeout'] });
 let now = 0;
 mock.method(performance, 'now', () => now);
-const { Watch, causeOf } = await import('../../../shim/rtstt_shim/node/watch.cjs');
-const { guarded, observe } = await import('../../../shim/rtstt_shim/node/guard.cjs');
-const { libraryOn } = await import('../../../shim/rtstt_shim/node/library.cjs');
+const { Watch, causeOf } = await import('../../../shim/rtstt_core/node/watch.cjs');
+const { guarded, observe } = await import('../../../shim/rtstt_core/node/guard.cjs');
+const { libraryOn } = await import('../../../shim/rtstt_core/node/library.cjs');
 
 const URL_ = 'wss://api.openai.com/v1/realtime?intent=transcription';
 const SHOWN = `[ws, ${URL_}]`;

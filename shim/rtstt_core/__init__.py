@@ -1,0 +1,4 @@
+"""The shim without its side effect: the URL rule, the patches, the warnings and the command line.
+
+Importing this package does nothing; ``import rtstt_shim`` activates it.
+"""

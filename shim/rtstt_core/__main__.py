@@ -1,0 +1,10 @@
+"""``python -m rtstt_core``: the console command."""
+
+from __future__ import annotations
+
+import sys
+
+from rtstt_core.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Which published clients are affected: the table, and what is installed here."""

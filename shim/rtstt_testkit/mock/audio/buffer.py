@@ -1,0 +1,73 @@
+"""The audio of one session, or the latest of it: adding to it copies nothing and moves nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+
+__all__ = ["AudioBuffer"]
+
+_PIECE = 4096  # bytes below which what is added is joined to what is there, so that small appends cost no more memory
+
+
+class AudioBuffer:
+    """Keeps audio as it came, piece by piece.
+
+    Args:
+        limit: How many bytes are kept, the latest; None for all, 0 for none. Up to a quarter more may be there.
+
+    Attributes:
+        received: How many bytes were added in all, kept or not.
+    """
+
+    __slots__ = ("_kept", "_limit", "_most", "_pieces", "received")
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._most = float("inf") if limit is None else limit + (limit >> 2)
+        self._pieces: deque[bytes] = deque()
+        self._kept = 0
+        self.received = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes of the beginning are not there any more."""
+        return self.received - self._kept
+
+    def add(self, audio: bytes) -> None:
+        """Add audio to the end."""
+        size = len(audio)
+        self.received += size
+        if self._limit == 0:
+            return
+        pieces = self._pieces
+        if pieces and len(pieces[-1]) + size <= _PIECE:
+            pieces[-1] += audio
+        else:
+            pieces.append(audio)
+        self._kept += size
+        if self._kept > self._most:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Drop the oldest beyond the limit, never half a 16-bit sample."""
+        excess = self._kept - (self._limit or 0)
+        excess += excess & 1
+        self._kept -= excess
+        while excess:
+            first = self._pieces.popleft()
+            if len(first) > excess:
+                self._pieces.appendleft(first[excess:])
+            excess -= min(excess, len(first))
+
+    def read(self, start: int = 0, end: int | None = None) -> bytes:
+        """The audio between two positions of all that was received, as far as it is kept."""
+        stop = self.received if end is None else min(end, self.received)
+        found: list[bytes] = []
+        at = self.received
+        for piece in reversed(self._pieces):
+            if at <= start:
+                break
+            at -= len(piece)
+            if at < stop:
+                found.append(piece[max(start - at, 0) : stop - at])
+        return b"".join(reversed(found))

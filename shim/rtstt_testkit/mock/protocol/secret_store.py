@@ -1,0 +1,81 @@
+"""Ephemeral secrets (``ek_…``): ``POST /v1/realtime/client_secrets`` makes them, a handshake spends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from rtstt_testkit.mock.protocol import errors
+from rtstt_testkit.mock.protocol.config import SessionConfig, default_session, merge, validate
+from rtstt_testkit.mock.protocol.errors import ApiError
+from rtstt_testkit.mock.protocol.ids import Ids
+from rtstt_testkit.mock.protocol.schema import EXPIRES_AFTER
+
+__all__ = ["SecretStore"]
+
+_LIFETIME = 600  # [types] seconds; from 10 to 7200 may be asked for
+
+
+class _Secret(NamedTuple):
+    expires_at: float
+    session: dict[str, Any]
+
+
+class SecretStore:
+    """The secrets of one server.
+
+    Args:
+        ids: Where identifiers come from.
+        wall: The time of day, in seconds since 1970.
+    """
+
+    def __init__(self, ids: Ids, wall: Callable[[], float]) -> None:
+        self._ids = ids
+        self._wall = wall
+        self._secrets: dict[str, _Secret] = {}
+
+    def create(self, body: Any) -> dict[str, Any] | ApiError:
+        """Make a secret.
+
+        Args:
+            body: The decoded request.
+
+        Returns:
+            The response's body, or why it is refused (HTTP 400).
+        """
+        if not isinstance(body, dict):
+            return errors.invalid_type("body", "an object", body)
+        for name in body:
+            if name not in {"session", "expires_after"}:
+                return errors.unknown_parameter(name)
+        expires_after = body.get("expires_after", {})
+        if fault := EXPIRES_AFTER.check(expires_after, "expires_after"):
+            return fault
+        session = body.get("session", {"type": "realtime", "model": "gpt-realtime"})
+        if not isinstance(session, dict) or session.get("type") not in ("transcription", "realtime"):
+            return validate(session, "transcription", False) or errors.missing_parameter("session.type")
+        kind = session["type"]
+        if fault := validate(session, kind, False):
+            return fault
+        merged = merge(default_session(kind, session.get("model")), session)
+        if isinstance(merged, ApiError):
+            return merged
+        now = self._wall()
+        expires_at = int(now + expires_after.get("seconds", _LIFETIME))
+        value = self._ids.new("ek")
+        self._forget_expired(now)
+        self._secrets[value] = _Secret(expires_at, session)
+        # The session's own end is not settled before it is opened: 0 [types].
+        shown = {**SessionConfig(merged).shown(), "id": self._ids.new("sess"), "expires_at": 0}
+        return {"value": value, "expires_at": expires_at, "session": shown}
+
+    def find(self, value: str) -> dict[str, Any] | Literal["expired"] | None:
+        """The session of a secret, ``expired``, or None when it was not made here."""
+        secret = self._secrets.get(value)
+        if secret is None:
+            return None
+        return "expired" if secret.expires_at <= self._wall() else secret.session
+
+    def _forget_expired(self, now: float) -> None:
+        """Drop secrets that expired more than a day ago, so that a long-lived server does not grow."""
+        self._secrets = {value: secret for value, secret in self._secrets.items() if secret.expires_at > now - 86400}

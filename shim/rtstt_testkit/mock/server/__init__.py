@@ -1,0 +1,1 @@
+"""Sockets, HTTP and threads around sessions; no protocol knowledge."""

@@ -1,0 +1,135 @@
+"""The mock for synchronous code: the same server, in a thread with an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, TypeVar
+
+from rtstt_testkit.mock.inspect.record import Event, SessionRecord
+from rtstt_testkit.mock.script.script import Script, ScriptCursor
+from rtstt_testkit.mock.server.server import RealtimeServer
+
+__all__ = ["ThreadedRealtimeServer"]
+
+T = TypeVar("T")
+
+
+class ThreadedRealtimeServer:
+    """`RealtimeServer` for ``with``: the same arguments, the same surface, no ``await``.
+
+    Args:
+        **options: Those of `RealtimeServer`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._server = RealtimeServer(**options)
+        self._strict = options.get("strict", True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._server.port
+
+    @property
+    def url(self) -> str:
+        """The WebSocket address, such as ``ws://127.0.0.1:40123/v1/realtime``."""
+        return self._server.url
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API, such as ``http://127.0.0.1:40123/v1``, for a client's ``base_url``."""
+        return self._server.base_url
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        """What happened on each connection, in order."""
+        return self._server.sessions
+
+    @property
+    def director(self) -> ScriptCursor:
+        """Who hands out the transcripts."""
+        return self._server.director
+
+    def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The address cannot be bound, for example because the port is in use.
+        """
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rtstt-mock", daemon=True)
+        self._thread.start()
+        try:
+            self._run(self._server.start())
+        except BaseException:
+            self._end_thread()
+            raise
+
+    def stop(self) -> None:
+        """Close every session with CLOSE 1001, cut those that do not answer, and stop listening."""
+        if self._loop is not None:
+            self._run(self._server.stop())
+            self._end_thread()
+
+    def wait_for(self, type_: str, *, count: int = 1, timeout: float = 5.0) -> Event:
+        """Wait until events of a type have come or gone on any connection; see `RealtimeServer.wait_for`."""
+        return self._run(self._server.wait_for(type_, count=count, timeout=timeout))
+
+    def verify(self) -> None:
+        """Check that the script was used up; see `RealtimeServer.verify`."""
+        self._server.verify()
+
+    def explain(self) -> str:
+        """What became of each session, in words; see `RealtimeServer.explain`."""
+        return self._server.explain()
+
+    def load(self, script: Script) -> None:
+        """Say this from now on; see `RealtimeServer.load`."""
+        self._call(self._server.load, script)
+
+    def reset(self) -> None:
+        """Forget the sessions that are over, and begin the script again."""
+        self._call(self._server.reset)
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass; see `RealtimeServer.advance`."""
+        self._run(self._server.advance(seconds))
+
+    def __enter__(self) -> ThreadedRealtimeServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if exc_type is None and self._strict:
+            self.verify()
+
+    def _call(self, work: Callable[..., None], *args: Any) -> None:
+        async def run() -> None:
+            work(*args)
+
+        self._run(run())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("the server is not running; use it in a `with` block, or call start()")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _end_thread(self) -> None:
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()

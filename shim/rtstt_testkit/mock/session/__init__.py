@@ -1,0 +1,1 @@
+"""One session as a state machine: frames and time in, frames out; no sockets."""

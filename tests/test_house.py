@@ -1,0 +1,104 @@
+"""The house: which room may import which, and no circle anywhere.
+
+A room is a package or a module. It may import itself and what its line in `ROOMS` names. Imports inside functions and
+under TYPE_CHECKING count.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("rtstt_core", "rtstt_shim", "rtstt_testkit")
+
+PURE = ("rtstt_core.url_rule", "rtstt_core.diagnosis", "rtstt_core.redact")
+MOCK = tuple(f"rtstt_testkit.mock.{room}" for room in ("server", "session", "inspect", "script", "protocol", "audio"))
+
+# From the top of the house down; the longest name that fits a module is its room.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "rtstt_shim": ("rtstt_core.patching", *PURE),
+    "rtstt_core": ("rtstt_core.cli",),  # only `python -m rtstt_core`
+    "rtstt_core.cli": ("rtstt_core.errors",),
+    "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.clients"),
+    "rtstt_core.clients": ("rtstt_core.patching", "rtstt_core.url_rule"),
+    "rtstt_core.bootstrap": (),
+    "rtstt_core.patching": ("rtstt_core.watch", "rtstt_core.report", *PURE),
+    "rtstt_core.watch": ("rtstt_core.report", *PURE),
+    "rtstt_core.report": PURE,
+    "rtstt_core.diagnosis": (),
+    "rtstt_core.url_rule": ("rtstt_core.redact",),
+    "rtstt_core.redact": (),
+    "rtstt_core.errors": (),
+    "rtstt_testkit": MOCK,
+    "rtstt_testkit.commands": (
+        "rtstt_core.errors",
+        "rtstt_testkit.upstream",
+        "rtstt_testkit.probe",
+        *MOCK,
+    ),
+    "rtstt_testkit.locust": ("rtstt_testkit.load", "rtstt_testkit.speech"),
+    "rtstt_testkit.load": ("rtstt_testkit.speech", "rtstt_testkit.mock.protocol"),
+    "rtstt_testkit.upstream": ("rtstt_testkit.routing", *MOCK),
+    "rtstt_testkit.probe": ("rtstt_testkit.speech", *MOCK),
+    "rtstt_testkit.routing": (),
+    "rtstt_testkit.mock": (),
+    **{room: (*MOCK[floor + 1 :], "rtstt_testkit.speech") for floor, room in enumerate(MOCK)},
+    "rtstt_testkit.speech": (),
+}
+
+
+def _files() -> dict[str, Path]:
+    """Every module of the packages, by its name."""
+    found = {}
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.origin is not None
+        folder = Path(spec.origin).parent
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(folder.parent).with_suffix("").parts
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+FILES = _files()
+
+
+def _imports(module: str) -> Iterator[str]:
+    """The modules of ours that a module imports, wherever it does so."""
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            owner = name if name in FILES else name.rpartition(".")[0]
+            if owner in FILES:
+                yield owner
+
+
+def _room(module: str) -> str:
+    return max((room for room in ROOMS if module == room or module.startswith(f"{room}.")), key=len)
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_a_module_imports_only_what_stands_below_it(module: str) -> None:
+    room = _room(module)
+    astray = {other for other in _imports(module) if _room(other) not in (room, *ROOMS[room])}
+    assert not astray, f"{room} may not import {sorted(astray)}"
+
+
+def test_no_circle_of_imports_stands_anywhere() -> None:
+    graph = {module: set(_imports(module)) - {module} for module in FILES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
