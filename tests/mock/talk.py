@@ -93,7 +93,7 @@ class Talk:
         profile: Any = "openai",
         refuse: Any = "at-connect",
         key: str | None = KEY,
-        director: ScriptCursor | None = None,
+        cursor: ScriptCursor | None = None,
         number: int = 1,
         **settings: Any,
     ) -> None:
@@ -104,11 +104,11 @@ class Talk:
         self.close: Output | None = None
         self.odd: list[Output] = []
         self.record = SessionRecord(number, Request(target).record())
-        self.director = director or ScriptCursor(script or Script.of(transcripts))
+        self.cursor = cursor or ScriptCursor(script or Script.of(transcripts))
         self.session = Session(
             answer,
             self.record,
-            self.director,
+            self.cursor,
             Ids(7),
             Settings(LATENCIES[latency], profile != "openai", **settings),
             self.now,
@@ -135,7 +135,7 @@ class Talk:
 
     def send(self, event: Any) -> list[dict[str, Any]]:
         """Send an event (or a frame as it is) and return what comes at once."""
-        self.session.receive(event if isinstance(event, str | bytes) else json.dumps(event), self.now)
+        self.session.receive_frame(event if isinstance(event, str | bytes) else json.dumps(event), self.now)
         return self.hear()
 
     def say(self, audio: bytes, chunk_ms: float = 50, rate: int = 24000, width: int = 2) -> list[dict[str, Any]]:

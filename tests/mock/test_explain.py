@@ -159,7 +159,7 @@ def test_an_error_is_explained_with_the_mend(step, said) -> None:
 
 def test_binary_audio_is_explained() -> None:
     talk = Talk()
-    talk.session.receive(b"\0" * 100, talk.now)
+    talk.session.receive_frame(b"\0" * 100, talk.now)
     talk.hear()
     assert "Send audio as base64 in input_audio_buffer.append, in TEXT frames." in " ".join(explain(talk.record))
 
@@ -376,7 +376,7 @@ class TestStrict:
     def test_it_can_be_relaxed_and_does_not_hide_another_failure(self) -> None:
         async def relaxed():
             async with RealtimeServer(transcripts=["One"], strict=False) as server:
-                assert server.director.left
+                assert server.cursor.left
 
         run(relaxed)
 
@@ -391,7 +391,7 @@ class TestStrict:
 def test_a_threaded_server_is_steered_like_the_other() -> None:
     with ThreadedRealtimeServer(strict=False) as server:
         server.load(Script.of(["One"]))
-        assert [left.text for left in server.director.left] == ["One"]
+        assert [left.text for left in server.cursor.left] == ["One"]
         server.reset()
         assert server.explain() == f"No client has connected to {server.url}."
         with pytest.raises(ScriptNotFollowed):

@@ -271,7 +271,7 @@ class TestComposition:
         def course(number: int) -> list[bool]:
             dice = Ids(7).chance(f"session {number}")
             plan = FaultPlan([Fault("drop", on="delta", probability=0.5)], number, dice)
-            return [bool(plan.meet(DELTA)) for _ in range(20)]
+            return [bool(plan.match(DELTA)) for _ in range(20)]
 
         assert course(1) == course(1)
         assert course(1) != course(2)

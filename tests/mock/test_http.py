@@ -291,7 +291,7 @@ class TestControl:
     )
     def test_a_script_may_come_in_any_of_its_formats(self, server, kind, body) -> None:
         assert call(server, "PUT", "/_mock/script", body, headers={"Content-Type": kind})[0] == 200
-        assert [left.text for left in server.director.left] == ["One"]
+        assert [left.text for left in server.cursor.left] == ["One"]
 
     def test_a_script_that_was_not_followed_is_told(self, server) -> None:
         status, body = call(server, "GET", "/_mock/verify")
@@ -372,7 +372,7 @@ class TestHttp:
                     await asyncio.sleep(0.005)
                 answer = await reader.read()
                 assert answer.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
-                assert server.director.script.default == "abc"
+                assert server.cursor.script.default == "abc"
                 writer.close()
                 reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
                 writer.write(b"hello\r\n\r\n")

@@ -49,7 +49,7 @@ def test_the_marker_gives_the_arguments(pytester: pytest.Pytester) -> None:
         @pytest.mark.realtime_server(profile="gateway", transcripts=["Hello"], strict=False)
         def test_it(realtime_server):
             assert opening(realtime_server, "?intent=transcription&model=m")["type"] == "session.created"
-            assert [left.text for left in realtime_server.director.left] == ["Hello"]
+            assert [left.text for left in realtime_server.cursor.left] == ["Hello"]
         """,
         "--strict-markers",
     )
@@ -246,7 +246,7 @@ def test_the_marker_takes_a_script_file(pytester: pytest.Pytester) -> None:
 
         @pytest.mark.realtime_server(script="good.yaml", strict=False)
         def test_good(realtime_server):
-            assert [left.text for left in realtime_server.director.left] == ["Hello"]
+            assert [left.text for left in realtime_server.cursor.left] == ["Hello"]
 
         @pytest.mark.realtime_server(script="bad.yaml")
         def test_bad(realtime_server): pass

@@ -55,7 +55,7 @@ def test_curl(tmp_path) -> None:
         assert "Session 1: 1 transcript was completed." in said
         assert '"followed": true' in said
         assert (tmp_path / "heard.wav").read_bytes().startswith(b"RIFF")
-        assert server.director.items == 0  # begun again
+        assert server.cursor.items == 0  # begun again
 
 
 def test_the_script_says_what_the_text_says() -> None:

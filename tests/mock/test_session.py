@@ -520,7 +520,7 @@ class TestScripts:
             talk.say(tone(200))
             heard.append(talk.send(COMMIT)[-1]["transcript"])
         assert heard == ["in German", "anything"]
-        assert [left.text for left in talk.director.left] == ["for whisper", "second connection"]
+        assert [left.text for left in talk.cursor.left] == ["for whisper", "second connection"]
 
     def test_something_else_is_refused_by_name(self) -> None:
         with pytest.raises(TypeError, match=r"a transcript is a str, a Transcript or a Failure, not int: 7"):

@@ -20,7 +20,7 @@ class ScriptNotFollowed(AssertionError):
 
 
 def verify(
-    director: ScriptCursor,
+    cursor: ScriptCursor,
     sessions: Sequence[SessionRecord],
     connected: int,
     expected: Expected,
@@ -29,7 +29,7 @@ def verify(
     """Check what is left of a script.
 
     Args:
-        director: Who handed out the transcripts.
+        cursor: Who handed out the transcripts.
         sessions: What happened.
         connected: How many clients connected.
         expected: How many might have.
@@ -38,7 +38,7 @@ def verify(
     Raises:
         ScriptNotFollowed: Something is left, or too many came.
     """
-    problems = [*_left_over(director), *_not_happened(director)]
+    problems = [*_left_over(cursor), *_not_happened(cursor)]
     if isinstance(expected, int) and connected > expected:
         problems.append(
             f"{_clients(connected)} connected where connections={expected} allows {expected}. "
@@ -48,7 +48,7 @@ def verify(
         numbers = ", ".join(map(str, unexpected[:5])) + (", …" if len(unexpected) > 5 else "")
         problems.append(
             f"Connection {numbers} of {connected} was not expected: none of the "
-            f"{len(director.script.transcripts)} transcripts was left for it. "
+            f"{len(cursor.script.transcripts)} transcripts was left for it. "
             "Add one, or pass connections=N to allow N clients, connections=None to allow any number."
         )
     if problems:
@@ -59,25 +59,25 @@ def verify(
         raise ScriptNotFollowed("\n".join([*problems, *(["What happened:", *seen] if seen else [])]))
 
 
-def _left_over(director: ScriptCursor) -> list[str]:
-    left = director.left
+def _left_over(cursor: ScriptCursor) -> list[str]:
+    left = cursor.left
     if not left:
         return []
     shown = ", ".join(_shown(transcript) for transcript in left[:5]) + (", …" if len(left) > 5 else "")
     return [
-        f"{len(left)} of {len(director.script.transcripts)} transcripts were not used: {shown}. "
-        f"Each answers one committed item with speech; {director.items} came. "
+        f"{len(left)} of {len(cursor.script.transcripts)} transcripts were not used: {shown}. "
+        f"Each answers one committed item with speech; {cursor.items} came. "
         "Pass strict=False if some may be left over."
     ]
 
 
-def _not_happened(director: ScriptCursor) -> list[str]:
-    unmet = director.unmet
-    if not unmet:
+def _not_happened(cursor: ScriptCursor) -> list[str]:
+    unmatched_faults = cursor.unmatched_faults
+    if not unmatched_faults:
         return []
-    shown = ", ".join(map(str, unmet[:5])) + (", …" if len(unmet) > 5 else "")
+    shown = ", ".join(map(str, unmatched_faults[:5])) + (", …" if len(unmatched_faults) > 5 else "")
     return [
-        f"{len(unmet)} of {len(director.script.faults)} faults did not happen: {shown}. "
+        f"{len(unmatched_faults)} of {len(cursor.script.faults)} faults did not happen: {shown}. "
         "No such event came on a connection it is for. Pass strict=False if it need not."
     ]
 

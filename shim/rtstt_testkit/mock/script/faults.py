@@ -265,7 +265,7 @@ class FaultPlan:
     def __bool__(self) -> bool:
         return bool(self._faults)
 
-    def meet(self, type_: str, sender: Sender = "server") -> list[Fault]:
+    def match(self, type_: str, sender: Sender = "server") -> list[Fault]:
         """The faults that strike at this event; it counts as met."""
         struck = []
         for index, fault in self._faults:

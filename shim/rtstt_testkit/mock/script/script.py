@@ -161,7 +161,7 @@ class ScriptCursor:
         return FaultPlan(self.script.faults, connection, chance, self._happened)
 
     @property
-    def unmet(self) -> list[Fault]:
+    def unmatched_faults(self) -> list[Fault]:
         """The faults that were certain to happen and have not."""
         return [
             fault

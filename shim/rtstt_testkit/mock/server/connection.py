@@ -128,7 +128,7 @@ class Connection(ServerConnection, asyncio.BufferedProtocol):
     def _pass_on(self, data: bytes) -> None:
         """Give websockets what is not for the wire: a PING is answered when all that came before it was heard."""
         if self._wire is not None:
-            self._wire.hear()
+            self._wire.flush_appends()
         super().data_received(data)
 
     def process_event(self, event: Event) -> None:
@@ -205,7 +205,7 @@ class Wire:
             connection.attach(self)
             await self.flush()
             async for frame in connection:
-                session.receive(frame, self._clock.now())
+                session.receive_frame(frame, self._clock.now())
                 await self.flush()
         except ConnectionClosed:
             pass
@@ -223,31 +223,31 @@ class Wire:
 
     def take(self, data: bytes) -> bool:
         """Take the payload of a TEXT message; False when it is not UTF-8."""
-        if self._session.hears_at_once and (audio := plain_append(data)) is not None:
+        if self._session.accepts_appends and (audio := plain_append(data)) is not None:
             self._appends.append(audio)
             return True
         try:
             text = str(data, "utf-8")
         except UnicodeDecodeError:
             return False
-        self.hear()
-        self._session.receive(text, self._now)
+        self.flush_appends()
+        self._session.receive_frame(text, self._now)
         return True
 
     def settle(self) -> None:
         """What came was taken: send what is due, or see to it that it will be."""
-        self.hear()
+        self.flush_appends()
         due = self._session.next_due
         if due is not None and due <= self._now:
             self._flush_soon()
         elif due != self._timer_due:
             self._arm()
 
-    def hear(self) -> None:
+    def flush_appends(self) -> None:
         """Give the session the appends that were taken until now."""
         if self._appends:
             appends, self._appends = self._appends, []
-            self._session.hear(appends, self._now)
+            self._session.append_audio(appends, self._now)
 
     async def flush(self) -> None:
         """Send what is due."""

@@ -86,7 +86,7 @@ class RealtimeServer:
 
     Attributes:
         sessions: What happened on each connection, in order.
-        director: Who hands out the transcripts.
+        cursor: Who hands out the transcripts.
 
     Raises:
         ValueError: A setting is unknown; the message names those that are known.
@@ -130,7 +130,7 @@ class RealtimeServer:
         self.refuse: Moment = refuse
         self.control = control
         self.sessions: list[SessionRecord] = []
-        self.director = ScriptCursor(script if script is not None else Script.of(transcripts, faults))
+        self.cursor = ScriptCursor(script if script is not None else Script.of(transcripts, faults))
         self._strict = strict
         self._expected = connections
         self._port = port
@@ -247,7 +247,7 @@ class RealtimeServer:
         Raises:
             ScriptNotFollowed: It was not; the message says what was expected, what came and how to relax it.
         """
-        verify(self.director, self.sessions, self._count, self._expected, self._unexpected)
+        verify(self.cursor, self.sessions, self._count, self._expected, self._unexpected)
 
     def explain(self) -> str:
         """What became of each session, in words: what the client did wrong, and the mend."""
@@ -302,7 +302,7 @@ class RealtimeServer:
         Args:
             script: What to say.
         """
-        self.director.load(script)
+        self.cursor.load(script)
         self._unexpected = []
 
     def reset(self) -> None:
@@ -310,7 +310,7 @@ class RealtimeServer:
         self.sessions = [session for session in self.sessions if session.open]
         self._count = max((session.number for session in self.sessions), default=0)
         self._unexpected = []
-        self.director.load(self.director.script)
+        self.cursor.load(self.cursor.script)
 
     # -- time
 
@@ -353,8 +353,8 @@ class RealtimeServer:
     async def _process_request(self, connection: ServerConnection, raw: WebSocketRequest) -> Response | None:
         request = Request(raw.path, raw.headers.raw_items())
         record = self._opening[connection] = self._new_record(request)
-        plan = self.director.faults(record.number, self._ids.chance(f"handshake {record.number}"))
-        faults = plan.meet(CONNECT)
+        plan = self.cursor.faults(record.number, self._ids.chance(f"handshake {record.number}"))
+        faults = plan.match(CONNECT)
         for fault in faults:
             if fault.action == "delay" and self._time is None:
                 with suppress(asyncio.TimeoutError):
@@ -399,7 +399,7 @@ class RealtimeServer:
         now = self.now()
         self._first_came = now if self._first_came is None else self._first_came
         record.opened_at = now - self._first_came
-        if not self.director.expects(record.number):
+        if not self.cursor.expects(record.number):
             self._unexpected.append(record.number)
         self.sessions.append(record)
         if len(self.sessions) > self._keep_sessions:
@@ -414,7 +414,7 @@ class RealtimeServer:
             return
         record = self._opening.pop(connection)
         ids = self._ids.child(f"session {record.number}")
-        session = Session(admission, record, self.director, ids, self._settings, self.now())
+        session = Session(admission, record, self.cursor, ids, self._settings, self.now())
         wire = Wire(self, cast(Connection, connection), session)
         self._wires.add(wire)
         try:

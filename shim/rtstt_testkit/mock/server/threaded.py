@@ -51,9 +51,9 @@ class ThreadedRealtimeServer:
         return self._server.sessions
 
     @property
-    def director(self) -> ScriptCursor:
+    def cursor(self) -> ScriptCursor:
         """Who hands out the transcripts."""
-        return self._server.director
+        return self._server.cursor
 
     def start(self) -> None:
         """Listen.

@@ -184,7 +184,7 @@ class Outbox:
     # -- faults
 
     def _meet(self, event: dict[str, Any]) -> _Encounter:
-        struck = self._faults.meet(event["type"])
+        struck = self._faults.match(event["type"])
         before, on, after = (
             [fault for fault in struck if getattr(fault, place) is not None] for place in ("before", "on", "after")
         )

@@ -64,7 +64,7 @@ class Session:
     Args:
         admission: What the handshake led to.
         record: Where events and audio are noted.
-        director: Who knows what to say.
+        cursor: Who knows what to say.
         ids: Where identifiers come from.
         settings: Of the server.
         now: The clock, in seconds.
@@ -72,14 +72,14 @@ class Session:
     Attributes:
         record: What happened.
         conversation: Its items.
-        hears_at_once: Whether appends may be given to `hear`; where faults wait for events, each is one.
+        accepts_appends: Whether appends may be given to `hear`; where faults wait for events, each is one.
     """
 
     def __init__(
         self,
         admission: Admission,
         record: SessionRecord,
-        director: ScriptCursor,
+        cursor: ScriptCursor,
         ids: Ids,
         settings: Settings,
         now: float,
@@ -91,11 +91,11 @@ class Session:
         self._now = self._opened = now
         self._event_id: str | None = None
         self._recorded = 0
-        self._faults = director.faults(record.number, ids.chance(f"session {record.number}"))
-        self.hears_at_once = not self._faults
+        self._faults = cursor.faults(record.number, ids.chance(f"session {record.number}"))
+        self.accepts_appends = not self._faults
         self._outbox = Outbox(record, ids, self._faults, now)
         self.conversation = Conversation(admission.kind, ids, self._say)
-        self._transcriber = Transcriber(record.number, director, ids, settings.latency, self._outbox, self.conversation)
+        self._transcriber = Transcriber(record.number, cursor, ids, settings.latency, self._outbox, self.conversation)
         self._speech: SpeechSegment | None = None
         self._base_ms = 0
         self._config = SessionConfig(_first_session(admission))
@@ -130,7 +130,7 @@ class Session:
             self._say("conversation.created", conversation=conversation)
         self._outbox.plan(self._opened + self._settings.max_duration, self._expire)
 
-    def receive(self, frame: str | bytes, now: float) -> None:
+    def receive_frame(self, frame: str | bytes, now: float) -> None:
         """Take a frame of the client's.
 
         Args:
@@ -150,7 +150,7 @@ class Session:
         except Refused as refused:
             self._complain(refused.error)
 
-    def hear(self, appends: list[bytes], now: float) -> None:
+    def append_audio(self, appends: list[bytes], now: float) -> None:
         """Take the audio of appends that came one after the other, as `receive` takes each; it costs much less.
 
         Args:
@@ -232,7 +232,7 @@ class Session:
         self.record.add("client", self._now - self._opened, event)
 
     def _handle_with_faults(self, event: dict[str, Any]) -> None:
-        struck = self._faults.meet(event["type"], "client")
+        struck = self._faults.match(event["type"], "client")
         for fault in struck:
             if fault.before is not None and self._strike(fault):
                 return

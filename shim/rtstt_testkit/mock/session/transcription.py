@@ -59,7 +59,7 @@ class Transcriber:
 
     Args:
         number: Of the connection.
-        director: Who knows what to say.
+        cursor: Who knows what to say.
         ids: Where identifiers come from.
         latency: How long it takes.
         outbox: Where the events go.
@@ -69,7 +69,7 @@ class Transcriber:
     def __init__(
         self,
         number: int,
-        director: ScriptCursor,
+        cursor: ScriptCursor,
         ids: Ids,
         latency: Latency,
         outbox: Outbox,
@@ -77,7 +77,7 @@ class Transcriber:
     ) -> None:
         self._number = number
         self._items = 0
-        self._director = director
+        self._director = cursor
         self._ids = ids
         self._latency = latency
         self._outbox = outbox
