@@ -62,7 +62,7 @@ def test_two_thousand_sessions_are_held_and_each_gets_its_transcript(enough_file
             doors = asyncio.Semaphore(100)
             streams = await asyncio.gather(*(connected(server, doors) for _ in range(SESSIONS)))
             assert sum(session.open for session in server.sessions) == SESSIONS
-            assert len(server._wires) == SESSIONS
+            assert len(server._sessions.drivers) == SESSIONS
             # All of them are alive: whoever speaks, first or last, is answered.
             await asyncio.gather(*(transcribed(*stream) for stream in streams))
             assert all(len(session.transcripts) == 1 for session in server.sessions)
@@ -70,6 +70,6 @@ def test_two_thousand_sessions_are_held_and_each_gets_its_transcript(enough_file
             for _, writer in streams:
                 writer.transport.abort()
             await settled(server)
-            assert not server._wires
+            assert not server._sessions.drivers
 
     asyncio.run(asyncio.wait_for(scenario(), 240))
