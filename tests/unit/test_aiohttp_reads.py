@@ -94,7 +94,7 @@ FATAL = (
 def told_once(records: Records) -> None:
     assert [text_of(record) for record in records] == [FATAL]
     records.clear()
-    report._storms.clear()
+    report._reported.clear()
 
 
 @contextlib.contextmanager
@@ -238,7 +238,7 @@ def test_a_message_is_looked_at_once(shim: None, warnings_logged: Records) -> No
         asyncio.run(talk(url))
     [record] = warnings_logged
     assert vars(record)["rtstt_code"] == "audio_unintelligible"
-    assert [storm.more for storm in report._storms.values()] == [0]
+    assert [failure.repeats for failure in report._reported.values()] == [0]
 
 
 def test_a_close_is_seen_when_the_application_never_reads(shim: None, warnings_logged: Records) -> None:

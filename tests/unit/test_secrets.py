@@ -17,7 +17,7 @@ from transports import TRANSPORTS
 import rtstt_shim
 from rtstt_core.patching.installation import Connections, _Patch
 from rtstt_core.patching.targets import TARGETS
-from rtstt_core.report import Source
+from rtstt_core.report import ConnectionInfo
 
 CANARIES = {
     "in the error's message": "sk-proj-canaryAAAAAAAAAAAAAAAA",
@@ -178,12 +178,12 @@ def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusi
 def test_no_key_is_in_the_repr_of_what_error_trackers_show() -> None:
     url = "wss://me:canaryAAAAAAAA@api.openai.com/v1/realtime?intent=transcription&model=x&api_key=canaryBBBBBBBB"
     decision = rtstt_shim.fix_url(url)
-    source = Source("websockets", "17.4", url)
+    info = ConnectionInfo("websockets", "17.4", url)
     opening = Connections(_Patch(TARGETS[0], "17.4")).opening(url)
-    for thing in (decision, source, opening):
+    for thing in (decision, info, opening):
         assert "canary" not in repr(thing)
     masked = "wss://***@api.openai.com/v1/realtime?intent=transcription&api_key=***"
-    assert repr(source) == f"Source('websockets', '17.4', '{masked.replace('&', '&model=x&')}')"
+    assert repr(info) == f"ConnectionInfo('websockets', '17.4', '{masked.replace('&', '&model=x&')}')"
     assert repr(decision) == (
         f"Decision(url='{masked}', changed=True, rule='drop-model', "
         "reason='OpenAI refuses `model` beside intent=transcription', transcription=True)"

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import asyncio
-import errno
 import json
-import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -13,26 +9,25 @@ from typing import Any
 import pytest
 
 from rtstt_core import watch as watch_module
-from rtstt_core.diagnosis import Failure
-from rtstt_core.report import Source
-from rtstt_core.watch import Watch, cause_of
+from rtstt_core.diagnosis import Symptom
+from rtstt_core.report import ConnectionInfo
+from rtstt_core.watch import Watch
 
-SOURCE = Source("aiohttp", "3.9", "wss://api.openai.com/v1/realtime?intent=transcription")
+INFO = ConnectionInfo("aiohttp", "3.9", "wss://api.openai.com/v1/realtime?intent=transcription")
 ERROR = {"type": "error", "error": {"type": "invalid_request_error", "code": "invalid_model", "message": "no"}}
-WHOLE = Failure("error", type="invalid_request_error", code="invalid_model", message="no")
+WHOLE = Symptom("error", type="invalid_request_error", code="invalid_model", message="no")
 TEXT, CONTINUATION, PING = 1, 0, 9
-REFUSED = errno.ECONNREFUSED
 
 
-class Reported(list[tuple[Failure, bool]]):
-    """What was reported; `wait()` waits for the first one."""
+class Reported(list[tuple[Symptom, bool]]):
+    """The reports; `came` is set by the first one."""
 
     def __init__(self) -> None:
         self.came = threading.Event()
 
-    def __call__(self, source: Source, failure: Failure, *, by_client: bool = False) -> None:
-        assert source is SOURCE
-        self.append((failure, by_client))
+    def __call__(self, info: ConnectionInfo, symptom: Symptom, *, by_client: bool = False) -> None:
+        assert info is INFO
+        self.append((symptom, by_client))
         self.came.set()
 
 
@@ -45,7 +40,7 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> Reported:
 
 @pytest.fixture
 def watch(reported: Reported) -> Watch:
-    return Watch(SOURCE, lambda: True)
+    return Watch(INFO, lambda: True)
 
 
 def event(value: Any) -> bytes:
@@ -58,13 +53,13 @@ def test_an_error_and_the_close_after_it_are_one_report(watch: Watch, reported: 
     watch.closed(4000, "invalid_request_error.invalid_model")
     closed = WHOLE._replace(close_code=4000, close_reason="invalid_request_error.invalid_model")
     assert reported == [(closed, False)]
-    assert not watch_module._held
+    assert not watch_module._pending
 
 
-def test_an_error_without_a_close_is_reported_after_a_moment(
+def test_an_error_without_a_close_is_reported_after_half_a_second(
     watch: Watch, reported: Reported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "_HOLD_SECONDS", 0.01)
+    monkeypatch.setattr(watch_module, "_CLOSE_WAIT_SECONDS", 0.01)
     watch.frame(TEXT, True, event(ERROR))
     assert reported.came.wait(10)
     assert reported == [(WHOLE, False)]
@@ -72,15 +67,15 @@ def test_an_error_without_a_close_is_reported_after_a_moment(
     assert len(reported) == 1
 
 
-def test_a_second_error_brings_out_the_first(watch: Watch, reported: Reported) -> None:
+def test_a_second_error_causes_the_first_to_be_reported(watch: Watch, reported: Reported) -> None:
     watch.message(json.dumps(ERROR))
     watch.message(json.dumps({"type": "error", "error": {"code": "invalid_json"}}))
     assert reported == [(WHOLE, False)]
     watch.closed(4000, "")
-    assert [failure.code for failure, _ in reported] == ["invalid_model", "invalid_json"]
+    assert [symptom.code for symptom, _ in reported] == ["invalid_model", "invalid_json"]
 
 
-def test_an_error_after_which_the_client_hangs_up_says_so(watch: Watch, reported: Reported) -> None:
+def test_the_report_of_an_error_tells_that_the_client_closed(watch: Watch, reported: Reported) -> None:
     watch.message(json.dumps(ERROR))
     watch.closed(1000, "", by_client=True)
     assert reported == [(WHOLE, True)]
@@ -102,7 +97,7 @@ def test_a_failed_item_is_reported_at_once(watch: Watch, reported: Reported) -> 
             }
         )
     )
-    assert reported == [(Failure("failed", type="server_error", message="Input transcription failed"), False)]
+    assert reported == [(Symptom("failed", type="server_error", message="Input transcription failed"), False)]
 
 
 @pytest.mark.parametrize("code", [1001, 1005, 1006, 1011, 3000, 4000])
@@ -110,25 +105,25 @@ def test_a_close_by_the_server_other_than_1000_is_reported_once(code: int, watch
     watch.closed(code, "why")
     watch.closed(code, "why")
     watch.lost()
-    assert reported == [(Failure("close", close_code=code, close_reason="why"), False)]
+    assert reported == [(Symptom("close", close_code=code, close_reason="why"), False)]
 
 
 def test_an_ordinary_end_is_not_reported(reported: Reported) -> None:
-    Watch(SOURCE, lambda: True).closed(1000, "")
-    Watch(SOURCE, lambda: True).closed(1001, "", by_client=True)
-    Watch(SOURCE, lambda: True).lost(by_client=True)
+    Watch(INFO, lambda: True).closed(1000, "")
+    Watch(INFO, lambda: True).closed(1001, "", by_client=True)
+    Watch(INFO, lambda: True).lost(by_client=True)
     assert reported == []
 
 
 def test_a_dropped_connection_is_reported_as_1006(watch: Watch, reported: Reported) -> None:
     watch.lost()
-    assert reported == [(Failure("close", close_code=1006, close_reason=""), False)]
+    assert reported == [(Symptom("close", close_code=1006, close_reason=""), False)]
 
 
 def test_a_refused_handshake_is_one_report(watch: Watch, reported: Reported) -> None:
     watch.refused(401, "who are you")
     watch.lost()
-    assert reported == [(Failure("handshake", status=401, message="who are you"), False)]
+    assert reported == [(Symptom("handshake", status=401, message="who are you"), False)]
 
 
 def test_a_redirect_is_no_failure(watch: Watch, reported: Reported) -> None:
@@ -137,28 +132,28 @@ def test_a_redirect_is_no_failure(watch: Watch, reported: Reported) -> None:
     assert reported == []
 
 
-def test_a_failure_to_connect_keeps_the_exceptions_words(watch: Watch, reported: Reported) -> None:
+def test_a_failure_to_connect_quotes_the_exception(watch: Watch, reported: Reported) -> None:
     watch.failed_to_connect(ConnectionRefusedError(111, "Connection refused"))
     watch.lost()
     assert reported == [
         (
-            Failure("connect", cause="refused", message="ConnectionRefusedError: [Errno 111] Connection refused"),
+            Symptom("connect", cause="refused", message="ConnectionRefusedError: [Errno 111] Connection refused"),
             False,
         )
     ]
 
 
-def test_fragments_are_put_together(watch: Watch, reported: Reported) -> None:
+def test_fragments_are_joined(watch: Watch, reported: Reported) -> None:
     data = event(ERROR)
     watch.frame(TEXT, False, data[:10])
     watch.frame(PING, True, b"")
     watch.frame(CONTINUATION, False, data[10:20])
     watch.frame(CONTINUATION, True, memoryview(data)[20:])
     watch.closed(4000, "")
-    assert [failure.code for failure, _ in reported] == ["invalid_model"]
+    assert [symptom.code for symptom, _ in reported] == ["invalid_model"]
 
 
-def test_an_endless_fragmented_message_is_dropped_not_kept(watch: Watch, reported: Reported) -> None:
+def test_a_fragmented_message_that_is_too_long_is_dropped(watch: Watch, reported: Reported) -> None:
     watch.frame(TEXT, False, b'"error"')
     for _ in range(100):
         watch.frame(CONTINUATION, False, b"x" * 1000)
@@ -177,7 +172,7 @@ def test_an_endless_fragmented_message_is_dropped_not_kept(watch: Watch, reporte
         b'{"type": "conversation.item.input_audio_transcription.delta", "delta": "an \\"error\\""}',
     ],
 )
-def test_other_messages_that_hold_the_word_are_let_pass(data: bytes, watch: Watch, reported: Reported) -> None:
+def test_other_messages_that_contain_the_word_error_are_ignored(data: bytes, watch: Watch, reported: Reported) -> None:
     watch.frame(TEXT, True, memoryview(data))
     watch.closed(1000, "")
     assert reported == []
@@ -187,19 +182,19 @@ def test_an_error_that_is_a_bare_string_or_missing(watch: Watch, reported: Repor
     watch.message('{"type": "error", "error": "upstream said no"}')
     watch.message('{"type": "error", "x": "error", "error": null}')
     watch.closed(1000, "")
-    assert [failure.message for failure, _ in reported] == ["upstream said no", None]
+    assert [symptom.message for symptom, _ in reported] == ["upstream said no", None]
 
 
 def test_once_switched_off_nothing_is_reported(reported: Reported) -> None:
     on = True
-    watch = Watch(SOURCE, lambda: on)
+    watch = Watch(INFO, lambda: on)
     watch.message(json.dumps(ERROR))
     on = False
     watch.closed(4000, "")
     assert reported == []
 
 
-def test_without_a_thread_to_spare_the_error_is_reported_at_once(
+def test_if_no_thread_can_start_the_error_is_reported_at_once(
     watch: Watch, reported: Reported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cannot_start(timer: threading.Timer) -> None:
@@ -210,48 +205,13 @@ def test_without_a_thread_to_spare_the_error_is_reported_at_once(
     assert reported == [(WHOLE, False)]
 
 
-def test_a_held_error_is_reported_when_the_process_ends_before() -> None:
+def test_a_pending_error_is_reported_when_the_process_exits() -> None:
     code = f"""
-from rtstt_core.report import Source
+from rtstt_core.report import ConnectionInfo
 from rtstt_core.watch import Watch
-watch = Watch(Source("aiohttp", "3.9", "wss://api.openai.com/v1/realtime"), lambda: True)
+watch = Watch(ConnectionInfo("aiohttp", "3.9", "wss://api.openai.com/v1/realtime"), lambda: True)
 watch.message({json.dumps(json.dumps(ERROR))})
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0
     assert result.stderr.count("realtime transcription error, the session stays open") == 1
-
-
-def chained(outer: BaseException, inner: BaseException) -> BaseException:
-    outer.__cause__ = inner
-    return outer
-
-
-class WithOSError(Exception):
-    os_error = socket.gaierror(-2, "Name or service not known")
-
-
-@pytest.mark.parametrize(
-    ("error", "cause"),
-    [
-        (socket.gaierror(-2, "Name or service not known"), "dns"),
-        (WithOSError(), "dns"),
-        (ssl.SSLCertVerificationError("bad"), "tls"),
-        (TimeoutError(), "timeout"),
-        (asyncio.TimeoutError(), "timeout"),
-        (ConnectionRefusedError(), "refused"),
-        (chained(RuntimeError("outer"), ssl.SSLError("inner")), "tls"),
-        (RuntimeError("?"), "other"),
-        # What asyncio raises for a host of several addresses.
-        (OSError(f"Multiple exceptions: [Errno {REFUSED}] Connect, [Errno {REFUSED}] Connect"), "refused"),
-        (OSError(f"Multiple exceptions: [Errno {REFUSED}] Connect, [Errno {errno.EHOSTUNREACH}] Connect"), "other"),
-    ],
-)
-def test_why_a_connection_could_not_be_opened(error: BaseException, cause: str) -> None:
-    assert cause_of(error) == cause
-
-
-def test_a_loop_of_causes_ends() -> None:
-    one, two = RuntimeError("one"), RuntimeError("two")
-    one.__cause__, two.__cause__ = two, one
-    assert cause_of(one) == "other"

@@ -41,7 +41,7 @@ class Opening:
 
     def _fresh(self, url: str) -> Watch:
         watch = self._connections.watch(url)
-        watch.opening = True
+        watch.connecting = True
         return watch
 
     def watch(self, url: str) -> Watch:

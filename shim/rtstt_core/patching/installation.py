@@ -139,10 +139,10 @@ class Connections:
         Args:
             url: The URL connected to.
         """
-        from rtstt_core.report import Source
+        from rtstt_core.report import ConnectionInfo
         from rtstt_core.watch import Watch
 
-        return Watch(Source(self._patch.target.library, self._patch.version, url), self._patch.is_on)
+        return Watch(ConnectionInfo(self._patch.target.library, self._patch.version, url), self._patch.is_on)
 
     def opening(self, url: str) -> Opening | None:
         """Begin to watch a connection from before it stands.

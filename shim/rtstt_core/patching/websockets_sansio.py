@@ -104,7 +104,7 @@ def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
         with connections:
             if answered and protocol.handshake_exc is None:
                 watch.lost(by_client=protocol.close_sent is not None)
-            elif not watch.opening:
+            elif not watch.connecting:
                 watch.failed_to_connect(protocol.handshake_exc or EOFError("the connection ended before an answer"))
 
     def see(event: Any) -> None:
