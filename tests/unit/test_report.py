@@ -136,7 +136,9 @@ def test_a_gateway_is_advised_as_a_gateway(warnings_logged: Records) -> None:
     )
 
 
-def test_a_failure_that_repeats_is_logged_once_then_counted(warnings_logged: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_repeats_is_logged_once_then_counted(
+    warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 1000.0
     monkeypatch.setattr(report_module, "monotonic", lambda: now)
     for attempt in range(5):
