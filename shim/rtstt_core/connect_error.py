@@ -12,11 +12,15 @@ from rtstt_core.diagnosis import Cause
 
 __all__ = ["cause_of", "describe"]
 
+# The same in client libraries that raise an exception of their own without a cause.
+_HANG_UP_NAMES = {"ServerDisconnectedError", "WebSocketConnectionClosedException"}
 # How many exceptions of a chain are examined: a chain may be circular.
 _DEPTH = 8
 _ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]")
 _CAUSES: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     ("dns", (socket.gaierror,)),
+    # The server, or a proxy in front of it, closed the connection during the TLS or the WebSocket handshake.
+    ("hang-up", (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError, EOFError)),
     ("tls", (ssl.SSLError,)),
     ("timeout", (TimeoutError, asyncio.TimeoutError)),
     ("refused", (ConnectionRefusedError,)),
@@ -52,6 +56,8 @@ def _find(error: BaseException) -> tuple[Cause, BaseException]:
         for cause, types in _CAUSES:
             if isinstance(current, types):
                 return cause, current
+        if type(current).__name__ in _HANG_UP_NAMES:
+            return "hang-up", current
         # For a host with several addresses asyncio raises one exception that keeps only the texts of the others.
         if isinstance(current, OSError) and set(_ERRNO_IN_TEXT.findall(str(current))) == {str(errno.ECONNREFUSED)}:
             return "refused", current

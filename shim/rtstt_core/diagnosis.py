@@ -7,14 +7,31 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Literal, NamedTuple
 
+from rtstt_core.redact import redact
+
 __all__ = ["Cause", "Diagnosis", "Kind", "Symptom", "diagnose"]
 
-Kind = Literal["error", "failed", "close", "handshake", "connect"]
-Cause = Literal["dns", "tls", "timeout", "refused", "other"]
+Kind = Literal["error", "failed", "close", "handshake", "connect", "silent"]
+Cause = Literal[
+    # kind "connect"
+    "dns",
+    "tls",
+    "timeout",
+    "refused",
+    "hang-up",
+    "other",
+    # kind "silent"
+    "not-configured",
+    "silence",
+    "not-committed",
+    "no-speech",
+    "pending",
+]
 
 
 class Symptom(NamedTuple):
@@ -22,7 +39,8 @@ class Symptom(NamedTuple):
 
     Attributes:
         kind: ``"error"`` (an ``error`` event), ``"failed"`` (an item's ``…transcription.failed``), ``"close"`` (a close
-            code other than 1000), ``"handshake"`` (an HTTP status other than 101) or ``"connect"`` (no connection).
+            code other than 1000), ``"handshake"`` (an HTTP status other than 101), ``"connect"`` (no connection) or
+            ``"silent"`` (audio was sent, and neither a transcript nor an error came).
         native: Whether the URL's host is one of OpenAI's own.
         type: The event's ``error.type``.
         code: The event's ``error.code``.
@@ -31,7 +49,7 @@ class Symptom(NamedTuple):
         close_code: The close code once the connection is closed; 1006 without a CLOSE frame (RFC 6455 section 7.1.5).
         close_reason: The CLOSE frame's reason.
         status: The HTTP status of a refused handshake.
-        cause: Why there is no connection.
+        cause: Why there is no connection, or why there is no transcript.
     """
 
     kind: Kind
@@ -51,8 +69,8 @@ class Diagnosis(NamedTuple):
 
     Attributes:
         id: The name of the table's row.
-        what: What happened, as a clause.
-        do: What to do, in one or two sentences.
+        what: What happened, as a clause without secrets.
+        do: What to do, in one or two sentences without secrets.
         fatal: Whether the session has ended or never began.
     """
 
@@ -73,28 +91,40 @@ def _rows() -> tuple[dict[str, Any], ...]:
     return tuple(table["rows"])
 
 
-def _matches(name: str, expected: Any, actual: Any) -> bool:
-    if name in _PATTERNS:
-        return actual is not None and re.search(expected, actual) is not None
-    return actual in expected if isinstance(expected, list) else bool(actual == expected)
+def _match(conditions: Mapping[str, Any], symptom: Symptom) -> dict[str, str] | None:
+    """Return the named groups of the patterns if all conditions match, otherwise None."""
+    groups: dict[str, str] = {}
+    for name, expected in conditions.items():
+        actual = getattr(symptom, name)
+        if name in _PATTERNS:
+            found = re.search(expected, actual) if actual is not None else None
+            if found is None:
+                return None
+            groups.update(found.groupdict())
+        elif actual not in expected if isinstance(expected, list) else actual != expected:
+            return None
+    return groups
 
 
 def diagnose(symptom: Symptom) -> Diagnosis:
-    """Return the first row of the table whose conditions all match; every kind has one.
+    """Return the first row of the table that matches; every kind has one.
 
     Args:
-        symptom: What the server or the network did.
+        symptom: What the server or the network did, with its secrets: rows match by the server's own words.
 
     Raises:
         ValueError: If the kind is unknown.
     """
     for row in _rows():
-        if all(_matches(name, expected, getattr(symptom, name)) for name, expected in row["when"].items()):
-            param = symptom.param or ""
-            return Diagnosis(
-                row["id"],
-                row["what"].replace("{param}", param),
-                row["do"].replace("{param}", param),
-                symptom.kind not in ("error", "failed") or symptom.close_code is not None,
-            )
+        alternatives = row["when"] if isinstance(row["when"], list) else [row["when"]]
+        for conditions in alternatives:
+            groups = _match(conditions, symptom)
+            if groups is not None:
+                values = {"param": symptom.param or "", **groups}
+                fatal = symptom.kind in ("close", "handshake", "connect") or symptom.close_code is not None
+                return Diagnosis(row["id"], _fill(row["what"], values), _fill(row["do"], values), fatal)
     raise ValueError(f"unknown kind of symptom: {symptom.kind!r}")
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: redact(values[match[1]]), text)

@@ -1,4 +1,4 @@
-"""The warning: one readable log record for each failure, not for each retry.
+"""The log records of the shim's findings: one readable record for each failure, not for each retry.
 
 A failure that repeats (a client that reconnects in a loop) is logged once, then counted. The next record comes at the
 earliest a minute later and gives the count; counts that remain are logged when the process exits.
@@ -7,15 +7,16 @@ earliest a minute later and gives the count; counts that remain are logged when 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import threading
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rtstt_core.diagnosis import Diagnosis, Symptom, diagnose
 from rtstt_core.forking import call_in_forked_child
 from rtstt_core.redact import redact, redact_url
-from rtstt_core.url_rule import is_native
+from rtstt_core.url_rule import Session, is_native
 
 __all__ = ["ConnectionInfo", "report"]
 
@@ -44,9 +45,10 @@ class ConnectionInfo(NamedTuple):
 class _Reported:
     """A failure that was logged, and how often it has repeated since."""
 
-    __slots__ = ("line", "logged_at", "repeats")
+    __slots__ = ("level", "line", "logged_at", "repeats")
 
-    def __init__(self, line: str, logged_at: float) -> None:
+    def __init__(self, level: int, line: str, logged_at: float) -> None:
+        self.level = level
         self.line = line
         self.logged_at = logged_at
         self.repeats = 0
@@ -56,17 +58,30 @@ _reported: dict[tuple[object, ...], _Reported] = {}
 _lock = threading.Lock()
 
 
-def report(info: ConnectionInfo, symptom: Symptom, *, by_client: bool = False) -> None:
+def report(
+    info: ConnectionInfo,
+    symptom: Symptom,
+    *,
+    session: Session = "transcription",
+    by_client: bool = False,
+    count: int = 1,
+) -> None:
     """Log a failure, or count it if the same one was logged within the last minute.
+
+    The record's level is WARNING; it is INFO for a session that ended well and without a transcript.
 
     Args:
         info: The connection that failed.
         symptom: What the server or the network did; `Symptom.native` is set here.
+        session: What the connection was to open.
         by_client: Whether the client closed the connection after an ``error`` event.
+        count: How often the symptom occurred.
     """
-    symptom = symptom._replace(native=is_native(info.url), **_redacted(symptom))
+    symptom = symptom._replace(native=is_native(info.url))
     diagnosis = diagnose(symptom)
-    line = _line(info, symptom, diagnosis, by_client)
+    symptom = _redacted(symptom)
+    line = _line(info, symptom, diagnosis, session, by_client)
+    level = logging.INFO if symptom.kind == "silent" else logging.WARNING
     now = monotonic()
     key = (
         info.library,
@@ -77,42 +92,56 @@ def report(info: ConnectionInfo, symptom: Symptom, *, by_client: bool = False) -
     with _lock:
         reported = _reported.get(key)
         if reported is not None and now - reported.logged_at < _INTERVAL_SECONDS:
-            reported.repeats += 1
+            reported.repeats += count
             return
         repeats = reported.repeats if reported is not None else 0
         if reported is None and len(_reported) >= _MAX_REPORTED:
             del _reported[next(iter(_reported))]
-        _reported[key] = _Reported(line, now)
-    _log(line + _count(repeats), _fields(info, symptom, diagnosis, repeats))
+        _reported[key] = _Reported(level, line, now)
+        _reported[key].repeats = count - 1
+    _log(level, line + _count(repeats), _fields(info, symptom, diagnosis, session, repeats))
 
 
-def _redacted(symptom: Symptom) -> dict[str, Any]:
-    texts = {name: getattr(symptom, name) for name in ("type", "code", "message", "param", "close_reason")}
-    return {name: redact(text) for name, text in texts.items() if text is not None}
+def _redacted(symptom: Symptom) -> Symptom:
+    def masked(text: str | None) -> str | None:
+        return None if text is None else redact(text)
+
+    return symptom._replace(
+        type=masked(symptom.type),
+        code=masked(symptom.code),
+        message=masked(symptom.message),
+        param=masked(symptom.param),
+        close_reason=masked(symptom.close_reason),
+    )
 
 
 def _log_remaining_counts() -> None:
     with _lock:
-        remaining = [(reported.line, reported.repeats) for reported in _reported.values() if reported.repeats]
+        remaining = [reported for reported in _reported.values() if reported.repeats]
         _reported.clear()
-    for line, repeats in remaining:
-        _log(line + _count(repeats), {"rtstt_more": repeats})
+    for reported in remaining:
+        _log(reported.level, reported.line + _count(reported.repeats), {"rtstt_more": reported.repeats})
 
 
-def _log(line: str, fields: dict[str, object]) -> None:
-    # Get the logger now, not at import: `logging.config.dictConfig` disables the loggers that exist before it.
-    logging.getLogger("rtstt_shim").warning("%s", line, extra=fields)
+def _log(level: int, line: str, fields: dict[str, object]) -> None:
+    # Called without a lock: a handler of the application may open a connection that is watched itself. It may raise,
+    # and that must not reach the client library.
+    with contextlib.suppress(Exception):
+        # Get the logger now, not at import: `logging.config.dictConfig` disables the loggers that exist before it.
+        logging.getLogger("rtstt_shim").log(level, "%s", line, extra=fields)
 
 
 def _count(repeats: int) -> str:
     return f" (and {repeats} more like it)" if repeats else ""
 
 
-def _line(info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, by_client: bool) -> str:
+def _line(info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session: Session, by_client: bool) -> str:
     if symptom.kind == "failed":
         lead = "realtime transcription item failed"
+    elif symptom.kind == "silent":
+        lead = "realtime transcription session ended without a transcript"
     elif diagnosis.fatal:
-        lead = "realtime transcription session failed"
+        lead = f"realtime {session} session failed"
     elif by_client:
         lead = "realtime transcription error, then the client closed the session"
     else:
@@ -131,11 +160,14 @@ def _line(info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, by_clien
     return f"rtstt_shim: {lead}: {diagnosis.what}{evidence}. {diagnosis.do} [{client}, {redact_url(info.url)}]"
 
 
-def _fields(info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, repeats: int) -> dict[str, object]:
+def _fields(
+    info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session: Session, repeats: int
+) -> dict[str, object]:
     return {
         "rtstt_library": info.library,
         "rtstt_version": info.version,
         "rtstt_url": redact_url(info.url),
+        "rtstt_session": session,
         "rtstt_diagnosis": diagnosis.id,
         "rtstt_fatal": diagnosis.fatal,
         "rtstt_kind": symptom.kind,

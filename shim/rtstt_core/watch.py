@@ -1,38 +1,45 @@
 """A watch on one realtime connection: from the server's frames to at most one report for each failure.
 
-The patches pass a `Watch` what the server sends; it never touches the connection. It keeps an ``error`` event for half
-a second before it reports it, because only the close that may follow shows whether the error ended the session.
+The patches pass a `Watch` what the server and the client send; it never touches the connection. It keeps an ``error``
+event for half a second before it reports it, because only the close that may follow shows whether the error ended the
+session.
 """
 
 from __future__ import annotations
 
-import atexit
-import json
-import threading
 from collections.abc import Callable
-from typing import Any, Literal
+from time import monotonic
 
 from rtstt_core.connect_error import cause_of, describe
+from rtstt_core.delay import Delay
 from rtstt_core.diagnosis import Symptom
-from rtstt_core.forking import call_in_forked_child
+from rtstt_core.error_events import ErrorEvent, ErrorEvents, text_of
+from rtstt_core.progress import Progress
 from rtstt_core.report import ConnectionInfo, report
+from rtstt_core.url_rule import Session
 
 __all__ = ["DELTA", "Watch"]
 
 DELTA = b'{"type":"conversation.item.input_audio_transcription.delta"'
-"""The beginning of a transcript delta, the most frequent message: comparing it costs a fifth of a search."""
+"""The beginning of a transcript delta, the most frequent message."""
 
-_DELTA_TEXT = DELTA.decode()
-
+# Every event shows its type and its `error` object within this many bytes. A conversation streams audio in messages of
+# tens of KiB, of which the rest is not examined.
+_HEAD = 512
 # The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
-_CLOSE_WAIT_SECONDS = 0.5
+_CLOSE_WAIT = Delay(0.5)
 # A fragmented message longer than this is not examined: an error event is shorter.
 _MAX_FRAGMENTED = 65536
-
 _CONTINUATION, _TEXT = 0x0, 0x1
-
-_pending: set[Watch] = set()
-_lock = threading.RLock()
+# The close codes by which the endpoint refuses a session (PROTOCOL.md section 1).
+_REFUSALS = (1013, 3000, 4000, 4004)
+_TRANSCRIPTION_PARAMS = (
+    "session.audio.input.transcription",
+    "session.audio.input.turn_detection",
+    "session.input_audio_transcription",
+    "input_audio_transcription",
+)
+_TRANSCRIPTION_UPDATES = ("Passing a transcription session update", "transcription_session.update")
 
 
 class Watch:
@@ -41,23 +48,51 @@ class Watch:
     Args:
         info: The connection.
         on: Returns whether the shim is still installed; once it is not, nothing is reported.
+        session: What the connection opens. Of a conversation only a refusal and what concerns transcription is
+            reported.
 
     Attributes:
         connecting: Whether the connect attempt is watched too and reports what fails before the server's answer.
         redirected: Whether the server answered the handshake with a redirect.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_error", "_fragments", "_info", "_on", "_timer", "connecting", "redirected")
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_errors",
+        "_fragments",
+        "_info",
+        "_on",
+        "_progress",
+        "_session",
+        "connecting",
+        "redirected",
+    )
 
-    def __init__(self, info: ConnectionInfo, on: Callable[[], bool]) -> None:
+    def __init__(self, info: ConnectionInfo, on: Callable[[], bool], session: Session = "transcription") -> None:
         self._info = info
         self._on = on
+        self._session = session
         self._closed = False
         self.connecting = False
         self.redirected = False
-        self._error: Symptom | None = None
-        self._timer: threading.Timer | None = None
+        self._errors = ErrorEvents()
         self._fragments: bytearray | None = None
+        self._progress = Progress() if session == "transcription" else None
+
+    @property
+    def wants_sent(self) -> bool:
+        """Whether `sent` needs the client's messages: not on a conversation, nor once a transcript came."""
+        return self._progress is not None and self._progress.wants_sent
+
+    def sent(self, data: str | bytes) -> None:
+        """Receive one text message that the client sends.
+
+        Args:
+            data: The message.
+        """
+        if self._progress is not None:
+            self._progress.sent(data)
 
     def frame(self, opcode: int, fin: bool, data: bytes | bytearray | memoryview) -> None:
         """Receive one data frame from the server, uncompressed.
@@ -69,7 +104,7 @@ class Watch:
         """
         if opcode == _TEXT:
             if fin:
-                self.message(data if isinstance(data, (bytes, bytearray)) else bytes(data))
+                self.message(data)
             else:
                 self._fragments = bytearray(data)
         elif opcode == _CONTINUATION and self._fragments is not None:
@@ -79,32 +114,35 @@ class Watch:
                 if fin:
                     self.message(whole)
 
-    def message(self, data: str | bytes | bytearray) -> None:
+    def message(self, data: str | bytes | bytearray | memoryview) -> None:
         """Receive one whole text message from the server.
 
         Args:
             data: The message.
         """
-        # Both events of interest hold an "error" object; any other message except a delta costs this one search.
-        if isinstance(data, str):
-            if not data.startswith(_DELTA_TEXT) and '"error"' in data:
-                self._event(data)
-        elif not data.startswith(DELTA) and b'"error"' in data:
-            self._event(data)
+        head = data[:_HEAD]
+        head = head.encode(errors="replace") if isinstance(head, str) else bytes(head)
+        if head.startswith(DELTA):
+            self._progress = None
+        # An `error` and a `failed` event both hold an "error" object.
+        elif b'"error"' in head and self._receive_error(data if isinstance(data, (str, bytes)) else bytes(data)):
+            self._progress = None
+        elif self._progress is not None:
+            self._receive_progress(head, data)
 
-    def _event(self, data: str | bytes | bytearray) -> None:
-        try:
-            event = json.loads(data)
-        except ValueError:
-            return
-        if not isinstance(event, dict):
-            return
-        name = event.get("type")
-        if name == "error":
-            self._flush()
-            self._keep(_symptom("error", event.get("error")))
-        elif name == "conversation.item.input_audio_transcription.failed":
-            self._report(_symptom("failed", event.get("error")))
+    def _receive_progress(self, head: bytes, data: str | bytes | bytearray | memoryview) -> None:
+        progress = self._progress
+        if progress is not None and progress.received(head, bytes(data) if isinstance(data, memoryview) else data):
+            self._progress = None
+            if progress.is_conversation:
+                self._session = "conversation"
+
+    def _receive_error(self, data: str | bytes) -> bool:
+        """Keep an event that may report an error; return whether any error is kept."""
+        if self._errors.add(data) and not _CLOSE_WAIT.add(self._flush):
+            self._report_errors(self._errors.pop())
+            return True
+        return bool(self._errors)
 
     def closed(self, code: int, reason: str, *, by_client: bool = False) -> None:
         """Receive the end of the connection.
@@ -117,16 +155,26 @@ class Watch:
         if self._closed:
             return
         self._closed = True
-        error = self._pop_error()
         # The server's echo of the client's own close is no failure.
-        echo = by_client and code not in (3000, 4000)
-        if error is not None:
-            if echo:
-                self._report(error, by_client=True)
+        echo = by_client and code not in _REFUSALS
+        errors = self._errors.pop()
+        if errors:
+            *others, newest = errors
+            self._report_errors(others)
+            if newest.symptom.kind == "failed":
+                self._report(newest.symptom, count=newest.count)
+            elif echo:
+                self._report(newest.symptom, by_client=True, count=newest.count)
             else:
-                self._report(error._replace(close_code=code, close_reason=reason))
-        elif not echo and code != 1000:
+                symptom = newest.symptom._replace(close_code=code, close_reason=reason)
+                self._report(symptom, count=newest.count)
+                return
+        if not echo and code != 1000:
             self._report(Symptom("close", close_code=code, close_reason=reason))
+        elif self._progress is not None:
+            silence = self._progress.silence()
+            if silence is not None:
+                self._report(Symptom("silent", cause=silence))
 
     def close_frame(self, payload: bytes | bytearray, *, by_client: bool = False) -> None:
         """Receive the server's CLOSE frame.
@@ -159,7 +207,7 @@ class Watch:
         # A redirect is followed by another handshake.
         self.redirected = 300 <= status < 400
         if not self.redirected:
-            self._report(Symptom("handshake", status=status, message=body or None))
+            self._report(Symptom("handshake", status=status, message=text_of(body or None)))
 
     def failed_to_connect(self, error: BaseException) -> None:
         """Receive an exception that was raised before the server answered the handshake.
@@ -170,64 +218,31 @@ class Watch:
         if self._closed:
             return
         self._closed = True
-        self._report(Symptom("connect", cause=cause_of(error), message=describe(error)))
+        self._report(Symptom("connect", cause=cause_of(error), message=text_of(describe(error))))
 
     def given_up(self) -> None:
         """Receive the end of a connect attempt that the application cancelled; nothing after it is reported."""
         self._closed = True
 
-    def _report(self, symptom: Symptom, *, by_client: bool = False) -> None:
-        if self._on():
-            report(self._info, symptom, by_client=by_client)
-
-    # The error event that waits for a close.
-
-    def _keep(self, error: Symptom) -> None:
-        timer = threading.Timer(_CLOSE_WAIT_SECONDS, self._flush)
-        timer.daemon = True
-        with _lock:
-            self._error, self._timer = error, timer
-            _pending.add(self)
-        try:
-            timer.start()
-        except RuntimeError:  # no more threads, or the interpreter is exiting
-            self._flush()
-
-    def _pop_error(self) -> Symptom | None:
-        with _lock:
-            error, self._error = self._error, None
-            timer, self._timer = self._timer, None
-            _pending.discard(self)
-        if timer is not None:
-            timer.cancel()
-        return error
+    def _report(self, symptom: Symptom, *, by_client: bool = False, count: int = 1) -> None:
+        if self._on() and (self._session == "transcription" or _is_reported_of_conversation(symptom)):
+            report(self._info, symptom, session=self._session, by_client=by_client, count=count)
 
     def _flush(self) -> None:
-        error = self._pop_error()
-        if error is not None:
-            self._report(error)
+        self._report_errors(self._errors.pop(until=monotonic() - _CLOSE_WAIT.seconds / 2))
+        if self._errors and not _CLOSE_WAIT.add(self._flush):
+            self._report_errors(self._errors.pop())
+
+    def _report_errors(self, errors: list[ErrorEvent]) -> None:
+        for error in errors:
+            self._report(error.symptom, count=error.count)
 
 
-def _flush_all() -> None:
-    for watch in list(_pending):
-        watch._flush()
-
-
-def _symptom(kind: Literal["error", "failed"], error: Any) -> Symptom:
-    """Return the symptom for the ``error`` object of an event; some gateways send a string instead."""
-    if not isinstance(error, dict):
-        return Symptom(kind, message=None if error is None else str(error))
-    type_, code, message, param = (
-        None if error.get(name) is None else str(error[name]) for name in ("type", "code", "message", "param")
+def _is_reported_of_conversation(symptom: Symptom) -> bool:
+    """Return whether a symptom is the refusal of a session or concerns transcription."""
+    if symptom.kind in ("handshake", "connect", "failed") or symptom.close_code in _REFUSALS:
+        return True
+    return symptom.kind == "error" and (
+        (symptom.param or "").startswith(_TRANSCRIPTION_PARAMS)
+        or any(text in (symptom.message or "") for text in _TRANSCRIPTION_UPDATES)
     )
-    return Symptom(kind, type=type_, code=code, message=message, param=param)
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.RLock()
-    _pending.clear()
-
-
-atexit.register(_flush_all)
-call_in_forked_child(_after_fork)

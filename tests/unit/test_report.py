@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -48,6 +49,7 @@ def test_a_refusal_is_one_line_with_what_happened_and_what_to_do(warnings_logged
         "rtstt_library": "websockets",
         "rtstt_version": "15.0.1",
         "rtstt_url": URL,
+        "rtstt_session": "transcription",
         "rtstt_diagnosis": "model-beside-intent",
         "rtstt_fatal": True,
         "rtstt_kind": "error",
@@ -69,22 +71,23 @@ def test_a_refusal_is_one_line_with_what_happened_and_what_to_do(warnings_logged
         (
             Symptom("error", type="server_error", message="Sorry."),
             False,
-            "rtstt_shim: realtime transcription error, the session stays open: the endpoint had an error of its own "
-            "(server_error: Sorry.). Open a new session; retry with growing pauses.",
+            "rtstt_shim: realtime transcription error, the session stays open: the endpoint had an internal error "
+            "(server_error: Sorry.). Open a new session; retry with exponential backoff.",
         ),
         (
             Symptom("error", code="invalid_api_key"),
             True,
             "rtstt_shim: realtime transcription error, then the client closed the session: the API key was refused "
             "(invalid_api_key). Check the key, its project and its expiry "
-            "(client secrets live 10 minutes unless told otherwise).",
+            "(a client secret expires after 10 minutes by default).",
         ),
         (
             Symptom("failed", type="server_error", message="Input transcription failed for item 'item_1'."),
             False,
             "rtstt_shim: realtime transcription item failed: an item was not transcribed "
             "(server_error: Input transcription failed for item 'item_1'.). "
-            "Its audio is lost to this session; send it again if it matters.",
+            "If every item fails, check that the key's project may use the transcription model and, on Azure, that it is "
+            "deployed; a single item's audio has to be sent again.",
         ),
         (
             Symptom("close", close_code=1006),
@@ -96,14 +99,14 @@ def test_a_refusal_is_one_line_with_what_happened_and_what_to_do(warnings_logged
         (
             Symptom("close", close_code=1011, close_reason=""),
             False,
-            "rtstt_shim: realtime transcription session failed: the server met an error of its own (closed 1011). "
-            "Open a new session; retry with growing pauses.",
+            "rtstt_shim: realtime transcription session failed: the server had an internal error (closed 1011). "
+            "Open a new session; retry with exponential backoff.",
         ),
         (
             Symptom("handshake", status=403),
             False,
-            "rtstt_shim: realtime transcription session failed: the handshake was refused: forbidden, or not a "
-            "WebSocket path (HTTP 403). Check the URL's path (/v1/realtime) and the key's rights.",
+            "rtstt_shim: realtime transcription session failed: the server refused the handshake: forbidden, or "
+            "not a WebSocket path (HTTP 403). Check the URL's path (/v1/realtime) and the key's permissions.",
         ),
         (
             Symptom("connect", cause="dns", message="gaierror: [Errno -2] Name or service not known"),
@@ -115,7 +118,7 @@ def test_a_refusal_is_one_line_with_what_happened_and_what_to_do(warnings_logged
             Symptom("error"),
             False,
             "rtstt_shim: realtime transcription error, the session stays open: the endpoint sent an error. "
-            "Read its message; nothing more is known of this code.",
+            "Follow its message; the shim has no advice for this code.",
         ),
     ],
     ids=["server error", "closed by client", "failed item", "1006", "1011", "HTTP 403", "DNS", "bare error"],
@@ -218,6 +221,65 @@ def test_remaining_counts_are_logged_when_the_process_exits(warnings_logged: Rec
     assert len(warnings_logged) == 3
 
 
+def test_a_symptom_that_occurred_several_times_counts_as_often(warnings_logged: Records) -> None:
+    report(OPENAI, Symptom("close", close_code=1011), count=3)
+    report(OPENAI, Symptom("close", close_code=1011), count=4)
+    report_module._log_remaining_counts()
+    assert [vars(record)["rtstt_more"] for record in warnings_logged] == [0, 6]
+
+
+def test_the_failure_of_a_conversation_is_called_one(warnings_logged: Records) -> None:
+    report(OPENAI, Symptom("close", close_code=3000), session="conversation")
+    [record] = warnings_logged
+    assert record.getMessage().startswith("rtstt_shim: realtime conversation session failed: the endpoint refused the")
+    assert vars(record)["rtstt_session"] == "conversation"
+
+
+def test_a_session_without_a_transcript_is_logged_at_level_info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="rtstt_shim")
+    for _ in range(2):
+        report(OPENAI, Symptom("silent", cause="not-committed"))
+    report_module._log_remaining_counts()
+    line = (
+        "rtstt_shim: realtime transcription session ended without a transcript: turn detection is off and the audio was "
+        "never committed. Send input_audio_buffer.commit at the end of each utterance, or set "
+        f"session.audio.input.turn_detection. [websockets 15.0.1, {URL}]"
+    )
+    assert lines(caplog.records) == [line, f"{line} (and 1 more like it)"]
+    assert {record.levelno for record in caplog.records} == {logging.INFO}
+
+
+def test_an_exception_of_a_logging_handler_does_not_reach_the_client(warnings_logged: Records) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise ValueError("broken")
+
+    handler = Broken()
+    logging.getLogger("rtstt_shim").addHandler(handler)
+    try:
+        report(OPENAI, Symptom("close", close_code=1011))
+    finally:
+        logging.getLogger("rtstt_shim").removeHandler(handler)
+
+
+def test_a_handler_may_report_a_failure_itself(warnings_logged: Records) -> None:
+    class Nested(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            # In another thread, which would wait for a lock that this one holds.
+            thread = threading.Thread(target=lambda: report(OPENAI, Symptom("close", close_code=1006)))
+            thread.start()
+            thread.join(10)
+            assert not thread.is_alive()
+
+    handler = Nested(logging.WARNING)
+    logging.getLogger("rtstt_shim").addHandler(handler)
+    try:
+        report(OPENAI, Symptom("close", close_code=1011))
+    finally:
+        logging.getLogger("rtstt_shim").removeHandler(handler)
+    assert [vars(record)["rtstt_close_code"] for record in warnings_logged] == [1011, 1006]
+
+
 def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
 
@@ -236,7 +298,7 @@ def test_without_logging_configured_the_line_goes_to_stderr_and_the_count_follow
     result = run(REPEATED.format(setup=""))
     assert result.returncode == 0
     first, last = result.stderr.splitlines()
-    assert first.startswith("rtstt_shim: realtime transcription session failed: the server met an error of its own")
+    assert first.startswith("rtstt_shim: realtime transcription session failed: the server had an internal error")
     assert last == first + " (and 2 more like it)"
 
 

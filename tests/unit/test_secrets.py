@@ -169,7 +169,7 @@ def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusi
     wrote = done.stdout + done.stderr
     assert done.returncode == 0, wrote
     # It did say all of it: the refusal, the status, the connection, our own failure, the rest of each storm.
-    for words in ("closed 4000", "HTTP 401", "nothing accepts connections there", "failed in its own code"):
+    for words in ("closed 4000", "HTTP 401", "nothing accepts connections at this address", "failed in its own code"):
         assert words in wrote, wrote
     assert wrote.count("(and 1 more like it)") >= 3
     assert re.findall(r"\S*canary\S*", wrote, re.IGNORECASE) == []
@@ -186,5 +186,5 @@ def test_no_key_is_in_the_repr_of_what_error_trackers_show() -> None:
     assert repr(info) == f"ConnectionInfo('websockets', '17.4', '{masked.replace('&', '&model=x&')}')"
     assert repr(decision) == (
         f"Decision(url='{masked}', changed=True, rule='drop-model', "
-        "reason='OpenAI refuses `model` beside intent=transcription', transcription=True)"
+        "reason='OpenAI refuses `model` beside intent=transcription', session='transcription', native=True)"
     )
