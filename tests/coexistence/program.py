@@ -174,7 +174,7 @@ def originals() -> list[Any]:
     """What has to be there again when all is undone."""
     found = []
     for module, path in (
-        ("aiohttp.client", "ClientSession._ws_connect"),
+        ("aiohttp.client", "ClientSession.ws_connect"),
         ("aiohttp.client", "ClientSession._request"),
         ("aiohttp.client", "ClientSession.__init__"),
         ("websockets.client", "ClientProtocol.__init__"),

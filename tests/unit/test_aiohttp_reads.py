@@ -1,4 +1,4 @@
-"""aiohttp's messages are looked at as they come off the wire, in whatever reads, and whether or not they are taken."""
+"""aiohttp's messages are watched as the application receives them, however the reads of the connection cut them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 import aiohttp.client
 import pytest
-from endpoint import COMPLETED, ERROR, drop, end, refuse, serving
+from endpoint import COMPLETED, ERROR, end, serving
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close, Frame, Opcode
 from websockets.sync.server import ServerConnection
@@ -122,14 +122,6 @@ async def rest(connection: Any) -> list[Any]:
     return [json.loads(message.data) async for message in connection]
 
 
-async def first(records: Records) -> None:
-    """Wait for a warning that comes without the application doing anything."""
-    for _ in range(200):
-        if records:
-            return
-        await asyncio.sleep(0.01)
-
-
 def test_an_error_is_told_wherever_two_reads_cut_it(shim: None, warnings_logged: Records) -> None:
     whole = frame(DELTA) + frame(ERROR) + frame(DELTA)
 
@@ -206,8 +198,6 @@ def test_an_error_among_many_deltas_of_one_read(place: int, shim: None, warnings
         async with connected(url) as (connection, protocol):
             protocol.data_received(b"".join(map(frame, events)) + REFUSED)
             assert await rest(connection) == events
-            queue = connection._reader
-            assert queue._protocol is protocol
 
     with silent() as url:
         asyncio.run(talk(url))
@@ -216,8 +206,9 @@ def test_an_error_among_many_deltas_of_one_read(place: int, shim: None, warnings
 
 def test_failures_are_told_in_the_order_they_came(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
-        async with connected(url) as (_, protocol):
+        async with connected(url) as (connection, protocol):
             protocol.data_received(frame(FAILED) + frame(DELTA) + frame(ERROR) + REFUSED)
+            assert await rest(connection) == [FAILED, DELTA, ERROR]
 
     with silent() as url:
         asyncio.run(talk(url))
@@ -241,25 +232,84 @@ def test_a_message_is_looked_at_once(shim: None, warnings_logged: Records) -> No
     assert [storm.more for storm in report._storms.values()] == [0]
 
 
-def test_a_close_is_seen_when_the_application_never_reads(shim: None, warnings_logged: Records) -> None:
+def test_a_refusal_that_the_application_never_reads_is_seen_when_it_closes(
+    shim: None, warnings_logged: Records
+) -> None:
     async def talk(url: str) -> None:
-        async with connected(url):
-            await first(warnings_logged)
-            told_once(warnings_logged)
+        async with connected(url) as (_, protocol):
+            protocol.data_received(frame(ERROR) + REFUSED)
+            assert warnings_logged == []
 
-    with serving(refuse) as endpoint:
-        asyncio.run(talk(endpoint.url()))
-    assert warnings_logged == []
+    with silent() as url:
+        asyncio.run(talk(url))
+    [record] = warnings_logged
+    assert (vars(record)["rtstt_kind"], vars(record)["rtstt_close_code"]) == ("close", 4000)
 
 
-def test_a_dropped_connection_is_seen_when_the_application_never_reads(shim: None, warnings_logged: Records) -> None:
+def test_a_close_that_comes_while_another_task_closes_is_seen_with_its_code(
+    shim: None, warnings_logged: Records
+) -> None:
     async def talk(url: str) -> None:
-        async with connected(url):
-            await first(warnings_logged)
+        async with connected(url) as (connection, protocol):
+            waiting = asyncio.create_task(connection.receive())
+            await asyncio.sleep(0)
+            closing = asyncio.create_task(connection.close())
+            assert (await waiting).type is aiohttp.WSMsgType.CLOSING
+            protocol.data_received(REFUSED)
+            assert await closing
 
-    with serving(drop) as endpoint:
-        asyncio.run(talk(endpoint.url()))
+    with silent() as url:
+        asyncio.run(talk(url))
+    assert [vars(record)["rtstt_close_code"] for record in warnings_logged] == [4000]
+
+
+@pytest.mark.parametrize("waiting", [True, False], ids=["while it receives", "before it receives"])
+def test_a_server_that_answers_no_ping_is_a_failure(waiting: bool, shim: None, warnings_logged: Records) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url, heartbeat=0.02) as (connection, _):
+            while not waiting and not connection.closed:
+                await asyncio.sleep(0.001)
+            kinds = (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+            assert (await connection.receive()).type in kinds
+
+    with answering(b"") as (url, _):
+        asyncio.run(talk(url))
     assert [vars(record)["rtstt_diagnosis"] for record in warnings_logged] == ["close-abnormal"]
+
+
+@pytest.mark.parametrize("receive", ["receive", "receive_str", "receive_json", "__anext__"])
+def test_an_error_is_seen_by_every_method_that_receives(receive: str, shim: None, warnings_logged: Records) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url) as (connection, protocol):
+            protocol.data_received(frame(ERROR) + REFUSED)
+            await getattr(connection, receive)()
+            assert (await connection.receive()).type is aiohttp.WSMsgType.CLOSE
+
+    with silent() as url:
+        asyncio.run(talk(url))
+    told_once(warnings_logged)
+
+
+def test_arguments_of_receive_and_close_reach_aiohttp(shim: None) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url) as (connection, _):
+            for arguments in ({"timeout": 0.001}, {}):
+                with pytest.raises(asyncio.TimeoutError):
+                    await connection.receive(*([] if arguments else [0.001]), **arguments)
+            assert await connection.close(code=3001, message=b"bye") is True
+            assert await connection.close() is False
+
+    with silent() as url:
+        asyncio.run(talk(url))
+
+
+def test_a_connection_that_is_not_watched_is_aiohttps_own(shim: None) -> None:
+    async def talk(url: str) -> None:
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as connection:
+            assert not {"receive", "close"} & set(vars(connection))
+
+    with silent() as url:
+        asyncio.run(talk(url.replace("/v1/realtime", "/v1/chat")))
 
 
 def test_a_frame_that_breaks_the_protocol_ends_the_session(shim: None, warnings_logged: Records) -> None:
@@ -417,7 +467,7 @@ def test_a_connection_that_is_lost_while_aiohttp_held_back_messages(
 
 
 @pytest.mark.skipif(
-    "decode_text" not in inspect.signature(aiohttp.ClientSession._ws_connect).parameters,
+    "decode_text" not in inspect.signature(aiohttp.ClientSession.ws_connect).parameters,
     reason="aiohttp has it from 3.14 on",
 )
 def test_messages_that_are_left_as_bytes(shim: None, warnings_logged: Records) -> None:
@@ -497,7 +547,7 @@ def status_of_aiohttp() -> tuple[str, str]:
     return row.state, row.detail
 
 
-def test_a_mistake_of_our_own_is_told_once_and_the_application_sees_everything(
+def test_an_internal_error_is_logged_once_and_the_application_sees_everything(
     shim: None, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
@@ -514,23 +564,24 @@ def test_a_mistake_of_our_own_is_told_once_and_the_application_sees_everything(
     with silent() as url:
         asyncio.run(talk(url))
     assert [record.getMessage() for record in warnings_logged] == [
-        f"rtstt_shim: failed in its own code on aiohttp {aiohttp.__version__}; "
-        "the client goes on without it: ZeroDivisionError: ours"
+        f"rtstt_shim: internal error on aiohttp {aiohttp.__version__}; "
+        "the client is unaffected: ZeroDivisionError: ours"
     ]
     assert status_of_aiohttp() == ("failed", "ZeroDivisionError: ours")
 
 
-def test_a_socket_of_another_shape_works_unwatched(shim: None, warnings_logged: Records) -> None:
+def test_a_response_object_of_another_shape_works_unwatched(shim: None, warnings_logged: Records) -> None:
     class Another(aiohttp.ClientWebSocketResponse):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            del self._conn
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "receive":
+                raise AttributeError("receive is read-only")
+            super().__setattr__(name, value)
 
     async def talk(url: str) -> None:
-        async with (
-            aiohttp.ClientSession(ws_response_class=Another) as session,
-            session.ws_connect(url) as connection,
-        ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            session = aiohttp.ClientSession(ws_response_class=Another)
+        async with session, session.ws_connect(url) as connection:
             assert await connection.receive_json() == COMPLETED
             assert (await connection.receive()).data == 1011
 
@@ -541,28 +592,77 @@ def test_a_socket_of_another_shape_works_unwatched(shim: None, warnings_logged: 
     with serving(serve_and_fail) as endpoint:
         asyncio.run(talk(endpoint.url()))
     assert [record.getMessage() for record in warnings_logged] == [
-        f"rtstt_shim: failed in its own code on aiohttp {aiohttp.__version__}; "
-        "the client goes on without it: AttributeError: 'Another' object has no attribute '_conn'"
+        f"rtstt_shim: internal error on aiohttp {aiohttp.__version__}; "
+        "the client is unaffected: AttributeError: receive is read-only"
     ]
 
 
-@pytest.mark.parametrize("name", ["feed_data", "feed_eof", "is_eof", "exception"])
-def test_an_aiohttp_of_another_shape_is_not_patched(
-    name: str, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+def test_what_ws_connect_returns_can_still_be_awaited_and_entered(shim: None) -> None:
+    async def talk(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            rtstt_shim.uninstall()
+            without = session.ws_connect(url)
+            rtstt_shim.install()
+            connecting = session.ws_connect(url)
+            assert type(connecting) is type(without)
+            without.close()
+            connection = await connecting
+            assert await connection.close()
+
+    with silent() as url:
+        asyncio.run(talk(url))
+
+
+def test_an_awaitable_of_another_shape_works_unwatched(
+    warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    modern = hasattr(aiohttp.client, "WebSocketDataQueue")
-    owner = "WebSocketReader"
-    if name in ("is_eof", "exception"):
-        owner = "WebSocketDataQueue" if modern else "FlowControlDataQueue"
-    shape = {method: print for method in ("feed_data", "feed_eof", "is_eof", "exception") if method != name}
-    monkeypatch.setattr(aiohttp.client, owner, type(owner, (), shape))
+    """As when another tool replaced the method with a coroutine function."""
+    connect = aiohttp.ClientSession.ws_connect
+
+    async def ws_connect(self: aiohttp.ClientSession, url: Any, *, params: Any = None) -> Any:
+        return await connect(self, url, params=params)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "ws_connect", ws_connect)
+    rtstt_shim.install()
+
+    async def talk(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            connection = await session.ws_connect(url)
+            await connection.close()
+
+    try:
+        with silent() as url:
+            asyncio.run(talk(url))
+    finally:
+        rtstt_shim.uninstall()
+    [record] = warnings_logged
+    assert "the client is unaffected: TypeError: " in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        ("ClientSession", "_build_url"),
+        ("ClientSession", "closed"),
+        ("ClientSession", "connector"),
+        ("ClientWebSocketResponse", "receive"),
+        ("ClientWebSocketResponse", "close"),
+        ("ClientWebSocketResponse", "close_code"),
+    ],
+)
+def test_an_aiohttp_of_another_shape_is_not_patched(
+    owner: str, name: str, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(getattr(aiohttp.client, owner), name)
     rtstt_shim.install()
     try:
-        assert status_of_aiohttp() == ("failed", f"aiohttp.client has no {owner}.{name}")
+        state, detail = status_of_aiohttp()
+        assert state == "failed"
+        assert detail.endswith(f" has no {owner}.{name}")
     finally:
         rtstt_shim.uninstall()
     assert len(warnings_logged) == 1
-    assert not hasattr(aiohttp.ClientSession._ws_connect, "__wrapped__")
+    assert not hasattr(aiohttp.ClientSession.ws_connect, "__wrapped__")
 
 
 def test_uninstalling_calms_a_session_that_is_open(shim: None, warnings_logged: Records) -> None:

@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 import wrapt
 
-import rtstt_shim
-from rtstt_core.patching import installation
-from rtstt_core.patching.targets import ShapeError, require_method, require_parameter
+from rtstt_core.patching.installation import Installation
+from rtstt_core.patching.targets import ShapeError, require_callable, require_parameter
 
 BAD = "ws://127.0.0.1:{port}/v1/realtime?intent=transcription&model=whisper-1"
 
 
-def states() -> dict[str, str]:
-    return {row.name: row.state for row in rtstt_shim.status().targets}
+def states(installation: Installation) -> dict[str, str]:
+    return {row.name: row.state for row in installation.status().targets}
 
 
 def python(code: str, *flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -131,7 +130,8 @@ class TestActivation:
         (tmp_path / "websocket").mkdir()
         (tmp_path / "websocket" / "__init__.py").write_text("__version__ = '1.8.0'\nfrom websocket import _core\n")
         (tmp_path / "websocket" / "_core.py").write_text(
-            "import rtstt_shim\nclass WebSocket:\n def connect(self, url): ...\n def recv_frame(self): ...\n"
+            "import rtstt_shim\nclass WebSocket:\n connected = False\n"
+            " def connect(self, url): ...\n def recv_frame(self): ...\n"
         )
         code = """
             import websocket, rtstt_shim
@@ -148,80 +148,88 @@ def fake(fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> types.Mo
 
 
 class TestGates:
-    def test_a_tested_version_is_patched_and_restored_exactly(self, fake: types.ModuleType) -> None:
+    def test_a_tested_version_is_patched_and_restored_exactly(
+        self, fake: types.ModuleType, installation: Installation
+    ) -> None:
         before = vars(fake.WebSocket)["connect"]
-        rtstt_shim.install()
-        assert states() == {"fake": "patched"}
+        installation.install()
+        assert states(installation) == {"fake": "patched"}
         assert fake.WebSocket().connect(BAD.format(port=1)) == "ws://127.0.0.1:1/v1/realtime?intent=transcription"
         assert fake.WebSocket().connect(url="ws://h/") == "ws://h/"
-        rtstt_shim.uninstall()
+        installation.uninstall()
         assert vars(fake.WebSocket)["connect"] is before
-        assert states() == {"fake": "off"}
+        assert states(installation) == {"fake": "off"}
 
     @pytest.mark.parametrize("version", ["1.5.9", "2.0", "0", "2.0.0rc1", "newest"])
     def test_another_version_is_left_alone_and_warned_of_once(
-        self, version: str, fake: types.ModuleType, warnings_logged: list[Any]
+        self, version: str, fake: types.ModuleType, installation: Installation, warnings_logged: list[Any]
     ) -> None:
         fake.__dict__["__version__"] = version
         before = vars(fake.WebSocket)["connect"]
-        rtstt_shim.install()
-        rtstt_shim.uninstall()
-        rtstt_shim.install()
+        installation.install()
+        installation.uninstall()
+        installation.install()
         assert vars(fake.WebSocket)["connect"] is before
         assert [record.getMessage() for record in warnings_logged] == [
-            f"rtstt_shim: does not patch fake {version}, which works as without it: "
-            "tested with 1.6 up to, not including, 2"
+            f"rtstt_shim: fake {version} is left unpatched: tested with 1.6 up to, not including, 2"
         ]
-        [row] = rtstt_shim.status().targets
+        [row] = installation.status().targets
         assert row == ("fake", version, "skipped", "tested with 1.6 up to, not including, 2")
 
-    def test_without_a_version_attribute_the_distribution_is_asked(self, fake: types.ModuleType) -> None:
+    def test_without_a_version_attribute_the_distribution_is_asked(
+        self, fake: types.ModuleType, installation: Installation
+    ) -> None:
         del fake.__dict__["__version__"]
-        rtstt_shim.install()
-        [row] = rtstt_shim.status().targets
+        installation.install()
+        [row] = installation.status().targets
         assert row.version == ""
         assert row.state == "skipped"
 
     def test_another_shape_is_left_alone_and_warned_of_once(
-        self, fake: types.ModuleType, warnings_logged: list[Any]
+        self, fake: types.ModuleType, installation: Installation, warnings_logged: list[Any]
     ) -> None:
         del fake.WebSocket.recv_frame
         before = vars(fake.WebSocket)["connect"]
-        rtstt_shim.install()
+        installation.install()
         assert vars(fake.WebSocket)["connect"] is before
         assert [record.getMessage() for record in warnings_logged] == [
-            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.recv_frame"
+            "rtstt_shim: fake 1.8.0 is left unpatched: fakelib has no WebSocket.recv_frame"
         ]
-        assert states() == {"fake": "failed"}
+        assert states(installation) == {"fake": "failed"}
 
-    def test_another_signature_is_left_alone(self, fake: types.ModuleType) -> None:
+    def test_another_signature_is_left_alone(self, fake: types.ModuleType, installation: Installation) -> None:
         fake.WebSocket.connect = lambda self, address: address
-        rtstt_shim.install()
-        [row] = rtstt_shim.status().targets
+        installation.install()
+        [row] = installation.status().targets
         assert row.detail.endswith("<lambda> has no parameter url")
 
     def test_a_wrapper_that_fails_leaves_the_client_as_it_was(
-        self, fake: types.ModuleType, warnings_logged: list[Any], monkeypatch: pytest.MonkeyPatch
+        self,
+        fake: types.ModuleType,
+        installation: Installation,
+        warnings_logged: list[Any],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def broken(url: str) -> None:
             raise RuntimeError(f"cannot read sk-{'1' * 20}")
 
-        rtstt_shim.install()
-        monkeypatch.setattr(installation, "fix_url", broken)
+        installation.install()
+        monkeypatch.setattr("rtstt_core.patching.guard.fix_url", broken)
         for _ in range(3):
             assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
         assert [record.getMessage() for record in warnings_logged] == [
-            "rtstt_shim: failed in its own code on fake 1.8.0; the client goes on without it: "
-            "RuntimeError: cannot read sk-***"
+            "rtstt_shim: internal error on fake 1.8.0; the client is unaffected: RuntimeError: cannot read sk-***"
         ]
-        assert states() == {"fake": "failed"}
+        assert states(installation) == {"fake": "failed"}
 
-    def test_an_interrupt_is_not_held_back(self, fake: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_interrupt_is_not_held_back(
+        self, fake: types.ModuleType, installation: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def interrupted(url: str) -> None:
             raise KeyboardInterrupt
 
-        rtstt_shim.install()
-        monkeypatch.setattr(installation, "fix_url", interrupted)
+        installation.install()
+        monkeypatch.setattr("rtstt_core.patching.guard.fix_url", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fake.WebSocket().connect("ws://h/")
 
@@ -234,13 +242,15 @@ class TestGates:
         """
         result = python(code)
         assert result.stdout == "imported\n"
-        assert result.stderr.count("rtstt_shim: could not look at websockets") == 1
+        assert result.stderr.count("rtstt_shim: internal error on websockets; the client is left unpatched: ") == 1
 
 
 class TestUndo:
-    def test_what_another_wrapt_user_wrapped_after_us_stays_wrapped_by_it(self, fake: types.ModuleType) -> None:
+    def test_what_another_wrapt_user_wrapped_after_us_stays_wrapped_by_it(
+        self, fake: types.ModuleType, installation: Installation
+    ) -> None:
         before = vars(fake.WebSocket)["connect"]
-        rtstt_shim.install()
+        installation.install()
         calls: list[str] = []
 
         def theirs(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -248,44 +258,45 @@ class TestUndo:
             return wrapped(*args, **kwargs)
 
         handle = wrapt.wrap_function_wrapper(fake, "WebSocket.connect", theirs)
-        rtstt_shim.uninstall()
+        installation.uninstall()
         assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
         assert calls == ["theirs"]
         wrapt.unwrap_object(fake, "WebSocket.connect", handle)
         assert vars(fake.WebSocket)["connect"] is before
 
-    def test_below_a_plain_closure_it_stays_in_place_but_does_nothing(self, fake: types.ModuleType) -> None:
-        rtstt_shim.install()
+    def test_below_a_plain_closure_it_stays_in_place_but_does_nothing(
+        self, fake: types.ModuleType, installation: Installation
+    ) -> None:
+        installation.install()
         ours = fake.WebSocket.connect
         fake.WebSocket.connect = lambda self, url: ours(self, url)
-        rtstt_shim.uninstall()
+        installation.uninstall()
         assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
 
-    def test_a_thousand_times_leaves_nothing_behind(self, fake: types.ModuleType) -> None:
+    def test_a_thousand_times_leaves_nothing_behind(self, fake: types.ModuleType, installation: Installation) -> None:
         before = vars(fake.WebSocket)["connect"]
         hooks = len(sys.meta_path)
         for _ in range(1000):
-            rtstt_shim.install()
-            rtstt_shim.uninstall()
+            installation.install()
+            installation.uninstall()
         assert vars(fake.WebSocket)["connect"] is before
         assert len(sys.meta_path) <= hooks + 1
-        assert len(installation._patches) == 1
+        assert states(installation) == {"fake": "off"}
 
 
-def test_status_is_a_table_people_can_read(fake: types.ModuleType) -> None:
-    rtstt_shim.uninstall()
-    corrected = rtstt_shim.status().corrected
-    rtstt_shim.install()
+def test_status_is_a_table_people_can_read(fake: types.ModuleType, installation: Installation) -> None:
+    installation.uninstall()
+    installation.install()
     fake.WebSocket().connect(BAD.format(port=1))
-    assert str(rtstt_shim.status()) == (
-        f"rtstt_shim is active; URLs corrected: {corrected + 1}\n  fake               1.8.0      patched"
+    assert str(installation.status()) == (
+        "rtstt_shim is active; URLs corrected: 1\n  fake               1.8.0      patched"
     )
-    rtstt_shim.uninstall()
-    assert str(rtstt_shim.status()).startswith("rtstt_shim is not active: uninstalled; ")
+    installation.uninstall()
+    assert str(installation.status()).startswith("rtstt_shim is not active: uninstalled; ")
 
 
 def test_what_a_shape_error_says() -> None:
     with pytest.raises(ShapeError, match=r"os has no path\.nothing"):
-        require_method(os, "path.nothing")
+        require_callable(os, "path.nothing")
     with pytest.raises(ShapeError, match="has no parameter a or b"):
         require_parameter(os.fspath, "a", "b")

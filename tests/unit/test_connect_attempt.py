@@ -1,4 +1,4 @@
-"""Connections that do not come about: one warning that says why, on every transport, and the client's own exception."""
+"""Connections that fail to open: one warning that says why, on every transport, and the client's own exception."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ from tracebacks import gained, ours, told
 
 import rtstt_shim
 from rtstt_core import report
-from rtstt_core.patching.connect_attempt import watch_for
-from rtstt_core.patching.installation import Connections, _Patch
-from rtstt_core.patching.targets import TARGETS
 
 Records = list[logging.LogRecord]
 Connect = Callable[..., None]
@@ -323,10 +320,12 @@ def test_a_connection_opened_within_a_callback_of_another_has_a_watch_of_its_own
             return ClientConnection(*args, **kwargs)
 
         async with connect(url, create_connection=kept):
-            watch = contexts[0].run(watch_for, nowhere, Connections(_Patch(TARGETS[0], "17.4")))
-        watch.failed_to_connect(ConnectionRefusedError("no"))
+            protocol = contexts[0].run(ClientProtocol, parse_uri(nowhere))
+        protocol.receive_eof()
 
     from websockets.asyncio.client import ClientConnection
+    from websockets.client import ClientProtocol
+    from websockets.uri import parse_uri
 
     with serving(lambda connection: list(connection)) as endpoint:  # type: ignore[arg-type,return-value]
         asyncio.run(talk(endpoint.url(), "ws://127.0.0.1:1/v1/realtime?intent=transcription"))
