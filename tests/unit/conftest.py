@@ -15,7 +15,7 @@ from rtstt_core.patching.targets import Target
 
 @pytest.fixture
 def shim() -> Iterator[None]:
-    """The shim, installed for one test, with no storm left over from another."""
+    """The shim, installed for one test, without the storms of other tests."""
     report._storms.clear()
     rtstt_shim.install()
     yield

@@ -77,7 +77,7 @@ REFUSED = close(4000, "invalid_request_error.invalid_model")
 
 
 def text_of(record: logging.LogRecord) -> str:
-    """The warning, without the library and the URL at its end."""
+    """Return the warning without the library and the URL at its end."""
     message, _, where = record.getMessage().rpartition(" [")
     assert where.startswith(f"aiohttp {aiohttp.__version__}, ws://127.0.0.1:")
     return message
@@ -91,7 +91,7 @@ FATAL = (
 )
 
 
-def told_once(records: Records) -> None:
+def reported_once(records: Records) -> None:
     assert [text_of(record) for record in records] == [FATAL]
     records.clear()
     report._storms.clear()
@@ -99,7 +99,7 @@ def told_once(records: Records) -> None:
 
 @contextlib.contextmanager
 def silent() -> Iterator[str]:
-    """The URL of an endpoint that says nothing, and waits for the client to close."""
+    """Serve an endpoint that sends nothing and waits for the client to close; yield its URL."""
 
     def wait(connection: ServerConnection) -> None:
         for _ in connection:
@@ -122,7 +122,7 @@ async def rest(connection: Any) -> list[Any]:
     return [json.loads(message.data) async for message in connection]
 
 
-def test_an_error_is_told_wherever_two_reads_cut_it(shim: None, warnings_logged: Records) -> None:
+def test_an_error_is_reported_wherever_two_reads_cut_it(shim: None, warnings_logged: Records) -> None:
     whole = frame(DELTA) + frame(ERROR) + frame(DELTA)
 
     async def talk(url: str) -> None:
@@ -131,14 +131,14 @@ def test_an_error_is_told_wherever_two_reads_cut_it(shim: None, warnings_logged:
                 protocol.data_received(whole[:cut])
                 protocol.data_received(whole[cut:] + REFUSED)
                 assert await rest(connection) == [DELTA, ERROR, DELTA], cut
-            told_once(warnings_logged)
+            reported_once(warnings_logged)
 
     with silent() as url:
         asyncio.run(talk(url))
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in one read", "in two reads, a delta's end before"])
-def test_an_error_is_told_wherever_its_fragments_part(apart: bool, shim: None, warnings_logged: Records) -> None:
+def test_an_error_is_reported_wherever_its_fragments_part(apart: bool, shim: None, warnings_logged: Records) -> None:
     delta = frame(DELTA)
 
     async def talk(url: str) -> None:
@@ -150,7 +150,7 @@ def test_an_error_is_told_wherever_its_fragments_part(apart: bool, shim: None, w
                 for read in reads if apart else (b"".join(reads),):
                     protocol.data_received(read)
                 assert await rest(connection) == [DELTA, ERROR, DELTA], cut
-            told_once(warnings_logged)
+            reported_once(warnings_logged)
 
     with silent() as url:
         asyncio.run(talk(url))
@@ -168,7 +168,7 @@ def test_a_control_frame_between_an_errors_fragments(shim: None, warnings_logged
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 def test_an_error_among_compressed_deltas(shim: None, warnings_logged: Records) -> None:
@@ -186,12 +186,12 @@ def test_an_error_among_compressed_deltas(shim: None, warnings_logged: Records) 
 
     with serving(send) as endpoint:
         asyncio.run(talk(endpoint.url()))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 @pytest.mark.parametrize("place", [0, 1, MANY // 2, MANY - 1, MANY])
 def test_an_error_among_many_deltas_of_one_read(place: int, shim: None, warnings_logged: Records) -> None:
-    """aiohttp parses what it has no room for later, as messages are taken."""
+    """aiohttp parses what it has no room for later, as messages are received."""
     events = [DELTA] * place + [ERROR] + [DELTA] * (MANY - place)
 
     async def talk(url: str) -> None:
@@ -201,10 +201,10 @@ def test_an_error_among_many_deltas_of_one_read(place: int, shim: None, warnings
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
-def test_failures_are_told_in_the_order_they_came(shim: None, warnings_logged: Records) -> None:
+def test_failures_are_reported_in_order(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol.data_received(frame(FAILED) + frame(DELTA) + frame(ERROR) + REFUSED)
@@ -216,7 +216,7 @@ def test_failures_are_told_in_the_order_they_came(shim: None, warnings_logged: R
     assert [vars(record)["rtstt_close_code"] for record in warnings_logged] == [None, 4000]
 
 
-def test_a_message_is_looked_at_once(shim: None, warnings_logged: Records) -> None:
+def test_a_message_is_reported_once(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             for read in (frame(FAILED), frame(DELTA), frame(DELTA)):
@@ -287,7 +287,7 @@ def test_an_error_is_seen_by_every_method_that_receives(receive: str, shim: None
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 def test_arguments_of_receive_and_close_reach_aiohttp(shim: None) -> None:
@@ -376,7 +376,7 @@ def test_a_session_that_is_closed_over_an_open_socket_is_no_failure(shim: None, 
     assert warnings_logged == []
 
 
-def test_a_read_timeout_is_the_applications_own_affair(shim: None, warnings_logged: Records) -> None:
+def test_a_read_timeout_is_no_failure(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol._on_read_timeout()
@@ -388,9 +388,7 @@ def test_a_read_timeout_is_the_applications_own_affair(shim: None, warnings_logg
     assert warnings_logged == []
 
 
-def test_a_socket_that_the_application_forgets_is_closed_as_without_the_shim(
-    shim: None, warnings_logged: Records
-) -> None:
+def test_a_socket_without_references_is_closed_as_without_the_shim(shim: None, warnings_logged: Records) -> None:
     ended = threading.Event()
 
     def wait(connection: ServerConnection) -> None:
@@ -415,7 +413,7 @@ def test_a_socket_that_the_application_forgets_is_closed_as_without_the_shim(
     assert warnings_logged == []
 
 
-def test_what_comes_after_the_application_forgot_the_socket_is_no_failure(shim: None, warnings_logged: Records) -> None:
+def test_a_close_after_the_last_reference_is_gone_is_no_failure(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with aiohttp.ClientSession() as session:
             connection = await session.ws_connect(url)
@@ -430,36 +428,36 @@ def test_what_comes_after_the_application_forgot_the_socket_is_no_failure(shim: 
     assert warnings_logged == []
 
 
-@pytest.mark.parametrize("taken", [0, 1, MANY // 2])
+@pytest.mark.parametrize("received", [0, 1, MANY // 2])
 def test_a_close_that_aiohttp_held_back_is_seen_though_the_connection_is_lost(
-    taken: int, shim: None, warnings_logged: Records
+    received: int, shim: None, warnings_logged: Records
 ) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol.data_received(frame(DELTA) * MANY + frame(ERROR) + REFUSED)
-            for _ in range(taken):
+            for _ in range(received):
                 await connection.receive()
             protocol.transport.abort()
             while protocol.transport is not None:
                 await asyncio.sleep(0)
-            assert len(await rest(connection)) == MANY + 1 - taken
+            assert len(await rest(connection)) == MANY + 1 - received
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
-@pytest.mark.parametrize("taken", [0, MANY // 2])
+@pytest.mark.parametrize("received", [0, MANY // 2])
 def test_a_connection_that_is_lost_while_aiohttp_held_back_messages(
-    taken: int, shim: None, warnings_logged: Records
+    received: int, shim: None, warnings_logged: Records
 ) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol.data_received(frame(DELTA) * MANY)
-            for _ in range(taken):
+            for _ in range(received):
                 await connection.receive()
             protocol.transport.abort()
-            assert len(await rest(connection)) == MANY - taken
+            assert len(await rest(connection)) == MANY - received
 
     with silent() as url:
         asyncio.run(talk(url))
@@ -478,12 +476,12 @@ def test_messages_that_are_left_as_bytes(shim: None, warnings_logged: Records) -
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 @contextlib.contextmanager
 def answering(tail: bytes, later: bytes = b"") -> Iterator[tuple[str, threading.Event]]:
-    """A server that sends frames in one breath with the handshake's answer, and more when told: its URL."""
+    """Serve frames in one write with the response to the handshake, and more when released; yield the URL."""
 
     def work() -> None:
         raw, _ = server.accept()
@@ -528,7 +526,7 @@ def test_frames_that_came_with_the_handshakes_answer(cut: int, shim: None, warni
 
     with answering(WHOLE[:cut], WHOLE[cut:]) as (url, go):
         asyncio.run(talk(url, go))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 def test_a_broken_frame_that_came_with_the_handshakes_answer(shim: None, warnings_logged: Records) -> None:
@@ -665,7 +663,7 @@ def test_an_aiohttp_of_another_shape_is_not_patched(
     assert not hasattr(aiohttp.ClientSession.ws_connect, "__wrapped__")
 
 
-def test_uninstalling_calms_a_session_that_is_open(shim: None, warnings_logged: Records) -> None:
+def test_uninstalling_silences_an_open_session(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol.data_received(frame(DELTA))

@@ -1,4 +1,4 @@
-"""A wrapt that will not do: the application runs, one sentence says why the shim does not."""
+"""A wrapt that cannot be used: the application runs, and one sentence says why the shim does not."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_importing_never_raises_and_one_sentence_says_why(text: str, lacking: st
     expect(run(sys.executable, tmp_path), lacking)
 
 
-def test_the_console_command_works_all_the_same(tmp_path: Path) -> None:
+def test_the_console_command_works_without_it(tmp_path: Path) -> None:
     (tmp_path / "wrapt.py").write_text("1/0")
     done = subprocess.run(
         [sys.executable, "-m", "rtstt_core", "node-path"],

@@ -1,4 +1,4 @@
-"""The gates: which versions and shapes of a library are patched, and what is said of the others."""
+"""The gates: which versions and shapes of a library are patched, and what is logged of the others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def named(name: str) -> Target:
 
 
 def is_installed(target: Target) -> bool:
-    """Whether the library is of a version that has the client; Python 3.10 gets a websockets without trio's."""
+    """Return whether the installed version has the client; Python 3.10 gets a websockets without trio's."""
     return target.tested_with(metadata.version(target.library))
 
 
@@ -133,7 +133,7 @@ class TestArguments:
     def test_an_argument_that_is_nothing_is_still_one(self, url: str | None) -> None:
         assert Parameter(0, "url").get(("positional",), {"url": url}) is url
 
-    def test_a_caller_who_forgot_it_is_told_by_the_client_itself(self) -> None:
+    def test_a_missing_argument_raises_for_the_client_to_report(self) -> None:
         with pytest.raises(LookupError):
             Parameter(0, "url").get((), {})
 
@@ -157,7 +157,7 @@ class TestShapes:
         assert require_callable(module, "client.connect") is print
         assert require_callable(module, "connect") is repr
 
-    def test_an_attribute_is_a_classes_own_or_set_by_a_constructor_in_its_hierarchy(self) -> None:
+    def test_an_attribute_is_the_classs_own_or_set_by_a_constructor_in_its_hierarchy(self) -> None:
         class Base:
             def __init__(self) -> None:
                 self.sent = None
@@ -200,7 +200,7 @@ def texts(records: Records) -> list[str]:
 
 class TestInstalling:
     @pytest.mark.parametrize("given", [None, (1, 8), 1.8])
-    def test_where_the_module_does_not_say_its_version_the_distribution_does(
+    def test_without_a_version_attribute_the_version_is_the_distributions(
         self, given: Any, library: types.ModuleType, installation: Installation
     ) -> None:
         library.__dict__["__version__"] = given
@@ -208,13 +208,13 @@ class TestInstalling:
         assert installation.status().targets == (("fake", metadata.version("wrapt"), "patched", ""),)
 
     def distribution(self, file: Path, fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Give the library a distribution, as its module does not say its version."""
+        """Give the library a distribution, and its module no version."""
         file.parent.mkdir()
         file.write_text("Metadata-Version: 2.1\nName: fakelib\nVersion: 1.9.1\n\nNews\nVersion: 0.1\n")
         monkeypatch.syspath_prepend(file.parents[1])
         del fakelib.__dict__["__version__"]
 
-    def test_a_distributions_metadata_is_not_read_as_an_email_which_takes_longer_than_all_the_rest(
+    def test_the_metadata_of_a_distribution_is_not_parsed_as_an_email_which_is_slow(
         self, fakelib: types.ModuleType, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.distribution(tmp_path / "fakelib-1.9.1.dist-info" / "METADATA", fakelib, monkeypatch)
@@ -222,7 +222,7 @@ class TestInstalling:
         installation.install()
         assert installation.status().targets == (("fake", "1.9.1", "patched", ""),)
 
-    def test_a_distribution_of_the_old_kind_says_its_version_too(
+    def test_an_egg_has_a_version_too(
         self, fakelib: types.ModuleType, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.distribution(tmp_path / "fakelib-1.9.1.egg-info" / "PKG-INFO", fakelib, monkeypatch)
@@ -240,7 +240,7 @@ class TestInstalling:
         installation.install()
         assert installation.status().targets == (("fake", "1.8.0", "patched", ""),)
 
-    def test_a_version_that_nobody_knows_is_said_to_be_unknown(
+    def test_an_unknown_version_is_logged_as_unknown(
         self,
         library: types.ModuleType,
         installation: Installation,
@@ -255,7 +255,7 @@ class TestInstalling:
             "rtstt_shim: fake (version unknown) is left unpatched: tested with 1.6 up to, not including, 99"
         ]
 
-    def test_one_that_was_skipped_is_looked_at_again_when_it_changed(
+    def test_a_skipped_library_is_patched_once_its_version_is_tested(
         self, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         library.__dict__["__version__"] = "99.0"
@@ -282,7 +282,7 @@ class TestInstalling:
         library.WebSocket.connect = connect
 
     @pytest.mark.parametrize("spec", [types.SimpleNamespace(), None, ...])
-    def test_a_patch_that_stands_is_not_made_again(
+    def test_a_patch_in_place_is_not_made_again(
         self, spec: Any, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         library.__spec__ = spec
@@ -319,7 +319,7 @@ class TestInstalling:
         assert all(vars(one)["connect"] is was for one, was in zip((old, Reloaded), before, strict=True))
         assert warnings_logged == []
 
-    def test_half_imported_it_is_waited_for_without_a_word_and_patched_later(
+    def test_a_half_imported_module_is_patched_later_without_a_warning(
         self, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         connect = library.WebSocket.connect
@@ -331,7 +331,7 @@ class TestInstalling:
         assert installation.status().targets == (("fake", "1.8.0", "patched", ""),)
         assert warnings_logged == []
 
-    def test_half_imported_by_another_thread_its_import_is_waited_for(
+    def test_the_import_of_another_thread_is_waited_for(
         self,
         library: types.ModuleType,
         installation: Installation,
@@ -345,7 +345,7 @@ class TestInstalling:
         imported = importlib.import_module
 
         def wait(name: str) -> types.ModuleType:
-            """Come back as from the wait for the module's lock: the other thread is done."""
+            """Return as after waiting for the module's lock, when the other thread is done."""
             if name == "fakelib":
                 library.WebSocket.connect = connect
                 spec._initializing = False
@@ -357,7 +357,7 @@ class TestInstalling:
         assert hasattr(library.WebSocket.connect, "__wrapped__")
         assert warnings_logged == []
 
-    def test_a_spec_that_does_not_say_is_that_of_a_module_imported_whole(
+    def test_a_spec_without_a_state_means_a_module_imported_whole(
         self, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         del library.WebSocket.connect
@@ -375,7 +375,7 @@ class TestInstalling:
         assert [row.state for row in installation.status().targets] == ["failed"]
         assert texts(warnings_logged) == ["rtstt_shim: fake 1.8.0 is left unpatched: fakelib has no WebSocket.connect"]
 
-    def test_what_fails_half_way_is_taken_back_whole(
+    def test_a_patch_that_fails_half_way_is_removed_whole(
         self,
         library: types.ModuleType,
         installation: Installation,
@@ -394,7 +394,7 @@ class TestInstalling:
         assert installation.status().targets == (("fake", "1.8.0", "failed", "fakelib has no WebSocket.vanished"),)
         assert texts(warnings_logged) == ["rtstt_shim: fake 1.8.0 is left unpatched: fakelib has no WebSocket.vanished"]
 
-    def test_an_error_of_our_own_is_named_with_its_kind_and_without_keys(
+    def test_an_internal_error_is_logged_with_its_type_and_without_keys(
         self,
         library: types.ModuleType,
         installation: Installation,

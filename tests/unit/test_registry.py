@@ -1,4 +1,4 @@
-"""Activation: what is patched and when, what is left alone, and that everything can be taken back."""
+"""Activation: what is patched and when, what is left unpatched, and that every patch is removed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def python(code: str, *flags: str, **environ: str) -> subprocess.CompletedProces
     )
 
 
-def told(code: str, **environ: str) -> str:
+def output_of(code: str, **environ: str) -> str:
     result = python(code, **environ)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
@@ -53,11 +53,11 @@ def corrects():
 
 class TestActivation:
     def test_importing_before_the_client_corrects(self) -> None:
-        assert told(CORRECTS + "print(corrects())") == "True"
+        assert output_of(CORRECTS + "print(corrects())") == "True"
 
     def test_importing_after_the_client_corrects(self) -> None:
         assert (
-            told("import websockets.asyncio.client, websockets.sync.client\n" + CORRECTS + "print(corrects())")
+            output_of("import websockets.asyncio.client, websockets.sync.client\n" + CORRECTS + "print(corrects())")
             == "True"
         )
 
@@ -68,12 +68,12 @@ class TestActivation:
                    if name in sys.modules and name not in before])
         """
         # What wrapt itself needs is not ours to answer for.
-        assert told("import sys, wrapt; before = set(sys.modules)\n" + textwrap.dedent(code)) == "[]"
+        assert output_of("import sys, wrapt; before = set(sys.modules)\n" + textwrap.dedent(code)) == "[]"
 
     def test_the_environment_variable_makes_it_inert(self) -> None:
         code = CORRECTS + "print(corrects(), rtstt_shim.status().active, rtstt_shim.status().reason)"
-        assert told(code, RTSTT_SHIM_DISABLE="1") == "False False RTSTT_SHIM_DISABLE is set"
-        assert told(code, RTSTT_SHIM_DISABLE="0") == "True True"
+        assert output_of(code, RTSTT_SHIM_DISABLE="1") == "False False RTSTT_SHIM_DISABLE is set"
+        assert output_of(code, RTSTT_SHIM_DISABLE="0") == "True True"
 
     def test_uninstall_and_install_again(self) -> None:
         code = (
@@ -81,15 +81,15 @@ class TestActivation:
             + "rtstt_shim.uninstall(); rtstt_shim.uninstall(); print(corrects(), end=' ')\n"
             + "rtstt_shim.install(); rtstt_shim.install(); print(corrects())"
         )
-        assert told(code) == "False True"
+        assert output_of(code) == "False True"
 
-    def test_uninstalled_before_the_client_is_imported_it_stays_out(self) -> None:
+    def test_uninstalled_before_the_client_is_imported_nothing_is_patched(self) -> None:
         code = "import rtstt_shim; rtstt_shim.uninstall()\n" + CORRECTS + "print(corrects())"
-        assert told(code) == "False"
+        assert output_of(code) == "False"
 
     def test_reloading_is_harmless(self) -> None:
         code = CORRECTS + "import importlib; importlib.reload(rtstt_shim); print(corrects())"
-        assert told(code) == "True"
+        assert output_of(code) == "True"
 
     def test_several_threads_installing_at_once_patch_once(self) -> None:
         code = """
@@ -105,7 +105,7 @@ class TestActivation:
             for thread in threads: thread.join()
             print(len(list(wrapt.wrapper_chain(vars(websockets.client.ClientProtocol)["__init__"]))))
         """
-        assert told(code) == "2"  # one wrapper, and what it wraps
+        assert output_of(code) == "2"  # one wrapper, and what it wraps
 
     def test_importing_while_another_thread_imports_the_client(self) -> None:
         code = """
@@ -123,7 +123,7 @@ class TestActivation:
             thread.join()
             print({row.name: row.state for row in rtstt_shim.status().targets}["websockets"])
         """
-        assert told(code) == "patched"
+        assert output_of(code) == "patched"
 
     def test_a_module_that_is_half_imported_is_patched_when_it_is_whole(self, tmp_path: Path) -> None:
         # A client module that imports the shim in the middle of its own import.
@@ -137,7 +137,7 @@ class TestActivation:
             import websocket, rtstt_shim
             print({row.name: row.state for row in rtstt_shim.status().targets}["websocket-client"])
         """
-        assert told(code, PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}") == "patched"
+        assert output_of(code, PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}") == "patched"
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ class TestGates:
         assert states(installation) == {"fake": "off"}
 
     @pytest.mark.parametrize("version", ["1.5.9", "2.0", "0", "2.0.0rc1", "newest"])
-    def test_another_version_is_left_alone_and_warned_of_once(
+    def test_another_version_is_left_unpatched_and_warned_of_once(
         self, version: str, fake: types.ModuleType, installation: Installation, warnings_logged: list[Any]
     ) -> None:
         fake.__dict__["__version__"] = version
@@ -176,7 +176,7 @@ class TestGates:
         [row] = installation.status().targets
         assert row == ("fake", version, "skipped", "tested with 1.6 up to, not including, 2")
 
-    def test_without_a_version_attribute_the_distribution_is_asked(
+    def test_without_a_version_attribute_and_a_distribution_it_is_skipped(
         self, fake: types.ModuleType, installation: Installation
     ) -> None:
         del fake.__dict__["__version__"]
@@ -185,7 +185,7 @@ class TestGates:
         assert row.version == ""
         assert row.state == "skipped"
 
-    def test_another_shape_is_left_alone_and_warned_of_once(
+    def test_another_shape_is_left_unpatched_and_warned_of_once(
         self, fake: types.ModuleType, installation: Installation, warnings_logged: list[Any]
     ) -> None:
         del fake.WebSocket.recv_frame
@@ -197,7 +197,7 @@ class TestGates:
         ]
         assert states(installation) == {"fake": "failed"}
 
-    def test_another_signature_is_left_alone(self, fake: types.ModuleType, installation: Installation) -> None:
+    def test_another_signature_is_left_unpatched(self, fake: types.ModuleType, installation: Installation) -> None:
         fake.WebSocket.connect = lambda self, address: address
         installation.install()
         [row] = installation.status().targets
@@ -222,7 +222,7 @@ class TestGates:
         ]
         assert states(installation) == {"fake": "failed"}
 
-    def test_an_interrupt_is_not_held_back(
+    def test_an_interrupt_is_not_swallowed(
         self, fake: types.ModuleType, installation: Installation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def interrupted(url: str) -> None:
@@ -246,7 +246,7 @@ class TestGates:
 
 
 class TestUndo:
-    def test_what_another_wrapt_user_wrapped_after_us_stays_wrapped_by_it(
+    def test_what_another_wrapt_user_wrapped_later_stays_wrapped(
         self, fake: types.ModuleType, installation: Installation
     ) -> None:
         before = vars(fake.WebSocket)["connect"]

@@ -37,7 +37,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
     method = require_callable(module, "ClientSession.ws_connect")
     parameter = require_parameter(method, "url")
     require_parameter(method, "params")
-    # Private: no public method tells the base URL of a session. Called for relative URLs alone.
+    # Private, because nothing public gives the base URL of a session. Called for relative URLs alone.
     require_callable(module, "ClientSession._build_url")
     require_attributes(module.ClientSession, "closed", "connector")
     for name in ("receive", "close"):

@@ -64,7 +64,7 @@ class ConnectAttempt:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Report the exception that the client raises, which goes on to the application."""
-        # Not `reset()`: a generator that is thrown away may be closed in another context, where that would raise.
+        # Not `reset()`: an abandoned generator may be closed in another context, where that would raise.
         _current.set(self._outer)
         self.finished = True
         if error is None:

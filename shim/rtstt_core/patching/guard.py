@@ -42,8 +42,8 @@ class PatchContext:
         module: The target's module.
 
     Attributes:
-        state: How the target stands.
-        detail: Why, where there is something to say.
+        state: The state of the target.
+        detail: The reason for the state; may be empty.
         enabled: Whether the wrappers are on. Switched off before they are removed, because an open session may hold a
             wrapped method for hours.
         spec: The module's import spec, by which a reload is recognized: it keeps the module and gives it another spec.

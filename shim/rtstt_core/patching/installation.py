@@ -35,7 +35,7 @@ class TargetStatus(NamedTuple):
         version: The library's version; empty while it is not imported.
         state: ``"waiting"`` (not imported yet), ``"patched"``, ``"skipped"`` (its version is not one the shim is tested
             with), ``"failed"`` (its shape is not, or an internal error), ``"off"`` (not installed).
-        detail: Why, where there is something to say.
+        detail: The reason for the state; may be empty.
     """
 
     name: str
@@ -238,7 +238,7 @@ def install() -> None:
     """Patch the client libraries that are imported, and those that will be, at the moment they are.
 
     Installing twice is one installation; after a client library was reloaded it patches what is new in it. It never
-    raises: where it cannot work, `status()` says why, and so does one warning. With ``RTSTT_SHIM_DISABLE=1`` in the
+    raises: where it cannot work, one warning and `status()` give the reason. With ``RTSTT_SHIM_DISABLE=1`` in the
     environment nothing happens.
     """
     _installation.install()

@@ -1,4 +1,4 @@
-"""Wrappers that can be taken back, with every wrapt from 1.16 on."""
+"""Wrappers that can be removed, with every wrapt from 1.16 on."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Wrappers:
         self._wrapped.append((owner, attribute, handle, own))
 
     def unwrap(self) -> str:
-        """Take the wrappers back, last in first out.
+        """Remove the wrappers, last in first out.
 
         Returns:
             Why one was left in place; empty when all were removed.
