@@ -21,13 +21,19 @@ MOCK = tuple(f"rtstt_testkit.mock.{room}" for room in ("server", "session", "ins
 
 # From the top of the house down; the longest name that fits a module is its room.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "rtstt_shim": ("rtstt_core.patching", *PURE),
+    "rtstt_shim": ("rtstt_core.patching", "rtstt_core.url_rule"),
     "rtstt_core": ("rtstt_core.cli",),  # only `python -m rtstt_core`
     "rtstt_core.cli": ("rtstt_core.errors",),
     "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.clients"),
     "rtstt_core.clients": ("rtstt_core.patching", "rtstt_core.url_rule"),
     "rtstt_core.bootstrap": (),
-    "rtstt_core.patching": ("rtstt_core.watch", "rtstt_core.report", "rtstt_core.forking", *PURE),
+    "rtstt_core.patching": (
+        "rtstt_core.watch",
+        "rtstt_core.report",
+        "rtstt_core.forking",
+        "rtstt_core.url_rule",
+        "rtstt_core.redact",
+    ),
     "rtstt_core.watch": (
         "rtstt_core.connect_error",
         "rtstt_core.delay",

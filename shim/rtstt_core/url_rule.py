@@ -51,8 +51,8 @@ class Decision(NamedTuple):
         changed: Whether `url` differs from what was given.
         rule: The rule that applied.
         reason: One clause saying why, fit for a log line.
-        session: What a connection to `url` opens, as far as the URL tells. A ``"transcription"`` is watched for every
-            failure, a ``"conversation"`` for its refusal and for what concerns transcription, ``"none"`` is not watched.
+        session: What a connection to `url` opens, as far as the URL tells. ``"transcription"`` is watched for every
+            failure, ``"conversation"`` for its refusal and for what concerns transcription; ``"none"`` is not watched.
         native: Whether `url` is a realtime URL of OpenAI's own hosts, or of one that ``RTSTT_SHIM_HOSTS`` names.
     """
 

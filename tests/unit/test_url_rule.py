@@ -115,7 +115,9 @@ def test_is_native(url: str, native: bool) -> None:
 
 
 def test_a_decision_in_a_log_reads_as_a_named_tuple_without_the_secrets_of_its_url() -> None:
-    decision = Decision("wss://me:word@gateway.example/v1/realtime?key=abcd", False, "keep", "no intent", "transcription")
+    decision = Decision(
+        "wss://me:word@gateway.example/v1/realtime?key=abcd", False, "keep", "no intent", "transcription"
+    )
     assert repr(decision) == (
         "Decision(url='wss://***@gateway.example/v1/realtime?key=***', changed=False, rule='keep', "
         "reason='no intent', session='transcription', native=False)"
