@@ -52,7 +52,6 @@ class Watch:
             reported.
 
     Attributes:
-        connecting: Whether the connect attempt is watched too and reports what fails before the server's answer.
         redirected: Whether the server answered the handshake with a redirect.
     """
 
@@ -65,7 +64,6 @@ class Watch:
         "_on",
         "_progress",
         "_session",
-        "connecting",
         "redirected",
     )
 
@@ -74,7 +72,6 @@ class Watch:
         self._on = on
         self._session = session
         self._closed = False
-        self.connecting = False
         self.redirected = False
         self._errors = ErrorEvents()
         self._fragments: bytearray | None = None
