@@ -18,6 +18,7 @@ from collections.abc import Callable
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from rtstt_core.bootstrap._rtstt_disable import is_disabled
 from rtstt_core.patching.targets import TARGETS, ShapeError, Target
 from rtstt_core.url_rule import Decision, fix_url
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from rtstt_core.patching.connect_attempt import Opening
     from rtstt_core.watch import Watch
 
-__all__ = ["NOT_DISABLED", "Connections", "Status", "TargetStatus", "install", "status", "uninstall"]
+__all__ = ["Connections", "Status", "TargetStatus", "install", "status", "uninstall"]
 
 
 class TargetStatus(NamedTuple):
@@ -188,9 +189,6 @@ class Connections:
         return False
 
 
-NOT_DISABLED = ("", "0", "false", "no", "off")
-"""The values of ``RTSTT_SHIM_DISABLE`` that leave the shim active, in any case; every other one makes it inert."""
-
 # `unwrap_object` came with 2.4.
 _OF_WRAPT = ("FunctionWrapper", "ObjectProxy", "register_post_import_hook", "unwrap_object", "wrap_object")
 
@@ -210,7 +208,7 @@ def install() -> None:
     environment nothing happens.
     """
     global _active, _reason
-    if os.environ.get("RTSTT_SHIM_DISABLE", "").lower() not in NOT_DISABLED:
+    if is_disabled():
         _reason = "RTSTT_SHIM_DISABLE is set"
         return
     lacking = _what_wrapt_lacks()
