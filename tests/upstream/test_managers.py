@@ -15,7 +15,7 @@ import pytest
 import rtstt_testkit
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.data import patches
-from rtstt_testkit.upstream.endtoend import GATEWAY, Session, drive
+from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.installed import PACKAGE
 from rtstt_testkit.upstream.scratch import npm_project
 
@@ -136,7 +136,7 @@ def run(command: str, project: Path, **ci: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def session(project: Path, host: str) -> Session:
+def session(project: Path, host: str) -> ClientRun:
     preload = (Path(rtstt_testkit.__file__).parent / "node" / "route.mjs").as_uri()
     return drive(["node", "--import", preload, "drive.mjs"], project, host, {})
 

@@ -1,4 +1,4 @@
-"""`--online`: what the services say, and one sentence where they do not."""
+"""`--online`: what the services progress, and one sentence where they do not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import respx
 
 from rtstt_core.cli import main
+from rtstt_testkit.upstream.fixes import find_fix
 from rtstt_testkit.upstream.online import states
-from rtstt_testkit.upstream.targets import find_target
 
 ISSUE = "https://api.github.com/repos/livekit/agents-js/issues/1756"
 NPM = "https://registry.npmjs.org/@livekit%2Fagents-plugin-openai"
@@ -32,7 +32,7 @@ def told(issue: Any, releases: Any) -> list[str]:
     with respx.mock:
         respx.get(ISSUE).mock(**issue)
         respx.get(NPM).mock(**releases)
-        return states(find_target("agents-js/model-param"))
+        return states(find_fix("agents-js/model-param"))
 
 
 def answer(content: Any, status: int = 200) -> dict[str, Any]:
@@ -90,6 +90,6 @@ def test_an_upstream_without_an_issue_is_asked_for_releases_only() -> None:
     with respx.mock:
         release = {"info": {"version": "1.1.0"}, "urls": []}
         respx.get("https://pypi.org/pypi/speech-to-speech/json").respond(json=release)
-        assert states(find_target("speech-to-speech/regional-hosts")) == [
+        assert states(find_fix("speech-to-speech/regional-hosts")) == [
             "speech-to-speech: not known, the answer has a shape this version does not know"
         ]

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from rtstt_testkit.upstream import endtoend, scratch, verify_npm
-from rtstt_testkit.upstream.endtoend import GATEWAY, Session, drive
+from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
+from rtstt_testkit.upstream.fixes import Fix, find_fix
 from rtstt_testkit.upstream.pull_request import PullRequest
 from rtstt_testkit.upstream.source import Source
-from rtstt_testkit.upstream.targets import Target, find_target
-from rtstt_testkit.upstream.verify import TestRun, Workbench, verify
+from rtstt_testkit.upstream.verify import verify
+from rtstt_testkit.upstream.workbench import TestRun, Workbench
 
-URL = Session("eu.api.openai.com", {"intent": ["transcription"]}, None, "Hello.", [], [])
+URL = ClientRun("eu.api.openai.com", {"intent": ["transcription"]}, None, "Hello.", [], [])
 REFUSED = replace(URL, query={**URL.query, "model": ["m"]}, refusal="`invalid_model`, close 4000", transcript=None)
 APIERROR = {"name": "APIError", "retryable": False}
 
@@ -40,17 +41,17 @@ class Bench:
     def check(self, files: Mapping[str, str]) -> list[str]:
         return self.complaints[files["source"] == "new"]
 
-    def session(self, files: Mapping[str, str], host: str) -> Session:
+    def run_client(self, files: Mapping[str, str], host: str) -> ClientRun:
         return self.gateway if host == GATEWAY else self.sessions[files["source"] == "new"]
 
     def prove(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
-        target: Target = replace(find_target(name), source="source", tests="tests")
+        fix: Fix = replace(find_fix(name), source="source", tests="tests")
         before, after = {"source": "old", "tests": "old tests"}, {"source": "new", "tests": "new tests"}
-        variant = next(iter(target.variants.values()))
-        request = PullRequest(target, Source(Path(), "", "1.4.4"), variant, before, after)
+        variant = next(iter(fix.variants.values()))
+        request = PullRequest(fix, Source(Path(), "", "1.4.4"), variant, before, after)
 
         @contextmanager
-        def workbench(request: PullRequest, say: scratch.Say) -> Iterator[Workbench]:
+        def workbench(request: PullRequest, progress: scratch.Progress) -> Iterator[Workbench]:
             yield Workbench("a tool", [("a check", self.check)], self.test, self.session)
 
         monkeypatch.setattr(verify_npm, "workbench", workbench)

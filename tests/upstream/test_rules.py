@@ -104,4 +104,4 @@ def test_every_rule_file_reads_and_says_what_each_rule_looks_for(file: Path) -> 
     rules = load_rules(file)
     assert len({rule.id for rule in rules}) == len(rules)
     assert all(rule.message and rule.place in ("before", "after", "replace") for rule in rules)
-    assert all(rule.matches("") == [] for rule in rules if rule.fix is not None)
+    assert all(rule.matches("") == [] for rule in rules if rule.replacement is not None)

@@ -1,4 +1,4 @@
-"""Drives a client of a target against mocks of the endpoint and of a gateway, under true host names."""
+"""Drives a client of a fix against mocks of the endpoint and of a gateway, under true host names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rtstt_testkit.routing import route_env
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.scratch import execute
 
-__all__ = ["GATEWAY", "NATIVE_HOSTS", "Session", "drive"]
+__all__ = ["GATEWAY", "NATIVE_HOSTS", "ClientRun", "drive"]
 
 NATIVE_HOSTS = ("api.openai.com", "eu.api.openai.com")
 GATEWAY = "gateway.example.com"
 
 
 @dataclass(frozen=True)
-class Session:
+class ClientRun:
     """One run of a client: what the server saw, and what the application got.
 
     Attributes:
@@ -48,7 +48,7 @@ class Session:
 
 def drive(
     command: Sequence[str | Path], folder: Path, host: str, environment: Mapping[str, str], *more: str
-) -> Session:
+) -> ClientRun:
     """Run a client that streams audio to ``https://host/v1``.
 
     Args:
@@ -77,7 +77,7 @@ def drive(
     refusal = None
     if record.refusal is not None:
         refusal = f"`{record.refusal.code}`" + (f", close {record.close.code}" if record.close else "")
-    return Session(
+    return ClientRun(
         host=host,
         query=record.handshake.query,
         refusal=refusal,

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from rtstt_testkit.upstream.errors import UpstreamError
-from rtstt_testkit.upstream.targets import Target
+from rtstt_testkit.upstream.fixes import Fix
 
 __all__ = ["states"]
 
@@ -18,21 +18,21 @@ PYPI = "https://pypi.org/pypi"
 TIMEOUT = 10.0
 
 
-def states(target: Target) -> list[str]:
+def states(fix: Fix) -> list[str]:
     """Return one line on each thing the upstream can tell: the issue, and the newest release.
 
     Args:
-        target: Whose upstream is asked.
+        fix: Whose upstream is asked.
 
     Returns:
         The lines; where a service failed, its line says so.
     """
     questions: list[tuple[str, Callable[[httpx.Client], str]]] = []
-    number = target.issue or target.pull
+    number = fix.issue or fix.pull
     if number is not None:
-        questions.append((f"{target.upstream}#{number}", lambda client: _issue(client, target.upstream, number)))
-    release = _npm if target.registry == "npm" else _pypi
-    questions.append((target.package, lambda client: release(client, target.package)))
+        questions.append((f"{fix.upstream}#{number}", lambda client: _issue(client, fix.upstream, number)))
+    release = _npm if fix.registry == "npm" else _pypi
+    questions.append((fix.package, lambda client: release(client, fix.package)))
     lines = []
     with httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers={"User-Agent": "rtstt-shim"}) as client:
         for what, question in questions:

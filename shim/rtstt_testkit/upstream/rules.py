@@ -3,7 +3,7 @@
 A rule file is what the ``ast-grep`` command reads (several YAML documents), with three keys of ours in ``metadata``:
 
 ``file``
-    The file the rule is about, by the name the target gives it.
+    The file the rule is about, by the name the fix gives it.
 ``step``
     Rules of one step are alternatives (one per shape the upstream has had): the first that matches is applied.
     A step whose rules are all ``optional`` may find nothing.
@@ -42,7 +42,7 @@ class Rule:
     step: str
     place: str
     optional: bool
-    fix: str | None
+    replacement: str | None
     config: Mapping[str, Any]
 
     def matches(self, source: str) -> list[SgNode]:
@@ -79,7 +79,7 @@ def load_rules(path: Path) -> list[Rule]:
                 step=metadata.get("step", document["id"]),
                 place=metadata.get("place", "replace"),
                 optional=metadata.get("optional", False),
-                fix=document.get("fix"),
+                replacement=document.get("fix"),
                 config={key: document[key] for key in ("rule", "constraints", "utils") if key in document},
             )
         )
@@ -103,13 +103,13 @@ def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mappin
     """
     rules = [rule for rule in rules if rule.file in sources]
     for rule in rules:
-        if rule.fix is None and rule.matches(sources[rule.file]):
+        if rule.replacement is None and rule.matches(sources[rule.file]):
             raise NotAffected(rule.message)
     patched = dict(sources)
     applied = []
     steps: dict[tuple[str, str], list[Rule]] = {}
     for rule in rules:
-        if rule.fix is not None:
+        if rule.replacement is not None:
             steps.setdefault((rule.file, rule.step), []).append(rule)
     for (file, _), alternatives in steps.items():
         for rule in alternatives:
@@ -131,7 +131,7 @@ def _edit(source: str, node: SgNode, rule: Rule) -> str:
     start, end = node.range().start.index, node.range().end.index
     line = source[source.rfind("\n", 0, start) + 1 : start]
     indent = line[: len(line) - len(line.lstrip(" \t"))]
-    text = _fill(cast(str, rule.fix), node, source, indent)
+    text = _fill(cast(str, rule.replacement), node, source, indent)
     if rule.place == "before":
         end = start
         text = text + indent if text.endswith("\n") else text

@@ -17,9 +17,9 @@ from filelock import FileLock
 
 from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
 
-__all__ = ["Say", "execute", "npm_project", "python_environment", "workspace"]
+__all__ = ["Progress", "execute", "npm_project", "python_environment", "workspace"]
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 _PATIENCE = 300.0
 
@@ -54,12 +54,12 @@ def execute(
         raise VerificationFailed(f"{' '.join(map(str, command[:3]))} did not end in {timeout:.0f} s") from error
 
 
-def npm_project(dependencies: Mapping[str, str], say: Say) -> Path:
+def npm_project(dependencies: Mapping[str, str], progress: Progress) -> Path:
     """Return a folder with npm packages installed.
 
     Args:
         dependencies: Version by package.
-        say: Where progress goes.
+        progress: Where progress goes.
 
     Raises:
         VerificationFailed: npm could not install them.
@@ -68,7 +68,7 @@ def npm_project(dependencies: Mapping[str, str], say: Say) -> Path:
     folder = _cache("npm", manifest)
     with _alone(folder):
         if not (folder / "ready").exists():
-            say(f"installing {len(dependencies)} npm packages (about 400 MB, kept in {folder})")
+            progress(f"installing {len(dependencies)} npm packages (about 400 MB, kept in {folder})")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             (folder / "package.json").write_text(manifest, encoding="utf-8")
@@ -82,7 +82,7 @@ def npm_project(dependencies: Mapping[str, str], say: Say) -> Path:
     return folder
 
 
-def python_environment(requirements: Sequence[str], say: Say) -> Path:
+def python_environment(requirements: Sequence[str], progress: Progress) -> Path:
     """Return the interpreter of a virtual environment with PyPI packages installed.
 
     Raises:
@@ -92,7 +92,7 @@ def python_environment(requirements: Sequence[str], say: Say) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     with _alone(folder):
         if not (folder / "ready").exists():
-            say(f"installing {', '.join(requirements)} from PyPI (kept in {folder})")
+            progress(f"installing {', '.join(requirements)} from PyPI (kept in {folder})")
             shutil.rmtree(folder, ignore_errors=True)
             _succeed(execute([sys.executable, "-m", "venv", folder], folder.parent), "python -m venv")
             uv = shutil.which("uv")

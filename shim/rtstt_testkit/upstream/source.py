@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtstt_testkit.upstream.errors import BadInput, UnknownShape
+from rtstt_testkit.upstream.fixes import Fix
 from rtstt_testkit.upstream.git import git
-from rtstt_testkit.upstream.targets import Target
 
 __all__ = ["Source", "open_source"]
 
@@ -52,8 +52,8 @@ class Source:
         return text
 
 
-def open_source(target: Target, folder: Path) -> Source:
-    """Recognise a folder as a source of a target's upstream.
+def open_source(fix: Fix, folder: Path) -> Source:
+    """Recognise a folder as a source of a fix's upstream.
 
     Raises:
         BadInput: It is not one, or holds changes of its own.
@@ -62,18 +62,18 @@ def open_source(target: Target, folder: Path) -> Source:
     if not folder.is_dir():
         problem = "is a file: unpack it first" if folder.exists() else "does not exist: give the folder of the source"
         raise BadInput(f"{folder} {problem}")
-    for prefix in ("", target.root):
+    for prefix in ("", fix.root):
         source = Source(folder, prefix, "unknown")
-        text = source.read(target.version_file)
-        if text is None or (target.registry == "npm" and f'"name": "{target.package}"' not in text):
+        text = source.read(fix.version_file)
+        if text is None or (fix.registry == "npm" and f'"name": "{fix.package}"' not in text):
             continue
-        if source.read(target.source) is None:
-            raise UnknownShape(f"{folder} is {target.package}, but has no {source.local(target.source)} to patch")
+        if source.read(fix.source) is None:
+            raise UnknownShape(f"{folder} is {fix.package}, but has no {source.local(fix.source)} to patch")
         _refuse_changes(folder)
-        return Source(folder, prefix, target.version(text) or "unknown")
+        return Source(folder, prefix, fix.version(text) or "unknown")
     raise BadInput(
-        f"{folder} is neither a checkout of {target.upstream} nor an unpacked {target.package}: "
-        f"it has no {target.version_file} and no {target.version_file.removeprefix(target.root)}"
+        f"{folder} is neither a checkout of {fix.upstream} nor an unpacked {fix.package}: "
+        f"it has no {fix.version_file} and no {fix.version_file.removeprefix(fix.root)}"
     )
 
 

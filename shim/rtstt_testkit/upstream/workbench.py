@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rtstt_testkit.upstream.endtoend import Session
+from rtstt_testkit.upstream.endtoend import ClientRun
 
 __all__ = ["TestRun", "Workbench"]
 
@@ -37,12 +37,12 @@ class Workbench:
         tools: Names and versions of what is used, for the report.
         checks: Formatter, linter, type checker: name, and a function that returns the complaints about files.
         test: Runs the test module with a set of files.
-        session: Streams audio through the client made of a set of files to a host.
+        run_client: Streams audio through the client made of a set of files to a host.
         caveat: What is not as in the upstream's own tree, as a sentence for the report; empty if nothing.
     """
 
     tools: str
     checks: Sequence[tuple[str, Callable[[Mapping[str, str]], Sequence[str]]]]
     test: Callable[[Mapping[str, str]], TestRun]
-    session: Callable[[Mapping[str, str], str], Session]
+    run_client: Callable[[Mapping[str, str], str], ClientRun]
     caveat: str = ""
