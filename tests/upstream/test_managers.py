@@ -1,4 +1,4 @@
-"""Every package manager, really run: the affected plugin, the patch, and a frozen install from scratch."""
+"""Every package manager: install the affected plugin, patch it, and run a frozen install from scratch."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ CASES = {
         "npm install --no-audit --no-fund",
         "npm ci --no-audit --no-fund",
         "patches/@livekit+agents-plugin-openai+1.4.4.patch",
-        "patch-package: as asked",
+        "patch-package: from --manager",
     ),
 }
 
@@ -103,8 +103,8 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
     assert "is affected and not patched: run `rtstt-shim patch-npm`" in capsys.readouterr().out
 
     assert main(["patch-npm", str(project), *manager]) == 0
-    said = capsys.readouterr().out
-    assert f"{PACKAGE} 1.4.4 is patched by {case.patch} ({case.chosen})" in said
+    output = capsys.readouterr().out
+    assert f"{PACKAGE} 1.4.4 is patched by {case.patch} ({case.chosen})" in output
     before = snapshot(project)
     assert main(["patch-npm", str(project), *manager]) == 0
     assert snapshot(project) == before
@@ -126,12 +126,12 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
 
 
 def run(command: str, project: Path, **ci: str) -> None:
-    # What a person types at home: with `CI` set, pnpm and yarn refuse an install that would change the lock file.
+    # As in a terminal: with `CI` set, pnpm and yarn refuse an install that would change the lockfile.
     env = {name: value for name, value in os.environ.items() if name not in ("CI", "CONTINUOUS_INTEGRATION")} | ci
     options: dict[str, Any] = {"cwd": project, "env": env, "stdin": subprocess.DEVNULL, "timeout": 240}
     try:
         done = subprocess.run(command.split(), capture_output=True, text=True, **options)
-    except subprocess.TimeoutExpired:  # npm is known to hang over a connection that was lost
+    except subprocess.TimeoutExpired:  # npm can hang after a lost connection
         done = subprocess.run(command.split(), capture_output=True, text=True, **options)
     assert done.returncode == 0, done.stdout + done.stderr
 

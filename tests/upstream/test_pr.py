@@ -1,4 +1,4 @@
-"""`rtstt-shim pr` on real sources: what it writes, when it writes nothing, and what it says of bad input."""
+"""`rtstt-shim pr` on real sources: what it writes, when it writes nothing, and the errors for bad input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def checkout(source: Path, folder: Path) -> Path:
-    """The upstream's repository, as far as the pull requests are about it."""
+    """Make the part of the upstream's repository that the pull requests change."""
     shutil.copytree(source / "src", folder / "plugins/openai/src")
     shutil.copy(source / "package.json", folder / "plugins/openai")
     (folder / ".changeset").mkdir()
@@ -152,19 +152,19 @@ def test_an_unknown_shape_is_named_and_nothing_is_written(
     file.write_text(file.read_text().replace("url.hostname !== 'api.openai.com'", "isGateway(url)"))
     assert pr(FIXES[0], source, tmp_path / "out") == 1
     assert capsys.readouterr().err == (
-        "rtstt-shim: src/stt.ts has a shape this version does not know: it looked for an unconditional "
+        "rtstt-shim: src/stt.ts has an unknown shape: expected an unconditional "
         "`url.searchParams.set('model', model)` in `buildRealtimeSttUrl`, or "
         "`if (url.hostname !== 'api.openai.com')` around it\n"
     )
     assert not (tmp_path / "out").exists()
 
 
-def test_check_tells_whether_a_patch_still_applies(
+def test_check_reports_whether_a_patch_still_applies(
     npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = npm_source("1.9.0"), tmp_path / "out"
     assert pr(FIXES[0], source, out, "--check") == 2
-    assert f"{out} holds no patch to check: generate it first, without --check" in capsys.readouterr().err
+    assert f"{out} contains no patch to check: generate it first, without --check" in capsys.readouterr().err
     assert pr(FIXES[0], source, out) == 0
     capsys.readouterr()
     assert pr(FIXES[0], source, out, "--check") == 0
@@ -172,7 +172,7 @@ def test_check_tells_whether_a_patch_still_applies(
     file = source / "src/stt.ts"
     file.write_text(file.read_text().replace("const CONTEXT_HINT_MODELS", "const CONTEXT_MODELS", 1))
     assert pr(FIXES[0], source, out, "--check") == 1
-    assert re.search(r"\.patch does not apply to .* any more \(.*\): generate it again", capsys.readouterr().err)
+    assert re.search(r"\.patch no longer applies to .* \(.*\): generate it again", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("version", ["1.6.6", "1.8.9"])
@@ -263,7 +263,7 @@ def test_a_patch_that_is_not_proven_is_not_written(
 
 
 class TestBadInput:
-    """One sentence, exit 2, nothing written."""
+    """One sentence, exit code 2, nothing written."""
 
     def refused(self, capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
         assert main(["pr", *map(str, words)]) == 2
@@ -273,7 +273,7 @@ class TestBadInput:
 
     def test_nothing_to_do(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.refused(capsys) == (
-            "say what to make, from what and where to: rtstt-shim pr FIX --source DIR --out DIR"
+            "a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR"
         )
 
     def test_no_such_target(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ class TestBadInput:
         source = npm_source("1.9.0")
         monkeypatch.setenv("PATH", str(tmp_path))
         assert self.refused(capsys, FIXES[0], "--source", source, "--out", tmp_path / "out") == (
-            "git is not installed, and patches are made and checked with it: install git"
+            "git is not installed: install git, which makes and checks the patches"
         )
 
     def test_no_identity(
@@ -377,6 +377,6 @@ class TestBadInput:
         source, out = npm_source("1.9.0"), tmp_path / "out"
         assert main(["pr", FIXES[0], "--source", str(source), "--out", str(out)]) == 0
         assert capsys.readouterr().err == (
-            "git knows no identity here, so the patch is signed 'Your Name <you@example.com>': use --author\n"
+            "git has no identity here, so the patch is signed by 'Your Name <you@example.com>': use --author\n"
         )
         assert "From: Your Name <you@example.com>" in next(out.glob("*.patch")).read_text()

@@ -1,9 +1,10 @@
-"""Patch the LiveKit OpenAI plugin of a Node project, in the form of the package manager it uses.
+"""Patch the LiveKit OpenAI plugin of a Node project, in the form of its package manager.
 
-Finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes a patch of
-its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and says how to apply and how to undo it.
-The patched plugin leaves `model` out for api.openai.com and its regional hosts, keeps it for gateways, and prints one
-warning when a realtime session fails. With --check nothing is written: exit 1 if a copy is affected and not patched.
+The command finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes
+a patch of its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and prints how to apply and how
+to undo it. The patched plugin omits `model` for api.openai.com and its regional hosts, keeps it for gateways, and logs
+one warning when a realtime session fails. With --check nothing is written; the exit code is 1 if a copy is affected and
+not patched.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         if not copies:
             print(f"{PACKAGE} is not installed in {project.folder}: nothing to patch")
             return 0
-        manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "as asked")
+        manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "from --manager")
         return _check(project, manager, copies) if args.check else _patch(project, manager, why, copies)
     except BadInput as error:
         raise UsageError(str(error)) from error
@@ -49,8 +50,8 @@ def _check(project: Project, manager: Manager, copies: list[Installed]) -> int:
         reason = need(copy)
         if reason is None:
             affected = 1
-            mend = manager.apply(project) if manager.is_declared(project, copy) else "rtstt-shim patch-npm"
-            print(f"{copy.folder} ({copy.version}) is affected and not patched: run `{mend}`")
+            command = manager.apply(project) if manager.is_declared(project, copy) else "rtstt-shim patch-npm"
+            print(f"{copy.folder} ({copy.version}) is affected and not patched: run `{command}`")
         else:
             print(f"{copy.folder} ({copy.version}) is fine: {reason}")
     return affected
@@ -69,7 +70,7 @@ def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]
         files = manager.files(project, copy)
         write_all(project.folder, files)
         written += files
-        # The next version's declaration is added to this one's.
+        # The declaration of the next version is added to this one.
         project = open_project(project.folder)
     for name in dict.fromkeys(written):
         print(f"wrote {project.folder / name}")

@@ -1,4 +1,4 @@
-"""A ready pull request: a patch for ``git am``, its change note and tests, and the text to open it with."""
+"""A pull request: a patch for ``git am`` with change note and tests, and its text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rtstt_testkit.upstream.source import Source
 
 __all__ = ["PullRequest", "check_output", "make_pull_request", "write_pull_request"]
 
-#: Where the patch with the repository's paths is when the source was a package.
+#: The folder of the patch with the repository's paths, if the source is a package.
 CHECKOUT = "checkout"
 NOT_RUN = "Not run yet: this text was generated without `--verify`."
 
@@ -41,15 +41,15 @@ class PullRequest:
 
     @property
     def test_path(self) -> str:
-        """The test module that the pull request edits or adds."""
+        """The test module that the pull request changes or adds."""
         return next(path for path in (self.fix.tests, self.fix.new_tests) if path and path in self.after)
 
     def patch(self, author: str, *, checkout: bool) -> str:
         """Return the patch as a message for ``git am``.
 
         Args:
-            author: ``Name <address>`` of the person who proposes it.
-            checkout: Use the repository's paths rather than the source's.
+            author: ``Name <address>``.
+            checkout: Whether to use the repository's paths instead of the source's.
         """
 
         def name(path: str) -> str:
@@ -71,10 +71,10 @@ class PullRequest:
         )
 
     def text(self, report: str | None) -> str:
-        """Return the body of the pull request, headed by a comment with the commands that open it.
+        """Return the text of the pull request, preceded by a comment with the commands that open it.
 
         Args:
-            report: What a verification printed; None if there was none.
+            report: The report of a verification; None if there was none.
         """
         path = self.patch_name if self.source.is_checkout else f"{CHECKOUT}/{self.patch_name}"
         body = self.fix.template().format(
@@ -107,8 +107,8 @@ def make_pull_request(fix: Fix, source: Source) -> PullRequest:
     """Patch a source in memory.
 
     Raises:
-        NotAffected: The source does not need it.
-        UnknownShape: The source does not hold what the rules look for.
+        NotAffected: The source does not need the fix.
+        UnknownShape: The source does not contain what the rules look for.
     """
     before = {fix.source: source.read(fix.source) or ""}
     texts = {"source": before[fix.source]}
@@ -136,19 +136,19 @@ def make_pull_request(fix: Fix, source: Source) -> PullRequest:
 
 
 def write_pull_request(request: PullRequest, out: Path, author: str, report: str | None) -> list[str]:
-    """Write the patch and the text into a folder that holds nothing else.
+    """Write the patch and the text into a folder that contains nothing else.
 
     Args:
-        request: What to write.
-        out: The folder; it is made if need be.
-        author: ``Name <address>`` of the person who proposes it.
-        report: What a verification printed; None if there was none.
+        request: The pull request.
+        out: The folder; it is created if it does not exist.
+        author: ``Name <address>``.
+        report: The report of a verification; None if there was none.
 
     Returns:
         The paths written, relative to the folder.
 
     Raises:
-        BadInput: The folder cannot be written to, or holds other files.
+        BadInput: The folder cannot be written to, or contains other files.
     """
     files = {request.patch_name: request.patch(author, checkout=False), "PR.md": request.text(report)}
     if not request.source.is_checkout:
@@ -161,20 +161,18 @@ def check_output(request: PullRequest, out: Path) -> None:
     """Check that patches written earlier apply to the source as it is now.
 
     Raises:
-        BadInput: The folder holds no patch.
-        UnknownShape: A patch does not apply any more.
+        BadInput: The folder contains no patch.
+        UnknownShape: A patch no longer applies.
     """
     patches = sorted(out.glob("*.patch"))
     if not patches:
-        raise BadInput(f"{out} holds no patch to check: generate it first, without --check")
+        raise BadInput(f"{out} contains no patch to check: generate it first, without --check")
     local = {request.source.local(path): text for path, text in request.before.items()}
     for patch in [*patches, *sorted(out.glob(f"{CHECKOUT}/*.patch"))]:
         files = request.before if patch.parent.name == CHECKOUT else local
         error = git.apply_error(patch.read_text(encoding="utf-8"), files)
         if error:
-            raise UnknownShape(
-                f"{patch} does not apply to {request.source.folder} any more ({error}): generate it again"
-            )
+            raise UnknownShape(f"{patch} no longer applies to {request.source.folder} ({error}): generate it again")
 
 
 def _reflow(text: str) -> str:

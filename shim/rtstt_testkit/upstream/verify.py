@@ -1,4 +1,4 @@
-"""Proof before proposing: the upstream's tests, formatter and type checker, and a real session, before and after."""
+"""Verify a pull request: the upstream's tests, formatter and type checker, and a client run, before and after."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["verify"]
 
 
 def verify(request: PullRequest, progress: Progress) -> str:
-    """Prove a pull request on the source it was made from.
+    """Verify a pull request on its source.
 
     Args:
-        request: What is to be proven.
-        progress: Where progress goes.
+        request: The pull request.
+        progress: Called with each line of progress.
 
     Returns:
-        The report, in Markdown, of nothing but what was run.
+        The report, in Markdown, of what was run.
 
     Raises:
-        VerificationFailed: Something did not come out as it must; the message says what.
+        VerificationFailed: A result is not the expected one; the message names it.
     """
     from rtstt_testkit.upstream import verify_npm, verify_pypi
 
@@ -76,7 +76,10 @@ def _session_rows(request: PullRequest, bench: Workbench, progress: Progress) ->
             rows.append(f"| {host} | {_failure(before)} | {_failure(after)} |")
             continue
         _expect(after.transcript is not None, f"the patched client gets no transcript from {host}: {after}")
-        _expect(("model" in after.query) == (host == GATEWAY), f"the patched client is wrong about `model` for {host}")
+        _expect(
+            ("model" in after.query) == (host == GATEWAY),
+            f"the patched client sends or omits `model` wrongly for {host}",
+        )
         rows.append(f"| {host} | {before} | {after} |")
     if request.fix.proof == "transcripts":
         refused = any("0 transcripts" in row for row in rows)
@@ -86,9 +89,9 @@ def _session_rows(request: PullRequest, bench: Workbench, progress: Progress) ->
 
 def _failure(session: ClientRun) -> str:
     errors = [error for error in session.errors if error["name"].startswith("API")]
-    told = ", ".join(f"`{error['name']}`, {'' if error['retryable'] else 'not '}retryable" for error in errors)
+    names = ", ".join(f"`{error['name']}`, {'' if error['retryable'] else 'not '}retryable" for error in errors)
     count = len(session.warnings)
-    return f"{session}; {told or 'no `APIError`'}; {count} warning{'' if count == 1 else 's'} logged"
+    return f"{session}; {names or 'no `APIError`'}; {count} warning{'' if count == 1 else 's'} logged"
 
 
 def _expect(condition: bool, otherwise: str) -> None:

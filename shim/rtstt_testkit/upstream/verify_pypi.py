@@ -1,4 +1,4 @@
-"""The workbench for Python upstreams: pytest and ruff, with the upstream's settings, on its package from PyPI."""
+"""The workbench of Python upstreams: pytest and ruff with the upstream's settings, on its package from PyPI."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACTIVATE = "import rtstt_testkit.routing\n\nrtstt_testkit.routing.activate_from_
 @contextmanager
 def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
     """Prepare an environment for the version that a pull request was made from."""
-    # wrapt is what the test kit's routing needs in the client's process.
+    # The test kit's routing needs wrapt in the client's process.
     tools = ["wrapt>=2.4,<3", *(f"{name}=={version}" for name, version in TOOLS.items())]
     python = python_environment([*tools, *request.fix.requirements(request.source.version)], progress)
     with workspace(python.parents[1]) as folder:
@@ -43,7 +43,7 @@ class _PyPI:
         self._fix = request.fix
         self._python = python
         self._folder = folder
-        # Ahead of the installed package: both are portions of one namespace, or this one hides the other.
+        # Before the installed package: the two share a namespace package, or this one shadows the other.
         self._environment = {"PYTHONPATH": str(folder / self._fix.root), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def version(self) -> str:
@@ -75,7 +75,7 @@ class _PyPI:
 
     def run_client(self, files: Mapping[str, str], host: str) -> ClientRun:
         self._lay_out(files)
-        # A copy, so that no other package of this environment becomes visible to the client.
+        # A copy, so that the client cannot import other packages of this environment.
         testkit = self._folder / self._fix.root / "rtstt_testkit"
         if not testkit.exists():
             shutil.copytree(Path(__file__).parents[1], testkit, ignore=shutil.ignore_patterns("upstream"))
