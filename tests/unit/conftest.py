@@ -16,7 +16,7 @@ from rtstt_core.patching.targets import Target
 @pytest.fixture
 def shim() -> Iterator[None]:
     """The shim, installed for one test, without the storms of other tests."""
-    report._storms.clear()
+    report._reported.clear()
     rtstt_shim.install()
     yield
     rtstt_shim.uninstall()
@@ -61,7 +61,7 @@ class _Kept(logging.Handler):
 @pytest.fixture
 def warnings_logged() -> Iterator[list[logging.LogRecord]]:
     """The records of the logger `rtstt_shim`, at level WARNING and above, as they come."""
-    report._storms.clear()
+    report._reported.clear()
     kept = _Kept()
     logger = logging.getLogger("rtstt_shim")
     logger.addHandler(kept)

@@ -94,7 +94,7 @@ FATAL = (
 def reported_once(records: Records) -> None:
     assert [text_of(record) for record in records] == [FATAL]
     records.clear()
-    report._storms.clear()
+    report._reported.clear()
 
 
 @contextlib.contextmanager
@@ -229,7 +229,7 @@ def test_a_message_is_reported_once(shim: None, warnings_logged: Records) -> Non
         asyncio.run(talk(url))
     [record] = warnings_logged
     assert vars(record)["rtstt_code"] == "audio_unintelligible"
-    assert [storm.more for storm in report._storms.values()] == [0]
+    assert [failure.repeats for failure in report._reported.values()] == [0]
 
 
 def test_a_refusal_that_the_application_never_reads_is_seen_when_it_closes(

@@ -238,8 +238,8 @@ def test_a_loop_that_connects_again_and_again_is_one_warning(
     assert attempts == 4
     [record] = warnings_logged
     assert vars(record)["rtstt_diagnosis"] == "connect-refused"
-    [storm] = report._storms.values()
-    assert storm.more == 3
+    [storm] = report._reported.values()
+    assert storm.repeats == 3
 
 
 def test_an_attempt_that_the_application_cancels_at_once_is_no_failure(warnings_logged: Records) -> None:

@@ -18,7 +18,7 @@ import rtstt_shim
 from rtstt_core.patching.connect_attempt import start_attempt
 from rtstt_core.patching.guard import Counters, PatchContext
 from rtstt_core.patching.targets import TARGETS
-from rtstt_core.report import Source
+from rtstt_core.report import ConnectionInfo
 
 CANARIES = {
     "in the error's message": "sk-proj-canaryAAAAAAAAAAAAAAAA",
@@ -170,7 +170,7 @@ def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusi
     wrote = done.stdout + done.stderr
     assert done.returncode == 0, wrote
     # It did say all of it: the refusal, the status, the connection, our own failure, the rest of each storm.
-    for words in ("closed 4000", "HTTP 401", "nothing accepts connections there", "internal error on"):
+    for words in ("closed 4000", "HTTP 401", "nothing accepts connections at this address", "internal error on"):
         assert words in wrote, wrote
     assert wrote.count("(and 1 more like it)") >= 3
     assert re.findall(r"\S*canary\S*", wrote, re.IGNORECASE) == []
@@ -179,12 +179,12 @@ def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusi
 def test_no_key_is_in_the_repr_of_what_error_trackers_show() -> None:
     url = "wss://me:canaryAAAAAAAA@api.openai.com/v1/realtime?intent=transcription&model=x&api_key=canaryBBBBBBBB"
     decision = rtstt_shim.fix_url(url)
-    source = Source("websockets", "17.4", url)
+    info = ConnectionInfo("websockets", "17.4", url)
     attempt = start_attempt(url, PatchContext(TARGETS[0], "17.4", Counters()))
-    for thing in (decision, source, attempt):
+    for thing in (decision, info, attempt):
         assert "canary" not in repr(thing)
     masked = "wss://***@api.openai.com/v1/realtime?intent=transcription&api_key=***"
-    assert repr(source) == f"Source('websockets', '17.4', '{masked.replace('&', '&model=x&')}')"
+    assert repr(info) == f"ConnectionInfo('websockets', '17.4', '{masked.replace('&', '&model=x&')}')"
     assert repr(decision) == (
         f"Decision(url='{masked}', changed=True, rule='drop-model', "
         "reason='OpenAI refuses `model` beside intent=transcription', session='transcription', native=True)"

@@ -105,7 +105,7 @@ def test_a_refusal_is_one_warning_and_the_application_sees_what_it_saw_before(
         (end(1011, "oops"), 101, "close-server-error"),
         (end(3000, "invalid_request_error.invalid_api_key"), 101, "close-auth"),
         (end(4000, "invalid_request_error.missing_model"), 101, "close-missing-model"),
-        (end(1001, "Your session hit the maximum duration of 60 minutes."), 101, "close-60-minutes"),
+        (end(1001, "Your session hit the maximum duration of 60 minutes."), 101, "session-expired-minutes"),
         (drop, 101, "close-abnormal"),
         (transcribe, 401, "http-401"),
         (transcribe, 403, "http-403"),

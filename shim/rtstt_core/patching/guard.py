@@ -107,11 +107,12 @@ class PatchContext:
         Args:
             decision: The decision about its URL.
         """
-        from rtstt_core.report import Source
+        from rtstt_core.report import ConnectionInfo
         from rtstt_core.watch import Watch
 
         self._counters.watched += 1
-        return Watch(Source(self.target.library, self.version, decision.url), self.is_enabled)
+        info = ConnectionInfo(self.target.library, self.version, decision.url)
+        return Watch(info, self.is_enabled, decision.session)
 
     def capture_internal_errors(self) -> _Guard:
         """Return a context manager that keeps the shim's own exceptions from the application and records them.
