@@ -23,14 +23,16 @@ MOCK = tuple(f"rtstt_testkit.mock.{room}" for room in ("server", "session", "ins
 ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_shim": ("rtstt_core.patching", "rtstt_core.url_rule"),
     "rtstt_core": ("rtstt_core.cli",),  # only `python -m rtstt_core`
-    "rtstt_core.cli": ("rtstt_core.errors",),
-    "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.clients"),
+    "rtstt_core.cli": ("rtstt_core.errors", "rtstt_core.extras"),
+    "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.clients"),
+    "rtstt_core.extras": ("rtstt_core.errors",),
     "rtstt_core.clients": ("rtstt_core.patching", "rtstt_core.url_rule"),
     "rtstt_core.bootstrap": (),
     "rtstt_core.patching": (
         "rtstt_core.watch",
         "rtstt_core.report",
         "rtstt_core.forking",
+        "rtstt_core.bootstrap",  # the kill switch, which every Python that a program starts can read
         "rtstt_core.url_rule",
         "rtstt_core.redact",
     ),
@@ -58,8 +60,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "rtstt_core.errors",
         "rtstt_testkit.upstream",
         "rtstt_testkit.probe",
+        "rtstt_testkit.routing",
         *MOCK,
     ),
+    "rtstt_testkit.commands.arguments": (),
     "rtstt_testkit.locust": ("rtstt_testkit.load", "rtstt_testkit.speech"),
     "rtstt_testkit.load": ("rtstt_testkit.speech", "rtstt_testkit.mock.protocol"),
     "rtstt_testkit.upstream": ("rtstt_testkit.routing", *MOCK),

@@ -26,13 +26,13 @@ def node(version: str) -> Path:
     """The newest Node.js of a major version, from npm; ``"system"`` is the one on PATH.
 
     Raises:
-        _env.Unavailable: It cannot be had.
+        _env.SetupError: It cannot be installed.
     """
     if version == "system":
         return Path(shutil.which("node") or "node")
     package = _NODE_PACKAGES.get((sys.platform, platform.machine()))
     if package is None:
-        raise _env.Unavailable(f"npm has no Node.js for {sys.platform} {platform.machine()}")
+        raise _env.SetupError(f"npm has no Node.js for {sys.platform} {platform.machine()}")
     return _env.npm_project({package: version}) / "node_modules" / package / "bin" / "node"
 
 

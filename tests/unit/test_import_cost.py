@@ -18,6 +18,8 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 OURS = [
     "rtstt_core",
+    "rtstt_core.bootstrap",
+    "rtstt_core.bootstrap._rtstt_disable",
     "rtstt_core.forking",
     "rtstt_core.patching",
     "rtstt_core.patching.guard",

@@ -7,7 +7,6 @@ either is recorded, warned of once and left unpatched.
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import sys
 import threading
@@ -15,16 +14,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NamedTuple
 
+from rtstt_core.bootstrap._rtstt_disable import is_disabled
 from rtstt_core.forking import call_in_forked_child
 from rtstt_core.patching.guard import Counters, PatchContext, State
 from rtstt_core.patching.messages import describe, log
 from rtstt_core.patching.targets import TARGETS, Target
 from rtstt_core.patching.wrapping import missing_from_wrapt
 
-__all__ = ["NOT_DISABLED", "Installation", "Status", "TargetStatus", "install", "status", "uninstall"]
-
-NOT_DISABLED = ("", "0", "false", "no", "off")
-"""The values of ``RTSTT_SHIM_DISABLE`` that leave the shim active, in any case; every other one makes it inert."""
+__all__ = ["Installation", "Status", "TargetStatus", "install", "status", "uninstall"]
 
 
 class TargetStatus(NamedTuple):
@@ -89,7 +86,7 @@ class Installation:
 
     def install(self) -> None:
         """Patch the targets that are imported, and the others at the moment they are; see the function `install`."""
-        if os.environ.get("RTSTT_SHIM_DISABLE", "").lower() not in NOT_DISABLED:
+        if is_disabled():
             self._reason = "RTSTT_SHIM_DISABLE is set"
             return
         missing = missing_from_wrapt()
