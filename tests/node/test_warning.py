@@ -70,8 +70,8 @@ def shown(stderr: str, url: str) -> str:
             {"answer": http("400 Bad Request", '{"error":{"code":"OperationNotSupported"}}')},
             "rtstt_shim: realtime transcription session failed: Azure refused the operation "
             '({"error":{"code":"OperationNotSupported"}}; HTTP 400). '
-            "Send either intent=transcription or the deployment in the URL, never both, and check that the model is made "
-            "for it.",
+            "Send either intent=transcription or the deployment in the URL, never both, and check that the model is "
+            "made for it.",
         ),
         (
             {"answer": http("401 Unauthorized")},
@@ -85,7 +85,9 @@ def shown(stderr: str, url: str) -> str:
         ),
     ],
 )
-def test_what_the_server_does_is_printed_once(answer: dict[str, Any], said: str, app: str, node: str, cell: Cell) -> None:
+def test_what_the_server_does_is_printed_once(
+    answer: dict[str, Any], said: str, app: str, node: str, cell: Cell
+) -> None:
     script = cell(**WS) / app
     with serving(**answer) as port:
         outcome = run(script, node=node, shim=True, env={"APP_URL": url_of(port)})
