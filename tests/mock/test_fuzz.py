@@ -21,11 +21,8 @@ from rtstt_testkit.mock.server.driver import SessionDriver
 from rtstt_testkit.mock.server.websocket import WebSocket
 from rtstt_testkit.mock.session.session import Session
 
-INPUTS = 200_000
-"""How many the heavy run makes in all."""
-
-EVENTS = 30_000
-"""How many of them are client events of the state machine; the rest are frames on sockets."""
+EVENTS_SHARE = 0.15
+"""The share of client events of the state machine; the other inputs are frames on sockets."""
 
 
 def fuzz_events(examples: int, steps: int) -> int:
@@ -135,13 +132,16 @@ def untraced() -> Iterator[None]:
     sys.settrace(trace)
 
 
-@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "inputs",
+    [pytest.param(20_000, marks=pytest.mark.heavy), pytest.param(200_000, marks=pytest.mark.release)],
+)
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("untraced")
-def test_two_hundred_thousand_inputs(monkeypatch) -> None:
+def test_many_inputs(inputs, monkeypatch) -> None:
     events = 0
-    while events < EVENTS:
+    while events < EVENTS_SHARE * inputs:
         events += fuzz_events(200, 50)
-    frames = asyncio.run(fuzz_bytes(INPUTS - EVENTS, monkeypatch))
+    frames = asyncio.run(fuzz_bytes(int(inputs * (1 - EVENTS_SHARE)), monkeypatch))
     print(f"{events} events and {frames} frames")
-    assert events + frames >= INPUTS
+    assert events + frames >= inputs
