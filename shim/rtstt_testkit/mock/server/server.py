@@ -219,7 +219,11 @@ class RealtimeServer:
 
     def explain(self) -> str:
         """Return what became of each session, in words: what the client did wrong, and how to fix it."""
-        return explain_all(self.sessions, self.url)
+        text = explain_all(self.sessions, self.url)
+        if not (count := self._host.tls_handshakes):
+            return text
+        clients = "1 client" if count == 1 else f"{count} clients"
+        return f"{text}\n{clients} began a TLS handshake, which this port does not speak: use ws:// instead of wss://."
 
     async def wait_for(self, type_: str, *, count: int = 1, timeout: float = 5.0) -> Event:
         """Wait until events of a type were sent or received on any connection; past ones count.
