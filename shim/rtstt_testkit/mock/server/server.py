@@ -395,7 +395,7 @@ class RealtimeServer:
     def _new_record(self, request: Request) -> SessionRecord:
         self._count += 1
         record = SessionRecord(self._count, request.record(), self._keep_audio)
-        record.notify = partial(self._notify, record)
+        record.notify = self._notify
         now = self.now()
         self._first_came = now if self._first_came is None else self._first_came
         record.opened_at = now - self._first_came
