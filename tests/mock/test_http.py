@@ -292,7 +292,7 @@ class TestControl:
     )
     def test_a_script_may_come_in_any_of_its_formats(self, server, kind, body) -> None:
         assert call(server, "PUT", "/_mock/script", body, headers={"Content-Type": kind})[0] == 200
-        assert [left.text for left in server.cursor.left] == ["One"]
+        assert [unused.text for unused in server.cursor.unused] == ["One"]
 
     def test_a_script_that_was_not_followed_is_told(self, server) -> None:
         status, body = call(server, "GET", "/_mock/verify")

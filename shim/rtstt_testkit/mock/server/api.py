@@ -135,7 +135,13 @@ async def _events(server: Controlled, request: HttpRequest, match: re.Match[str]
     if isinstance(record, HttpResponse):
         return record
     events = [
-        {"sender": event.sender, "at": round(event.at, 6), "count": event.count, "event": event.data}
+        {
+            "sender": event.sender,
+            "at": round(event.at, 6),
+            "count": event.count,
+            "dropped": event.dropped,
+            "event": event.data,
+        }
         for event in record.events
     ]
     return HttpResponse(200, {**_summary(record), "events": events})

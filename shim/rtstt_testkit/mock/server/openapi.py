@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
+
+from rtstt_testkit.mock.inspect.record import Dropped
 
 __all__ = ["ANY_OBJECT", "SCRIPT", "SECONDS", "TEXT", "Operation", "describe"]
 
@@ -81,6 +83,10 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         sender={"enum": ["client", "server"]},
         at={"type": "number", "description": "Seconds since the WebSocket opened."},
         count={"type": "integer", "description": "The number of consecutive appends; 1 for every other event."},
+        dropped={
+            "enum": [None, *get_args(Dropped)],
+            "description": "Why an event of the server was not sent, null for one that was.",
+        },
         event=ANY_OBJECT,
     ),
     "Followed": _object(followed={"const": True}),
