@@ -63,7 +63,7 @@ def drive(
     """
     # The user's own key is not sent, not even to a mock.
     environment = {"OPENAI_API_KEY": "", **environment}
-    with ThreadedRealtimeServer(profile="gateway" if host == GATEWAY else "openai") as server:
+    with ThreadedRealtimeServer(profile="gateway" if host == GATEWAY else "openai", allow_hosts=[host]) as server:
         with route_env({host: ("127.0.0.1", server.port)}) as routes:
             done = execute([*command, f"https://{host}/v1", *more], folder, {**environment, **routes}, timeout=90)
         records = list(server.sessions)

@@ -3,9 +3,9 @@
 The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`. A key that begins with `sk-` or `ek_`
 is accepted, unless it contains `bad` or `invalid`.
 
-With --workers, N processes share the port, and the system spreads connections over them. What would need a state in
-common is each worker's own: every worker hands out the script from its beginning, numbers its own sessions (for faults
-and --json-log), and knows only the client secrets that it made; the control API and --virtual-time are not to be had.
+With --workers N, N processes share the port, and the system distributes connections among them. They share no state:
+every worker starts the script at its beginning, numbers its own sessions (for faults and --json-log), and knows only
+the client secrets that it created; there is no control API and no --virtual-time.
 """
 
 from __future__ import annotations
@@ -26,22 +26,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="when a transcription session with a model is refused: at-connect (default) or on-update",
     )
     parser.add_argument("--script", metavar="FILE", help="what to answer and what goes wrong: TOML, .yaml or .json")
-    parser.add_argument(
-        "--script-schema", action="store_true", help="print the JSON schema of such a file and serve nothing"
-    )
+    parser.add_argument("--script-schema", action="store_true", help="print the JSON schema of script files and exit")
     parser.add_argument(
         "--latency", default="instant", help="instant (default), or capture: as measured on the endpoint"
     )
     parser.add_argument("--seed", help="make identifiers, and what happens by chance, the same in every run")
     parser.add_argument("--virtual-time", action="store_true", help="time moves only by POST /_mock/advance")
     parser.add_argument(
+        "--account", metavar="STATE", help="refuse every session: no-credit, quota, spend-limit or no-model"
+    )
+    parser.add_argument(
+        "--lenient-commit", action="store_true", help="accept a commit without speech under turn detection"
+    )
+    parser.add_argument(
         "--max-sessions",
         type=int,
         default=10_000,
         metavar="N",
-        help="sessions open at once, a worker (default: %(default)s)",
+        help="sessions open at once, for each worker (default: %(default)s)",
     )
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to serve with (default: 1)")
-    parser.add_argument("--no-control", action="store_true", help="leave out the HTTP control API under /_mock/")
-    parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="number of processes (default: 1)")
+    parser.add_argument("--no-control", action="store_true", help="do not serve the HTTP control API under /_mock/")
+    parser.add_argument("--token", metavar="SECRET", help="require `Authorization: Bearer SECRET` for the control API")
+    parser.add_argument(
+        "--no-token", action="store_true", help="leave the control API open although --host is not loopback"
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="accept requests for this host name, besides loopback and --host; may be repeated",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="accept requests of web pages of this origin, such as http://localhost:5173; may be repeated",
+    )
+    parser.add_argument("--json-log", action="store_true", help="write every event to stderr as a line of JSON")
