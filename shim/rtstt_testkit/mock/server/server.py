@@ -220,6 +220,7 @@ class RealtimeServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        __tracebackhide__ = True
         await self.stop()
         if exc_type is None and self._strict:
             self.verify()
@@ -232,6 +233,7 @@ class RealtimeServer:
         Raises:
             ScriptNotFollowed: It was not; the message says what was expected, what happened and how to relax it.
         """
+        __tracebackhide__ = True
         verify(self.cursor, self.sessions, self._records.count, self._expected, self._records.unexpected)
 
     def explain(self) -> str:
