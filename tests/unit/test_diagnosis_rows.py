@@ -50,7 +50,12 @@ def causing(symptom: dict[str, Any], refusing_port: int) -> Iterator[str]:
             head = f"HTTP/1.1 {symptom['status']} X\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             yield f"ws://127.0.0.1:{stack.enter_context(listening(head + body))}{PATH}"
         elif symptom["kind"] == "connect":
-            answer = {"tls": b"HTTP/1.1 400 no TLS\r\n\r\n", "timeout": None, "hang-up": b"", "other": b"nonsense\r\n\r\n"}
+            answer = {
+                "tls": b"HTTP/1.1 400 no TLS\r\n\r\n",
+                "timeout": None,
+                "hang-up": b"",
+                "other": b"nonsense\r\n\r\n",
+            }
             cause = symptom["cause"]
             if cause == "dns":
                 yield f"ws://nowhere.invalid{PATH}"
