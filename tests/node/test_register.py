@@ -206,7 +206,8 @@ def test_in_another_runtime_it_prints_one_line(
     runtime = cell(**{package: versions[name]}) / "node_modules" / package / binary
     for command, env in (
         ([runtime, *words, "--preload", REGISTER, program], {}),
-        ([runtime, *words, program], {"NODE_OPTIONS": f"--require {REGISTER}"}),
+        # Deno reads the one variable, Bun the other.
+        ([runtime, *words, program], {"NODE_OPTIONS": f"--require {REGISTER}", "BUN_OPTIONS": f"--preload {REGISTER}"}),
     ):
         out, lines = started(refusing_port, *command, **env)
         assert out == "ECONNREFUSED\n"
