@@ -68,6 +68,11 @@ class Decision(NamedTuple):
         """Whether a connection to `url` is a realtime transcription session, as far as the URL tells."""
         return self.session == "transcription"
 
+    @property
+    def watched(self) -> bool:
+        """Whether a connection to `url` is watched."""
+        return self.session != "none"
+
     def __repr__(self) -> str:
         """Return the fields, with the secrets of the URL masked: logs and error trackers show it."""
         from rtstt_core.redact import redact_url

@@ -131,7 +131,7 @@ class TestActivation:
         (tmp_path / "websocket" / "__init__.py").write_text("__version__ = '1.8.0'\nfrom websocket import _core\n")
         (tmp_path / "websocket" / "_core.py").write_text(
             "import rtstt_shim\nclass WebSocket:\n connected = False\n"
-            " def connect(self, url): ...\n def recv_frame(self): ...\n"
+            " def connect(self, url): ...\n def recv_frame(self): ...\n def send(self, payload): ...\n"
         )
         code = """
             import websocket, rtstt_shim

@@ -23,6 +23,7 @@ from rtstt_core.patching.wrapping import missing_from_wrapt
 
 __all__ = ["Installation", "Status", "TargetStatus", "install", "status", "uninstall"]
 
+
 class TargetStatus(NamedTuple):
     """The status of one target.
 

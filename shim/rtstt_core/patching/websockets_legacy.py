@@ -31,6 +31,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
     parameter = require_parameter(require_callable(module, "WebSocketClientProtocol.handshake"), "wsuri")
     require_uri(module)
     require_callable(module, "WebSocketClientProtocol.read_frame")
+    require_parameter(require_callable(module, "WebSocketClientProtocol.send"), "message")
     require_attributes(module.WebSocketClientProtocol, "close_sent")
 
     def wrapper(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -67,3 +68,4 @@ def _observe(protocol: Any, watch: Watch, context: PatchContext) -> None:
         return frame
 
     protocol.read_frame = read_frame
+    context.observe_sent(protocol, "send", "message", watch)
