@@ -46,6 +46,7 @@ class ConnectAttempt:
         self._connected = False
         self._started = monotonic()
         self._outer: ConnectAttempt | None = None
+        self.cancels_at_once = True
         self.finished = False
 
     def decide(self, url: str) -> Decision:
@@ -92,8 +93,10 @@ class ConnectAttempt:
             status = getattr(error, "status_code", None)
             if isinstance(status, int):
                 watch.refused(status)
-            else:
+            elif self.cancels_at_once or isinstance(error, Exception):
                 report_failure(watch, error, self._started)
+            else:
+                watch.given_up()
 
 
 def report_failure(watch: Watch, error: BaseException, started: float) -> None:
@@ -134,7 +137,9 @@ def current_attempt() -> ConnectAttempt | None:
     return None if attempt is None or attempt.finished else attempt
 
 
-def patch_awaitable(module: ModuleType, name: str, attribute: str, context: PatchContext) -> None:
+def patch_awaitable(
+    module: ModuleType, name: str, attribute: str, context: PatchContext, *, cancels_at_once: bool = True
+) -> None:
     """Patch a class whose instances open a connection when they are awaited.
 
     Args:
@@ -142,6 +147,7 @@ def patch_awaitable(module: ModuleType, name: str, attribute: str, context: Patc
         name: The class.
         attribute: The attribute of its instances that holds the URL.
         context: The target's context.
+        cancels_at_once: Whether an attempt that is cancelled ends at once, so that its duration tells a timeout.
 
     Raises:
         ShapeError: The class has no ``__await__`` or no such attribute.
@@ -155,6 +161,7 @@ def patch_awaitable(module: ModuleType, name: str, attribute: str, context: Patc
         with context.capture_internal_errors():
             attempt = start_attempt(getattr(connect, attribute), context)
             if attempt is not None:
+                attempt.cancels_at_once = cancels_at_once
                 return _run(attempt, steps)
         return steps
 
