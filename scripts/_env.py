@@ -204,8 +204,8 @@ def environment(
     return _python_in(cached_folder(folder, identity, build))
 
 
-TEST_GROUPS: dict[str, list[str]] = {"extras": ["upstream"], "groups": ["test"]}
-"""What the tests need besides the wheel."""
+CHECKS: dict[str, list[str]] = {"extras": ["upstream"], "groups": ["lint", "test"]}
+"""The extras and groups of the environment that all checks run in."""
 
 
 def ensure_installed(modules: Iterable[str] = ("rtstt_testkit", "websockets", "trustme"), **options: list[str]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import _env
 
 if __name__ == "__main__":
-    _env.ensure_installed(("rtstt_testkit", "websockets", "trustme", "pytest", "ast_grep_py"), **_env.TEST_GROUPS)
+    _env.ensure_installed(("rtstt_testkit", "websockets", "trustme", "pytest", "ast_grep_py"), **_env.CHECKS)
 
 import _documents
 

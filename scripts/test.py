@@ -155,7 +155,7 @@ def _other_pythons(run, wheel, selection, main):
     others = {minor: python for minor, python in _env.interpreters().items() if minor != main.minor}
     for python in others.values():
         run.announce(f"environment, Python {python.version}")
-        tool = _env.environment(python=python, wheel=wheel, **_env.TEST_GROUPS)
+        tool = _env.environment(python=python, wheel=wheel, extras=["upstream"], groups=["test"])
         marker = f"{MARKERS['default']} and not client"
         command = [tool, "-m", "pytest", *WORKERS, "-m", marker, "tests/unit", "tests/mock", *selection]
         run.pytest(f"unit and mock tests, Python {python.version}", command)
@@ -181,8 +181,7 @@ def main():
     python = _env.interpreter(args.python)
     run.announce("environment")
     wheel = _env.wheel()
-    groups = [*_env.TEST_GROUPS["groups"], "lint"]
-    tool = _env.environment(python=python, wheel=wheel, extras=_env.TEST_GROUPS["extras"], groups=groups)
+    tool = _env.environment(python=python, wheel=wheel, **_env.CHECKS)
 
     run.check("ruff check", [tool, "-m", "ruff", "check", "--quiet"])
     run.check("ruff format", [tool, "-m", "ruff", "format", "--check", "--quiet"])

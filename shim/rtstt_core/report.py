@@ -18,7 +18,7 @@ from rtstt_core.forking import call_in_forked_child
 from rtstt_core.redact import redact, redact_url
 from rtstt_core.url_rule import Session, is_native
 
-__all__ = ["ConnectionInfo", "report"]
+__all__ = ["ConnectionInfo", "failure_count", "report"]
 
 _INTERVAL_SECONDS = 60.0
 _MAX_REPORTED = 256
@@ -55,7 +55,13 @@ class _Reported:
 
 
 _reported: dict[tuple[object, ...], _Reported] = {}
+_failures = 0
 _lock = threading.Lock()
+
+
+def failure_count() -> int:
+    """Return how many failures were reported in this process, repeated ones included."""
+    return _failures
 
 
 def report(
@@ -77,6 +83,7 @@ def report(
         by_client: Whether the client closed the connection after an ``error`` event.
         count: How often the symptom occurred.
     """
+    global _failures
     symptom = symptom._replace(native=is_native(info.url))
     diagnosis = diagnose(symptom)
     symptom = _redacted(symptom)
@@ -90,6 +97,7 @@ def report(
         *(getattr(symptom, name) for name in ("kind", "code", "param", "close_code", "status")),
     )
     with _lock:
+        _failures += count if level == logging.WARNING else 0
         reported = _reported.get(key)
         if reported is not None and now - reported.logged_at < _INTERVAL_SECONDS:
             reported.repeats += count

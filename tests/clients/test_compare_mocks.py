@@ -26,7 +26,7 @@ def test_it_was_run_with_the_rows_and_versions_of_today() -> None:
     assert set(compare_mocks.SHOWN) <= {row.name for row in ROWS}
 
 
-@pytest.mark.heavy
+@pytest.mark.release
 @pytest.mark.client
 @pytest.mark.node
 @pytest.mark.timeout(600)

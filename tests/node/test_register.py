@@ -20,7 +20,8 @@ pytestmark = pytest.mark.node
 
 NODES = [
     "system",
-    *(pytest.param(version, marks=[pytest.mark.heavy, pytest.mark.client]) for version in ("20", "22", "24", "26")),
+    pytest.param("26", marks=[pytest.mark.heavy, pytest.mark.client]),
+    *(pytest.param(version, marks=[pytest.mark.release, pytest.mark.client]) for version in ("20", "22", "24")),
 ]
 
 
@@ -103,7 +104,7 @@ def test_a_mock_of_http_requests_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.client
-@pytest.mark.heavy
+@pytest.mark.release
 def test_in_a_node_that_is_too_old_it_prints_one_sentence() -> None:
     exit, out, err = node("console.log('the application runs')", version="18.20.8")
     assert (exit, out) == (0, "the application runs\n")
@@ -111,7 +112,7 @@ def test_in_a_node_that_is_too_old_it_prints_one_sentence() -> None:
 
 
 @pytest.mark.client
-@pytest.mark.heavy
+@pytest.mark.release
 @pytest.mark.parametrize("version", ["22.11.0", "22.12.0"])
 def test_both_ways_of_seeing_requests_see_them(version: str) -> None:
     code = """

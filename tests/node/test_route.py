@@ -17,12 +17,10 @@ from rtstt_testkit.routing import route_env
 
 from . import npm
 from .conftest import ROUTE, run
+from .npm import NODES
 
 pytestmark = pytest.mark.node
 
-NODES = [pytest.param("system", id="node")] + [
-    pytest.param(version, id=f"node{version}", marks=pytest.mark.heavy) for version in ("20", "22", "24", "26")
-]
 NAMES = [True, "DNS:api.openai.com, DNS:api.openai.com."]
 EXPECTED = {
     "ws, ESM": "hello",

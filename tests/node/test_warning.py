@@ -19,10 +19,10 @@ WS = {"ws": "8.18.3"}
 
 ERROR = text(json.dumps({"type": "error", "error": {"type": "server_error", "code": None, "message": "Try again."}}))
 NATIVE = [
-    pytest.param("native.mjs", "22", marks=pytest.mark.heavy),
+    pytest.param("native.mjs", "22", marks=pytest.mark.release),
     pytest.param("native.mjs", "26", marks=pytest.mark.heavy),
 ]
-CLIENTS = [pytest.param("ws_esm.mjs", "system"), pytest.param("ws_esm.mjs", "26", marks=pytest.mark.heavy), *NATIVE]
+CLIENTS = [pytest.param("ws_esm.mjs", "system"), pytest.param("ws_esm.mjs", "26", marks=pytest.mark.release), *NATIVE]
 
 
 def url_of(port: int) -> str:
@@ -168,7 +168,7 @@ def test_the_line_of_an_error_without_a_close_tells_that_the_session_stays_open(
 
 @pytest.mark.parametrize("parent", [None, "worker.mjs"])
 @pytest.mark.parametrize("end", ["exit", "throw", "terminate"])
-@pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.release)])
 def test_a_pending_error_is_printed_when_the_process_exits(node: str, end: str, parent: str | None, cell: Cell) -> None:
     folder = cell(**WS)
     with serving(frames=[ERROR]) as port:
@@ -200,10 +200,10 @@ def test_a_pending_error_is_printed_when_the_process_exits(node: str, end: str, 
     ("app", "node"),
     [
         ("trace_ws.mjs", "system"),
-        pytest.param("trace_ws.mjs", "22", marks=pytest.mark.heavy),
-        pytest.param("trace_ws.mjs", "26", marks=pytest.mark.heavy),
-        pytest.param("trace_native.mjs", "22", marks=pytest.mark.heavy),
-        pytest.param("trace_native.mjs", "24", marks=pytest.mark.heavy),
+        pytest.param("trace_ws.mjs", "22", marks=pytest.mark.release),
+        pytest.param("trace_ws.mjs", "26", marks=pytest.mark.release),
+        pytest.param("trace_native.mjs", "22", marks=pytest.mark.release),
+        pytest.param("trace_native.mjs", "24", marks=pytest.mark.release),
         pytest.param("trace_native.mjs", "26", marks=pytest.mark.heavy),
     ],
 )
