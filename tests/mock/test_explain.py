@@ -32,9 +32,9 @@ COMMIT = {"type": "input_audio_buffer.commit"}
         (
             "/v1/realtime?model=whisper-1",
             {},
-            "the client sent `?model=whisper-1` without intent=transcription: OpenAI takes only realtime models there, "
-            "answers `invalid_model` and closes 4000. For transcription, replace `model` by `intent=transcription` in "
-            "the URL.",
+            "the client sent `?model=whisper-1` without intent=transcription: OpenAI accepts only realtime models "
+            "there, answers `invalid_model` and closes 4000. For transcription, replace `model` by "
+            "`intent=transcription` in the URL.",
         ),
         (
             "/v1/realtime",
@@ -42,7 +42,11 @@ COMMIT = {"type": "input_audio_buffer.commit"}
             "the URL has neither `intent=transcription` nor `model`: OpenAI answers `missing_model` and closes 4000. "
             "Add `?intent=transcription` for transcription.",
         ),
-        (TRANSCRIPTION, {"key": "sk-bad"}, "the API key was refused (close 3000). The mock takes any key that begins "),
+        (
+            TRANSCRIPTION,
+            {"key": "sk-bad"},
+            "the API key was refused (close 3000). The mock accepts any key that begins ",
+        ),
         (
             TRANSCRIPTION,
             {"key": None},
@@ -50,7 +54,7 @@ COMMIT = {"type": "input_audio_buffer.commit"}
         ),
     ],
 )
-def test_a_refusal_is_explained_with_the_mend(target, options, said) -> None:
+def test_a_refusal_is_explained_with_the_fix(target, options, said) -> None:
     (sentence,) = explain(Talk(target, **options).record)
     assert sentence.startswith(said)
 
@@ -63,7 +67,7 @@ def test_the_beta_header_is_explained() -> None:
 def course(*steps, script=(), **settings) -> str:
     talk = Talk(transcripts=script)
     for step in steps:
-        talk.say(step) if isinstance(step, bytes) else talk.send(step)
+        talk.speak(step) if isinstance(step, bytes) else talk.send(step)
     return " ".join(explain(talk.record))
 
 
@@ -83,8 +87,8 @@ VAD, MANUAL = update(), update(turn_detection=None)
         ),
         (
             [update(bogus=1), tone(500), silence(300)],
-            "the server answered with an error: Unknown parameter: 'session.audio.input.bogus'. An update that is "
-            "refused is discarded whole. audio came, but no "
+            "the server answered with an error: Unknown parameter: 'session.audio.input.bogus'. A refused update is "
+            "discarded whole. audio came, but no "
             "accepted session.update set session.audio.input.transcription, so no transcript can come.",
         ),
         (
@@ -93,6 +97,10 @@ VAD, MANUAL = update(), update(turn_detection=None)
         ),
         (
             [VAD, silence(500)],
+            "all of the audio is silence: is the microphone muted, or the right one?",
+        ),
+        (
+            [VAD, tone(500, loudness=0.01)],
             "nothing in the audio was loud enough, for long enough, to count as speech; is it 16-bit little-endian "
             "mono PCM?",
         ),
@@ -119,13 +127,13 @@ def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
             "session.audio.input.",
         ),
         (
-            update("gpt-live-transcribe"),
-            "Set `turn_detection: null` and send input_audio_buffer.commit, or take a model with VAD. An update that "
-            "is refused is discarded whole.",
+            update("gpt-live-transcribe", turn_detection={"type": "server_vad"}),
+            "Set `turn_detection: null` and send input_audio_buffer.commit, or use a model with VAD. A refused "
+            "update is discarded whole.",
         ),
         (
             {"type": "session.update", "session": {}},
-            "Send `type: transcription` in session.update. An update that is refused is discarded whole.",
+            "Send `type: transcription` in session.update. A refused update is discarded whole.",
         ),
         (
             {"type": "session.update", "session": {"type": "realtime"}},
@@ -133,7 +141,7 @@ def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
         ),
         (
             update(format={"type": "audio/pcm", "rate": 16000}),
-            "OpenAI takes PCM at 24000 Hz only; resample, or send audio/pcmu or audio/pcma. An update that is refused "
+            "OpenAI accepts PCM at 24000 Hz only; resample, or send audio/pcmu or audio/pcma. A refused update "
             "is discarded whole.",
         ),
         (
@@ -148,7 +156,7 @@ def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
         ),
     ],
 )
-def test_an_error_is_explained_with_the_mend(step, said) -> None:
+def test_an_error_is_explained_with_the_fix(step, said) -> None:
     talk = Talk()
     talk.send(step)
     explanation = " ".join(explain(talk.record))
@@ -160,7 +168,7 @@ def test_an_error_is_explained_with_the_mend(step, said) -> None:
 def test_binary_audio_is_explained() -> None:
     talk = Talk()
     talk.session.receive_frame(b"\0" * 100, talk.now)
-    talk.hear()
+    talk.receive()
     assert "Send audio as base64 in input_audio_buffer.append, in TEXT frames." in " ".join(explain(talk.record))
 
 
@@ -218,7 +226,7 @@ def test_a_file_sent_as_audio_is_explained(beginning, kind) -> None:
 def ended(*faults: Fault, close: Closed | None = None, steps=(VAD,)) -> str:
     talk = Talk(script=Script.of(["One"], faults))
     for step in steps:
-        talk.say(step) if isinstance(step, bytes) else talk.send(step)
+        talk.speak(step) if isinstance(step, bytes) else talk.send(step)
     if close is not None:
         talk.session.closed(close)
     return explain(talk.record)[-1]
@@ -243,26 +251,27 @@ def test_the_end_is_explained_where_it_is_the_news(close, said) -> None:
     assert ended(close=close) == said
 
 
-def test_an_end_that_the_script_wanted_is_told_from_a_clients_mistake() -> None:
+def test_an_end_by_the_script_is_distinguished_from_a_clients_mistake() -> None:
     assert ended(Fault("close", after="session.updated", code=4001, reason="gone")) == (
-        "the server closed 4001 gone, as the script wanted it."
+        "the server closed 4001 gone, as the script says."
     )
-    assert ended(Fault("reset", after="session.updated")) == "the server cut the connection, as the script wanted it."
+    assert ended(Fault("reset", after="session.updated")) == "the server cut the connection, as the script says."
     assert ended(Fault("expire", after="session.updated")) == (
         "the session reached its 60 minutes and was closed 1001; open a new one before that."
     )
 
 
-def test_a_client_that_leaves_too_early_is_told() -> None:
+def test_a_client_that_leaves_too_early_is_explained() -> None:
     pause = Fault("pause", before="delta", seconds=60)
     steps = [MANUAL, tone(300), COMMIT]
     assert ended(pause, steps=steps, close=Closed(1000, "", "client")) == (
-        "the client closed before the transcript came: wait for `…completed` of the last item."
+        "the client closed before the transcript was sent (2 events dropped, among them the transcript 'One'): wait "
+        "for `…completed` of the last item."
     )
 
 
 def test_a_failed_transcription_and_one_still_to_come() -> None:
-    assert course(MANUAL, tone(500), COMMIT, script=[Failure()]) == "the transcription failed, as the script wanted it."
+    assert course(MANUAL, tone(500), COMMIT, script=[Failure()]) == "the transcription failed, as the script says."
     assert course(MANUAL, tone(500), COMMIT, script=[Transcript("x", delay=5)]) == "nothing was transcribed."
 
 
@@ -294,7 +303,7 @@ class TestStrict:
             run(scenario)
         assert str(caught.value) == (
             "3 of 4 transcripts were not used: 'Two', a failure, 'Vier' (for language='de'). Each answers one "
-            "committed item with speech; 1 came. Pass strict=False if some may be left over.\n"
+            "committed item with speech; 1 came. Pass strict=False if some may stay unused.\n"
             "What happened:\n"
             "  <session 1 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed."
         )
@@ -314,7 +323,7 @@ class TestStrict:
             run(scenario)
         assert str(caught.value) == (
             "2 clients connected where connections=1 allows 1. Raise it, or leave it out to allow as many as the "
-            "script has answers for.\n"
+            "script has transcripts for.\n"
             "What happened:\n"
             "  <session 1 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed.\n"
             "  <session 2 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed."
@@ -345,8 +354,8 @@ class TestStrict:
         with pytest.raises(ScriptNotFollowed) as caught:
             run(partial(scenario, *never))
         assert str(caught.value).splitlines()[0] == (
-            "2 of 3 faults did not happen: close after cleared, drop on delta (number 9). No such event came on a "
-            "connection it is for. Pass strict=False if it need not."
+            "2 of 3 faults were not applied: close after cleared, drop on delta (number 9). No such event came on a "
+            "connection that they are for. Pass strict=False if some need not be."
         )
         run(partial(scenario, *never, strict=False))
         run(partial(scenario, Fault("drop", on="delta", probability=0)))
@@ -376,7 +385,7 @@ class TestStrict:
     def test_it_can_be_relaxed_and_does_not_hide_another_failure(self) -> None:
         async def relaxed():
             async with RealtimeServer(transcripts=["One"], strict=False) as server:
-                assert server.cursor.left
+                assert server.cursor.unused
 
         run(relaxed)
 
@@ -391,7 +400,7 @@ class TestStrict:
 def test_a_threaded_server_is_steered_like_the_other() -> None:
     with ThreadedRealtimeServer(strict=False) as server:
         server.load(Script.of(["One"]))
-        assert [left.text for left in server.cursor.left] == ["One"]
+        assert [unused.text for unused in server.cursor.unused] == ["One"]
         server.reset()
         assert server.explain() == f"No client has connected to {server.url}."
         with pytest.raises(ScriptNotFollowed):

@@ -12,7 +12,7 @@ from rtstt_testkit.mock.script.faults import Fault
 from rtstt_testkit.mock.script.file import ScriptError, load_script, parse_script
 from rtstt_testkit.mock.script.json_schema import schema
 from rtstt_testkit.mock.script.script import Script, Transcript
-from rtstt_testkit.mock.script.source import FORMATS
+from rtstt_testkit.mock.script.text import FORMATS
 
 
 def test_every_field_of_a_transcript_can_be_written(tmp_path) -> None:
@@ -152,10 +152,10 @@ def test_yaml_and_json_say_the_same(tmp_path) -> None:
     [
         ("default: [", "the script {path} is not YAML: while parsing a flow node"),
         ("default: !!python/name:os.system x", "the script {path} is not YAML: could not determine a constructor"),
-        ("a: &a [*a]", "the script {path} is not a script: line 1 holds itself"),
-        ("default: a\ndefault: b", "the script {path} is not a script: line 2 gives `default` twice"),
+        ("a: &a [*a]", "the script {path} is not a script: line 1 contains itself"),
+        ("default: a\ndefault: b", "the script {path} is not a script: line 2 repeats the key `default`"),
         ("[" * 5000, "the script {path} is nested too deeply"),
-        ("- default", "{path}, line 1: `the whole` is ['default']; it must be a table"),
+        ("- default", "{path}, line 1: `the file` is ['default']; it must be a table"),
         ("\n\ndefualt: x", "{path}, line 3: `defualt` is not known here; choose from default, transcript, fault"),
         (
             "transcript:\n  - text: a\n  - text: b\n    delay: -1",
@@ -171,7 +171,7 @@ def test_yaml_and_json_say_the_same(tmp_path) -> None:
         ),
         (
             "fault:\n- action: close\n  after: delta\n- action: drop\n  before: delta",
-            "{path}, line 4: `fault[2]` does not fit: 'drop' goes with on, not before='delta'",
+            "{path}, line 4: `fault[2]` does not fit: 'drop' needs on, not before='delta'",
         ),
         (
             "transcript: [{recording: birdsong}]",
