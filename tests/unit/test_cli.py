@@ -81,7 +81,7 @@ def test_a_command_whose_extra_is_missing_says_what_to_install(
 
 
 def test_the_help_of_patch_npm_names_every_package_manager() -> None:
-    assert arguments.MANAGERS == ("auto", *MANAGERS)
+    assert ("auto", *MANAGERS) == arguments.MANAGERS
 
 
 def test_an_error_of_our_own_is_not_called_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ TARGETS = (
 
 def numbers(version: str) -> tuple[int, ...]:
     """The release numbers of a version, to compare; empty where it begins with none."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
+    match = re.match(r"\d{1,18}(?:\.\d{1,18})*", version)
     return tuple(map(int, match[0].split("."))) if match else ()
 
 
