@@ -86,6 +86,7 @@ def test_what_git_could_not_bring_back_is_not_changed(
 ) -> None:
     if state == "untracked":
         git(app.parent, "rm", "-q", "--cached", "stt.py")
+        git(app.parent, "commit", "-qm", "Remove")
     elif state == "dirty":
         app.write_text(BEFORE + "\n")
     else:
