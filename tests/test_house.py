@@ -21,7 +21,7 @@ MOCK = tuple(f"rtstt_testkit.mock.{room}" for room in ("server", "session", "ins
 
 # From the top of the house down; the longest name that fits a module is its room.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "rtstt_shim": ("rtstt_core.patching", *PURE),
+    "rtstt_shim": ("rtstt_core.patching", "rtstt_core.url_rule"),
     "rtstt_core": ("rtstt_core.cli",),  # only `python -m rtstt_core`
     "rtstt_core.cli": ("rtstt_core.errors", "rtstt_core.extras"),
     "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.clients"),
@@ -33,10 +33,30 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "rtstt_core.url_rule",
     ),
     "rtstt_core.bootstrap": (),
-    "rtstt_core.patching": ("rtstt_core.watch", "rtstt_core.report", "rtstt_core.bootstrap", *PURE),
-    "rtstt_core.watch": ("rtstt_core.report", *PURE),
-    "rtstt_core.report": PURE,
-    "rtstt_core.diagnosis": (),
+    "rtstt_core.patching": (
+        "rtstt_core.watch",
+        "rtstt_core.report",
+        "rtstt_core.forking",
+        "rtstt_core.bootstrap",  # the kill switch, which every Python that a program starts can read
+        "rtstt_core.url_rule",
+        "rtstt_core.redact",
+    ),
+    "rtstt_core.watch": (
+        "rtstt_core.connect_error",
+        "rtstt_core.delay",
+        "rtstt_core.error_events",
+        "rtstt_core.progress",
+        "rtstt_core.report",
+        "rtstt_core.diagnosis",
+        "rtstt_core.url_rule",
+    ),
+    "rtstt_core.error_events": ("rtstt_core.forking", "rtstt_core.diagnosis"),
+    "rtstt_core.delay": ("rtstt_core.forking",),
+    "rtstt_core.progress": (),
+    "rtstt_core.report": ("rtstt_core.forking", *PURE),
+    "rtstt_core.forking": (),
+    "rtstt_core.connect_error": ("rtstt_core.diagnosis",),
+    "rtstt_core.diagnosis": ("rtstt_core.redact",),
     "rtstt_core.url_rule": ("rtstt_core.redact",),
     "rtstt_core.redact": (),
     "rtstt_core.errors": (),

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         if not copies:
             print(f"{PACKAGE} is not installed in {project.folder}: nothing to patch")
             return 0
-        manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "as asked")
+        manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "from --manager")
         return _check(project, manager, copies) if args.check else _patch(project, manager, why, copies)
     except BadInput as error:
         raise UsageError(str(error)) from error
@@ -35,8 +35,8 @@ def _check(project: Project, manager: Manager, copies: list[Installed]) -> int:
         reason = need(copy)
         if reason is None:
             affected = 1
-            mend = manager.apply(project) if manager.is_declared(project, copy) else "rtstt-shim patch-npm"
-            print(f"{copy.folder} ({copy.version}) is affected and not patched: run `{mend}`")
+            command = manager.apply(project) if manager.is_declared(project, copy) else "rtstt-shim patch-npm"
+            print(f"{copy.folder} ({copy.version}) is affected and not patched: run `{command}`")
         else:
             print(f"{copy.folder} ({copy.version}) is fine: {reason}")
     return affected
@@ -55,7 +55,7 @@ def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]
         files = manager.files(project, copy)
         write_all(project.folder, files)
         written += files
-        # The next version's declaration is added to this one's.
+        # The declaration of the next version is added to this one.
         project = open_project(project.folder)
     for name in dict.fromkeys(written):
         print(f"wrote {project.folder / name}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream import git
 from rtstt_testkit.upstream.errors import BadInput, NotAffected, UpstreamError
+from rtstt_testkit.upstream.fixes import Fix, find_fix, load_fixes
 from rtstt_testkit.upstream.pull_request import (
     PullRequest,
     check_output,
@@ -16,7 +17,6 @@ from rtstt_testkit.upstream.pull_request import (
     write_pull_request,
 )
 from rtstt_testkit.upstream.source import open_source
-from rtstt_testkit.upstream.targets import Target, find_target, load_targets
 
 __all__ = ["run"]
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Make, check or list pull requests."""
     try:
         if args.list:
-            return _list([find_target(args.target)] if args.target else load_targets(), args)
+            return _list([find_fix(args.fix)] if args.fix else load_fixes(), args)
         return _make(args)
     except BadInput as error:
         raise UsageError(str(error)) from error
@@ -39,23 +39,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    if not (args.target and args.source and args.out):
-        raise UsageError("say what to make, from what and where to: rtstt-shim pr TARGET --source DIR --out DIR")
-    target = find_target(args.target)
+    if not (args.fix and args.source and args.out):
+        raise UsageError("a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR")
+    fix = find_fix(args.fix)
     if args.online:
-        _online(target)
-    source = open_source(target, args.source)
-    request = make_pull_request(target, source)
+        _online(fix)
+    source = open_source(fix, args.source)
+    request = make_pull_request(fix, source)
     if args.check:
         check_output(request, args.out)
-        print(f"the patch in {args.out} applies to {args.source} ({target.package} {source.version})")
+        print(f"the patch in {args.out} applies to {args.source} ({fix.package} {source.version})")
         return 0
     author = args.author or git.author(args.source)
     report = _verify(request) if args.verify else None
     for name in write_pull_request(request, args.out, author or UNNAMED, report):
         print(f"wrote {args.out / name}")
     if author is None:
-        print(f"git knows no identity here, so the patch is signed {UNNAMED!r}: use --author", file=sys.stderr)
+        print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
     print(f"{request.variant.title}\nopen it with: {request.command(str((args.out / 'PR.md').resolve()))}")
     return 0
 
@@ -66,46 +66,46 @@ def _verify(request: PullRequest) -> str:
     return verify(request, lambda line: print(line, file=sys.stderr, flush=True))
 
 
-def _online(target: Target) -> None:
+def _online(fix: Fix) -> None:
     from rtstt_testkit.upstream.online import states
 
-    for line in states(target):
+    for line in states(fix):
         print(line)
 
 
-def _list(targets: list[Target], args: argparse.Namespace) -> int:
-    for target in targets:
-        print(f"{target.name:34} {target.about}")
+def _list(fixes: list[Fix], args: argparse.Namespace) -> int:
+    for fix in fixes:
+        print(f"{fix.name:34} {fix.about}")
         if args.source is not None:
-            print(f"{'':34} {args.source}: {_need(target, args.source)}")
+            print(f"{'':34} {args.source}: {_need(fix, args.source)}")
         else:
-            for folder in _installed(target):
-                print(f"{'':34} {folder}: {_need(target, folder)}")
+            for folder in _installed(fix):
+                print(f"{'':34} {folder}: {_need(fix, folder)}")
         if args.online:
-            _online(target)
+            _online(fix)
     return 0
 
 
-def _need(target: Target, folder: Path) -> str:
+def _need(fix: Fix, folder: Path) -> str:
     try:
-        source = open_source(target, folder)
+        source = open_source(fix, folder)
     except UpstreamError as error:
         return f"not a source of it ({error})"
     try:
-        make_pull_request(target, source)
+        make_pull_request(fix, source)
     except UpstreamError as error:
         return f"{source.version}: {'not needed' if isinstance(error, NotAffected) else 'cannot tell'}: {error}"
     return f"{source.version}: needed"
 
 
-def _installed(target: Target) -> list[Path]:
-    """Return where a target's package is installed: in this Python environment, or below the current folder."""
-    if target.registry == "npm":
-        folder = Path("node_modules", *target.package.split("/"))
+def _installed(fix: Fix) -> list[Path]:
+    """Return the folders that have the package of a fix installed: this Python environment, or the current folder."""
+    if fix.registry == "npm":
+        folder = Path("node_modules", *fix.package.split("/"))
         return [folder] if (folder / "src").is_dir() else []
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        return [Path(str(distribution(target.package).locate_file("")))]
+        return [Path(str(distribution(fix.package).locate_file("")))]
     except PackageNotFoundError:
         return []

@@ -1,9 +1,10 @@
-"""Patch the LiveKit OpenAI plugin of a Node project, in the form of the package manager it uses.
+"""Patch the LiveKit OpenAI plugin of a Node project, in the form of its package manager.
 
-Finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes a patch of
-its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and says how to apply and how to undo it.
-The patched plugin leaves `model` out for api.openai.com and its regional hosts, keeps it for gateways, and prints one
-warning when a realtime session fails. With --check nothing is written: exit 1 if a copy is affected and not patched.
+The command finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes
+a patch of its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and prints how to apply and how
+to undo it. The patched plugin omits `model` for api.openai.com and its regional hosts, keeps it for gateways, and logs
+one warning when a realtime session fails. With --check nothing is written; the exit code is 1 if a copy is affected and
+not patched.
 """
 
 from __future__ import annotations
