@@ -119,9 +119,11 @@ class Watch:
         """
         head = data[:_HEAD]
         head = head.encode(errors="replace") if isinstance(head, str) else bytes(head)
-        if head.startswith(DELTA) or (
-            b'"error"' in head and self._receive_error(data if isinstance(data, (str, bytes)) else bytes(data))
-        ):
+        if head.startswith(DELTA):
+            self._progress = None
+            return
+        # An `error` and a `failed` event both hold an "error" object.
+        if b'"error"' in head and self._receive_error(data if isinstance(data, (str, bytes)) else bytes(data)):
             self._progress = None
         elif self._progress is not None:
             self._receive_progress(head, data)

@@ -20,7 +20,7 @@ TESTS = ("pytest>=8.4,<10", "pytest-timeout>=2.3", "trustme>=1.2,<2", "aiohttp==
 )
 def test_the_patches_hold_on_an_older_websockets(version: str) -> None:
     python = _env.environment([f"websockets=={version}", *TESTS], wheel=_env.wheel())
-    files = [UNIT / "test_opening.py", UNIT / "test_targets.py"]
+    files = [UNIT / "test_connect_attempt.py", UNIT / "test_targets.py"]
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "--timeout=60", "-p", "no:cacheprovider", *files],
         capture_output=True,

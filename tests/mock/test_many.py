@@ -61,7 +61,7 @@ def test_many_sessions_are_held_and_each_gets_its_transcript(sessions) -> None:
             doors = asyncio.Semaphore(100)
             streams = await asyncio.gather(*(connected(server, doors) for _ in range(sessions)))
             assert sum(session.open for session in server.sessions) == sessions
-            assert len(server._wires) == sessions
+            assert len(server._sessions.drivers) == sessions
             # All of them are alive: whoever speaks, first or last, is answered.
             await asyncio.gather(*(transcribed(*stream) for stream in streams))
             assert all(len(session.transcripts) == 1 for session in server.sessions)
@@ -69,6 +69,6 @@ def test_many_sessions_are_held_and_each_gets_its_transcript(sessions) -> None:
             for _, writer in streams:
                 writer.transport.abort()
             await settled(server)
-            assert not server._wires
+            assert not server._sessions.drivers
 
     asyncio.run(asyncio.wait_for(scenario(), 240))

@@ -137,7 +137,7 @@ def test_the_built_in_websocket_over_http2(cell: Cell, tmp_path: Path) -> None:
     assert len(outcome.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("preload_by", ["import", "NODE_OPTIONS"])
+@pytest.mark.parametrize("preload_by", ["command line", "NODE_OPTIONS"])
 @pytest.mark.parametrize("parent", ["worker.mjs", "fork.mjs"])
 @pytest.mark.parametrize("node", NODES)
 def test_sessions_in_workers_and_forked_processes(

@@ -71,7 +71,7 @@ def echo() -> Iterator[tuple[int, set[str]]]:
 
 
 @pytest.mark.client
-@pytest.mark.parametrize("preload_by", ["import", "NODE_OPTIONS"])
+@pytest.mark.parametrize("preload_by", ["command line", "NODE_OPTIONS"])
 @pytest.mark.parametrize("node", NODES)
 def test_every_way_to_connect_leads_to_the_server_under_the_true_name(
     node: str, preload_by: str, cell: Callable[..., Path], echo: tuple[int, set[str]]

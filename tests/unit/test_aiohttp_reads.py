@@ -246,6 +246,19 @@ def test_a_refusal_that_the_application_never_reads_is_seen_when_it_closes(
     assert (vars(record)["rtstt_kind"], vars(record)["rtstt_close_code"]) == ("close", 4000)
 
 
+def test_a_client_that_closes_at_the_error_still_learns_the_close_code(shim: None, warnings_logged: Records) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url) as (connection, protocol):
+            protocol.data_received(frame(ERROR) + REFUSED)
+            assert await connection.receive_json() == ERROR
+
+    with silent() as url:
+        asyncio.run(talk(url))
+    [record] = warnings_logged
+    assert vars(record)["rtstt_code"] == "invalid_model"
+    assert "; closed 4000)" in record.getMessage()
+
+
 def test_a_close_that_comes_while_another_task_closes_is_seen_with_its_code(
     shim: None, warnings_logged: Records
 ) -> None:

@@ -43,14 +43,23 @@ def test_a_call_that_raises_does_not_affect_the_next() -> None:
 def test_a_call_may_add_another() -> None:
     called = threading.Event()
     delay = Delay(0.01)
-    delay.add(lambda: None if delay.add(called.set) else None)
+
+    def add() -> None:
+        delay.add(called.set)
+
+    delay.add(add)
     assert called.wait(10)
 
 
 def test_calls_that_are_due_at_exit_are_made_at_once() -> None:
-    delay, called = Delay(1000), []
+    delay = Delay(1000)
+    called: list[int] = []
+
+    def add() -> None:
+        delay.add(lambda: called.append(2))
+
     delay.add(lambda: called.append(1))
-    delay.add(lambda: None if delay.add(lambda: called.append(2)) else None)
+    delay.add(add)
     delay.call_all()
     assert called == [1, 2]
 

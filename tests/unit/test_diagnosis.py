@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -100,12 +101,10 @@ OF_ONE_KIND = {
     "symptom", [case["symptom"] for case in CASES + NEAR_MISSES if case["row"] in OF_ONE_KIND], ids=repr
 )
 def test_the_rows_of_one_kind_do_not_match_another(symptom: dict[str, Any]) -> None:
-    try:
+    found = None
+    with contextlib.suppress(ValueError):
         found = diagnose(Symptom(**{**symptom, "kind": "nope"})).id
-    except ValueError as error:
-        assert str(error) == "unknown kind of symptom: 'nope'"
-    else:
-        assert found not in OF_ONE_KIND
+    assert found not in OF_ONE_KIND
 
 
 def test_an_unknown_kind_raises_value_error() -> None:

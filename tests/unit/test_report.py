@@ -86,8 +86,8 @@ def test_a_refusal_is_one_line_with_what_happened_and_what_to_do(warnings_logged
             False,
             "rtstt_shim: realtime transcription item failed: an item was not transcribed "
             "(server_error: Input transcription failed for item 'item_1'.). "
-            "If every item fails, check that the key's project may use the transcription model and, on Azure, that it is "
-            "deployed; a single item's audio has to be sent again.",
+            "If every item fails, check that the key's project may use the transcription model and, on Azure, that it "
+            "is deployed; a single item's audio has to be sent again.",
         ),
         (
             Symptom("close", close_code=1006),
@@ -241,8 +241,8 @@ def test_a_session_without_a_transcript_is_logged_at_level_info(caplog: pytest.L
         report(OPENAI, Symptom("silent", cause="not-committed"))
     report_module._log_remaining_counts()
     line = (
-        "rtstt_shim: realtime transcription session ended without a transcript: turn detection is off and the audio was "
-        "never committed. Send input_audio_buffer.commit at the end of each utterance, or set "
+        "rtstt_shim: realtime transcription session ended without a transcript: turn detection is off and the audio "
+        "was never committed. Send input_audio_buffer.commit at the end of each utterance, or set "
         f"session.audio.input.turn_detection. [websockets 15.0.1, {URL}]"
     )
     assert lines(caplog.records) == [line, f"{line} (and 1 more like it)"]

@@ -234,19 +234,6 @@ class TestAiohttp:
             )
         assert endpoint.targets == ["/v1/realtime?intent=transcription"]
 
-    def test_a_client_that_closes_at_the_error_still_learns_the_close_code(
-        self, shim: None, warnings_logged: Records
-    ) -> None:
-        async def talk(url: str) -> None:
-            async with aiohttp.ClientSession() as session, session.ws_connect(url) as connection:
-                await connection.receive()
-
-        with serving(refuse) as endpoint:
-            asyncio.run(talk(endpoint.url()))
-        [record] = warnings_logged
-        assert vars(record)["rtstt_code"] == "invalid_model"
-        assert "; closed 4000)" in record.getMessage()
-
     def test_a_receive_that_times_out_is_no_failure(self, shim: None, warnings_logged: Records) -> None:
         async def talk(url: str) -> None:
             async with aiohttp.ClientSession() as session, session.ws_connect(url) as connection:
