@@ -67,7 +67,8 @@ def table(path: Path) -> list[dict[str, Any]]:
 def test_a_master_and_two_workers_report_the_waits_and_the_refusals(python: Path, tmp_path: Path) -> None:
     with ThreadedRealtimeServer(latency="capture", strict=False) as server, talk.reserved_port() as port:
         (tmp_path / "locustfile.py").write_text(LOCUSTFILE.format(url=server.url))
-        master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port), "--expect-workers", "2")
+        bind = ("--master-bind-host", "127.0.0.1", "--master-bind-port", str(port))
+        master = ("--master", *bind, "--expect-workers", "2")
         test = ("--headless", "--csv", "out", "--users", "8", "--spawn-rate", "8", "--run-time", "8s")
         worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port))
         with (
