@@ -20,14 +20,17 @@ from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse
 
-__all__ = ["Controlled", "answer"]
+__all__ = ["Controlled", "respond"]
 
 
 class Controlled(Protocol):
     """What the API needs of a server."""
 
-    sessions: list[SessionRecord]
     control: bool
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        """The records of the sessions."""
 
     @property
     def url(self) -> str:
@@ -85,8 +88,8 @@ class Route(NamedTuple):
         return re.compile(self.path.replace("{number}", r"(\d{1,9})"))
 
 
-async def answer(server: Controlled, request: HttpRequest) -> HttpResponse:
-    """Answer a request."""
+async def respond(server: Controlled, request: HttpRequest) -> HttpResponse:
+    """Return the response to a request."""
     methods = []
     for route in ROUTES:
         found = route.pattern.fullmatch(request.path)
@@ -116,7 +119,7 @@ def _body(request: HttpRequest) -> Any:
 
 
 async def _client_secrets(server: Controlled, request: HttpRequest, found: re.Match[str]) -> HttpResponse:
-    credentials = Request(request.target, request.headers)
+    credentials = Request(request.head.target, request.head.headers)
     if credentials.key is None:
         return _problem(401, "", errors.MISSING_KEY)
     if not credentials.has_plausible_key:
@@ -175,7 +178,7 @@ async def _audio(server: Controlled, request: HttpRequest, found: re.Match[str])
 
 def _format(request: HttpRequest) -> str:
     """The script's format by the Content-Type, such as ``application/yaml``; TOML unless it says otherwise."""
-    kind = next((value for name, value in request.headers if name == "content-type"), "")
+    kind = request.head.header("content-type") or ""
     return re.split(r"[/+-]", kind.partition(";")[0].strip().lower())[-1]
 
 
