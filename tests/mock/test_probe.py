@@ -327,7 +327,7 @@ class TestUnreachable:
         assert main(server.url, "--only", "session object") == 1
         out = capsys.readouterr().out
         assert " 1/13  ok " in out
-        assert " 2/11  not tried  session object: noise reduction (Connection refused)\n" in out
+        assert " 2/13  not tried  session object: noise reduction (Connection refused)\n" in out
         assert out.endswith(" could not be run\n")
 
     def test_a_closed_port_is_one_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
