@@ -92,7 +92,12 @@ class TestClientSecrets:
                 {
                     "session": {
                         "type": "transcription",
-                        "audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}},
+                        "audio": {
+                            "input": {
+                                "transcription": {"model": "gpt-realtime-whisper"},
+                                "turn_detection": {"type": "server_vad"},
+                            }
+                        },
                     }
                 },
                 "session.audio.input.turn_detection",
@@ -136,7 +141,7 @@ class TestClientSecrets:
                 assert made["session"]["model"] == "gpt-realtime"
                 headers = {"Authorization": f"Bearer {made['value']}"}
                 async with client(server, "", additional_headers=headers) as socket_:
-                    events = await receive(socket_, "conversation.created")
+                    events = await receive(socket_, "session.created")
                     assert events[0]["session"]["type"] == "realtime"
 
         run(scenario)
