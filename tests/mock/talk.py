@@ -103,7 +103,7 @@ class Talk:
         self.now = 1000.0
         self.close: Output | None = None
         self.raw: list[Output] = []
-        self.record = SessionRecord(number, Request(target).record())
+        self.record = SessionRecord(number, Request(target, headers).record())
         self.cursor = cursor or ScriptCursor(script or Script.of(transcripts))
         self.session = Session(
             answer,

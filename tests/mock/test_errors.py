@@ -1,4 +1,4 @@
-"""Every refusal of an event, in the endpoint's words: PROTOCOL section 7."""
+"""Every refusal of an event, in the endpoint's words: PROTOCOL.md, section 7."""
 
 import json
 from typing import Any

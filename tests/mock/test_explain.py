@@ -1,18 +1,23 @@
 """What a session came to, in words; and what a strict script has to say at the end."""
 
 import asyncio
+import gc
+import json
 import re
+import weakref
+from contextlib import suppress
 from functools import partial
 
 import pytest
-from talk import KEY, Talk, append, silence, tone, update
+from talk import COMPLETED, KEY, Talk, append, silence, tone, update
 from test_server import client, receive, run, settled, transcribe
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtstt_testkit import Failure, Fault, RealtimeServer, Script, ScriptNotFollowed, ThreadedRealtimeServer, Transcript
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
+from rtstt_testkit.mock.inspect.verify import verify
 from rtstt_testkit.mock.protocol.handshake import Request
 
 TRANSCRIPTION = "/v1/realtime?intent=transcription"
@@ -62,6 +67,27 @@ def test_a_refusal_is_explained_with_the_fix(target, options, said) -> None:
 def test_the_beta_header_is_explained() -> None:
     (sentence,) = explain(Talk(TRANSCRIPTION, ("OpenAI-Beta", "realtime=v1")).record)
     assert sentence.endswith("OpenAI has refused since 2026-05-12 (close 4000). Do not send it.")
+
+
+def test_the_beta_subprotocol_is_explained() -> None:
+    offered = ("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{KEY}, openai-beta.realtime-v1")
+    (sentence,) = explain(Talk(TRANSCRIPTION, offered, key=None).record)
+    assert sentence.startswith("the client sent the subprotocol `openai-beta.realtime-v1`, which OpenAI has refused")
+
+
+@pytest.mark.parametrize(
+    ("account", "explanation"),
+    [
+        ("no-credit", "the account has no credit, as the mock's account setting says: OpenAI closes 1013, "),
+        ("quota", "the account's quota is used up, as the mock's account setting says: OpenAI closes 1013, "),
+        ("spend-limit", "the organization's spend limit is reached, as the mock's account setting says: "),
+        ("no-model", "the key's project has no access to the model, as the mock's account setting says: "),
+    ],
+)
+def test_an_account_that_is_refused_is_explained(account, explanation) -> None:
+    (sentence,) = explain(Talk(TRANSCRIPTION, account=account).record)
+    assert sentence.startswith(explanation)
+    assert sentence.endswith("and retrying does not help.")
 
 
 def course(*steps, script=(), **settings) -> str:
@@ -130,6 +156,30 @@ def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
             update("gpt-live-transcribe", turn_detection={"type": "server_vad"}),
             "Set `turn_detection: null` and send input_audio_buffer.commit, or use a model with VAD. A refused "
             "update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "gpt-realtime-whisper", "prompt": "x"}),
+            "Leave it out, or use a model that takes it. A refused update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "whisper-1", "prompt": "x" * 2000}),
+            "Shorten the prompt to 1,024 characters. A refused update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "gpt-live-transcribe", "keywords": ["<b>"]}),
+            "Remove angle brackets and line breaks from the keywords. A refused update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "gpt-live-transcribe", "language": "en", "languages": ["de"]}),
+            "Send either `language` or `languages`. A refused update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "gpt-live-transcribe", "languages": []}),
+            "Name a language, or leave `languages` out. A refused update is discarded whole.",
+        ),
+        (
+            update(format={"type": "audio/pcm"}),
+            "Send `rate: 24000` with audio/pcm. A refused update is discarded whole.",
         ),
         (
             {"type": "session.update", "session": {}},
@@ -273,6 +323,120 @@ def test_a_client_that_leaves_too_early_is_explained() -> None:
 def test_a_failed_transcription_and_one_still_to_come() -> None:
     assert course(MANUAL, tone(500), COMMIT, script=[Failure()]) == "the transcription failed, as the script says."
     assert course(MANUAL, tone(500), COMMIT, script=[Transcript("x", delay=5)]) == "nothing was transcribed."
+
+
+class TestEventsThatWereNotSent:
+    """The record is what happened: what the connection's end dropped is no answer."""
+
+    def left_early(self, *faults: Fault) -> Talk:
+        talk = Talk(script=Script.of(["Hello."], faults))
+        talk.send(MANUAL)
+        talk.speak(tone(300))
+        talk.session.receive_frame(json.dumps(COMMIT), talk.now)
+        talk.session.closed(Closed(1000, "", "client"))
+        assert talk.receive() == []
+        return talk
+
+    def test_they_are_recorded_as_dropped_and_not_as_sent(self) -> None:
+        record = self.left_early().record
+        assert record.types == ["session.created", "session.updated"]
+        assert record.transcripts == []
+        assert [event.type for event in record.dropped][-1] == COMPLETED
+        assert {event.dropped for event in record.dropped} == {"close"}
+
+    def test_the_explanation_and_the_timeline_name_them(self) -> None:
+        record = self.left_early().record
+        assert explain(record) == [
+            "the client closed before the transcript was sent (6 events dropped, among them the transcript 'Hello.'): "
+            "wait for `…completed` of the last item."
+        ]
+        assert record.timeline()[-2:] == [
+            f"   0.000 s  × {COMPLETED}  'Hello.', 7 tokens (not sent: the connection ended before)",
+            "            closed 1000 by the client",
+        ]
+
+    def test_a_strict_check_fails(self) -> None:
+        talk = self.left_early()
+        with pytest.raises(ScriptNotFollowed) as caught:
+            verify(talk.cursor, [talk.record], 1, "scripted", [])
+        assert str(caught.value).splitlines()[0] == (
+            "1 of 1 transcripts were never sent: 'Hello.'. The connection ended first; wait for `…completed` of the "
+            "last item before closing. Pass strict=False if the client may leave before."
+        )
+
+    def test_what_the_script_drops_is_recorded_as_such_and_passes_the_check(self) -> None:
+        for fault, dropped in (
+            (Fault("drop", on="completed"), "fault"),
+            (Fault("close", before="completed", code=4001), "end"),
+        ):
+            talk = Talk(script=Script.of(["Hello."], [fault]))
+            talk.send(MANUAL)
+            talk.speak(tone(300))
+            talk.send(COMMIT)
+            assert talk.record.transcripts == []
+            assert [event.dropped for event in talk.record.dropped if event.type == COMPLETED] in ([dropped], [])
+            verify(talk.cursor, [talk.record], 1, "scripted", [])
+
+    def test_outputs_that_could_not_be_written_are_recorded_as_dropped(self) -> None:
+        talk = Talk(transcripts=["Hello."])
+        talk.send(MANUAL)
+        talk.speak(tone(300))
+        talk.session.receive_frame(json.dumps(COMMIT), talk.now)
+        outputs = talk.session.poll(talk.now)
+        talk.session.unsent(outputs[-2:])
+        assert talk.record.transcripts == []
+        assert [event.type for event in talk.record.dropped][-1] == COMPLETED
+
+    def test_the_record_of_a_client_that_commits_and_closes_at_once_is_what_it_received(self) -> None:
+        async def scenario():
+            received = []
+            async with RealtimeServer(transcripts=["Hello."]) as server:
+                async with client(server) as socket_:
+                    await socket_.send(json.dumps(MANUAL))
+                    received += [event["type"] for event in await receive(socket_, "session.updated")]
+                    for event in (append(tone(300)), COMMIT):
+                        socket_.protocol.send_text(json.dumps(event).encode())
+                    socket_.protocol.send_close(1000)
+                    socket_.transport.write(b"".join(socket_.protocol.data_to_send()))
+                    with suppress(ConnectionClosed):
+                        while True:
+                            received.append(json.loads(await socket_.recv())["type"])
+                await settled(server)
+                assert server.sessions[0].types == received
+                assert server.sessions[0].unsent_transcripts == ["Hello."]
+
+        with pytest.raises(ScriptNotFollowed, match=r"1 of 1 transcripts were never sent: 'Hello\.'"):
+            run(scenario)
+
+
+def test_a_timeline_shows_texts_codes_and_durations() -> None:
+    talk = Talk(transcripts=["Hello."])
+    talk.send(VAD)
+    talk.speak(silence(300) + tone(500) + silence(300))
+    talk.send({"type": "nope"})
+    talk.session.closed(Closed(1001, "going away", "client"))
+    lines = [line.partition(" s  ")[2] or line.strip() for line in talk.record.timeline()]
+    assert "→ input_audio_buffer.append × 7  0.350 s of audio" in lines
+    assert "← input_audio_buffer.speech_started  audio_start_ms 0" in lines
+    assert f"← {COMPLETED}  'Hello.', 14 tokens" in lines
+    assert any(line.startswith("← error  invalid_value, Invalid value: 'nope'.") for line in lines)
+    assert lines[-1] == "closed 1001 going away by the client"
+
+
+def test_a_session_that_ended_is_freed_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        talk = Talk(transcripts=["Hello."])
+        talk.send(update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
+        talk.speak(silence(300) + tone(500) + silence(300) + tone(300))
+        talk.session.closed(Closed(1000, "", "client"))
+        session, record = weakref.ref(talk.session), weakref.ref(talk.record)
+        del talk
+        assert session() is None
+        assert record() is None
+    finally:
+        gc.enable()
 
 
 def test_the_server_explains_every_session() -> None:

@@ -1,7 +1,10 @@
-"""Scripts in TOML, YAML and JSON: what they say, and what is said of those that cannot be used."""
+"""Scripts in TOML, YAML and JSON: what they mean, and the errors of those that cannot be used."""
 
+import dataclasses
 import json
+import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -9,6 +12,7 @@ from test_command import refused, start
 
 from rtstt_testkit.mock.protocol.events import Failure, Segment
 from rtstt_testkit.mock.script.faults import Fault
+from rtstt_testkit.mock.script.fields import SCRIPT, Field, Table, Tables
 from rtstt_testkit.mock.script.file import ScriptError, load_script, parse_script
 from rtstt_testkit.mock.script.json_schema import schema
 from rtstt_testkit.mock.script.script import Script, Transcript
@@ -112,6 +116,7 @@ def test_a_mistake_is_named_with_its_line_and_key(tmp_path, source, message) -> 
 
 YAML = """
 default: Nothing more.
+account: quota
 transcript:
   - text: Hello.
     deltas: [Hel, lo.]
@@ -136,6 +141,7 @@ MEANT = Script(
     ),
     "Nothing more.",
     (Fault("close", after="session.updated", code=1011), Fault("drop", on="delta", nth=None)),
+    "quota",
 )
 
 
@@ -225,6 +231,7 @@ class TestSchema:
         "script",
         [
             {"defualt": "x"},
+            {"account": "broke"},
             {"default": 5},
             {"transcript": "Hello"},
             {"transcript": ["Hello"]},
@@ -249,6 +256,26 @@ class TestSchema:
     def test_every_field_is_described(self) -> None:
         transcript = schema()["properties"]["transcript"]
         assert transcript["items"]["properties"]["pace"]["description"] == "Seconds between deltas."
+
+    def test_the_table_has_the_fields_of_the_classes_and_requires_those_without_a_default(self) -> None:
+        def tables(fields: dict[str, Field]) -> Iterator[Table]:
+            for field in fields.values():
+                kind = field.kind.of if isinstance(field.kind, Tables) else field.kind
+                if isinstance(kind, Table):
+                    yield kind
+                    yield from tables(kind.fields)
+
+        found = list(tables(SCRIPT))
+        assert {table.make for table in found} == {Transcript, Failure, Segment, Fault}
+        for table in found:
+            fields = dataclasses.fields(table.make)
+            assert set(table.fields) == {field.name for field in fields}
+            assert set(table.required) == {field.name for field in fields if field.default is dataclasses.MISSING}
+
+    def test_the_command_prints_it_without_docstrings_too(self) -> None:
+        command = [sys.executable, "-OO", "-m", "rtstt_core", "mock", "--script-schema"]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        assert json.loads(printed.stdout) == schema()
 
     def test_the_command_prints_it(self) -> None:
         process = start("--script-schema")

@@ -85,7 +85,7 @@ def explain(record: SessionRecord) -> list[str]:
 
 # -- sessions that were refused
 
-#: By the refusal's code; ``{model}`` is the client's ``?model=``, ``{mode}`` whether it asked for transcription.
+#: By the refusal's code; ``{beta}`` is replaced by how the client asked for the Beta API.
 REFUSALS: dict[str | None, str] = {
     "missing_model": (
         "the URL has neither `intent=transcription` nor `model`: OpenAI answers `missing_model` and closes 4000. Add "
@@ -96,8 +96,22 @@ REFUSALS: dict[str | None, str] = {
         "neither `bad` nor `invalid`; an ek_ that it made itself, until it expires."
     ),
     "beta_api_shape_disabled": (
-        "the client sent the header `OpenAI-Beta: realtime=v1`, which OpenAI has refused since 2026-05-12 (close "
-        "4000). Do not send it."
+        "the client sent {beta}, which OpenAI has refused since 2026-05-12 (close 4000). Do not send it."
+    ),
+    "credit_balance_exhausted": (
+        "the account has no credit, as the mock's account setting says: OpenAI closes 1013, and retrying does not help."
+    ),
+    "insufficient_quota": (
+        "the account's quota is used up, as the mock's account setting says: OpenAI closes 1013, and retrying does not "
+        "help."
+    ),
+    "organization_spend_limit_exceeded": (
+        "the organization's spend limit is reached, as the mock's account setting says: OpenAI closes 1013, and "
+        "retrying does not help."
+    ),
+    "model_not_found": (
+        "the key's project has no access to the model, as the mock's account setting says: OpenAI closes 4004, and "
+        "retrying does not help."
     ),
     None: "the client sent no API key: OpenAI closes 3000. Send `Authorization: Bearer sk-…`.",
 }
@@ -119,7 +133,9 @@ def _refusal(record: SessionRecord) -> str:
         intent = "transcription" in (value.lower() for value in query.get("intent", ()))
         text = _MODEL_IN_TRANSCRIPTION if intent else _MODEL_WITHOUT_INTENT
         return text.format(model=query.get("model", [""])[0])
-    return REFUSALS.get(refusal.code, f"it was refused: {refusal.message}")
+    subprotocol = "openai-beta.realtime-v1" in record.handshake.subprotocols
+    beta = "the subprotocol `openai-beta.realtime-v1`" if subprotocol else "the header `OpenAI-Beta: realtime=v1`"
+    return REFUSALS.get(refusal.code, f"it was refused: {refusal.message}").replace("{beta}", beta)
 
 
 # -- error events
@@ -161,6 +177,12 @@ HINTS: tuple[Hint, ...] = (
         "Turn detection is not supported",
         "Set `turn_detection: null` and send input_audio_buffer.commit, or use a model with VAD.",
     ),
+    Hint("invalid_value", "is not supported for this model", "Leave it out, or use a model that takes it."),
+    Hint("string_above_max_length", ".prompt'", "Shorten the prompt to 1,024 characters."),
+    Hint("invalid_value", "'keywords'", "Remove angle brackets and line breaks from the keywords."),
+    Hint("invalid_value", "'languages'", "Send either `language` or `languages`."),
+    Hint("empty_array", ".languages'", "Name a language, or leave `languages` out."),
+    Hint("missing_required_parameter", "format.rate'", "Send `rate: 24000` with audio/pcm."),
     Hint("missing_required_parameter", "'session.type'", "Send `type: transcription` in session.update."),
     Hint(
         "integer_below_min_value",
@@ -286,6 +308,11 @@ def _received(record: SessionRecord, type_: str) -> bool:
     return any(event.sender == "client" and event.type == type_ for event in record.events)
 
 
+def _planned(record: SessionRecord, type_: str) -> bool:
+    """Return whether the server sent such an event, or had planned it when the connection ended."""
+    return any(event.sender == "server" and event.type == type_ for event in record.events)
+
+
 def _begins_with(magic: bytes) -> Callable[[SessionRecord], bool]:
     return lambda record: record.slice_audio(0, 4).startswith(magic)
 
@@ -323,24 +350,24 @@ NO_TRANSCRIPT: tuple[Rule, ...] = (
     ),
     Rule(
         lambda record: _input(record).get("turn_detection") is None
-        and "input_audio_buffer.committed" not in record.types,
+        and not _received(record, "input_audio_buffer.commit"),
         "turn_detection is null and the client never sent input_audio_buffer.commit, so nothing was transcribed.",
     ),
     Rule(
         lambda record: _input(record).get("turn_detection") is not None
-        and "input_audio_buffer.speech_started" not in record.types
+        and not _planned(record, "input_audio_buffer.speech_started")
         and _is_silent(record),
         "all of the audio is silence: is the microphone muted, or the right one?",
     ),
     Rule(
         lambda record: _input(record).get("turn_detection") is not None
-        and "input_audio_buffer.speech_started" not in record.types,
+        and not _planned(record, "input_audio_buffer.speech_started"),
         "nothing in the audio was loud enough, for long enough, to count as speech; is it 16-bit little-endian mono "
         "PCM?",
     ),
     Rule(
         lambda record: _input(record).get("turn_detection") is not None
-        and "input_audio_buffer.speech_stopped" not in record.types,
+        and not _planned(record, "input_audio_buffer.speech_stopped"),
         "speech began and did not end: keep sending audio after it{silence}, or commit.",
     ),
 )

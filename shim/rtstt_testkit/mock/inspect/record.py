@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import wave
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,12 @@ _MAX_EVENTS = 20_000
 #: Why an event was planned and not sent: a ``drop`` fault, the session's own end (its CLOSE, or a fault's), or the
 #: end of the connection from outside.
 Dropped = Literal["fault", "end", "close"]
+_NOT_SENT: dict[Dropped, str] = {
+    "fault": "dropped by a fault",
+    "end": "the session ended before",
+    "close": "the connection ended before",
+}
+_SHOWN_TEXT = 60
 
 
 @dataclass
@@ -145,17 +151,24 @@ class SessionRecord:
         return [event for event in self.events if event.sender == "server" and event.dropped is None]
 
     def timeline(self, last: int | None = None) -> list[str]:
-        """Return the events as lines for people: when, in which direction, which.
+        """Return the events as lines for people: when, in which direction, which, with texts, codes and durations.
 
         Args:
             last: How many of the latest; None for all.
         """
         events = self.events
-        return [
-            f"{event.at:8.3f} s  {'→' if event.sender == 'client' else '←'} {event.type}"
-            + (f" × {event.count}" if event.count > 1 else "")
-            for event in (events if last is None else events[-last:])
-        ]
+        shown = [self._line(event) for event in (events if last is None else events[-last:])]
+        if self.close is not None:
+            reason = f" {self.close.reason}" if self.close.reason else ""
+            shown.append(f"{'':12}closed {self.close.code}{reason} by the {self.close.by}")
+        return shown
+
+    def _line(self, event: Event) -> str:
+        direction = "×" if event.dropped else "→" if event.sender == "client" else "←"
+        count = f" × {event.count}" if event.count > 1 else ""
+        details = ", ".join(_details(event, self.audio_format))
+        not_sent = f" (not sent: {_NOT_SENT[event.dropped]})" if event.dropped else ""
+        return f"{event.at:8.3f} s  {direction} {event.type}{count}{f'  {details}' if details else ''}{not_sent}"
 
     def add(self, sender: Sender, at: float, data: dict[str, Any], dropped: Dropped | None = None) -> Event:
         """Record an event.
@@ -247,3 +260,22 @@ class SessionRecord:
         query = "&".join(f"{name}={value}" for name, values in self.handshake.query.items() for value in values)
         state = "open" if self.open else f"closed {self.close.code}" if self.close else f"HTTP {self.http_status}"
         return f"<session {self.number} {self.handshake.path}{'?' if query else ''}{query} {state}>"
+
+
+def _details(event: Event, audio_format: AudioFormat) -> Iterator[str]:
+    """Yield what a line of the timeline shows of an event besides its type."""
+    data = event.data
+    if "audio_bytes" in data:
+        yield f"{data['audio_bytes'] / audio_format.width / audio_format.rate:.3f} s of audio"
+    for name in ("audio_start_ms", "audio_end_ms"):
+        if name in data:
+            yield f"{name} {data[name]}"
+    for name in ("delta", "transcript", "text"):
+        if isinstance(text := data.get(name), str):
+            yield repr(text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}…")
+    if isinstance(error := data.get("error"), dict):
+        yield str(error.get("code") or error.get("type"))
+        yield str(error.get("message"))[: 2 * _SHOWN_TEXT]
+    usage = data.get("usage")
+    if isinstance(usage, dict):
+        yield f"{usage['seconds']} s" if usage.get("type") == "duration" else f"{usage.get('total_tokens')} tokens"

@@ -237,7 +237,10 @@ def unknown_parameter(path: str) -> ApiError:
 def missing_parameter(path: str) -> ApiError:
     """Return the refusal of an event without a required field."""
     return ApiError(
-        f"Missing required parameter: '{path}'.", "missing_required_parameter", path, evidence="[capture] [drift-test]"
+        f"Missing required parameter: '{path}'.",
+        "missing_required_parameter",
+        path,
+        evidence="[live] [drift-test] [pcm-rate]",
     )
 
 
@@ -318,7 +321,7 @@ def commit_too_small(milliseconds: float) -> ApiError:
         "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
         f"but buffer only has {milliseconds:.2f}ms of audio.",
         "input_audio_buffer_commit_empty",
-        evidence="[capture] [commit-empty]",
+        evidence="[live] [commit-empty]",
     )
 
 

@@ -268,7 +268,7 @@ def _transcription(models: Field) -> Field:
                 "languages": ListOf(_TEXT, empty=False, evidence="[guide] [client]"),
                 "prompt": Nullable(Text(_LONGEST_PROMPT, "[type-wave]")),
                 "keywords": Nullable(ListOf(Keyword())),
-                "delay": Nullable(OneOf(*_DELAYS, evidence="[delay-reports]")),
+                "delay": Nullable(OneOf(*_DELAYS, evidence="[live]")),
             },
             required=("model",),
         )

@@ -20,7 +20,7 @@ from rtstt_testkit.mock.session.transcription import SpeechSegment, Transcriber
 
 __all__ = ["InputBuffer"]
 
-_SHORTEST_COMMIT_MS = 100  # [capture]
+_SHORTEST_COMMIT_MS = 100  # [live]
 #: The mock's stand-in for the endpoint's end-of-turn model: silence after a text that ends like a sentence. [assumed]
 _SEMANTIC_SILENCE_MS = 500
 _SENTENCE_ENDS = (".", "!", "?", "。", "！", "？")
@@ -109,7 +109,7 @@ class InputBuffer:
             raise Refused(errors.commit_too_small(length_ms))
         item = self._speech
         if item is None:
-            # A commit of silence: transcript "" plus usage [capture], streaming models.
+            # A commit of silence: transcript "" plus usage, as streaming models answer [live].
             item = SpeechSegment(self._ids.new("item"), self._buffer_start, self._buffer_start, Transcript(""))
         elif self._config.turns is None:
             item.start = self._buffer_start

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 __all__ = ["LATENCIES", "AfterCommit", "Latency"]
 
-#: Seconds of speech before a streaming model's first delta, by ``delay``. The range is captured [capture]; the value
-#: of each setting is assumed.
+#: Seconds of speech before a streaming model's first delta, by ``delay``. The range is reported [live]; the value of
+#: each setting is assumed.
 _STREAM_DELAYS = MappingProxyType({"minimal": 0.5, "low": 0.7, "medium": 0.9, "high": 1.15, "xhigh": 1.4})
 #: The same as measured for minimal, low and high [obs-transcribe]; medium and xhigh are assumed.
 _MEASURED_DELAYS = MappingProxyType({"minimal": 0.46, "low": 1.01, "medium": 1.37, "high": 1.73, "xhigh": 2.1})
@@ -60,7 +60,7 @@ class Latency(NamedTuple):
         return self.by_model.get(model, default) if model is not None else default
 
 
-#: ``capture`` holds measured times: [capture]; for streaming models [capture] (committed), [type-wave] (completed);
+#: ``capture`` holds measured times: [capture]; for streaming models [live] (committed), [type-wave] (completed);
 #: their first delta after the commit is assumed.
 LATENCIES = {
     "instant": Latency(),
