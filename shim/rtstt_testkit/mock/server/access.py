@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from rtstt_testkit.mock.server.http import Head, HttpResponse, json_error
@@ -35,7 +35,7 @@ class Access:
     address: str
     hosts: Sequence[str] = ()
     origins: Sequence[str] = ()
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     def refusal(self, head: Head) -> HttpResponse | None:
         """Return the response that refuses a request, None if it is allowed.
