@@ -50,6 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_core.progress": (),
     "rtstt_core.report": ("rtstt_core.forking", *PURE),
     "rtstt_core.forking": (),
+    "rtstt_core.pyinstaller": ("rtstt_core.patching",),
     "rtstt_core.connect_error": ("rtstt_core.diagnosis",),
     "rtstt_core.diagnosis": ("rtstt_core.redact",),
     "rtstt_core.url_rule": ("rtstt_core.redact",),
