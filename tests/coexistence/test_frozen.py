@@ -1,4 +1,4 @@
-"""Frozen applications: from a zipapp and a PyInstaller executable the shim patches the clients and logs its warnings."""
+"""Frozen applications: in a zipapp and a PyInstaller executable the shim patches the clients and logs warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PyInstaller does not find by itself: modules that are imported by name, data files, versions of the libraries."""
+"""What PyInstaller does not find by itself: modules imported by name, data files, the versions of the libraries."""
 
 import contextlib
 from importlib import metadata
