@@ -7,7 +7,6 @@ earliest a minute later and gives the count; counts that remain are logged when 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import threading
 from time import monotonic
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from rtstt_core.diagnosis import Diagnosis, Symptom, diagnose
 from rtstt_core.forking import call_in_forked_child
+from rtstt_core.log import flush, log
 from rtstt_core.redact import redact, redact_url
 from rtstt_core.url_rule import Session, is_native
 
@@ -22,6 +22,8 @@ __all__ = ["ConnectionInfo", "failure_count", "report"]
 
 _INTERVAL_SECONDS = 60.0
 _MAX_REPORTED = 256
+# How long the exit of the process waits for a handler that runs in another thread.
+_EXIT_SECONDS = 1.0
 
 
 class ConnectionInfo(NamedTuple):
@@ -107,7 +109,7 @@ def report(
             del _reported[next(iter(_reported))]
         _reported[key] = _Reported(level, line, now)
         _reported[key].repeats = count - 1
-    _log(level, line + _count(repeats), _fields(info, symptom, diagnosis, session, repeats))
+    log(level, line + _count(repeats), _fields(info, symptom, diagnosis, session, repeats))
 
 
 def _redacted(symptom: Symptom) -> Symptom:
@@ -125,18 +127,16 @@ def _redacted(symptom: Symptom) -> Symptom:
 
 def _log_remaining_counts() -> None:
     with _lock:
-        remaining = [reported for reported in _reported.values() if reported.repeats]
-        _reported.clear()
-    for reported in remaining:
-        _log(reported.level, reported.line + _count(reported.repeats), {"rtstt_more": reported.repeats})
-
-
-def _log(level: int, line: str, fields: dict[str, object]) -> None:
-    # Called without a lock: a handler of the application may open a connection that is watched itself. It may raise,
-    # and that must not reach the client library.
-    with contextlib.suppress(Exception):
-        # Get the logger now, not at import: `logging.config.dictConfig` disables the loggers that exist before it.
-        logging.getLogger("rtstt_shim").log(level, "%s", line, extra=fields)
+        remaining = [
+            (reported.level, reported.line + _count(reported.repeats), {"rtstt_more": reported.repeats})
+            for reported in _reported.values()
+            if reported.repeats
+        ]
+        for reported in _reported.values():
+            reported.repeats = 0
+    for record in remaining:
+        log(*record)
+    flush(_EXIT_SECONDS)
 
 
 def _count(repeats: int) -> str:
