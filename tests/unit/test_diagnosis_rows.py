@@ -122,9 +122,7 @@ SILENT = {case["symptom"]["cause"]: case for case in CASES if case["symptom"]["k
 
 
 @pytest.mark.parametrize("cause", SILENT)
-def test_a_session_without_a_transcript_gets_its_line(
-    cause: str, shim: None, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_session_without_a_transcript_gets_its_line(cause: str, shim: None, caplog: pytest.LogCaptureFixture) -> None:
     settings, sent, answered = SILENCES[cause]
     session = {"type": "transcription", "audio": {"input": settings}}
 
@@ -137,13 +135,12 @@ def test_a_session_without_a_transcript_gets_its_line(
         connection.close(1000)
 
     caplog.set_level(logging.INFO, logger="rtstt_shim")
-    with serving(serve) as endpoint:
-        with connect(endpoint.url("intent=transcription")) as connection:
-            connection.recv()
-            for name, audio in sent:
-                connection.send(json.dumps({"type": name, "audio": audio}))
-            for _ in connection:
-                pass
+    with serving(serve) as endpoint, connect(endpoint.url("intent=transcription")) as connection:
+        connection.recv()
+        for name, audio in sent:
+            connection.send(json.dumps({"type": name, "audio": audio}))
+        for _ in connection:
+            pass
     [record] = [record for record in caplog.records if record.name == "rtstt_shim"]
     assert record.levelno == logging.INFO
     assert vars(record)["rtstt_diagnosis"] == SILENT[cause]["row"]
