@@ -160,6 +160,67 @@ def test_other_sockets_are_not_watched(app: str, node: str, url: str, cell: Cell
     assert outcome.stderr == ""
 
 
+CONVERSATION = [
+    text(json.dumps(event))
+    for event in (
+        {"type": "session.created", "session": {"type": "realtime"}},
+        {"type": "conversation.item.input_audio_transcription.completed", "transcript": "hello"},
+        *({"type": "response.output_audio.delta", "delta": "A" * 40_000} for _ in range(20)),
+        {"type": "response.output_audio_transcript.delta", "delta": 'An "error" is no "error".'},
+        {"type": "error", "error": {"code": "response_cancel_not_active", "message": "Cancellation failed"}},
+        {"type": "response.done", "response": {"status_details": {"error": None}}},
+    )
+]
+REFUSED_UPDATE = text(
+    json.dumps(
+        {
+            "type": "error",
+            "error": {
+                "code": "invalid_parameter",
+                "message": "Passing a transcription session update to a realtime session is not allowed.",
+            },
+        }
+    )
+)
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+@pytest.mark.parametrize(
+    ("frames", "end", "said"),
+    [
+        ([*CONVERSATION, close(1000)], "wait", None),
+        ([*CONVERSATION, close(1011)], "wait", None),
+        (CONVERSATION, "hang up", None),
+        (
+            [CONVERSATION[0], REFUSED_UPDATE, close(1000)],
+            "wait",
+            "realtime conversation session failed: this is a conversation session, and it refused the transcription",
+        ),
+        (
+            [close(4000, "invalid_request_error.beta_api_shape_disabled")],
+            "wait",
+            "realtime conversation session failed: the gateway asks OpenAI for the beta API",
+        ),
+        (
+            [close(1013, "insufficient_quota.credit_balance_exhausted")],
+            "wait",
+            "realtime conversation session failed: the account has no credit left",
+        ),
+    ],
+    ids=["ends well", "1011", "dropped", "refused update", "beta API", "no credit"],
+)
+def test_of_a_conversation_only_a_refusal_and_what_concerns_transcription_is_printed(
+    frames: list[bytes], end: str, said: str | None, app: str, node: str, cell: Cell
+) -> None:
+    with serving(frames=frames, end=end) as port:
+        url = f"ws://127.0.0.1:{port}/v1/realtime?model=gpt-realtime"
+        outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
+    if said is None:
+        assert outcome.stderr == ""
+    else:
+        assert shown(outcome.stderr, url).startswith(f"rtstt_shim: {said}")
+
+
 def test_the_line_of_an_error_without_a_close_tells_that_the_session_stays_open(cell: Cell) -> None:
     with serving(frames=[ERROR]) as port:
         outcome = run(cell(**WS) / "ws_esm.mjs", shim=True, env={"APP_URL": url_of(port)})

@@ -82,7 +82,8 @@ class Watch {
    */
   wants(head) {
     // An `error` and a `failed` event both hold an "error" object.
-    return this.progress !== undefined || head.includes('"error"');
+    if (head.includes('"error"')) return true;
+    return this.progress !== undefined && (head.includes('input_audio_') || head.includes('session.'));
   }
 
   /** Receives a delta, the most frequent message of a transcription session. */
