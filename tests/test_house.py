@@ -26,7 +26,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_core.cli": ("rtstt_core.errors", "rtstt_core.extras"),
     "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.clients"),
     "rtstt_core.extras": ("rtstt_core.errors",),
-    "rtstt_core.clients": ("rtstt_core.patching", "rtstt_core.url_rule"),
+    "rtstt_core.clients": (
+        "rtstt_core.errors",
+        "rtstt_core.patching",
+        "rtstt_core.bootstrap",
+        "rtstt_core.url_rule",
+    ),
     "rtstt_core.bootstrap": (),
     "rtstt_core.patching": (
         "rtstt_core.watch",
@@ -65,6 +70,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *MOCK,
     ),
     "rtstt_testkit.commands.arguments": (),
+    "rtstt_testkit.source": (
+        "rtstt_core.errors",
+        "rtstt_core.clients",
+        "rtstt_core.url_rule",
+        "rtstt_testkit.upstream",
+    ),
     "rtstt_testkit.locust": ("rtstt_testkit.load", "rtstt_testkit.speech"),
     "rtstt_testkit.load": ("rtstt_testkit.speech", "rtstt_testkit.mock.protocol"),
     "rtstt_testkit.upstream": ("rtstt_testkit.routing", *MOCK),
