@@ -58,7 +58,7 @@ def origin(symptom: dict[str, Any], stack: ExitStack, refusing_port: int) -> str
     return f"ws://{host}:{stack.enter_context(serving(answer=answer, end=end))}"
 
 
-@pytest.mark.parametrize("node", ["system", *(pytest.param(one, marks=pytest.mark.heavy) for one in ("22", "26"))])
+@pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.release)])
 def test_every_symptom_gets_its_line(node: str, cell: Cell, refusing_port: int) -> None:
     cases = [case for case in CASES if case["symptom"]["kind"] != "silent"]
     with ExitStack() as stack:
@@ -104,7 +104,12 @@ SILENCES: dict[str, tuple[dict[str, Any], str, bool, list[str]]] = {
 
 
 @pytest.mark.parametrize(
-    ("node", "native"), [("system", ""), *(pytest.param(one, "yes", marks=pytest.mark.heavy) for one in ("22", "26"))]
+    ("node", "native"),
+    [
+        ("system", ""),
+        pytest.param("22", "yes", marks=pytest.mark.release),
+        pytest.param("26", "yes", marks=pytest.mark.heavy),
+    ],
 )
 def test_every_session_without_a_transcript_gets_its_line(node: str, native: str, cell: Cell) -> None:
     cases = [case for case in CASES if case["symptom"]["kind"] == "silent"]
