@@ -160,6 +160,24 @@ def test_other_sockets_are_not_watched(app: str, node: str, url: str, cell: Cell
     assert outcome.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("node", "native"),
+    [("system", ""), *(pytest.param(one, "yes", marks=pytest.mark.release) for one in ("22", "26"))],
+)
+def test_a_connection_that_the_applications_own_timer_gives_up_is_printed(node: str, native: str, cell: Cell) -> None:
+    with serving(answer=b"") as port:
+        env = {"APP_URL": url_of(port), "APP_NATIVE": native}
+        soon, late = (
+            run(cell(**WS) / "abort.mjs", node=node, shim=True, env={**env, "APP_MS": ms}) for ms in ("50", "600")
+        )
+    assert soon.stderr == ""
+    assert re.sub(r"\d\.\d", "N", shown(late.stderr, url_of(port))) == (
+        "rtstt_shim: realtime transcription session failed: the connection could not be opened in time (Error: the "
+        "application aborted the attempt after N s). Check the network and firewall; raise the client's open timeout "
+        "if the network is slow."
+    )
+
+
 CONVERSATION = [
     text(json.dumps(event))
     for event in (

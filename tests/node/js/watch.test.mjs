@@ -267,6 +267,17 @@ test('a connection that cannot be opened is printed with its cause', () => {
   }
 });
 
+test('a connect attempt that the application aborts is printed if it lasted', () => {
+  for (const ms of [499, 1500]) {
+    const one = fresh();
+    pass(ms);
+    one.aborted();
+    one.failedToConnect(new Error('late'));
+  }
+  assert.equal(lines.length, 1);
+  assert.match(lines[0], /could not be opened in time \(Error: the application aborted the attempt after 1\.5 s\)/);
+});
+
 test('a failure that repeats is printed once, then counted, and printed again a minute later or at exit', () => {
   const url = 'wss://repeated2.example/v1/realtime?intent=transcription';
   for (let i = 0; i < 5; i++) watch(url).closed(1011, '', false);
