@@ -50,6 +50,7 @@ class Fix:
     new_tests: str | None
     proof: str
     variants: Mapping[str, Variant]
+    proves: str = ""
     issue: int | None = None
     pull: int | None = None
     package_folder: str = ""
@@ -61,6 +62,18 @@ class Fix:
         """Return the requirements to test a version; the keys of ``pins`` are prefixes of versions."""
         pins = [pin for start, names in self.pins.items() if version.startswith(start) for pin in names]
         return [name.format(version=version) for name in (*self.environment, *pins)]
+
+    @property
+    def test_path(self) -> str:
+        """The test module that the fix changes, or adds if there is none."""
+        path = self.tests or self.new_tests
+        assert path is not None
+        return path
+
+    def paths(self) -> list[str]:
+        """Return the files and folders that the fix and its verification read."""
+        root = self.package_folder or f"{self.root}src"
+        return [path for path in (root, self.source, self.version_file, self.tests) if path]
 
     @cached_property
     def rules(self) -> list[Rule]:
@@ -89,7 +102,8 @@ class Fix:
 
     def new_test_module(self) -> str:
         """Return a test module for a source that does not contain the upstream's tests."""
-        text = (self.folder / "new_tests.py.txt").read_text(encoding="utf-8")
+        suffix = Path(self.new_tests or "").suffix
+        text = (self.folder / f"new_tests{suffix}.txt").read_text(encoding="utf-8")
         body = "".join(rule.replacement or "" for rule in self.rules if rule.step == "new-tests").strip("\n")
         return f"{text}\n\n{body}\n" if body else text
 
@@ -128,6 +142,7 @@ def _load(path: Path) -> Fix:
         tests=data.get("tests"),
         new_tests=data.get("new_tests"),
         proof=data["proof"],
+        proves=data.get("proves", ""),
         issue=data.get("issue"),
         pull=data.get("pull"),
         package_folder=data.get("package_folder", ""),

@@ -12,15 +12,17 @@ from pathlib import Path
 
 from rtstt_testkit.upstream import git
 from rtstt_testkit.upstream.errors import BadInput, UnknownShape
-from rtstt_testkit.upstream.files import write_folder
+from rtstt_testkit.upstream.files import check_folder, write_folder
 from rtstt_testkit.upstream.fixes import Fix, Variant
 from rtstt_testkit.upstream.rules import apply_rules
 from rtstt_testkit.upstream.source import Source
 
-__all__ = ["PullRequest", "check_output", "make_pull_request", "write_pull_request"]
+__all__ = ["PullRequest", "check_output", "check_unused", "make_pull_request", "write_pull_request"]
 
 #: The folder of the patch with the repository's paths, if the source is a package.
 CHECKOUT = "checkout"
+#: The files of an earlier pull request.
+REPLACEABLE = ("PR.md", "*.patch", f"{CHECKOUT}/*.patch")
 NOT_RUN = "Not run yet: this text was generated without `--verify`."
 
 
@@ -135,7 +137,9 @@ def make_pull_request(fix: Fix, source: Source) -> PullRequest:
     return PullRequest(fix, source, variant, before, after)
 
 
-def write_pull_request(request: PullRequest, out: Path, author: str, report: str | None) -> list[str]:
+def write_pull_request(
+    request: PullRequest, out: Path, author: str, report: str | None, *, force: bool = False
+) -> list[str]:
     """Write the patch and the text into a folder that contains nothing else.
 
     Args:
@@ -143,18 +147,28 @@ def write_pull_request(request: PullRequest, out: Path, author: str, report: str
         out: The folder; it is created if it does not exist.
         author: ``Name <address>``.
         report: The report of a verification; None if there was none.
+        force: Whether to replace the files of an earlier pull request.
 
     Returns:
         The paths written, relative to the folder.
 
     Raises:
-        BadInput: The folder cannot be written to, or contains other files.
+        BadInput: The folder cannot be written to, contains other files, or contains another pull request.
     """
     files = {request.patch_name: request.patch(author, checkout=False), "PR.md": request.text(report)}
     if not request.source.is_checkout:
         files[f"{CHECKOUT}/{request.patch_name}"] = request.patch(author, checkout=True)
-    write_folder(out, files)
+    write_folder(out, files, REPLACEABLE if force else ())
     return sorted(files)
+
+
+def check_unused(out: Path, *, force: bool = False) -> None:
+    """Check that a folder can take a pull request, before a verification that takes minutes.
+
+    Raises:
+        BadInput: The folder contains files that would have to be replaced.
+    """
+    check_folder(out, {}, REPLACEABLE if force else ())
 
 
 def check_output(request: PullRequest, out: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.endtoend import ClientRun, drive
 from rtstt_testkit.upstream.errors import VerificationFailed
+from rtstt_testkit.upstream.outages import OUTAGES, run_outage
 from rtstt_testkit.upstream.pull_request import PullRequest
 from rtstt_testkit.upstream.scratch import Progress, execute, npm_project, workspace
 from rtstt_testkit.upstream.workbench import TestRun, Workbench
@@ -48,7 +51,7 @@ STUBS = {
 }
 #: The upstream's compiler options, and the stubs.
 TSCONFIG = {
-    "include": ["src/stt.ts", "src/stt.test.ts", "globals.d.ts"],
+    "include": ["src/stt.ts", "src/stt*.test.ts", "globals.d.ts"],
     "compilerOptions": {
         "baseUrl": ".",
         "target": "es2022",
@@ -67,7 +70,7 @@ TSCONFIG = {
     },
 }
 DEFINE = {"__PACKAGE_NAME__": '"@livekit/agents-plugin-openai"', "__PACKAGE_VERSION__": '"0.0.0-test"'}
-# Versions of the framework before 1.5 leave the rejection of a failed stream unhandled: not the plugin's fault.
+# Versions of the framework before 1.5 leave the rejection of a failed stream unhandled; that is not the plugin's bug.
 FILES = {
     "package.json": '{"type": "module"}',
     "globals.d.ts": "declare const __PACKAGE_NAME__: string;\ndeclare const __PACKAGE_VERSION__: string;\n",
@@ -82,9 +85,9 @@ export default {{
   define: {json.dumps(DEFINE)},
   resolve: {{ alias: Object.fromEntries(paths) }},
   test: {{
-    include: ['src/stt.test.ts'],
+    include: ['src/stt*.test.ts'],
     setupFiles: ['./vitest.setup.mjs'],
-    onUnhandledError: (error) => !/^API/.test(error.name ?? ''),
+    onUnhandledError: (error) => !/SpeechStream|WebSocket/.test(error.stack ?? ''),
   }},
 }};
 """,
@@ -119,6 +122,7 @@ def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
             checks=[("`prettier --check`", bench.prettier), ("`tsc`", bench.tsc)],
             test=bench.test,
             run_client=bench.run_client,
+            run_outages=bench.run_outages,
             caveat=_caveat(request),
         )
 
@@ -165,6 +169,15 @@ class _Npm:
         return TestRun(outcomes["passed"], outcomes["failed"], outcomes["skipped"])
 
     def run_client(self, files: Mapping[str, str], host: str) -> ClientRun:
+        return drive(self._build(files), self._folder, host, {})
+
+    def run_outages(self, files: Mapping[str, str]) -> Sequence[ClientRun]:
+        command = self._build(files)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda outage: run_outage(outage, command, self._folder, {}), OUTAGES))
+
+    def _build(self, files: Mapping[str, str]) -> Sequence[str]:
+        """Build the package from files, and return the command that streams audio through it."""
         self._lay_out(files)
         package = self._folder / "node_modules" / self._package
         shutil.rmtree(package, ignore_errors=True)
@@ -175,7 +188,7 @@ class _Npm:
             raise VerificationFailed(f"esbuild could not build the source: {built.stderr.strip().splitlines()[-1]}")
         shutil.copy(patches() / "agents-js" / "drive.mjs", self._folder)
         preload = (Path(__file__).parents[1] / "node" / "route.mjs").as_uri()
-        return drive(["node", "--import", preload, "drive.mjs"], self._folder, host, {})
+        return ["node", "--import", preload, "drive.mjs"]
 
     def _lay_out(self, files: Mapping[str, str]) -> list[str]:
         names = []
