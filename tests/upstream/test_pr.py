@@ -12,7 +12,8 @@ from upstream_sources import commit, git
 
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.errors import VerificationFailed
-from rtstt_testkit.upstream.fixes import find_fix
+from rtstt_testkit.upstream.fixes import find_fix, load_fixes
+from rtstt_testkit.upstream.pull_request import Report
 
 pytestmark = pytest.mark.client
 
@@ -224,6 +225,32 @@ def test_a_python_checkout_has_its_own_test_module_extended(pypi_source: Pypi, t
     assert "omits_model() -> None:\n    assert True\n\n\n@pytest.mark.parametrize(" in tests.read_text()
 
 
+def test_places_like_the_fixed_one_are_named(npm_source: Npm, pypi_source: Pypi, tmp_path: Path) -> None:
+    source = npm_source("1.9.0")
+    (source / "src/gateway.ts").write_text("export const native = (u: URL) => u.hostname === 'api.openai.com';\n")
+    assert pr(FIXES[0], source, tmp_path / "js") == 0
+    text = (tmp_path / "js" / "PR.md").read_text(encoding="utf-8")
+    assert re.findall(r"^Not touched: .*", text, re.M) == [
+        "Not touched: `plugins/openai/src/gateway.ts` line 1 has a similar test, because it was not examined.",
+        "Not touched: `plugins/openai/src/ws/llm.ts` line 59 has a similar test, because it builds the URL of the "
+        "Responses API, for which no refusal is known.",
+    ]
+    assert pr("agents/regional-hosts", pypi_source(PLUGIN, "1.8.9"), tmp_path / "py") == 0
+    text = (tmp_path / "py" / "PR.md").read_text(encoding="utf-8")
+    assert "plugins/openai/llm.py` line " in text
+    assert "plugins/openai/responses/llm.py` line " in text
+    assert "it was not examined" not in text
+    assert pr("speech-to-speech/regional-hosts", pypi_source("speech-to-speech", "1.1.0"), tmp_path / "s2s") == 0
+    assert "Not touched" not in (tmp_path / "s2s" / "PR.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("fix", [fix.name for fix in load_fixes() if fix.proof != "outages"])
+def test_a_text_on_regional_hosts_separates_what_is_known_from_what_is_inferred(fix: str) -> None:
+    for variant in find_fix(fix).variants.values():
+        assert "What is known: the global host refuses" in variant.description
+        assert "What is\ninferred: " in variant.description
+
+
 def test_the_version_before_the_python_fault_needs_nothing(
     pypi_source: Pypi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,11 +306,14 @@ def test_a_patch_that_is_not_proven_is_not_written(
     assert pr(FIXES[0], source, out, "--verify") == 1
     assert capsys.readouterr().err == "working\nrtstt-shim: not verified: the new tests pass without the patch\n"
     assert not out.exists()
-    monkeypatch.setattr("rtstt_testkit.upstream.verify.verify", lambda request, progress: "| a run | passed |")
+    monkeypatch.setattr(
+        "rtstt_testkit.upstream.verify.verify", lambda request, progress: Report("| a run | passed |", True, True)
+    )
     assert pr(FIXES[0], source, out, "--verify") == 0
     text = (out / "PR.md").read_text(encoding="utf-8")
     assert "## Testing\n| a run | passed |\n" in text
     assert "- [x] All tests pass" in text
+    assert "- [x] **Build passes**" in text
 
 
 class TestBadInput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from rtstt_testkit.upstream import endtoend, scratch, verify_npm
+from rtstt_testkit.upstream.commands import Command, run_commands
 from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
 from rtstt_testkit.upstream.fixes import Fix, find_fix
 from rtstt_testkit.upstream.outages import CLAIMS, OUTAGES, run_outage
-from rtstt_testkit.upstream.pull_request import PullRequest
+from rtstt_testkit.upstream.pull_request import PullRequest, Report
 from rtstt_testkit.upstream.source import Source
 from rtstt_testkit.upstream.verify import verify
 from rtstt_testkit.upstream.workbench import TestRun, Workbench
@@ -50,6 +52,9 @@ class Bench:
         return [self.outages[files["source"] == "new"]] * len(OUTAGES)
 
     def prove(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
+        return self.report(monkeypatch, name).text.partition("\n\nThe upstream's own commands:")[0]
+
+    def report(self, monkeypatch: pytest.MonkeyPatch, name: str) -> Report:
         fix: Fix = replace(find_fix(name), source="source", tests="tests")
         before, after = {"source": "old", "tests": "old tests"}, {"source": "new", "tests": "new tests"}
         variant = next(iter(fix.variants.values()))
@@ -83,6 +88,49 @@ def test_the_report_holds_what_was_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "| transcript 'Hello.' (URL without `model`) |\n"
         "| gateway.example.com | transcript 'Hello.' (URL with `model`) | transcript 'Hello.' (URL with `model`) |"
     )
+
+
+NOT_RUN = "\n".join(
+    f"- not run: `{script}` of {folder}: the source is a package, not a checkout"
+    for script, folder in (
+        ("lint", "plugins/openai/"),
+        ("typecheck", "the repository"),
+        ("throws:check", "the repository"),
+        ("test", "the repository"),
+    )
+)
+
+
+def test_what_was_not_run_is_said_and_ticks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Source, "is_checkout", False)
+    report = Bench().report(monkeypatch, "agents-js/model-param")
+    assert report.text.endswith(f"\n\nThe upstream's own commands:\n\n{NOT_RUN}")
+    assert (report.built, report.tested) == (False, False)
+
+
+def test_the_commands_of_a_checkout_run_on_a_patched_copy(tmp_path: Path) -> None:
+    folder = tmp_path / "checkout"
+    package = folder / "plugins/openai"
+    (package / "src").mkdir(parents=True)
+    (folder / "node_modules").mkdir()
+    (folder / ".git").mkdir()
+    (package / "src/stt.ts").write_text("old")
+    check = "grep -q new src/stt.ts && touch ran && test -e ../../node_modules && test ! -e ../../.git"
+    (package / "package.json").write_text(json.dumps({"scripts": {"lint": check, "types": "echo 3 errors; false"}}))
+    source = Source(folder, "", "1.9.0")
+    commands = [Command("lint", "plugins/openai/"), Command("test", "")]
+    outcomes = run_commands(commands, source, {"plugins/openai/src/stt.ts": "new"}, lambda line: None)
+    assert [str(outcome) for outcome in outcomes] == [
+        "- passed: `lint` of plugins/openai/",
+        "- not run: `test` of the repository: there is no such script",
+    ]
+    assert (package / "src/stt.ts").read_text() == "old"
+    assert not (package / "ran").exists()
+    with pytest.raises(VerificationFailed, match="npm run types fails: "):
+        run_commands([Command("types", "plugins/openai/")], source, {}, lambda line: None)
+    (folder / "node_modules").rmdir()
+    (outcome,) = run_commands(commands[:1], source, {}, lambda line: None)
+    assert outcome.not_run == "the dependencies of the checkout are not installed"
 
 
 def test_outages_are_reported_and_what_the_fix_claims_must_hold_for_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from rtstt_testkit.upstream.errors import BadInput, NotAffected, UpstreamError
 from rtstt_testkit.upstream.fixes import Fix, find_fix, load_fixes
 from rtstt_testkit.upstream.pull_request import (
     PullRequest,
+    Report,
     check_output,
     check_unused,
     make_pull_request,
@@ -91,7 +92,7 @@ def _make(args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(request: PullRequest) -> str:
+def _verify(request: PullRequest) -> Report:
     from rtstt_testkit.upstream.verify import verify
 
     return verify(request, lambda line: print(line, file=sys.stderr, flush=True))
