@@ -8,12 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from talk import cut
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from rtstt_testkit import RealtimeServer
 from rtstt_testkit.mock.audio.buffer import AudioBuffer
-from rtstt_testkit.mock.server.frames import FrameReader, text_frame
+from rtstt_testkit.mock.inspect.record import Closed
+from rtstt_testkit.mock.server.frames import FrameReader
+from rtstt_testkit.mock.server.websocket import WebSocket
 
 HANDSHAKE = (
     b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: mock\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -46,19 +49,14 @@ FRAMES = {
 PLAIN = ("short", "empty", "16-bit length")
 
 
-@pytest.mark.parametrize("size", [*SIZES, 65536, 70_000])
-def test_a_text_frame_is_the_one_that_websockets_makes(size: int) -> None:
-    payload = b"a" * size
-    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
-
-
 class Heard:
     """What came of some bytes."""
 
-    def __init__(self, decline: bytes | None = None) -> None:
+    def __init__(self, decline: bytes | None = None, last: bytes | None = None) -> None:
         self.taken: list[bytes] = []
         self.passed = b""
         self.decline = decline
+        self.last = last
         self.reader = FrameReader(self.take, self.pass_on)
 
     def take(self, payload: bytes) -> bool:
@@ -67,12 +65,13 @@ class Heard:
         self.taken.append(payload)
         return True
 
-    def pass_on(self, data: bytes) -> None:
+    def pass_on(self, data: bytes) -> bool:
         self.passed += data
+        return self.last is None or self.last not in self.passed
 
     def feed(self, data: bytes, *sizes: int) -> "Heard":
         for piece in cut(data, sizes) if sizes else [data]:
-            self.reader.feed(piece)
+            self.reader.receive(piece)
         return self
 
 
@@ -104,7 +103,7 @@ def test_frames_are_the_same_however_the_bytes_arrive(names: list[str], sizes: l
     ids=["unmasked", "close"],
 )
 def test_all_that_follows_what_ends_a_connection_is_left_to_websockets(frame: bytes) -> None:
-    heard = Heard().feed(text(2) + frame + text(4)).feed(text(5))
+    heard = Heard(last=frame).feed(text(2) + frame + text(4)).feed(text(5))
     assert (heard.taken, heard.passed[: len(frame)]) == ([b"aa"], frame)
     assert len(heard.passed) == len(frame + text(4) + text(5))
 
@@ -121,6 +120,131 @@ def test_frames_of_an_extension_and_pieces_of_a_message_are_passed_on() -> None:
     piece, squeezed = text(3, fin=False), bytes([0xC1]) + text(3)[1:]
     heard = Heard().feed(piece + squeezed)
     assert (heard.taken, heard.passed) == ([], piece + squeezed)
+
+
+class Closes:
+    """A receiver that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.close: Closed | None = None
+
+    def begin(self) -> None: ...
+    def before_control(self) -> None: ...
+    def settle(self) -> None: ...
+    def writable(self) -> None: ...
+
+    def receive_text(self, payload: bytes) -> bool:
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return False
+        self.messages.append(b"text " + payload)
+        return True
+
+    def receive_binary(self, payload: bytes) -> None:
+        self.messages.append(b"binary " + payload)
+
+    def closed(self, close: Closed) -> None:
+        self.close = close
+
+
+class Sink(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.ended = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+async def received(pieces: list[bytes], direct: bool) -> tuple[list[bytes], bytes, bool, Closed | None]:
+    """The messages, the bytes of the answers and the end that some bytes lead to; without the reader if not direct."""
+    receiver, sink = Closes(), Sink()
+    protocol = ServerProtocol(state=State.OPEN, max_size=100_000)
+    websocket = WebSocket(sink, protocol, receiver, None)
+    websocket._reader.direct = direct
+    for piece in pieces:
+        websocket.receive(piece)
+        while websocket._waiting:
+            websocket._continue()
+    websocket.receive_eof()
+    websocket.lost()
+    return receiver.messages, sink.written, sink.ended, receiver.close
+
+
+CONTROL = st.sampled_from([Opcode.PING, Opcode.PONG])
+DATA = st.sampled_from([Opcode.TEXT, Opcode.TEXT, Opcode.TEXT, Opcode.BINARY, Opcode.CONT])
+PAYLOADS = st.one_of(
+    st.binary(max_size=140), st.text(max_size=60).map(str.encode), st.sampled_from([b"a" * 126, b"b" * 65_535])
+)
+WHOLE = st.builds(
+    lambda opcode, data, fin, mask: Frame(opcode, data, fin).serialize(mask=mask),
+    DATA,
+    PAYLOADS,
+    st.sampled_from([True, True, True, False]),
+    st.sampled_from([True] * 20 + [False]),
+)
+CONTROLS = st.builds(lambda opcode, data: Frame(opcode, data).serialize(mask=True), CONTROL, st.binary(max_size=125))
+FRAGMENTED = st.lists(st.text(max_size=20).map(str.encode), min_size=2, max_size=4).map(
+    lambda parts: b"".join(
+        Frame(Opcode.CONT if index else Opcode.TEXT, part, index == len(parts) - 1).serialize(mask=True)
+        for index, part in enumerate(parts)
+    )
+)
+ENDS = st.sampled_from(
+    [
+        Frame(Opcode.CLOSE, b"").serialize(mask=True),
+        Frame(Opcode.CLOSE, b"\x03\xe8bye").serialize(mask=True),
+        Frame(Opcode.CLOSE, b"\x03").serialize(mask=True),
+        Frame(Opcode.CLOSE, b"\x0f\xa0\xff").serialize(mask=True),
+        b"\xc1\x81\x00\x00\x00\x00a",
+        b"\x83\x80\x00\x00\x00\x00",
+        b"\x81\xff\x00\x00\x00\x00\x00\x01\x86\xa1\x00\x00\x00\x00",
+        b"\x81\xff" + b"\xff" * 8,
+    ]
+)
+
+
+@settings(deadline=None, max_examples=600)
+@given(
+    st.lists(WHOLE | FRAGMENTED | CONTROLS | WHOLE | FRAGMENTED | ENDS | st.binary(max_size=30), max_size=12),
+    st.lists(st.integers(1, 300), min_size=1, max_size=8),
+)
+def test_the_reader_leads_to_the_same_as_websockets_parser_alone(frames: list[bytes], sizes: list[int]) -> None:
+    pieces = list(cut(b"".join(frames), sizes))
+    assert asyncio.run(received(pieces, True)) == asyncio.run(received(pieces, False))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_frames_beyond_the_limit_wait_for_their_turn(limit: int) -> None:
+    heard, last = Heard(), text(4)
+    more = heard.reader.receive(text(1) + PING + text(2) + PING + text(3) + last[:3], limit)
+    turns = 1
+    while more:
+        more = heard.reader.receive(b"", limit)
+        turns += 1
+    heard.feed(last[3:])
+    assert heard.taken == [b"a", b"aa", b"aaa", b"aaaa"]
+    assert heard.passed == PING * 2
+    assert turns == {1: 6, 2: 3, 5: 2}[limit]
 
 
 @settings(deadline=None)
@@ -166,15 +290,15 @@ def test_a_ping_is_answered_when_all_that_was_said_before_it_was_heard(monkeypat
 
     async def talk() -> None:
         async with RealtimeServer(strict=False) as server:
-            passed_on = ServerConnection.data_received
+            genuine = ServerProtocol.receive_data
 
-            def data_received(connection: ServerConnection, data: bytes) -> None:
+            def receive_data(protocol: ServerProtocol, data: bytes) -> None:
                 heard.extend(session.audio_received for session in server.sessions)
-                passed_on(connection, data)
+                genuine(protocol, data)
 
             async with connect(f"{server.url}?intent=transcription", additional_headers=AUTH) as client:
                 await client.recv()
-                monkeypatch.setattr(ServerConnection, "data_received", data_received)
+                monkeypatch.setattr(ServerProtocol, "receive_data", receive_data)
                 frames = [Frame(Opcode.TEXT, APPEND).serialize(mask=True)] * 3
                 client.transport.write(b"".join(frames) + Frame(Opcode.PING, b"").serialize(mask=True))
                 await server.wait_for("input_audio_buffer.append")

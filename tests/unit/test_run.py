@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import pty
-import re
 import select
 import signal
 import subprocess
@@ -20,8 +19,11 @@ from typing import Any
 import pytest
 
 from rtstt_core import cli
+from rtstt_core.commands import activation
 from rtstt_core.commands import run as command
-from rtstt_core.commands.run import BOOTSTRAP, NODE_ROUTES
+from rtstt_core.commands.activation import BOOTSTRAP
+from rtstt_testkit import routing
+from rtstt_testkit.commands import route
 
 RTSTT_SHIM = str(Path(sys.executable).parent / "rtstt-shim")
 ROUTE = ["--route", "api.openai.com=127.0.0.1:9"]
@@ -105,6 +107,16 @@ def test_the_dashes_may_be_left_out(started: Any) -> None:
             "--route A.=c:2: a is routed twice; give each host once",
         ),
         (
+            ["--route", "*=127.0.0.1:1", "--", "true"],
+            "--route *=127.0.0.1:1: '*' is not a host name; write it like --route api.openai.com=127.0.0.1:8765",
+        ),
+        (
+            ["--route", "a_b=127.0.0.1:1", "--", "true"],
+            "--route a_b: not a host name: Codepoint U+005F at position 2 of 'a_b' not allowed; "
+            "write it like --route api.openai.com=127.0.0.1:8765",
+        ),
+        (["--", ""], "cannot start '': an empty name is no program; for example: rtstt-shim run -- python app.py"),
+        (
             ["--", "no-such-command"],
             "cannot start no-such-command: No such file or directory; for example: rtstt-shim run -- python app.py",
         ),
@@ -114,7 +126,7 @@ def test_the_dashes_may_be_left_out(started: Any) -> None:
         ),
     ],
 )
-def test_wrong_use_is_one_sentence_and_exit_code_2(words: list[str], message: str) -> None:
+def test_a_usage_error_is_one_sentence_and_exit_code_2(words: list[str], message: str) -> None:
     done = rtstt(*words)
     assert (done.stdout, done.stderr, done.returncode) == ("", f"rtstt-shim: {message}\n", 2)
 
@@ -128,7 +140,10 @@ def test_a_file_that_cannot_be_executed_is_named(tmp_path: Path) -> None:
 def test_routing_without_the_extra_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    monkeypatch.delitem(sys.modules, "rtstt_testkit.routing.relay", raising=False)
+    monkeypatch.delattr(routing, "relay", raising=False)
+    monkeypatch.delitem(sys.modules, "rtstt_testkit.commands.route", raising=False)
     assert cli.main(["run", *ROUTE, "--", "true"]) == 2
     assert capsys.readouterr().err == (
         "rtstt-shim: `rtstt-shim run --route` needs trustme, which the base install leaves out; "
@@ -159,7 +174,7 @@ def test_an_isolated_python_is_warned_of_in_one_sentence(
 ) -> None:
     started("--", *words)
     assert capsys.readouterr().err == (
-        f"rtstt-shim: python {flag} ignores what this command relies on: the shim will not be active in it\n"
+        f"rtstt-shim: python {flag} ignores PYTHONPATH or skips site: the shim will not be active in it\n"
     )
 
 
@@ -201,6 +216,25 @@ def test_the_bootstrap_comes_before_the_users_path(started: Any, monkeypatch: py
     assert started("--", "x")[2]["PYTHONPATH"] == f"{BOOTSTRAP}:/a:/b c"
 
 
+@pytest.mark.parametrize("path", ["/opt/x:", ":/opt/x", "/a::/b", ":"])
+def test_an_empty_entry_of_the_users_path_is_kept(path: str, started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", path)
+    assert started("--", "x")[2]["PYTHONPATH"] == f"{BOOTSTRAP}:{path}"
+
+
+@pytest.mark.parametrize(("path", "found"), [("/opt/x:", True), ("/opt/x", False), ("", False)])
+def test_a_module_of_the_current_folder_is_found_as_without_the_command(path: str, found: bool, tmp_path: Path) -> None:
+    (tmp_path / "mymod.py").touch()
+    (tmp_path / "elsewhere").mkdir()
+    program = tmp_path / "elsewhere" / "app.py"
+    program.write_text("import importlib.util; print(importlib.util.find_spec('mymod') is not None)")
+    words = [sys.executable, str(program)]
+    environ = {**os.environ, "PYTHONPATH": path}
+    with_us = rtstt("--", *words, cwd=tmp_path, env=environ)
+    without = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert (with_us.stdout, without.stdout) == (f"{found}\n", f"{found}\n")
+
+
 def test_run_within_run_adds_nothing(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = started("--", "x")[2]
     for name in ("PYTHONPATH", "NODE_OPTIONS"):
@@ -220,19 +254,19 @@ def test_where_wrapt_is_is_said_where_it_is_not_beside_us(
     import wrapt
 
     home = Path(wrapt.__file__).parents[1]
-    monkeypatch.setattr(command, "HOME", tmp_path)
+    monkeypatch.setattr(activation, "HOME", tmp_path)
     assert started("--", "x")[2]["RTSTT_SHIM_WRAPT"] == str(home)
-    monkeypatch.setattr(command, "HOME", home)
+    monkeypatch.setattr(activation, "HOME", home)
     assert "RTSTT_SHIM_WRAPT" not in started("--", "x")[2]
 
 
 @pytest.fixture
 def preload(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The Node shim, in a folder that is hard to name in NODE_OPTIONS."""
-    preload = tmp_path / 'Füße "und" Bücher' / "register.mjs"
+    preload = tmp_path / 'Füße "und" Bücher' / "register.cjs"
     preload.parent.mkdir()
     preload.write_text("globalThis.preloaded = true;")
-    monkeypatch.setattr(command, "NODE_SHIM", preload)
+    monkeypatch.setattr(activation, "NODE_SHIM", preload)
     return preload
 
 
@@ -253,17 +287,84 @@ def test_node_options_are_kept_and_extended(
     started: Any, monkeypatch: pytest.MonkeyPatch, preload: Path, fake_node: Any
 ) -> None:
     fake_node("echo v20.0.0")
-    url = preload.as_uri()
-    assert re.fullmatch(r"file://[\w/.%-]+", url)
-    assert started("--", "x")[2]["NODE_OPTIONS"] == f"--import={url}"
+    quoted = str(preload).replace('"', r"\"")
+    assert started("--", "x")[2]["NODE_OPTIONS"] == f'--require "{quoted}"'
     monkeypatch.setenv("NODE_OPTIONS", '--require "./my file.js"')
-    assert started("--", "x")[2]["NODE_OPTIONS"] == f'--require "./my file.js" --import={url}'
+    assert started("--", "x")[2]["NODE_OPTIONS"] == f'--require "./my file.js" --require "{quoted}"'
+
+
+def test_a_path_without_a_space_is_not_quoted(
+    started: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fake_node: Any
+) -> None:
+    """Bun reads NODE_OPTIONS too, and takes quotes for a part of the path."""
+    fake_node("echo v20.0.0")
+    preload = tmp_path / "100%#1" / "register.cjs"
+    preload.parent.mkdir()
+    preload.touch()
+    monkeypatch.setattr(activation, "NODE_SHIM", preload)
+    assert started("--", "x")[2]["NODE_OPTIONS"] == f"--require {preload}"
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "readable"),
+    [
+        (["node", "--permission", "app.js"], "", False),
+        (["node", "--experimental-permission", "--allow-fs-read=/srv/*", "app.js"], "", False),
+        (["node", "-r", "./hook.js", "--permission", "app.js"], "", False),
+        (["npm", "start"], "--permission", False),
+        (["node", "--permission", "--allow-fs-read=*", "app.js"], "", True),
+        (["node", "--permission", "--allow-fs-read=/srv/*", "--allow-fs-read={}/*", "app.js"], "", True),
+        (["node", "--permission", "--allow-fs-read={}", "app.js"], "", True),
+        (["node", "--permission", "app.js"], "--require x.js --allow-fs-read={}/", True),
+        (["node", "app.js", "--permission"], "", True),
+        (["node", "app.js"], "", True),
+    ],
+)
+def test_a_node_that_may_not_read_the_shim_is_started_without_it_and_said_so(
+    words: list[str],
+    options: str,
+    readable: bool,
+    started: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    fake_node: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake_node("echo v24.0.0")
+    preload = tmp_path / "shim" / "register.cjs"
+    preload.parent.mkdir()
+    preload.touch()
+    monkeypatch.setattr(activation, "NODE_SHIM", preload)
+    monkeypatch.setenv("NODE_OPTIONS", options.format(preload.parent))
+    environ = started("--", *(word.format(preload.parent) for word in words))[2]
+    assert (f"--require {preload}" in environ["NODE_OPTIONS"]) is readable
+    said = capsys.readouterr().err
+    assert said == (
+        ""
+        if readable
+        else "rtstt-shim: node --permission may not read the shim, which will not be active in Node programs; "
+        f"add '--allow-fs-read={preload.parent}/*'\n"
+    )
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_node_with_permissions_runs_with_the_shim_or_without_it(granted: bool, tmp_path: Path) -> None:
+    app = tmp_path / "app.cjs"
+    app.write_text("console.log(Symbol.for('rtstt_shim.installed') in globalThis)")
+    found = subprocess.run(["node", "--version"], capture_output=True, text=True)
+    flag = "--permission" if int(found.stdout[1:3]) >= 24 else "--experimental-permission"
+    grants = [f"--allow-fs-read={tmp_path}/*"]
+    grants += [f"--allow-fs-read={activation.NODE_SHIM.parent}/*"] if granted else []
+    done = rtstt("--", "node", flag, *grants, str(app))
+    assert done.stdout == f"{granted}\n".lower()
+    assert ("rtstt-shim: node --permission may not read the shim" in done.stderr) is not granted
 
 
 def test_node_options_are_left_alone_while_there_is_no_preload(
     started: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(command, "NODE_SHIM", tmp_path / "register.mjs")
+    monkeypatch.setattr(activation, "NODE_SHIM", tmp_path / "register.cjs")
     assert "NODE_OPTIONS" not in started("--", "x")[2]
 
 
@@ -500,7 +601,7 @@ def test_on_windows_the_program_is_a_child(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.undo()
 
 
-# -- the whole of it
+# -- end to end
 
 
 def test_an_unmodified_program_talks_to_the_server_the_route_names() -> None:
@@ -527,4 +628,4 @@ asyncio.run(main())
 
 
 def test_the_preload_for_routes_is_where_the_command_looks_for_it() -> None:
-    assert NODE_ROUTES.is_file()
+    assert route.NODE_PRELOAD.is_file()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rtstt_core.url_rule import Decision, fix_url, is_native
+from rtstt_core.url_rule import Decision, fix_url, invalid_hosts, is_native
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "url_rule.json"
 CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
@@ -44,7 +44,9 @@ def test_vector(case: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert decision.url == case.get("fixed", case["url"])
     assert decision.rule == case["rule"]
     assert decision.changed == ("fixed" in case)
-    assert decision.transcription == case["transcription"]
+    assert decision.session == case["session"]
+    assert decision.transcription == (case["session"] == "transcription")
+    assert decision.session == "none" or decision.native == case["native"]
     assert decision.reason == case["reason"]
 
 
@@ -112,9 +114,28 @@ def test_is_native(url: str, native: bool) -> None:
     assert is_native(url) is native
 
 
+@pytest.mark.parametrize(
+    ("setting", "invalid"),
+    [
+        ("", []),
+        ("stt.example.com, localhost,my_service,[::1],10.0.0.1,stt.example.com.,", []),
+        ("https://stt.example.com", ["https://stt.example.com"]),
+        ("localhost:4000", ["localhost:4000"]),
+        ("*.example.com", ["*.example.com"]),
+        ("::1", ["::1"]),
+        ("a.example b.example", ["a.example b.example"]),
+        ("good.example;bad.example", ["good.example;bad.example"]),
+    ],
+)
+def test_what_is_no_host_name_in_the_setting(setting: str, invalid: list[str]) -> None:
+    assert invalid_hosts(setting) == invalid
+
+
 def test_a_decision_in_a_log_reads_as_a_named_tuple_without_the_secrets_of_its_url() -> None:
-    decision = Decision("wss://me:word@gateway.example/v1/realtime?key=abcd", False, "keep", "no intent", True)
+    decision = Decision(
+        "wss://me:word@gateway.example/v1/realtime?key=abcd", False, "keep", "no intent", "transcription"
+    )
     assert repr(decision) == (
         "Decision(url='wss://***@gateway.example/v1/realtime?key=***', changed=False, rule='keep', "
-        "reason='no intent', transcription=True)"
+        "reason='no intent', session='transcription', native=False)"
     )

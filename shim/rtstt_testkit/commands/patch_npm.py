@@ -1,16 +1,8 @@
-"""Patch the LiveKit OpenAI plugin of a Node project, in the form of its package manager.
-
-The command finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes
-a patch of its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and prints how to apply and how
-to undo it. The patched plugin omits `model` for api.openai.com and its regional hosts, keeps it for gateways, and logs
-one warning when a realtime session fails. With --check nothing is written; the exit code is 1 if a copy is affected and
-not patched.
-"""
+"""The work of ``rtstt-shim patch-npm``."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
@@ -18,14 +10,7 @@ from rtstt_testkit.upstream.files import write_all
 from rtstt_testkit.upstream.installed import PACKAGE, Installed, find_installed, need
 from rtstt_testkit.upstream.managers import MANAGERS, Manager, Project, choose, open_project
 
-__all__ = ["configure", "run"]
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommand's arguments."""
-    parser.add_argument("project", nargs="?", type=Path, default=Path(), metavar="PROJECT", help="default: here")
-    parser.add_argument("--manager", choices=["auto", *MANAGERS], default="auto", help="default: auto")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if affected and not patched")
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

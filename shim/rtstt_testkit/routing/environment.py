@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 __all__ = [
@@ -25,6 +26,9 @@ CA = "RTSTT_TESTKIT_CA"
 """The file with the relay's CA certificate (PEM)."""
 
 
+_HOST_NAME = r"(?=.{1,253}\Z)[\w-]{1,63}(?:\.[\w-]{1,63})*"
+
+
 def canonical(host: str) -> str:
     """Return a host name in canonical form: lower case, no trailing dot.
 
@@ -32,7 +36,7 @@ def canonical(host: str) -> str:
         ValueError: If the text is not a host name.
     """
     name = host.removesuffix(".").lower()
-    if not name or set(name) & set(" ,=:/@[]?#"):
+    if not re.fullmatch(_HOST_NAME, name):
         raise ValueError(f"{host!r} is not a host name")
     return name
 
