@@ -42,7 +42,7 @@ def test_the_shim_is_active(python: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "needs", "extra"),
     [
-        (["mock"], "websockets", "testkit"),
+        (["mock"], "h11", "testkit"),
         (["probe"], "websockets", "testkit"),
         (["run", "--route", "api.openai.com=127.0.0.1:1", "--", "true"], "trustme", "testkit"),
         (["pr", "--list"], "yaml", "upstream"),

@@ -69,9 +69,8 @@ class Records:
 
     async def wait_for(self, type_: str, count: int, timeout: float) -> Event | None:
         """Return the ``count``-th event of a type, past ones included; None if it does not come in time."""
-        seen = [
-            event for session in self.sessions for event in session.events if event.type == type_ and not event.dropped
-        ]
+        events = (event for session in self.sessions for event in session.events)
+        seen = [event for event in events if event.type == type_ and event.dropped is None]
         if len(seen) >= count:
             return seen[count - 1]
         waiter = _Waiter(type_, count - len(seen))
