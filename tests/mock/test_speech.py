@@ -108,6 +108,11 @@ def test_an_unknown_recording_is_named() -> None:
         speech.load("goodbye")
 
 
+def test_recordings_are_shown_without_their_samples() -> None:
+    assert repr(speech.load("hello")) == "<recording hello 1.51 s 'Hello from the gateway probe.'>"
+    assert len(repr(speech.recordings())) < 1500
+
+
 def test_silence_and_length() -> None:
     assert speech.silence(0.5) == bytes(24000)
     assert speech.load().seconds == pytest.approx(1.51, abs=0.01)
