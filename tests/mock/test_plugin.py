@@ -275,7 +275,8 @@ def test_a_failure_shows_what_the_server_saw_in_a_few_lines(pytester: pytest.Pyt
             "Session 1: the client sent `?model=whisper-1` with intent=transcription: OpenAI answers `invalid_model` "
             "and closes 4000. Remove `model` from the URL; *",
             "<session 1 /v1/realtime?intent=transcription&model=whisper-1 closed 4000>, last events:",
-            "*0.0* s  ← error",
+            '*0.0* s  ← error  invalid_model, Model "whisper-1" is not supported in transcription mode.',
+            "*closed 4000 invalid_request_error.invalid_model by the server",
         ]
     )
     assert len(result.stdout.lines) < 40

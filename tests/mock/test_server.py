@@ -415,7 +415,7 @@ class TestWaitFor:
                     await server.wait_for(COMPLETED, count=2, timeout=0.01)
             text = str(caught.value)
             assert text.startswith(f"no 2 × '{COMPLETED}' within 0.01 s; what was seen:\n  <session 1 ")
-            assert "s  → input_audio_buffer.append × 3\n" in text
+            assert "s  → input_audio_buffer.append × 3  0.060 s of audio\n" in text
             assert "s  ← input_audio_buffer.cleared\n" in text
 
             assert text.endswith(
