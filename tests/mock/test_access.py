@@ -121,6 +121,13 @@ def test_an_origin_and_a_host_can_be_allowed() -> None:
             headers = "Host: mock\r\nOrigin: http://localhost:5173\r\n"
             answer = await exchange(server, f"GET /_mock/sessions HTTP/1.1\r\n{headers}\r\n".encode())
             assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"\r\nAccess-Control-Allow-Origin: http://localhost:5173\r\n" in answer
+            preflight = (
+                f"OPTIONS /v1/realtime/client_secrets HTTP/1.1\r\n{headers}Access-Control-Request-Method: POST\r\n"
+            )
+            answer = await exchange(server, f"{preflight}Access-Control-Request-Method: POST\r\n\r\n".encode())
+            assert answer.startswith(b"HTTP/1.1 204 ")
+            assert b"\r\nAccess-Control-Allow-Headers: Authorization, Content-Type\r\n" in answer
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(f"GET /v1/realtime?intent=transcription HTTP/1.1\r\n{UPGRADE}{headers}\r\n".encode())
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")

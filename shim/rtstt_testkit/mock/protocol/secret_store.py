@@ -85,7 +85,6 @@ class SecretStore:
         It looks at all of them only when their number has doubled, so a secret costs the same however many are kept.
         """
         if len(self._secrets) >= self._look_at:
-            self._secrets = {
-                value: secret for value, secret in self._secrets.items() if secret.expires_at > now - 86400
-            }
+            kept = {value: secret for value, secret in self._secrets.items() if secret.expires_at > now - _KEEP}
+            self._secrets = kept
             self._look_at = max(_LOOK_AT, 2 * len(kept))

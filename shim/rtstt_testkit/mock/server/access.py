@@ -59,6 +59,17 @@ class Access:
             )
         return None
 
+    def cors(self, head: Head) -> list[tuple[str, str]]:
+        """Return the headers that let a page of an allowed origin read the response.
+
+        Args:
+            head: The request line and the headers.
+        """
+        origin = head.header("origin")
+        if origin is None or not ("*" in self.origins or origin in self.origins):
+            return []
+        return [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
+
     def control_refusal(self, head: Head) -> HttpResponse | None:
         """Return the response that refuses a request to the control API, None if it is allowed.
 
