@@ -83,7 +83,7 @@ class SessionDriver:
         try:
             self._session.start(self._clock.wall())
         except Exception as error:
-            self._fail(error)
+            self.failed(error)
         self.flush()
 
     # -- what the WebSocket calls
@@ -117,7 +117,7 @@ class SessionDriver:
             try:
                 self._session.append_audio(appends, self._now)
             except Exception as error:
-                self._fail(error)
+                self.failed(error)
 
     def settle(self) -> None:
         """Send what is due, or set the timer."""
@@ -155,7 +155,7 @@ class SessionDriver:
                 try:
                     self._outputs.extend(self._session.poll(self._clock.now()))
                 except Exception as error:
-                    self._fail(error)
+                    self.failed(error)
                     return
                 if not self._outputs:
                     break
@@ -235,9 +235,9 @@ class SessionDriver:
         try:
             self._session.receive_frame(frame, self._now)
         except Exception as error:
-            self._fail(error)
+            self.failed(error)
 
-    def _fail(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
         """Log an exception of the mock itself, and end the session with CLOSE 1011."""
         record = self._session.record
         record.internal_error = f"{type(error).__name__}: {error}"
