@@ -175,9 +175,18 @@ def _openai(version: str, tier: Tier = "release") -> Client:
     return Client("openai", version, "openai_sdk.py", tuple(usages), (f"openai[realtime]=={version}",), tier)
 
 
-def _livekit(version: str, *beside: str, tier: Tier = "release") -> Client:
-    """OpenAI's hosts, the global one also with a trailing dot, a gateway, and Azure."""
+def _livekit(version: str, *beside: str, streaming: bool = False, tier: Tier = "release") -> Client:
+    """OpenAI's hosts, the global one also with a trailing dot, a gateway, and Azure.
+
+    Args:
+        version: The version of the plugin and of livekit-agents.
+        *beside: What else its environment needs.
+        streaming: Also a streaming model, for which the plugin leaves `turn_detection` out.
+        tier: When the tests run it.
+    """
     usages = [at(host, demo=host == EU) for host in (API, EU, US, DOT, GATEWAY)]
+    if streaming:
+        usages.append(at(API, "--transcription-model", "gpt-realtime-whisper", name="gpt-realtime-whisper"))
     usages.append(Usage(AZURE, ("--azure", "--base-url", f"https://{AZURE}/openai/v1"), "STT.with_azure()"))
     requirements = (f"livekit-plugins-openai=={version}", f"livekit-agents=={version}", *beside)
     return Client("livekit-plugins-openai", version, "livekit_python.py", tuple(usages), requirements, tier)
@@ -275,7 +284,7 @@ CLIENTS = (
     _livekit("1.7.1"),
     _livekit("1.8.2"),
     _livekit("1.8.3"),
-    _livekit("1.8.9", tier="default"),
+    _livekit("1.8.9", streaming=True, tier="default"),
     *_litellm("1.74.9", "heavy"),
     *_litellm("1.79.3"),
     *_litellm("1.84.0"),
