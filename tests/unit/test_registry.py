@@ -381,8 +381,8 @@ def test_a_setting_that_names_no_host_is_warned_of_once(
     installation.install()
     installation.install()
     assert [record.getMessage() for record in warnings_logged] == [
-        "rtstt_shim: RTSTT_SHIM_HOSTS names 'https://***@stt.example.com/v1', 'localhost:8000', which no host can match; "
-        "list host names separated by commas, without a scheme, a port or a path"
+        "rtstt_shim: RTSTT_SHIM_HOSTS names 'https://***@stt.example.com/v1', 'localhost:8000', which no host can "
+        "match; list host names separated by commas, without a scheme, a port or a path"
     ]
 
 

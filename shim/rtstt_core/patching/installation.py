@@ -134,8 +134,8 @@ class Installation:
             names = ", ".join(f"'{redact(name)}'" for name in invalid)
             log(
                 "warning",
-                f"RTSTT_SHIM_HOSTS names {names}, which no host can match; list host names separated by commas, without "
-                "a scheme, a port or a path",
+                f"RTSTT_SHIM_HOSTS names {names}, which no host can match; list host names separated by commas, "
+                "without a scheme, a port or a path",
             )
 
     def uninstall(self) -> None:
