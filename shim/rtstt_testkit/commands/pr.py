@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream import git
+from rtstt_testkit.upstream.checkout import find_checkout
 from rtstt_testkit.upstream.errors import BadInput, NotAffected, UpstreamError
 from rtstt_testkit.upstream.fixes import Fix, find_fix, load_fixes
 from rtstt_testkit.upstream.pull_request import (
     PullRequest,
+    Report,
     check_output,
+    check_unused,
     make_pull_request,
     write_pull_request,
 )
@@ -41,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
 def _make(args: argparse.Namespace) -> int:
     if not (args.fix and args.source and args.out):
         raise UsageError("a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR")
+    if args.fix == "source":
+        return _make_for_source(args)
     fix = find_fix(args.fix)
     if args.online:
         _online(fix)
@@ -50,9 +56,12 @@ def _make(args: argparse.Namespace) -> int:
         check_output(request, args.out)
         print(f"the patch in {args.out} applies to {args.source} ({fix.package} {source.version})")
         return 0
-    author = args.author or git.author(args.source)
-    report = _verify(request) if args.verify else None
-    for name in write_pull_request(request, args.out, author or UNNAMED, report):
+    checkout = find_checkout(args.source)
+    author = args.author or git.author(checkout.config if checkout else None)
+    write = partial(write_pull_request, request, args.out, author or UNNAMED, force=args.force)
+    if args.verify:
+        check_unused(args.out, force=args.force)
+    for name in write(_verify(request) if args.verify else None):
         print(f"wrote {args.out / name}")
     if author is None:
         print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
@@ -60,7 +69,25 @@ def _make(args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(request: PullRequest) -> str:
+def _make_for_source(args: argparse.Namespace) -> int:
+    """Make a pull request for an application, of what the source rules rewrite."""
+    if args.verify or args.check or args.online:
+        raise UsageError("`rtstt-shim pr source` only writes: leave --verify, --check and --online out")
+    from rtstt_testkit.source.pull_request import make_source_pull_request
+
+    request = make_source_pull_request(args.source)
+    checkout = find_checkout(args.source)
+    author = args.author or git.author(checkout.config if checkout else None)
+    for name in request.write(args.out, author or UNNAMED, force=args.force):
+        print(f"wrote {args.out / name}")
+    if author is None:
+        print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
+    for found in request.left:
+        print(f"left to do: {found.file}:{found.line}: {found.why} {found.fix}")
+    return 0
+
+
+def _verify(request: PullRequest) -> Report:
     from rtstt_testkit.upstream.verify import verify
 
     return verify(request, lambda line: print(line, file=sys.stderr, flush=True))

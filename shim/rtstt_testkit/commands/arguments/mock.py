@@ -35,6 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", help="seed of identifiers and random choices, for reproducible runs")
     parser.add_argument("--virtual-time", action="store_true", help="advance time only through POST /_mock/advance")
     parser.add_argument(
+        "--account", metavar="STATE", help="refuse every session: no-credit, quota, spend-limit or no-model"
+    )
+    parser.add_argument(
+        "--lenient-commit", action="store_true", help="accept a commit without speech under turn detection"
+    )
+    parser.add_argument(
         "--max-sessions",
         type=int,
         default=10_000,
@@ -44,4 +50,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to serve with (default: 1)")
     parser.add_argument("--no-control", action="store_true", help="disable the HTTP control API under /_mock/")
+    parser.add_argument("--token", metavar="SECRET", help="require `Authorization: Bearer SECRET` for the control API")
+    parser.add_argument(
+        "--no-token", action="store_true", help="leave the control API open although --host is not loopback"
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="accept requests for this host name, besides loopback and --host; may be repeated",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="accept requests of web pages of this origin, such as http://localhost:5173; may be repeated",
+    )
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
