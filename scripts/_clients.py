@@ -24,13 +24,14 @@ One version of each behavior that the table of known clients distinguishes is no
 shim patches, neither are the oldest and the newest version.
 """
 
-Expected = Literal["fixed", "works", "routed", "no-route", "beta", "unchanged"]
+Expected = Literal["fixed", "works", "routed", "no-route", "beta", "unchanged", "preview"]
 """What is expected of a way to use a client.
 
 ``fixed``: refused without the shim, a transcript with it. ``works``: the same transcript with and without. ``routed``:
 the same transcript with and without from a gateway, which keeps `model` in the URL. ``no-route``: refused with and
 without by a gateway, because the client sends no `model`. ``beta``: refused with and without for its beta header; with
 the shim a warning gives the reason. ``unchanged``: refused with and without; the shim cannot be certain about the URL.
+``preview``: refused with and without by the mock of Azure's preview API, whose protocol it does not speak.
 """
 
 RESULTS: dict[Expected, tuple[str, str]] = {
@@ -40,6 +41,7 @@ RESULTS: dict[Expected, tuple[str, str]] = {
     "no-route": ("HTTP 403: it sends no `model`", "the same"),
     "unchanged": ("`invalid_model`, close 4000, 0 transcripts", "the same: the correction is not certain"),
     "beta": ("`beta_api_shape_disabled`, close 4000", "the same, and a warning with the reason"),
+    "preview": ("HTTP 501: the mock does not speak the protocol of Azure's preview API", "the same"),
 }
 """The result in words, without the shim and with it."""
 
@@ -109,7 +111,7 @@ class Client(NamedTuple):
         """Return what the table of known clients implies for a usage."""
         known = known_client(self.package).at(self.version)
         if usage.profile == "azure":
-            return "works"
+            return "preview"
         if usage.profile == "gateway":
             return "routed" if known.sends_to_gateways(usage.passes_model) else "no-route"
         if usage.beta or known.beta:

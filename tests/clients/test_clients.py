@@ -67,6 +67,9 @@ def failures(
         if expected == "no-route":
             if before.transcribed or not before.urls or any("model=" in url for url in before.urls):
                 yield "the gateway accepts it, or it sends `model`"
+        elif expected == "preview":
+            if before.transcribed or not before.urls:
+                yield "the preview API of Azure accepts it, or it never connected"
         elif expected == "unchanged":
             if not before.refused:
                 yield "it is not refused"
@@ -196,6 +199,11 @@ JUDGED = {
         ("pipecat-ai", "1.14.0", _clients.at(_clients.API, passes_model=True, uncertain=True)),
         (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED),
         [(WITH_MODEL_REFUSED, WITHOUT), (WITH_MODEL, WITH_MODEL)],
+    ),
+    "preview": (
+        ("livekit-plugins-openai", "1.8.9", _clients.Usage(_clients.AZURE, ("--azure",))),
+        (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED),
+        [(WITH_MODEL, WITH_MODEL), (WITH_MODEL_REFUSED, WITHOUT_REFUSED)],
     ),
 }
 
