@@ -24,14 +24,14 @@ One version of each behavior that the table of known clients distinguishes is no
 shim patches, neither are the oldest and the newest version.
 """
 
-Expected = Literal["fixed", "works", "routed", "no-route", "beta", "unchanged", "preview"]
+Expected = Literal["fixed", "works", "routed", "no-route", "both", "beta", "unchanged"]
 """What is expected of a way to use a client.
 
 ``fixed``: refused without the shim, a transcript with it. ``works``: the same transcript with and without. ``routed``:
 the same transcript with and without from a gateway, which keeps `model` in the URL. ``no-route``: refused with and
-without by a gateway, because the client sends no `model`. ``beta``: refused with and without for its beta header; with
+without by a gateway, because the client sends no `model`. ``both``: refused with and without by Azure,
+because the client sends `model` and `intent`. ``beta``: refused with and without for its beta header; with
 the shim a warning gives the reason. ``unchanged``: refused with and without; the shim cannot be certain about the URL.
-``preview``: refused with and without by the mock of Azure's preview API, whose protocol it does not speak.
 """
 
 RESULTS: dict[Expected, tuple[str, str]] = {
@@ -39,9 +39,9 @@ RESULTS: dict[Expected, tuple[str, str]] = {
     "works": ("transcript", "the same"),
     "routed": ("transcript, routed by `model`", "the same"),
     "no-route": ("HTTP 403: it sends no `model`", "the same"),
+    "both": ("HTTP 400: Azure accepts `model` or `intent`, not both", "the same"),
     "unchanged": ("`invalid_model`, close 4000, 0 transcripts", "the same: the correction is not certain"),
     "beta": ("`beta_api_shape_disabled`, close 4000", "the same, and a warning with the reason"),
-    "preview": ("HTTP 501: the mock does not speak the protocol of Azure's preview API", "the same"),
 }
 """The result in words, without the shim and with it."""
 
@@ -111,7 +111,7 @@ class Client(NamedTuple):
         """Return what the table of known clients implies for a usage."""
         known = known_client(self.package).at(self.version)
         if usage.profile == "azure":
-            return "preview"
+            return "both" if known.sends_to_gateways(usage.passes_model) else "works"
         if usage.profile == "gateway":
             return "routed" if known.sends_to_gateways(usage.passes_model) else "no-route"
         if usage.beta or known.beta:
@@ -187,7 +187,7 @@ def _livekit(version: str, *beside: str, streaming: bool = False, tier: Tier = "
     usages = [at(host, demo=host == EU) for host in (API, EU, US, DOT, GATEWAY)]
     if streaming:
         usages.append(at(API, "--transcription-model", "gpt-realtime-whisper", name="gpt-realtime-whisper"))
-    usages.append(Usage(AZURE, ("--azure", "--base-url", f"https://{AZURE}/openai"), "STT.with_azure()"))
+    usages.append(Usage(AZURE, ("--azure", "--base-url", f"https://{AZURE}/openai/v1"), "STT.with_azure()"))
     requirements = (f"livekit-plugins-openai=={version}", f"livekit-agents=={version}", *beside)
     return Client("livekit-plugins-openai", version, "livekit_python.py", tuple(usages), requirements, tier)
 

@@ -67,9 +67,9 @@ def failures(
         if expected == "no-route":
             if before.transcribed or not before.urls or any("model=" in url for url in before.urls):
                 yield "the gateway accepts it, or it sends `model`"
-        elif expected == "preview":
-            if before.transcribed or not before.urls:
-                yield "the preview API of Azure accepts it, or it never connected"
+        elif expected == "both":
+            if before.transcribed or not before.urls or not all("model=" in url for url in before.urls):
+                yield "Azure accepts it, or it sends no `model`"
         elif expected == "unchanged":
             if not before.refused:
                 yield "it is not refused"
@@ -190,6 +190,11 @@ JUDGED = {
         (WITHOUT_REFUSED, WITHOUT_REFUSED),
         [(WITHOUT, WITHOUT), (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED)],
     ),
+    "both": (
+        ("livekit-plugins-openai", "1.8.9", _clients.at(_clients.AZURE)),
+        (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED),
+        [(WITH_MODEL, WITH_MODEL), (WITH_MODEL_REFUSED, WITHOUT), (WITHOUT_REFUSED, WITHOUT_REFUSED)],
+    ),
     "beta": (
         ("litellm", "1.84.0", _clients.at(_clients.API)),
         (BETA, BETA_WITHOUT._replace(stderr=BETA_WARNING)),
@@ -199,11 +204,6 @@ JUDGED = {
         ("pipecat-ai", "1.14.0", _clients.at(_clients.API, passes_model=True, uncertain=True)),
         (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED),
         [(WITH_MODEL_REFUSED, WITHOUT), (WITH_MODEL, WITH_MODEL)],
-    ),
-    "preview": (
-        ("livekit-plugins-openai", "1.8.9", _clients.Usage(_clients.AZURE, ("--azure",))),
-        (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED),
-        [(WITH_MODEL, WITH_MODEL), (WITH_MODEL_REFUSED, WITHOUT_REFUSED)],
     ),
 }
 
