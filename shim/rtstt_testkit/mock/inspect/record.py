@@ -39,6 +39,11 @@ class Event:
     type: str
     data: dict[str, Any]
     count: int = 1
+    until: float = 0.0
+    dropped: str | None = None
+
+    def __post_init__(self) -> None:
+        self.until = max(self.until, self.at)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class SessionRecord:
     def __init__(self, number: int, handshake: Handshake, audio_limit: int | None = None) -> None:
         self.number = number
         self.opened_at = 0.0
+        self.opened_wall = 0.0
         self.handshake = handshake
         self.kind: str | None = None
         self.http_status = 101
@@ -162,6 +168,11 @@ class SessionRecord:
         return self._tape.received
 
     @property
+    def audio_dropped(self) -> int:
+        """How many bytes of the beginning of the audio are not kept any more."""
+        return self._tape.dropped
+
+    @property
     def open(self) -> bool:
         """Whether the socket is still open."""
         return self.http_status == 101 and self.close is None
@@ -198,6 +209,7 @@ class SessionRecord:
             self._last_append = last
         else:
             last.count += count
+            last.until = at
             last.data["audio_bytes"] += len(audio)
         self._tape.add(audio)
 

@@ -28,6 +28,7 @@ class Controlled(Protocol):
 
     sessions: list[SessionRecord]
     control: bool
+    routes: tuple[Route, ...]
 
     @property
     def url(self) -> str:
@@ -88,7 +89,7 @@ class Route(NamedTuple):
 async def answer(server: Controlled, request: HttpRequest) -> HttpResponse:
     """Answer a request."""
     methods = []
-    for route in ROUTES:
+    for route in (*ROUTES, *server.routes):
         found = route.pattern.fullmatch(request.path)
         if found is None or (route.control and not server.control):
             continue

@@ -82,6 +82,8 @@ class Connection(ServerConnection, asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Be listed no more."""
         self._connections.discard(self)
+        if self._answering is not None:
+            self._answering.cancel()
         self._lost(self)
         super().connection_lost(exc)
 
@@ -151,7 +153,17 @@ class Connection(ServerConnection, asyncio.BufferedProtocol):
             self._answering = self.loop.create_task(self._answer_request(request))
 
     async def _answer_request(self, request: HttpRequest) -> None:
-        self._respond(await self._answer(request))
+        response = await self._answer(request)
+        if hasattr(response.body, "__aiter__"):
+            extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
+            self.transport.write(f"HTTP/1.1 200 OK\r\nContent-Type: {response.content_type}\r\n{extra}Connection: close\r\n\r\n".encode())
+            async for piece in response.body:
+                if self.transport.is_closing():
+                    break
+                self.transport.write(piece)
+            self.transport.close()
+            return
+        self._respond(response)
 
     def _respond(self, response: HttpResponse) -> None:
         self.transport.write(render(response))

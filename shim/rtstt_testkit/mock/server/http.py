@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ class HttpResponse(NamedTuple):
     status: int
     body: Any
     content_type: str = "application/json"
+    headers: Sequence[tuple[str, str]] = ()
 
 
 class HttpError(ValueError):
@@ -100,8 +102,9 @@ def render(response: HttpResponse) -> bytes:
         phrase = HTTPStatus(response.status).phrase
     except ValueError:
         phrase = "Error"
+    extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
     head = (
-        f"HTTP/1.1 {response.status} {phrase}\r\nContent-Type: {response.content_type}\r\n"
+        f"HTTP/1.1 {response.status} {phrase}\r\nContent-Type: {response.content_type}\r\n{extra}"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode("latin-1") + body

@@ -117,6 +117,7 @@ class RealtimeServer:
         control: bool = False,
         observer: Callable[[SessionRecord, Event], None] | None = None,
         reuse_port: bool = False,
+        routes: Iterable[api.Route] = (),
     ) -> None:
         _check("profile", profile, get_args(Profile))
         _check("refuse", refuse, get_args(Moment))
@@ -146,6 +147,7 @@ class RealtimeServer:
         self.secrets = SecretStore(self._ids, self.wall)
         self._observer = observer
         self._reuse_port = reuse_port
+        self.routes = tuple(routes)
         self._count = 0
         self._unexpected: list[int] = []
         self._first_came: float | None = None
@@ -399,6 +401,7 @@ class RealtimeServer:
         now = self.now()
         self._first_came = now if self._first_came is None else self._first_came
         record.opened_at = now - self._first_came
+        record.opened_wall = self.wall()
         if not self.cursor.expects(record.number):
             self._unexpected.append(record.number)
         self.sessions.append(record)

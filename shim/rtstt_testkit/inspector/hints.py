@@ -1,0 +1,48 @@
+"""What a session's record shows beyond its events, as sentences for people."""
+
+from __future__ import annotations
+
+from rtstt_testkit.inspector.axis import Axis
+from rtstt_testkit.mock.inspect.record import APPEND
+
+__all__ = ["hints"]
+
+_SHORTEST = 2.0  # seconds that appends must last, and _FEWEST how many there must be, before their rate means anything
+_FEWEST = 20
+_TOLERANCE = 0.05
+_RATES = (8000, 11025, 12000, 16000, 22050, 32000, 44100, 48000)
+
+
+def hints(axis: Axis) -> list[str]:
+    """Return what the way in which the audio arrived says about it.
+
+    A client that streams a microphone sends a second of audio a second. One that sends 16 kHz samples as 24 kHz sends
+    two thirds of a second: nothing in the events shows that, and the transcripts are nonsense.
+
+    Args:
+        axis: The session's axis.
+    """
+    size = count = 0
+    duration = 0.0
+    for placed in axis.placed:
+        event = placed.event
+        if event.type != APPEND or event.count < 2:
+            continue
+        # The first append of a run begins its time; its audio was recorded before.
+        size += event.data.get("audio_bytes", 0) * (event.count - 1) // event.count
+        duration += event.until - event.at
+        count += event.count - 1
+    if duration < _SHORTEST or count < _FEWEST:
+        return []
+    format_ = axis.spans[-1].format
+    arriving = size / format_.width / duration
+    if abs(arriving / format_.rate - 1) < _TOLERANCE:
+        return []
+    for rate in _RATES:
+        if rate != format_.rate and abs(arriving / rate - 1) < _TOLERANCE:
+            return [
+                f"The audio arrives at {round(arriving):,} samples a second, and the session's format has "
+                f"{format_.rate:,}: if the client streams in real time, its audio is {rate:,} Hz. Resample it to "
+                f"{format_.rate:,} Hz before it is sent."
+            ]
+    return []
