@@ -20,10 +20,22 @@ FOLDER = Path(__file__).resolve().parents[1] / "shim" / "rtstt_testkit" / "inspe
 
 #: By the file's name: its path in the release, and the SHA-256 of its content.
 FILES = {
-    "wavesurfer.esm.js": ("dist/wavesurfer.esm.js", "1bca765cc75bc4af079ecd1b2edd659b155e5d1715e75a29d68272d9f141f951"),
-    "regions.esm.js": ("dist/plugins/regions.esm.js", "14780f7d3f7cabfc4fb9a37ddf81c4fcc1045cfdb0b93c4a8c4c6acd52d03a7f"),
-    "timeline.esm.js": ("dist/plugins/timeline.esm.js", "86355f84bb5d4679db729164c6c2d9d2435a33d6d77206532a454983aff65cc3"),
-    "LICENSE": ("LICENSE", "0fc992dc27cc34dde78bfeb024b4cadff6320f0dcbee2f1228efaeb533ca1364"),
+    "wavesurfer.esm.js": (
+        "dist/wavesurfer.esm.js",
+        "1bca765cc75bc4af079ecd1b2edd659b155e5d1715e75a29d68272d9f141f951",
+    ),
+    "regions.esm.js": (
+        "dist/plugins/regions.esm.js",
+        "14780f7d3f7cabfc4fb9a37ddf81c4fcc1045cfdb0b93c4a8c4c6acd52d03a7f",
+    ),
+    "timeline.esm.js": (
+        "dist/plugins/timeline.esm.js",
+        "86355f84bb5d4679db729164c6c2d9d2435a33d6d77206532a454983aff65cc3",
+    ),
+    "LICENSE": (
+        "LICENSE",
+        "0fc992dc27cc34dde78bfeb024b4cadff6320f0dcbee2f1228efaeb533ca1364",
+    ),
 }
 
 
@@ -54,7 +66,8 @@ def main():
         prog="scripts/vendor_inspector.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="compare the files, write nothing")
-    if parser.parse_args().check:
+    check = parser.parse_args().check
+    if check:
         contents = {name: (FOLDER / name).read_bytes() for name in FILES if (FOLDER / name).exists()}
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -63,6 +76,8 @@ def main():
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 1
+    if check:
+        return 0
     FOLDER.mkdir(exist_ok=True)
     for name, content in contents.items():
         (FOLDER / name).write_bytes(content)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat
 from rtstt_testkit.mock.inspect.record import APPEND, Event
 
-__all__ = ["Axis", "Placed", "Span"]
+__all__ = ["Axis", "Placed", "Span", "events_since"]
 
 
 class Placed(NamedTuple):
@@ -87,14 +87,8 @@ class Axis:
             The index in `placed` of the first event that is new or has changed.
         """
         first = self._undo_run()
-        new = list(events)
-        if self.placed:
-            last = self.placed[-1].event
-            for index in range(len(new) - 1, -1, -1):
-                if new[index] is last:
-                    del new[: index + 1]
-                    break
-        else:  # audio of events that were dropped before anyone looked
+        new = events_since(events, self.placed[-1].event if self.placed else None)
+        if not self.placed:  # audio of events that were dropped before anyone looked
             self._skip(received - sum(_audio_bytes(event) for event in new))
         for index, event in enumerate(new):
             following = new[index + 1].at if index + 1 < len(new) else None
@@ -160,6 +154,21 @@ class Axis:
         """The byte position of a time in the audio, on a whole sample."""
         span = max((span for span in self.spans if span.seconds <= seconds), key=lambda span: span.seconds)
         return span.start + int((seconds - span.seconds) * span.format.rate) * span.format.width
+
+
+def events_since(events: Sequence[Event], last: Event | None) -> list[Event]:
+    """Return the events after the last that is known; all of them when it is not among them.
+
+    Args:
+        events: Those of a record.
+        last: The last that is known, or None.
+    """
+    new: list[Event] = []
+    for event in reversed(events):
+        if event is last:
+            break
+        new.append(event)
+    return new[::-1]
 
 
 def _audio_bytes(event: Event) -> int:

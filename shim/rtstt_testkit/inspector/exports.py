@@ -7,6 +7,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
+from rtstt_testkit.inspector.safe import masked
 from rtstt_testkit.inspector.view import Observed
 from rtstt_testkit.mock.inspect.record import APPEND
 
@@ -64,7 +65,7 @@ def har(seen: Observed, url: str) -> dict[str, Any]:
         close = record.close
         entry["comment"] = f"Closed {close.code} by the {close.by}. {close.reason}".rstrip()
     creator = {"name": "rtstt-shim", "version": "1"}
-    return {"log": {"version": "1.2", "creator": creator, "entries": [entry]}}
+    return masked({"log": {"version": "1.2", "creator": creator, "entries": [entry]}})
 
 
 def _messages(seen: Observed) -> list[dict[str, Any]]:
@@ -115,7 +116,12 @@ def json_lines(seen: Observed) -> str:
     ]
     for placed in seen.axis.placed:
         event = placed.event
-        line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
+        line: dict[str, Any] = {
+            "session": record.number,
+            "at": round(event.at, 6),
+            "sender": event.sender,
+            "event": event.data,
+        }
         if event.count > 1:
             line["count"] = event.count
         if event.dropped is not None:
@@ -124,4 +130,4 @@ def json_lines(seen: Observed) -> str:
     if record.close is not None:
         close = record.close
         lines.append({"session": record.number, "close": {"code": close.code, "reason": close.reason, "by": close.by}})
-    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in masked(lines))

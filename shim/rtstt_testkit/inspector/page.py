@@ -6,7 +6,7 @@ import base64
 import json
 import secrets
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -99,7 +99,7 @@ def _script_json(data: dict[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-@lru_cache(maxsize=1)
+@cache
 def _imports() -> str:
     urls = {
         name: f"data:text/javascript;base64,{base64.b64encode(_read(path).encode()).decode()}"
@@ -108,6 +108,6 @@ def _imports() -> str:
     return json.dumps({"imports": urls})
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(path: str) -> str:
     return files("rtstt_testkit.inspector").joinpath(path).read_text("utf-8")

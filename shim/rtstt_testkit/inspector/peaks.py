@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 from math import sqrt
 
 from rtstt_testkit.inspector.axis import Axis, Span
-from rtstt_testkit.mock.audio.formats import AudioFormat, to_pcm16
+from rtstt_testkit.mock.audio.formats import LOUDNESS_STEP, AudioFormat
 from rtstt_testkit.mock.inspect.record import SessionRecord
 
 __all__ = ["RATE", "Peaks"]
@@ -16,14 +16,14 @@ __all__ = ["RATE", "Peaks"]
 #: Peaks a second; 60 minutes of audio are 360,000 bytes.
 RATE = 100
 _STEP = 1.0  # seconds of audio between two pauses, so that sessions do not wait for a waveform
-_STRIDE = 4  # of a peak's 24 kHz samples one in four is looked at: speech has little above 3 kHz
+_SHOWN = bytes(round(255 * sqrt(loudness * LOUDNESS_STEP / 32768)) for loudness in range(256))
 
 
 class Peaks:
     """The loudest sample of every hundredth of a second, one byte each.
 
-    A byte is 255 times the square root of the loudness, so that quiet audio shows. Audio that was dropped before
-    anyone looked is silence.
+    A byte is 255 times the square root of the loudness, so that quiet audio shows; what is too quiet for the speech
+    detector is 0. Audio that was dropped before anyone looked is silence.
 
     Args:
         record: The session.
@@ -66,7 +66,7 @@ class Peaks:
         received = self._record.audio_received
         spans = [*self._axis.spans, Span(received, 0.0, self._axis.spans[-1].format)]
         parts = []
-        for span, following in zip(spans, spans[1:], strict=False):
+        for span, following in pairwise(spans):
             start = max(self._position, span.start)
             peak = span.format.rate // RATE * span.format.width
             size = (following.start - start) // peak * peak
@@ -81,11 +81,6 @@ class Peaks:
 
 
 def _peaks(audio: bytes, format_: AudioFormat) -> bytes:
-    samples = array("h", to_pcm16(audio[: len(audio) // format_.width * format_.width], format_.name))
-    size = format_.rate // RATE
-    stride = _STRIDE if format_.width == 2 else 1
-    values = bytearray()
-    for at in range(0, len(samples) - size + 1, size):
-        piece = samples[at : at + size : stride]
-        values.append(min(255, round(255 * sqrt(max(max(piece), -min(piece)) / 32768))))
-    return bytes(values)
+    loudness = format_.loudness(audio)
+    size = format_.rate // RATE // format_.stride
+    return bytes([_SHOWN[max(loudness[at : at + size])] for at in range(0, len(loudness) - size + 1, size)])

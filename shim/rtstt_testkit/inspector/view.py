@@ -8,6 +8,7 @@ from typing import Any
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.hints import hints
 from rtstt_testkit.inspector.peaks import RATE, Peaks
+from rtstt_testkit.inspector.safe import masked
 from rtstt_testkit.inspector.url import url_parts
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
@@ -16,6 +17,7 @@ __all__ = ["Observed", "observed"]
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 _SHOWN_TRANSCRIPT = 300  # characters, the last
+_MOST_EVENTS = 100_000  # that are remembered beyond those of the record, before everything is worked out again
 
 
 class Observed:
@@ -28,17 +30,25 @@ class Observed:
         record: The session.
         axis: Its time axis.
         peaks: Its waveform.
+        epoch: How often everything was worked out again.
     """
 
     def __init__(self, record: SessionRecord) -> None:
         self.record = record
+        self.epoch = 0
+        self._begin()
+
+    def _begin(self) -> None:
         self.axis = Axis()
-        self.peaks = Peaks(record, self.axis)
+        self.peaks = Peaks(self.record, self.axis)
         self._texts: dict[str, str] = {}
         self._errors = 0
 
     def update(self) -> None:
         """Work out what is new since the last call."""
+        if len(self.axis.placed) > _MOST_EVENTS:
+            self.epoch += 1
+            self._begin()
         first = self.axis.update(self.record.events, self.record.audio_received)
         for placed in self.axis.placed[first:]:
             event = placed.event
@@ -59,6 +69,9 @@ class Observed:
     def summary(self) -> dict[str, Any]:
         """Return the session as a line of the list."""
         self.update()
+        return masked(self._summary())
+
+    def _summary(self) -> dict[str, Any]:
         record = self.record
         close = record.close
         return {
@@ -69,6 +82,7 @@ class Observed:
             "url": url_parts(record),
             "opened_at": round(record.opened_at, 3),
             "opened_wall": record.opened_wall,
+            "epoch": self.epoch,
             "http_status": record.http_status,
             "code": record.refusal.code if record.refusal else None,
             "close": {"code": close.code, "reason": close.reason, "by": close.by} if close else None,
@@ -84,10 +98,13 @@ class Observed:
         Args:
             after: The events before this index are left out; the page has them already.
         """
-        summary = self.summary()
+        return masked(self._view(after))
+
+    def _view(self, after: int) -> dict[str, Any]:
+        self.update()
         record, axis = self.record, self.axis
         return {
-            **summary,
+            **self._summary(),
             "explanation": [*map(_sentence, explain(record)), *hints(axis)],
             "headers": record.handshake.headers,
             "subprotocols": record.handshake.subprotocols,
@@ -129,7 +146,8 @@ def _model(record: SessionRecord) -> str | None:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """The text with a capital letter, unless it begins with a name of the protocol."""
+    return text if "_" in text.split(" ", 1)[0] else text[:1].upper() + text[1:]
 
 
 _observed: weakref.WeakKeyDictionary[SessionRecord, Observed] = weakref.WeakKeyDictionary()

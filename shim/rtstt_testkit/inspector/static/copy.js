@@ -9,7 +9,7 @@ function quoted(text) {
 
 /** The entry of a TOML script (`--script`) that makes the mock send this event again, or meddle with it. */
 export function scriptLine(model, index) {
-  const { type, event, sender } = model.list[index];
+  const { type, event } = model.list[index];
   if (type === `${TRANSCRIPTION}completed`) return `[[transcript]]\ntext = ${quoted(event.transcript)}\n`;
   if (type === `${TRANSCRIPTION}failed`) {
     const fields = ['message', 'code']
@@ -17,8 +17,8 @@ export function scriptLine(model, index) {
       .map((name) => `${name} = ${quoted(event.error[name])}`);
     return `[[transcript]]\nfailure = { ${fields.join(', ')} }\n`;
   }
-  if (type === 'error' && sender === 'server') {
-    const before = model.list.slice(0, index).findLast((entry) => entry.sender === 'client');
+  if (type === 'error') {
+    const before = model.list.slice(0, index).findLast((entry) => entry.sender === 'server' && entry.type !== 'error');
     const code = event.error?.code;
     return [
       '[[fault]]',
@@ -32,9 +32,9 @@ export function scriptLine(model, index) {
   return `[[fault]]\naction = "delay"\nbefore = ${quoted(type)}\nnth = ${nth(model, index)}\nseconds = 1.0\n`;
 }
 
-/** Whether `scriptLine` is of use: the mock knows the event. */
-export function hasScriptLine({ type }) {
-  return !type.startsWith('(') && !type.startsWith('input_audio_buffer.append');
+/** Whether there is a `scriptLine`: scripts are about what the mock sends. */
+export function hasScriptLine({ sender }) {
+  return sender === 'server';
 }
 
 /** An assertion that holds for this session, for a test that uses the fixture realtime_server. */

@@ -24,7 +24,7 @@ export class EventList {
     this.selected = -1;
     this.input = h('input', {
       type: 'search',
-      placeholder: 'Search events  ( / )',
+      placeholder: 'Search  /',
       'aria-label': 'Search events',
       oninput: () => this.refresh(),
     });
@@ -91,9 +91,9 @@ export class EventList {
     for (const [index, entry] of model.list.entries()) {
       if (tests.every((test) => test(entry))) this.shown.push(index);
     }
-    const all = model.list.length.toLocaleString('en');
+    const all = model.list.length === 1 ? '1 event' : `${model.list.length.toLocaleString('en')} events`;
     const some = this.shown.length.toLocaleString('en');
-    this.count.textContent = this.shown.length === model.list.length ? `${all} events` : `${some} of ${all} events`;
+    this.count.textContent = this.shown.length === model.list.length ? all : `${some} of ${all}`;
     this.rows.style.height = `${this.shown.length * ROW}px`;
     this.#draw();
     if (atEnd && had && this.selected === -1 && model.view.state === 'open') {

@@ -11,7 +11,7 @@ const ITEM_ROWS = 3;
 const NEAR = 7; // pixels between a click and the event that it means
 
 export const HEIGHT = GAP_HEIGHT + 2 * LANE_HEIGHT + ITEM_ROWS * ITEM_HEIGHT + 8;
-export const COLOURS = ['fg', 'muted', 'line', 'accent', 'audio', 'speech', 'transcript', 'problem', 'other', 'panel', 'item'];
+export const COLOURS = ['fg', 'muted', 'line', 'accent', 'audio', 'speech', 'speech-edge', 'transcript', 'problem', 'other', 'panel', 'item'];
 
 /**
  * Draw the part of a session that is in view.
@@ -108,7 +108,7 @@ function drawEvents(context, { model, left, scale, width, selected, colours }, s
     }
     if (x === column && entry.kind === columnKind && !marked) continue; // one line a pixel
     [column, columnKind] = [x, entry.kind];
-    context.fillStyle = colours[entry.kind];
+    context.fillStyle = colours[entry.kind === 'speech' ? 'speech-edge' : entry.kind];
     context.globalAlpha = entry.dropped ? 0.45 : 1;
     const high = entry.kind === 'problem' || entry.type.endsWith('completed') ? LANE_HEIGHT - 6 : LANE_HEIGHT - 12;
     context.fillRect(x - 1, top + LANE_HEIGHT - 2 - high, entry.kind === 'problem' ? 3 : 2, high);

@@ -184,6 +184,8 @@ export function brief(entry) {
   if (event.audio_end_ms !== undefined) parts.push(`to ${event.audio_end_ms} ms`);
   const transcription = event.session?.audio?.input?.transcription;
   if (transcription?.model) parts.push(transcription.model);
+  const rate = event.session?.audio?.input?.format?.rate;
+  if (rate && rate !== 24000) parts.push(`${rate} Hz`);
   const detection = event.session?.audio?.input?.turn_detection;
   if (detection !== undefined && event.session) parts.push(detection === null ? 'no turn detection' : detection.type);
   if (event.text !== undefined) parts.push(event.text);

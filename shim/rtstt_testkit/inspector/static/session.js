@@ -9,6 +9,7 @@ import { drawUrl } from 'inspector/sessions';
 import { TimelineView } from 'inspector/timeline';
 
 const AHEAD = 0.5; // seconds that the axis may be ahead of the clock before the page says so
+const SHORTEST = 0.5; // seconds; without audio, a shorter session has nothing to show on an axis
 
 export class SessionPane {
   constructor(source, nonce) {
@@ -81,8 +82,8 @@ export class SessionPane {
       const { model } = this;
       const view = await this.source.view(model.number, model.next);
       if (!view || model !== this.model) return;
-      if (view.opened_wall !== model.view.opened_wall) {
-        this.number = null; // another session got its number, after a reset
+      if (view.opened_wall !== model.view.opened_wall || view.epoch !== model.view.epoch) {
+        this.number = null; // another session has its number since a reset, or the server began anew
         await this.show(model.number);
         return;
       }
@@ -113,7 +114,7 @@ export class SessionPane {
       this.head,
       h('h2', {}, `Session ${view.number} `, h(`span.badge.${state}`, {}, code ?? state)),
       h('code.url', {}, ...drawUrl(view.url)),
-      h('dl.facts', {}, ...facts.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)])),
+      h('dl.facts', {}, ...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)))),
       h(
         'div.links',
         {},
@@ -143,6 +144,8 @@ export class SessionPane {
 
   #drawTools() {
     const { view } = this.model;
+    const nothing = view.audio === 0 && view.end < SHORTEST;
+    this.timeline.element.hidden = this.tools.hidden = nothing;
     const button = (text, label, onclick, disabled = false) =>
       h('button', { type: 'button', 'aria-label': label, title: label, onclick, disabled }, text);
     const { playing } = this.player;

@@ -8,6 +8,16 @@ function url(path, query = {}) {
   return text ? `${path}?${text}` : path;
 }
 
+/** The answer, or null where the session or the mock is gone. */
+async function ask(address) {
+  try {
+    const response = await fetch(address);
+    return response.ok ? response : null;
+  } catch {
+    return null;
+  }
+}
+
 /** A running mock, followed through server-sent events. */
 export class LiveSource {
   live = true;
@@ -31,13 +41,13 @@ export class LiveSource {
   }
 
   async view(number, after) {
-    const response = await fetch(url(`sessions/${number}/view`, { after }));
-    return response.ok ? response.json() : null;
+    const response = await ask(url(`sessions/${number}/view`, { after }));
+    return response ? response.json() : null;
   }
 
   async peaks(number, after) {
-    const response = await fetch(url(`sessions/${number}/peaks`, { after }));
-    return response.ok ? new Uint8Array(await response.arrayBuffer()) : new Uint8Array();
+    const response = await ask(url(`sessions/${number}/peaks`, { after }));
+    return new Uint8Array(response ? await response.arrayBuffer() : 0);
   }
 
   /** Audio from a time on. @returns {{url: string, begins: number} | null} */

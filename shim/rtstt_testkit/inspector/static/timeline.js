@@ -9,6 +9,7 @@ import { COLOURS, HEIGHT, draw, eventAt } from 'inspector/lanes';
 const WAVE_HEIGHT = 104;
 const MOST_PIXELS = 8_000_000; // wide; browsers draw nothing beyond 16 million
 const MOST_SCALE = 2000; // pixels a second: the waveform has 100 peaks a second
+const MOST_MARKS = 100; // regions of speech, and lines of commits
 
 export class TimelineView {
   /**
@@ -52,6 +53,7 @@ export class TimelineView {
   async #load() {
     const { surfer, model } = this;
     this.duration = model.end;
+    this.regions.clearRegions();
     await surfer.load('', [model.waveform()], model.end);
     this.#markSpeech();
     this.setTime(Math.min(this.cursor, model.end));
@@ -73,26 +75,47 @@ export class TimelineView {
       cspNonce: this.nonce,
       plugins: [
         this.regions,
-        Timeline.create({ height: 18, formatTimeCallback: (seconds) => clock(seconds), secondaryLabelOpacity: 0.6 }),
+        Timeline.create({ height: 18, formatTimeCallback: (seconds) => (seconds < 60 ? `${clock(seconds)} s` : clock(seconds)), secondaryLabelOpacity: 0.6 }),
       ],
     });
     this.surfer.on('interaction', (x) => this.onSeek(x));
-    for (const event of ['scroll', 'redrawcomplete', 'zoom', 'resize']) this.surfer.on(event, () => this.redraw());
+    for (const event of ['redrawcomplete', 'zoom', 'resize']) this.surfer.on(event, () => this.redraw());
+    this.surfer.on('scroll', () => this.#scrolled());
     new ResizeObserver(() => this.redraw()).observe(this.canvas);
   }
 
+  /** Mark what the detector heard in and around what is in view: a region is an element, so there are few. */
   #markSpeech() {
-    this.regions.clearRegions();
-    const { model } = this;
+    const { model, surfer } = this;
+    const { scale } = this;
+    const left = surfer.getScroll() / scale;
+    const width = surfer.getWidth() / scale;
+    const [from, to] = (this.covered = [left - width, left + 2 * width]);
+    const spans = [];
     for (const item of model.items) {
       if (item.start === undefined) continue;
       const start = model.xOfAudio(item.start);
       const end = item.stop === undefined ? Math.max(start, model.span(item)[1]) : model.xOfAudio(item.stop);
-      this.regions.addRegion({ start, end: Math.max(end, start + 0.01), drag: false, resize: false, color: this.colours.speech });
+      if (end >= from && start <= to) spans.push({ start, end: Math.max(end, start + 0.01) });
     }
-    for (const index of model.commits) {
-      this.regions.addRegion({ start: model.list[index].x, drag: false, resize: false, color: this.colours.transcript });
-    }
+    const commits = model.commits.map((index) => model.list[index].x).filter((x) => x >= from && x <= to);
+    this.regions.clearRegions();
+    const fixed = { drag: false, resize: false };
+    for (const span of merged(spans, 1 / scale)) this.regions.addRegion({ ...span, ...fixed, color: this.colours.speech });
+    if (commits.length > MOST_MARKS) return;
+    for (const start of commits) this.regions.addRegion({ start, ...fixed, color: this.colours.transcript });
+  }
+
+  /** What has come into view is marked once the scrolling pauses. */
+  #scrolled() {
+    this.redraw();
+    clearTimeout(this.marking);
+    this.marking = setTimeout(() => {
+      if (!this.model) return;
+      const left = this.surfer.getScroll() / this.scale;
+      const right = left + this.surfer.getWidth() / this.scale;
+      if (left < this.covered[0] || right > this.covered[1]) this.#markSpeech();
+    }, 120);
   }
 
   /** Pixels a second. */
@@ -114,8 +137,10 @@ export class TimelineView {
     if (anchor < 0 || anchor > width) anchor = width / 2;
     const x = (left + anchor) / before;
     this.fit = scale <= smallest * 1.01;
+    this.regions.clearRegions();
     surfer.zoom(this.fit ? 0 : scale);
     surfer.setScroll(this.fit ? 0 : x * scale - anchor);
+    this.#markSpeech();
     this.redraw();
   }
 
@@ -200,4 +225,16 @@ export class TimelineView {
       this.surfer.setScroll(this.surfer.getScroll() + event.deltaX);
     }
   }
+}
+
+/** Spans with those joined that are closer than a gap, which grows until they are few. */
+function merged(spans, gap) {
+  if (spans.length <= MOST_MARKS) return spans;
+  const joined = [];
+  for (const span of spans) {
+    const last = joined.at(-1);
+    if (last && span.start - last.end < gap) last.end = Math.max(last.end, span.end);
+    else joined.push({ ...span });
+  }
+  return merged(joined, gap * 2);
 }

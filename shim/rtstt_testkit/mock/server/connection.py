@@ -156,7 +156,9 @@ class Connection(ServerConnection, asyncio.BufferedProtocol):
         response = await self._answer(request)
         if hasattr(response.body, "__aiter__"):
             extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
-            self.transport.write(f"HTTP/1.1 200 OK\r\nContent-Type: {response.content_type}\r\n{extra}Connection: close\r\n\r\n".encode())
+            self.transport.write(
+                f"HTTP/1.1 200 OK\r\nContent-Type: {response.content_type}\r\n{extra}Connection: close\r\n\r\n".encode()
+            )
             async for piece in response.body:
                 if self.transport.is_closing():
                     break
