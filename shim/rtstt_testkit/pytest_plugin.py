@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rtstt_testkit.mock.server.server import RealtimeServer
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
+from rtstt_testkit._pytest_options import add_options
 from rtstt_testkit._pytest_serving import PASSED, SERVERS, as_made, note, options_of, serve_in_loop, verify
 
 _SHOWN_SESSIONS = 3
@@ -28,10 +29,16 @@ _SHOWN_EVENTS = 8
 
 __all__ = [
     "async_realtime_server",
+    "pytest_addoption",
     "pytest_configure",
     "realtime_server",
     "realtime_server_factory",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the reports."""
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,6 +67,11 @@ def pytest_runtest_makereport(
         if report.failed:
             for server in item.stash.get(SERVERS, []):
                 report.sections.append((f"realtime server on port {server.port}", _seen(server)))
+    if call.when != "setup" and item.config.getoption("--rtstt-report") is not None:
+        from rtstt_testkit.inspector.pytest_report import add_reports
+
+        servers = item.stash.get(SERVERS, [])
+        add_reports(item, report, servers)
     return report
 
 

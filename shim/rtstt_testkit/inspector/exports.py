@@ -65,7 +65,8 @@ def har(seen: Observed, url: str) -> dict[str, Any]:
         close = record.close
         entry["comment"] = f"Closed {close.code} by the {close.by}. {close.reason}".rstrip()
     creator = {"name": "rtstt-shim", "version": "1"}
-    return masked({"log": {"version": "1.2", "creator": creator, "entries": [entry]}})
+    log: dict[str, Any] = masked({"log": {"version": "1.2", "creator": creator, "entries": [entry]}})
+    return log
 
 
 def _messages(seen: Observed) -> list[dict[str, Any]]:
@@ -91,7 +92,7 @@ def _messages(seen: Observed) -> list[dict[str, Any]]:
                     "type": "send" if event.sender == "client" else "receive",
                     "time": round(record.opened_wall + event.at, 6),
                     "opcode": 1,
-                    "data": json.dumps(data, separators=(",", ":")),
+                    "data": json.dumps(masked(data), separators=(",", ":")),
                 }
             )
     return messages

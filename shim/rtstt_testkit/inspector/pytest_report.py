@@ -11,7 +11,7 @@ import pytest
 from rtstt_testkit.inspector.report import report_name, write_report
 from rtstt_testkit.mock.inspect.record import SessionRecord
 
-__all__ = ["add_options", "add_reports"]
+__all__ = ["add_reports"]
 
 
 class Inspected(Protocol):
@@ -20,17 +20,6 @@ class Inspected(Protocol):
     @property
     def sessions(self) -> list[SessionRecord]:
         """What happened on each connection, in order."""
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Add the options to pytest's own."""
-    group = parser.getgroup("rtstt", "realtime speech-to-text (rtstt-shim)")
-    group.addoption(
-        "--rtstt-report",
-        metavar="DIR",
-        help="write an HTML report of what the realtime servers saw, for each failing test that used one",
-    )
-    group.addoption("--rtstt-report-all", action="store_true", help="write it for every test that used one")
 
 
 def add_reports(item: pytest.Item, report: pytest.TestReport, servers: Sequence[Inspected]) -> None:

@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TextIO
 
 from rtstt_testkit.inspector.axis import events_since
-from rtstt_testkit.inspector.safe import masked
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import APPEND, Event, SessionRecord
+from rtstt_testkit.mock.protocol.secrets import mask_keys
 
 __all__ = ["Line", "LogFormat", "Sessions", "log_sessions", "log_to"]
 
@@ -121,7 +121,7 @@ class _Progress:
             yield self._end()
 
     def _line(self, at: float, kind: str, text: str) -> Line:
-        return Line(self._record.opened_wall + at, self._record.number, kind, masked(text))
+        return Line(self._record.opened_wall + at, self._record.number, kind, mask_keys(text))
 
     def _of_event(self, event: Event) -> Iterator[Line]:
         if event.dropped is not None:

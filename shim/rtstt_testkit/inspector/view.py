@@ -69,7 +69,8 @@ class Observed:
     def summary(self) -> dict[str, Any]:
         """Return the session as a line of the list."""
         self.update()
-        return masked(self._summary())
+        summary: dict[str, Any] = masked(self._summary())
+        return summary
 
     def _summary(self) -> dict[str, Any]:
         record = self.record
@@ -98,7 +99,8 @@ class Observed:
         Args:
             after: The events before this index are left out; the page has them already.
         """
-        return masked(self._view(after))
+        view: dict[str, Any] = masked(self._view(after))
+        return view
 
     def _view(self, after: int) -> dict[str, Any]:
         self.update()

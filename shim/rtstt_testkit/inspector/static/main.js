@@ -72,7 +72,7 @@ function onKey(event, { list, pane, help }) {
     if (key === 'Escape') target.blur();
     return;
   }
-  if (key === ' ' && target instanceof HTMLElement && target.matches('button, a, input, summary')) return;
+  if (key === ' ' && target instanceof HTMLElement && target.matches('button:not([aria-current]), a, input, summary')) return;
   const actions = {
     j: () => pane.step(1),
     k: () => pane.step(-1),
