@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Measure what the shim costs and how fast the mock is, side by side with their peers, and print one table.
+"""Measure what the shim costs and how fast the mock is, side by side with their peers, and print the tables.
 
   python3 scripts/bench.py                        every figure, beside its target
   python3 scripts/bench.py --quick                fewer rounds
-  python3 scripts/bench.py --only mock,sessions   some of it
-  python3 scripts/bench.py --save                 the README's table and picture anew
+  python3 scripts/bench.py --only mock,sessions   some parts
+  python3 scripts/bench.py --only shim --save     replace these parts of scripts/bench_results.json
 
-It makes the environments it needs in .cache/ on first use. Two things that are compared are measured in turn, in the
-same run; a figure is the median of its rounds, and what stands behind ± is half the interquartile range. What is
-measured runs on one core, what drives it on another. A part that cannot be measured is named, and the others go on.
-Exit code: 0 measured (a target that was missed is no failure), 2 wrong use or something needed cannot be had.
+Two things that are compared are measured in turn in the same run. A figure is the median of its rounds, and ± is half
+of the interquartile range. What is measured runs on one core, what drives it on another. A part that fails is named,
+and the others go on. Exit code: 0 if everything was measured, whether or not it met its target, 2 for a usage error or
+a failed setup.
 """
 
 import argparse
@@ -18,29 +18,19 @@ import sys
 import time
 from pathlib import Path
 
-import _env  # which ends here on a Python too old
-from _bench import life, node, receiving, report, sessions, shim, why
+import _env  # exits on a Python that is too old
+from _bench import report, sessions
 from _bench.figure import text_table
 
-SECTIONS = {
-    "shim": shim.measure,
-    "node": node.measure,
-    "mock": receiving.measure,
-    "sessions": sessions.measure,
-    "life": life.measure,
-    "workers": life.workers,
-}
+ERRORS = (_env.SetupError, OSError, subprocess.SubprocessError)
+"""What a part raises when a program is missing, ends early or hangs."""
 
 
-CANNOT = (_env.Unavailable, OSError, subprocess.SubprocessError)
-"""What a program that is measured may end a part with: it is not there, it went away, it takes for ever."""
-
-
-def _sections(text):
+def _parts(text):
     wanted = [word.strip() for word in text.split(",") if word.strip()]
-    unknown = [word for word in wanted if word not in SECTIONS]
+    unknown = [word for word in wanted if word not in report.PARTS]
     if unknown or not wanted:
-        raise argparse.ArgumentTypeError(f"there is no part {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+        raise argparse.ArgumentTypeError(f"unknown part {', '.join(unknown)}; the parts are {', '.join(report.PARTS)}")
     return wanted
 
 
@@ -54,72 +44,56 @@ def _arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = ", ".join(SECTIONS)
-    parser.add_argument("--only", type=_sections, metavar="WORDS", help=f"these parts, with commas between: {names}")
+    names = ", ".join(report.PARTS)
+    parser.add_argument("--only", type=_parts, metavar="PARTS", help=f"some of the parts, separated by commas: {names}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: under two minutes in all")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument("--plot", type=_picture, metavar="FILE", help="draw lateness over sessions, as .png or .svg")
-    parser.add_argument(
-        "--save", action="store_true", help="write the results kept here, the README's table and picture"
-    )
+    parser.add_argument("--save", action="store_true", help="save the results for scripts/BENCHMARKS.md")
     args = parser.parse_args()
-    if args.save and args.only:
-        parser.error("--save needs every figure: leave out --only")
     if args.plot and args.only and "sessions" not in args.only:
-        parser.error("--plot draws what the part sessions measures: add it to --only")
+        parser.error("--plot draws the part sessions: add it to --only")
     return args
 
 
-def _measure(found_in_turn, results):
-    """Keep what a part finds, and show it."""
-    for found in found_in_turn:
-        if isinstance(found, sessions.Step):
-            results.steps.append(found)
-            _env.say(f"         {found}")
-        else:
-            results.figures.append(found)
-            _env.say("         " + text_table([found]).splitlines()[-1])
-
-
-def _first_line(problem):
-    return str(problem).partition("\n")[0]
+def _measure(name, quick, figures, steps):
+    """Measure a part, and print each result."""
+    for found in report.PARTS[name][1](quick):
+        (steps if isinstance(found, sessions.Step) else figures).append(found)
+        _env.log(f"         {found if isinstance(found, sessions.Step) else text_table([found]).splitlines()[-1]}")
 
 
 def main():
     args = _arguments()
-    begun = time.monotonic()
-    results = report.Results.begin(args.quick)
-    unmeasured = []
-    for name in args.only or SECTIONS:
-        _env.say(f"[{time.monotonic() - begun:4.0f} s] {name}")
+    started = time.monotonic()
+    where = report.conditions(args.quick)
+    parts, tables, measured, failures = {}, [], [], []
+    for name in args.only or report.PARTS:
+        _env.log(f"[{time.monotonic() - started:4.0f} s] {name}")
+        figures, steps = [], []
         try:
-            _measure(SECTIONS[name](args.quick), results)
-        except CANNOT as problem:
-            unmeasured.append(f"{name}: {_first_line(problem)}")
-            _env.say(f"         {_first_line(problem)}")
-    print(f"\n{results.heading()}")
-    print(text_table(results.figures))
-    try:
-        results.reasons = why.reasons(results.figures)
-    except CANNOT as problem:
-        unmeasured.append(f"why: {_first_line(problem)}")
-    for name, reason in results.reasons.items():
-        print(f"\n{name.replace('`', '')}: {reason}")
-    missed = [figure for figure in results.figures if figure.met is False]
-    reached = sum(figure.met is True for figure in results.figures)
+            _measure(name, args.quick, figures, steps)
+        except ERRORS as error:
+            failures.append(f"{name}: {str(error).partition(chr(10))[0]}")
+            _env.log(f"         {failures[-1]}")
+        parts[name] = report.part(where, figures, steps)
+        measured += figures
+        tables += [f"\n{report.PARTS[name][0]}", text_table(figures)] if figures else []
+    print(f"\nMeasured {report.heading(where)}", *tables, sep="\n")
     if args.json:
-        args.json.write_text(results.to_json(), encoding="utf-8")
-    if args.plot:
-        report.plot(results, args.plot)
-    if args.save and not unmeasured:
-        report.save(results)
-    print(f"\n{reached} targets met, {len(missed)} missed, in {time.monotonic() - begun:.0f} s")
-    if unmeasured:
-        kept = "; nothing is saved" if args.save else ""
-        raise _env.Unavailable(f"not all was measured{kept}: {'; '.join(unmeasured)}")
+        args.json.write_text(report.to_json(parts), encoding="utf-8")
+    if args.plot and "steps" in parts["sessions"]:
+        report.plot(parts["sessions"], args.plot)
+    if args.save and not failures:
+        report.save(parts)
+    met = [figure.met for figure in measured]
+    print(f"\n{met.count(True)} targets met, {met.count(False)} missed, in {time.monotonic() - started:.0f} s")
+    if failures:
+        saved = "; nothing is saved" if args.save else ""
+        raise _env.SetupError(f"not everything was measured{saved}: {'; '.join(failures)}")
     return 0
 
 
 if __name__ == "__main__":
-    with _env.exits("scripts/bench.py"):
+    with _env.exit_on_error("scripts/bench.py"):
         sys.exit(main())

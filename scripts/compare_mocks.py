@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The rows of `rtstt-shim probe` on three mocks: this one, CopilotKit's aimock, and a bare fake server.
+"""Run the rows of `rtstt-shim probe` on three mocks: this one, CopilotKit's aimock, and a bare fake server.
 
   python3 scripts/compare_mocks.py           print the table
-  python3 scripts/compare_mocks.py --json    print what was measured
-  python3 scripts/compare_mocks.py --write   write it to scripts/compare_mocks.json, which the README's table is made of
+  python3 scripts/compare_mocks.py --json    print the results as JSON
+  python3 scripts/compare_mocks.py --write   write them to scripts/compare_mocks.json, for scripts/BENCHMARKS.md
 
-aimock comes from npm, so Node.js 20 or newer is needed. Exit code 0 if it was measured, 2 if something is missing.
+aimock comes from npm, so Node.js 20 or newer is needed. Exit code: 0 if the rows were run, 2 for a usage error or a
+failed setup.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 import _env
 
-_env.ensure_project()
+_env.ensure_installed()
 
 from websockets.asyncio.server import ServerConnection, serve  # noqa: E402
 from websockets.exceptions import ConnectionClosed  # noqa: E402
@@ -43,7 +44,6 @@ TIMEOUT = 4.0
 WORKERS = 8
 HELLO, COFFEE = load("hello").text, load("coffee").text
 
-#: The rows that the README shows; all of them are measured and counted.
 SHOWN = (
     "intent=transcription alone",
     "intent=transcription, model=gpt-4o-mini-transcribe",
@@ -73,9 +73,7 @@ SHOWN = (
     "log probabilities",
     "idle_timeout_ms: silence is committed",
 )
-
-
-# -- the three
+"""The rows in the table; all rows are run and counted."""
 
 
 @asynccontextmanager
@@ -86,7 +84,7 @@ async def ours() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def aimock() -> AsyncIterator[str]:
-    """aimock with a fixture for each text that is spoken, since it recognizes none."""
+    """Run aimock with a fixture for each recording, since it recognizes no speech."""
     project = await asyncio.to_thread(_env.npm_project, {"@copilotkit/aimock": AIMOCK})
     node = _env.node()
     assert node is not None
@@ -122,7 +120,7 @@ async def _address(output: asyncio.StreamReader) -> str:
     while line := await output.readline():
         if found := re.search(r"listening on http://(127\.0\.0\.1:\d+)", line.decode(errors="replace")):
             return found[1]
-    raise _env.Unavailable(f"aimock {AIMOCK} did not start; run it by hand to see why")
+    raise _env.SetupError(f"aimock {AIMOCK} did not start; run it by hand to see why")
 
 
 async def _drain(stream: asyncio.StreamReader) -> None:
@@ -131,30 +129,30 @@ async def _drain(stream: asyncio.StreamReader) -> None:
 
 
 async def fake(connection: ServerConnection) -> None:
-    """What test suites write for themselves: nothing is refused, every update is taken, audio becomes a transcript.
+    """Answer as the fake servers of test suites do: accept every session and update, answer audio with a transcript.
 
-    It answers a clear as well, which every row ends with.
+    It also answers a clear, which is the last event of every row.
     """
 
-    async def say(type_: str, **fields: Any) -> None:
+    async def send(type_: str, **fields: Any) -> None:
         await connection.send(json.dumps({"type": type_, "event_id": "event_1", **fields}))
 
     session: dict[str, Any] = {"type": "transcription", "id": "sess_1"}
     try:
-        await say("session.created", session=session)
-        heard = False
+        await send("session.created", session=session)
+        transcribed = False
         async for frame in connection:
             if isinstance(frame, bytes) or not frame.startswith("{") or not frame.endswith("}"):
                 continue
             event = json.loads(frame)
             if event.get("type") == "session.update":
                 session = {**session, **event["session"]}
-                await say("session.updated", session=session)
+                await send("session.updated", session=session)
             elif event.get("type") == "input_audio_buffer.clear":
-                await say("input_audio_buffer.cleared")
-            elif event.get("type") == "input_audio_buffer.append" and not heard:
-                heard = True
-                await say(
+                await send("input_audio_buffer.cleared")
+            elif event.get("type") == "input_audio_buffer.append" and not transcribed:
+                transcribed = True
+                await send(
                     "conversation.item.input_audio_transcription.completed",
                     item_id="item_1",
                     content_index=0,
@@ -173,25 +171,22 @@ async def bare() -> AsyncIterator[str]:
 MOCKS = {"this mock": ours, "aimock": aimock, "a bare fake server": bare}
 
 
-# -- what was measured
-
-
 def cell(result: Result) -> str:
-    """What came back in a few words; where only a field is otherwise than with this mock, that field."""
+    """Return the answer in a few words; if only a field differs from this mock's answer, that field."""
     if result.verdict == "not tried":
         return "could not be tried"
-    said = in_short(result.received.events)
-    if result.verdict == "differs" and said == in_short(result.expected):
+    text = in_short(result.received.events)
+    if result.verdict == "differs" and text == in_short(result.expected):
         field = result.differences[0]
         path = field.where.partition(": ")[2]
-        # Identifiers are others every time.
+        # Identifiers differ in every run.
         received = re.sub(r"\b(event|sess|item)_[\w-]{6,}", r"\1_…", shown(field.received))
-        return f"{said}; {path} {'missing' if received == '<nothing>' else received}"
-    return said
+        return f"{text}; {path} {'missing' if received == '<nothing>' else received}"
+    return text
 
 
 def in_short(events: list[dict[str, Any]]) -> str:
-    """What a server said, without the goodbye that every row ends with, and without the greeting if there is more."""
+    """Return the events in short: without the last of every row, and without session.created if there is more."""
     words = [word for event in events if (word := _word(event))]
     if words[-1:] == ["cleared"] and events[-1].get("by") == "client":
         words.pop()
@@ -219,7 +214,7 @@ async def measure() -> dict[str, Any]:
     cells: dict[str, dict[str, str]] = {row.name: {} for row in ROWS}
     alike: dict[str, int] = {}
     for name, mock in MOCKS.items():
-        _env.say(f"{len(ROWS)} rows on {name}")
+        _env.log(f"{len(ROWS)} rows on {name}")
         async with mock() as url:
             results = await probe(ROWS, Endpoint(url, MOCK_KEY, TIMEOUT), workers=WORKERS)
         alike[name] = sum(result.verdict == "ok" for result in results)
@@ -241,27 +236,23 @@ async def measure() -> dict[str, Any]:
 
 
 def table(data: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The rows that are shown and the counts; the first is the head."""
+    """Return the lines of the table; the first is the head, the last the counts."""
     aimock_version = data["versions"]["@copilotkit/aimock"]
     by_name = {row["name"]: row["cells"] for row in data["rows"]}
-    lines = [("what is tried", "this mock", f"CopilotKit aimock {aimock_version}", "a bare fake server")]
+    lines = [("row of the probe", "this mock", f"CopilotKit aimock {aimock_version}", "a bare fake server")]
     for name in SHOWN:
         ours, *others = (by_name[name][mock].replace("|", "/") for mock in MOCKS)
         lines.append((name, ours, *("the same" if other == ours else other for other in others)))
     alike = [f"{data['alike'][mock]} of {len(data['rows'])}" for mock in MOCKS]
-    return [*lines, ("all rows of the probe: answered as this mock does", *alike)]
+    return [*lines, ("all rows: answered as this mock does", *alike)]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print what was measured as JSON")
-    parser.add_argument("--write", action="store_true", help=f"write it to {DATA.name}")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--write", action="store_true", help=f"write them to {DATA.name}")
     args = parser.parse_args()
-    try:
-        data = asyncio.run(measure())
-    except _env.Unavailable as problem:
-        print(f"scripts/compare_mocks.py: {problem}", file=sys.stderr)
-        return 2
+    data = asyncio.run(measure())
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
     if args.write:
         DATA.write_text(text, encoding="utf-8")
@@ -274,4 +265,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    with _env.exit_on_error("scripts/compare_mocks.py"):
+        sys.exit(main())

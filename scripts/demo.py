@@ -1,105 +1,131 @@
 #!/usr/bin/env python3
-"""The bug on real published clients, and the same clients with the shim.
+"""Run real published clients without the shim and with it, and print one table.
 
   python3 scripts/demo.py [--only WORDS]
 
-Each client runs in an environment of its own, unmodified, under OpenAI's own host name, which is routed to the mock.
+Each client runs unmodified in an environment of its own, under OpenAI's own host name, which is routed to the mock.
 Without the shim it has to fail as it does at OpenAI; with `import rtstt_shim` (the Node client: the preload) it has
-to get its transcript. Exit code 0 if every row says so, 1 if not, 2 if it could not be tried.
+to get its transcript. Exit code: 0 if every row is as expected, 1 if not, 2 for a usage error or a failed setup.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import _env
 
-_env.ensure_project()
+_env.ensure_installed()
 
-import _cells  # noqa: E402
-from _cells import Cell, Observed  # noqa: E402
+import _clients  # noqa: E402
+import _drive  # noqa: E402
+
+WIDEST = 100
+"""Columns of the table at most."""
 
 
 class Row(NamedTuple):
-    """One line of the table."""
+    """One row of the table."""
 
     client: str
-    version: str
     url: str
     without: str
     with_: str
-    right: bool
+    expected: bool
 
 
-def python_rows(cell: Cell) -> list[Row]:
-    cases = [case for case in cell.cases if case.demo]
-    before, after = (_cells.observe_cell(cell, cases, _env.wheel(), shim=shim) for shim in (False, True))
-    names = [f"{cell.package}, {case.what}" if case.what else cell.package for case in cases]
-    return [compared(name, cell.version, *pair) for name, *pair in zip(names, before, after, strict=True)]
+def python_rows(client: _clients.Client) -> list[Row]:
+    usages = [usage for usage in client.usages if usage.demo]
+    before, after = (_drive.run_client(client, usages, _env.wheel(), shim=shim) for shim in (False, True))
+    names = [f"{client.name}, {usage.name}" if usage.name else client.name for usage in usages]
+    return [_row(name, *pair) for name, *pair in zip(names, before, after, strict=True)]
 
 
 def node_rows() -> list[Row]:
-    """livekit/agents-js#1756 itself."""
-    project = _env.npm_project(_cells.LIVEKIT_JS)
-    before, after = (_cells.observe(_cells.node_driver(project, shim), _cells.API) for shim in (False, True))
-    version = _cells.LIVEKIT_JS["@livekit/agents-plugin-openai"]
-    return [compared("@livekit/agents-plugin-openai", version, before, after)]
-
-
-def compared(client: str, version: str, before: Observed, after: Observed) -> Row:
-    return Row(
-        client,
-        version,
-        before.urls[0] if before.urls else "-",
-        before.told,
-        after.told,
-        before.refused and after.transcribed,
+    """Run the client of livekit/agents-js#1756."""
+    project = _env.npm_project(_clients.LIVEKIT_JS)
+    before, after = (
+        _drive.run_driver(_drive.livekit_js_command(project, shim), _clients.API) for shim in (False, True)
     )
+    return [_row(f"@livekit/agents-plugin-openai {LIVEKIT_JS_VERSION}", before, after)]
 
 
-def table(rows: list[Row]) -> Iterator[str]:
-    heads = ("client", "version", "URL as built", "without the shim", "with the shim")
-    widths = [max(len(head), *(len(row[place]) for row in rows)) for place, head in enumerate(heads)]
-    yield "  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip()
+LIVEKIT_JS_VERSION = _clients.LIVEKIT_JS["@livekit/agents-plugin-openai"]
+
+
+def _row(client: str, before: _drive.Observed, after: _drive.Observed) -> Row:
+    url = before.urls[0] if before.urls else "-"
+    return Row(client, url, before.summary, after.summary, before.refused and after.transcribed)
+
+
+def table(rows: list[Row], columns: int) -> Iterator[str]:
+    """Yield the lines of the table, its cells wrapped to fit the columns."""
+    heads = ("client", "URL as built", "without the shim", "with the shim")
+    cells = [(*row[:3], row.with_ if row.expected else f"{row.with_} <- NOT EXPECTED") for row in rows]
+    widths = column_widths([heads, *cells], columns)
+    yield from _lines(heads, widths)
     yield "  ".join("-" * width for width in widths)
-    for row in rows:
-        cells = "  ".join(text.ljust(width) for text, width in zip(row[:5], widths, strict=True)).rstrip()
-        yield cells if row.right else f"{cells}   <- not as it should be"
+    for row in cells:
+        yield from _lines(row, widths)
+
+
+def column_widths(rows: list[tuple[str, ...]], columns: int) -> list[int]:
+    """Return the width of each column; the widest are made narrower until the table fits."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) > max(columns, 40):
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _lines(cells: tuple[str, ...], widths: list[int]) -> Iterator[str]:
+    wrapped = [_wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    for place in range(max(map(len, wrapped))):
+        parts = [lines[place] if place < len(lines) else "" for lines in wrapped]
+        yield "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Break a cell at spaces, and a URL before `?` and `&`."""
+    breakable = text.replace("?", " ?").replace("&", " &") if "://" in text else text
+    lines = textwrap.wrap(breakable, width, break_on_hyphens=False) or [""]
+    return [line.replace(" ?", "?").replace(" &", "&") for line in lines] if "://" in text else lines
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="WORDS", default="", help="only the clients whose name holds these words")
+    parser.add_argument("--only", metavar="WORDS", default="", help="only the clients whose name contains these words")
     args = parser.parse_args()
 
     work: list[tuple[str, Callable[[], list[Row]]]] = [
-        (cell.name, lambda cell=cell: python_rows(cell)) for cell in _cells.CELLS if cell.everyday
+        (client.name, lambda client=client: python_rows(client))
+        for client in _clients.CLIENTS
+        if client.tier == "default"
     ]
-    skipped = ""
-    if _env.node() is None:
-        skipped = "@livekit/agents-plugin-openai 1.4.4 was not run: there is no Node.js 20 or newer on PATH"
-    else:
-        work.append(("@livekit/agents-plugin-openai 1.4.4", node_rows))
-    work = [(name, make) for name, make in work if args.only in name]
+    livekit_js = f"@livekit/agents-plugin-openai {LIVEKIT_JS_VERSION}"
+    if _env.node():
+        work.append((livekit_js, node_rows))
+    work = [(name, run) for name, run in work if args.only in name]
     if not work:
-        parser.error(f"no client's name holds {args.only!r}")
+        parser.error(f"no client's name contains {args.only!r}")
 
     rows: list[Row] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for place, (name, made) in enumerate(pool.map(lambda item: (item[0], item[1]()), work), 1):
-            right = "as it should be" if all(row.right for row in made) else "NOT as it should be"
-            print(f"[{place}/{len(work)}] {name}: {right}", file=sys.stderr, flush=True)
-            rows += made
+        for place, (name, found) in enumerate(pool.map(lambda item: (item[0], item[1]()), work), 1):
+            result = "as expected" if all(row.expected for row in found) else "NOT as expected"
+            _env.log(f"[{place}/{len(work)}] {name}: {result}")
+            rows += found
     print()
-    print("\n".join(table(rows)))
-    if skipped:
-        print(f"\n{skipped}")
-    return 0 if all(row.right for row in rows) else 1
+    print("\n".join(table(rows, min(WIDEST, shutil.get_terminal_size((80, 24)).columns))))
+    if not _env.node():
+        print(f"\n{livekit_js} was not run: Node.js {_env.NODE} or newer is not on PATH")
+    return 0 if all(row.expected for row in rows) else 1
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    with _env.exit_on_error("scripts/demo.py"):
+        sys.exit(main())

@@ -1,7 +1,7 @@
 """Make the recordings bundled with the test kit, with espeak-ng: `python3 scripts/make_speech.py`.
 
-They are kept in the repository; run this only to change them. espeak-ng is GPL-3.0; the licence of the program does not
-extend to what it says, and these recordings are under the project's own licence.
+The recordings are in the repository; run this only to change them. espeak-ng is GPL-3.0; its licence does not extend to
+its output, and the recordings are under the project's own licence.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "shim" / "rtstt_testkit" / "speech"
 RATE = 24000
-#: Other versions say the same in other samples.
-ESPEAK = "1.51"
-EDGE = 600  # of 32768: what counts as the beginning and the end of the speech
-#: By recording: the voice, and its words a minute.
+EDGE = 600  # of 32768: the amplitude at which the speech begins and ends
 VOICES = {
     "hello": ("en-us", 165),
     "coffee": ("en-gb", 150),
@@ -29,6 +26,7 @@ VOICES = {
     "hold": ("en-us+f1", 165),
     "shortly": ("en-us+f1", 165),
 }
+"""By recording: the voice of espeak-ng 1.51, and its words a minute."""
 
 
 def synthesize(text: str, voice: str, speed: int) -> array.array[int]:
@@ -37,7 +35,7 @@ def synthesize(text: str, voice: str, speed: int) -> array.array[int]:
     ).stdout
     with wave.open(io.BytesIO(spoken)) as file:
         rate = file.getframerate()
-        # espeak-ng writes to a pipe and so leaves the length in the header open.
+        # espeak-ng writes to a pipe, so the length in the header is not set.
         samples = array.array("h", file.readframes(10**9))
     return trimmed(resampled(samples, rate))
 

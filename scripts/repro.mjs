@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 /**
- * livekit/agents-js#1756 with nothing between you and the endpoint: one socket with `model` in the URL, one without.
+ * Reproduces livekit/agents-js#1756 without a client: one socket with `model` in the URL, one without.
  *
  *   node scripts/repro.mjs                        against the mock, which `rtstt-shim mock` serves
  *   node scripts/repro.mjs --refuse on-update     the refusal after session.update, as the issue describes it
  *   node scripts/repro.mjs --url ws://…/v1/realtime    against an endpoint that is running
  *   OPENAI_API_KEY=… node scripts/repro.mjs --live     against the real endpoint
  *
- * Exit code 0 if the first socket was refused and the second accepted, 1 if not, 2 for wrong use.
+ * Exit code: 0 if the first socket was refused and the second accepted, 1 if not, 2 for a usage error.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ const UPDATE = { type: 'session.update', session: { type: 'transcription', audio
 
 class UsageError extends Error {}
 
-/** Node's own WebSocket (22 and newer), or that of `ws`. */
+/** Returns the WebSocket of Node.js 22 and newer, or that of `ws`. */
 async function webSocket() {
   if (globalThis.WebSocket) return globalThis.WebSocket;
   try {
@@ -30,7 +30,7 @@ async function webSocket() {
   }
 }
 
-/** Opens one session; true if its update was accepted. */
+/** Opens one session; resolves to true if its update was accepted. */
 function session(WebSocket, url, key) {
   console.log(url);
   return new Promise((done) => {
@@ -55,7 +55,7 @@ function session(WebSocket, url, key) {
   });
 }
 
-/** Starts the mock; its process, and its URL. */
+/** Starts the mock; returns its process and its URL. */
 async function mock(refuse) {
   const server = spawn('rtstt-shim', ['mock', '--refuse', refuse], { stdio: ['ignore', 'pipe', 'inherit'] });
   const listening = once(createInterface(server.stdout), 'line').then(([line]) => line.replace('listening on ', ''));

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""livekit/agents-js#1756 with nothing between you and the endpoint: one socket with `model` in the URL, one without.
+"""Reproduce livekit/agents-js#1756 without a client: one socket with `model` in the URL, one without.
 
   python3 scripts/repro.py                      against the mock
   python3 scripts/repro.py --refuse on-update   the refusal after session.update, as the issue describes it
   OPENAI_API_KEY=… python3 scripts/repro.py --live   against the real endpoint
 
-Exit code 0 if the first socket was refused and the second accepted, 1 if not.
+Exit code: 0 if the first socket was refused and the second accepted, 1 if not, 2 for a usage error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 
 import _env
 
-_env.ensure_project()
+_env.ensure_installed()
 
 from websockets.exceptions import ConnectionClosed  # noqa: E402
 from websockets.sync.client import connect  # noqa: E402
@@ -34,7 +34,7 @@ def session(url: str, key: str) -> bool:
     print(url)
     try:
         with connect(url, additional_headers={"Authorization": f"Bearer {key}"}) as socket:
-            with suppress(ConnectionClosed):  # what is read next says why
+            with suppress(ConnectionClosed):  # the answer follows
                 socket.send(json.dumps(UPDATE))
             while True:
                 event = json.loads(socket.recv(timeout=20))

@@ -1,80 +1,107 @@
 #!/usr/bin/env python3
-"""Check everything: style, types, the tests on the built wheel, and how much of both packages they reach.
+"""Run every check that a change has to pass: style, types, and the tests on the built wheel.
 
-  python3 scripts/test.py              on this Python, without the slow cells
-  python3 scripts/test.py --all        with them, and the unit and mock tests on every other Python 3.10-3.14 here
-  python3 scripts/test.py -k routing   arguments it does not know go to pytest
+  python3 scripts/test.py              on this Python, without the slow tests: under 4 minutes
+  python3 scripts/test.py --all        what CI runs: also the tests marked `heavy`, coverage, and the unit and mock
+                                       tests on every other Python here: under 25 minutes
+  python3 scripts/test.py --release    also the tests marked `release`: every version of every client, on every Node
+  python3 scripts/test.py -k routing   other arguments go to pytest
 
-It makes what it needs in .cache/ on first use. The last line counts checks and tests: `N passed, N failed, N skipped`.
-Exit code: 0 everything passed, 1 something failed, 2 wrong use or something needed cannot be had.
+It builds what it needs in .cache/ on first use. The last line is the sum: `N passed, N failed, N skipped`.
+Exit code: 0 everything passed, 1 something failed, 2 for a usage error or a failed setup.
 """
 
 import argparse
+import collections
+import datetime
+import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import NamedTuple
 
-import _env  # which ends here on a Python too old
-
-GATE = 95
-"""Per cent of branches and lines of each package that the tests have to reach."""
+import _env  # exits on a Python that is too old
 
 PACKAGES = ("rtstt_core", "rtstt_shim", "rtstt_testkit")
+COVERAGE = 95
+"""The percentage of lines and branches of each package that the tests have to reach."""
 
+MARKERS = {"default": "not heavy and not release", "all": "not release", "release": ""}
+"""The tests of each tier, as pytest's -m takes them."""
+
+RECORD = _env.ROOT / "tests" / "release.json"
+"""The last complete run of --release; tests/COMPATIBILITY.md is generated from it."""
+
+# Long tests are not to wait behind each other at the end.
 WORKERS = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal"]
-"""Most of the time the tests wait for other processes; a minute's test is not to wait for its turn behind another."""
+
+
+class Step(NamedTuple):
+    """One row of the summary."""
+
+    name: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    remark: str = ""
 
 
 class Run:
-    """The steps done so far, and what came of each."""
+    """Runs the steps and keeps their results."""
 
     def __init__(self):
         self.started = time.monotonic()
-        self.rows = []
+        self.steps = []
 
+    @property
     def elapsed(self):
-        return "%5.0f s" % (time.monotonic() - self.started)
+        return time.monotonic() - self.started
 
     def announce(self, name):
-        print(f"[{self.elapsed()}] {name}", flush=True)
+        print(f"[{self.elapsed:5.0f} s] {name}", flush=True)
 
-    def note(self, name, said):
-        self.rows.append((name, 0, 0, 0, said))
+    def remark(self, name, remark):
+        """Add a row without a result."""
+        self.steps.append(Step(name, remark=remark))
 
     def check(self, name, command, env=None):
-        """Run a command that passes or fails as one."""
+        """Run a command whose exit code is the result."""
         self.announce(name)
         code = subprocess.run(command, cwd=_env.ROOT, env=env).returncode
-        self.rows.append((name, int(code == 0), int(code != 0), 0, "" if code == 0 else f"exit code {code}"))
+        self.steps.append(Step(name, int(code == 0), int(code != 0), 0, f"exit code {code}" if code else ""))
 
-    def tests(self, name, command, env=None):
-        """Run pytest, and count what it counted."""
+    def pytest(self, name, command, env=None):
+        """Run pytest and add its counts."""
         self.announce(name)
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder, "junit.xml")
             code = subprocess.run([*command, f"--junitxml={report}"], cwd=_env.ROOT, env=env).returncode
-            passed, failed, skipped = _count(report)
+            passed, failed, skipped = _counts(report)
         if code not in (0, 1, 5) or (code == 1 and not failed):
-            failed += 1  # it did not get as far as counting
-        nothing = "no test was selected" if code == 5 else ""
-        self.rows.append((name, passed, failed, skipped, nothing or (f"exit code {code}" if code else "")))
+            failed += 1  # pytest itself failed
+        remark = "no test was selected" if code == 5 else f"exit code {code}" if code else ""
+        self.steps.append(Step(name, passed, failed, skipped, remark))
 
-    def close(self):
-        """Show the table and the counts; return the exit code."""
-        width = max(len(row[0]) for row in self.rows)
+    def totals(self):
+        """Return how many passed, failed and were skipped."""
+        return tuple(sum(step[column] for step in self.steps) for column in (1, 2, 3))
+
+    def print_summary(self):
+        width = max(len(step.name) for step in self.steps)
         print(f"\n{'':{width}}  passed  failed skipped")
-        for name, passed, failed, skipped, said in self.rows:
-            print(f"{name:{width}}  {passed:6}  {failed:6}  {skipped:6}  {said}".rstrip())
-        passed, failed, skipped = (sum(row[column] for row in self.rows) for column in (1, 2, 3))
-        print(f"\nin {self.elapsed().strip()}\n{passed} passed, {failed} failed, {skipped} skipped")
-        return 1 if failed else 0
+        for name, passed, failed, skipped, remark in self.steps:
+            print(f"{name:{width}}  {passed:6}  {failed:6}  {skipped:6}  {remark}".rstrip())
+        print("\nin {:.0f} s\n{} passed, {} failed, {} skipped".format(self.elapsed, *self.totals()))
 
 
-def _count(report):
+def _counts(report):
+    """Return how many tests passed, failed and were skipped, from a JUnit report."""
     if not report.exists():
         return 0, 0, 0
     total = failed = skipped = 0
@@ -85,13 +112,67 @@ def _count(report):
     return max(0, total - failed - skipped), failed, skipped
 
 
+def _left_out(python, tier):
+    """Return how many tests of each file a tier leaves out, in words."""
+    command = [python, "-m", "pytest", "--collect-only", "-q", "-n0", "-m", f"not ({MARKERS[tier]})"]
+    listed = subprocess.run(command, cwd=_env.ROOT, capture_output=True, text=True).stdout
+    counts = collections.Counter(re.findall(r"^(tests/\S+?)::", listed, re.MULTILINE))
+    return ", ".join(f"{file} {count}" for file, count in sorted(counts.items())) or "nothing"
+
+
 def _arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/test.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--all", action="store_true", help="the slow cells and the other Pythons too")
+    tier = parser.add_mutually_exclusive_group()
+    tier.add_argument("--all", dest="tier", action="store_const", const="all", help="what CI runs")
+    tier.add_argument("--release", dest="tier", action="store_const", const="release", help="everything there is")
+    parser.set_defaults(tier="default")
     parser.add_argument("--python", metavar="VERSION|PATH", help="the Python to test on (default: this one)")
     return parser.parse_known_args()
+
+
+def _main_python(run, tool, args, selection, python):
+    """Run the tests on the main Python, with coverage if they are all there."""
+    marker = ["-m", MARKERS[args.tier]] if MARKERS[args.tier] and "-m" not in selection else []
+    command = ["-m", "pytest", *WORKERS, *marker, *selection]
+    name = f"tests, Python {python.version}"
+    if selection or args.tier == "default":
+        run.pytest(name, [tool, *command])
+        run.remark("coverage", "not measured: --all does" if not selection else "not measured: a selection of tests")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "COVERAGE_FILE": str(Path(folder, "coverage"))}
+        run.pytest(name, [tool, "-m", "coverage", "run", *command], env)
+        subprocess.run([tool, "-m", "coverage", "combine", "--quiet"], cwd=_env.ROOT, env=env)
+        for package in PACKAGES:
+            report = ["report", f"--include=*/{package}/*", f"--fail-under={COVERAGE}"]
+            run.check(f"coverage of {package}", [tool, "-m", "coverage", *report], env)
+
+
+def _other_pythons(run, wheel, selection, main):
+    """Run the unit and mock tests on the other Pythons."""
+    others = {minor: python for minor, python in _env.interpreters().items() if minor != main.minor}
+    for python in others.values():
+        run.announce(f"environment, Python {python.version}")
+        tool = _env.environment(python=python, wheel=wheel, extras=["upstream"], groups=["test"])
+        marker = f"{MARKERS['default']} and not client"
+        command = [tool, "-m", "pytest", *WORKERS, "-m", marker, "tests/unit", "tests/mock", *selection]
+        run.pytest(f"unit and mock tests, Python {python.version}", command)
+    for minor in sorted(set(range(_env.OLDEST, _env.NEWEST + 1)) - {main.minor, *others}):
+        run.remark(f"unit and mock tests, Python 3.{minor}", "not installed here: not run")
+
+
+def _record(run):
+    """Keep the results of a complete run for tests/COMPATIBILITY.md."""
+    record = {
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "minutes": round(run.elapsed / 60),
+        "steps": run.steps,
+    }
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"\nwritten: {RECORD.relative_to(_env.ROOT)}; now run python3 scripts/generate.py")
 
 
 def main():
@@ -100,43 +181,24 @@ def main():
     python = _env.interpreter(args.python)
     run.announce("environment")
     wheel = _env.wheel()
-    tool = str(_env.environment(python=python, wheel=wheel, extras=["upstream"], groups=["test", "lint"]))
+    tool = _env.environment(python=python, wheel=wheel, **_env.CHECKS)
 
     run.check("ruff check", [tool, "-m", "ruff", "check", "--quiet"])
     run.check("ruff format", [tool, "-m", "ruff", "format", "--check", "--quiet"])
     run.check("mypy --strict", [tool, "-m", "mypy"])
-
-    with tempfile.TemporaryDirectory() as folder:
-        env = {**os.environ, "COVERAGE_FILE": str(Path(folder, "coverage"))}
-        marks = [] if args.all else ["-m", "not heavy"]
-        name = f"tests, Python {python.version}"
-        run.tests(name, [tool, "-m", "coverage", "run", "-m", "pytest", *WORKERS, *marks, *selection], env)
-        if selection:
-            run.note("coverage", "not looked at: these are not all the tests")
-        else:
-            subprocess.run([tool, "-m", "coverage", "combine", "--quiet"], cwd=_env.ROOT, env=env)
-            for package in PACKAGES:
-                report = ["report", f"--include=*/{package}/*", f"--fail-under={GATE}"]
-                run.check(f"coverage of {package}", [tool, "-m", "coverage", *report], env)
-
-    if args.all:
-        others = [other for minor, other in _env.interpreters().items() if minor != python.minor]
-        for other in others:
-            run.announce(f"environment, Python {other.version}")
-            tool = str(_env.environment(python=other, wheel=wheel, extras=["upstream"], groups=["test"]))
-            suites = ["tests/unit", "tests/mock"]
-            command = [tool, "-m", "pytest", *WORKERS, "-m", "not heavy and not client", *suites, *selection]
-            run.tests(f"unit and mock tests, Python {other.version}", command)
-        missing = set(range(_env.OLDEST, _env.NEWEST + 1)) - {python.minor, *(other.minor for other in others)}
-        for minor in sorted(missing):
-            run.note(f"unit and mock tests, Python 3.{minor}", "not installed here: not run")
-
+    _main_python(run, tool, args, selection, python)
+    if args.tier != "default":
+        _other_pythons(run, wheel, selection, python)
+    if args.tier == "all" and not selection:
+        run.remark("left out", f"tests that only --release runs: {_left_out(tool, args.tier)}")
     node = _env.node()
-    said = f"{node.version}" if node else f"{_env.NODE} or newer is not installed: what needs it was skipped"
-    run.note("Node.js", said)
-    return run.close()
+    run.remark("Node.js", node.version if node else f"{_env.NODE} or newer is not installed: its tests were skipped")
+    if args.tier == "release" and not selection and not run.totals()[1]:
+        _record(run)
+    run.print_summary()
+    return 1 if run.totals()[1] else 0
 
 
 if __name__ == "__main__":
-    with _env.exits("scripts/test.py"):
+    with _env.exit_on_error("scripts/test.py"):
         sys.exit(main())

@@ -1,13 +1,13 @@
 """What ``scripts/bench.py`` measures; standard library only, since it runs on a fresh clone.
 
-figure        a figure beside its peer and its target, and the tables of them
+figure        a figure beside its peer and its target, and the tables
 processes     programs on a core of their own: time, CPU, memory
-websocket     masked frames made in advance, and raw sockets to send them with
-shim, node    what the shim costs
-sockets       messages with the shim and without it
-receiving     the mock on one core, beside its peers
+websocket     frames made in advance, and raw sockets to send them with
+shim, node    what the shim costs a Python and a Node.js program
+sockets       CPU time of a message with the shim and without it
+receiving     appends that the mock receives on one core, beside its peers
 sessions      many sessions in real time: lateness, CPU, memory
 life          start, stop, a server for each test; workers
-plot          the picture
+report        the results: saved as JSON, drawn, and as Markdown
 programs/     what runs in processes of its own
 """

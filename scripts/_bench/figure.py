@@ -1,4 +1,4 @@
-"""A figure beside its peer and its target, and the tables of them."""
+"""A figure beside its peer and its target, and the tables of figures."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ COLUMNS = ("figure", "ours", "peer", "ratio", "target", "met")
 
 
 class Samples(NamedTuple):
-    """What the rounds of a measurement gave, ours and the peer's side by side."""
+    """The measurements of each round, ours and the peer's."""
 
     ours: list
     peer: list
@@ -23,23 +23,22 @@ class Samples(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """One line of the table.
+    """One row of a table.
 
     Attributes:
-        section: Where it belongs.
         name: What was measured.
-        unit: Of `ours` and `peer`.
+        unit: The unit of `ours` and `peer`.
         ours: The median.
         spread: The interquartile range of `ours`.
         peer: The peer's median, None without a peer.
-        peer_name: Who that is.
-        ratio: The median of the ratios of the rounds, None without a peer.
+        peer_name: The peer's name.
+        ratio: The median of the ratios of the rounds, None if it is not compared by ratio.
         ratio_spread: Their interquartile range.
         target: In words; empty without one.
-        met: Whether it was reached; None without one.
+        met: Whether the target was met; None without one.
+        added: Whether `ours` is the difference to the peer.
     """
 
-    section: str
     name: str
     unit: str
     ours: float
@@ -50,41 +49,49 @@ class Figure(NamedTuple):
     ratio_spread: float | None = None
     target: str = ""
     met: bool | None = None
+    added: bool = False
+
+
+def interleave(rounds, measures):
+    """Measure several things in turn, in the opposite order in every other round.
+
+    Args:
+        rounds: The number of rounds.
+        measures: By name, a function that measures once and returns a number.
+    """
+    values = {name: [] for name in measures}
+    for number in range(rounds):
+        for name in measures if number % 2 == 0 else reversed(measures):
+            values[name].append(measures[name]())
+    return values
 
 
 def in_turn(rounds, ours, peer):
-    """Measure two things in turn, each first in every other round.
-
-    Args:
-        rounds: How many.
-        ours: Measures one of them; returns a number.
-        peer: Measures the other.
-    """
-    samples = Samples([], [])
-    for number in range(rounds):
-        pair = [(ours, samples.ours), (peer, samples.peer)]
-        for measure, kept in pair if number % 2 == 0 else reversed(pair):
-            kept.append(measure())
-    return samples
+    """Measure two things in turn, and return their samples."""
+    return Samples(**interleave(rounds, {"ours": ours, "peer": peer}))
 
 
 def spread(values):
-    """The interquartile range."""
+    """Return the interquartile range; None of a single value."""
     if len(values) < 2:
         return None
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
     return high - low
 
 
-def single(section, name, unit, values, *, most=None):
-    """A figure without a peer; `most` is its target."""
-    ours = statistics.median(values)
-    target, met = ("", None) if most is None else (f"≤ {shown(most)} {unit}", ours <= most)
-    return Figure(section, name, unit, ours, spread(values), target=target, met=met)
+def single(name, unit, values, *, most=None):
+    """Return a figure without a peer; `most` is its target."""
+    figure = Figure(name, unit, statistics.median(values), spread(values))
+    return figure if most is None else at_most(figure, most)
 
 
-def beside(section, name, unit, samples, peer_name, *, most=None, least=None):
-    """A figure beside its peer; `most` or `least` is the target of the ratio."""
+def at_most(figure, most):
+    """Return a figure with an absolute target."""
+    return figure._replace(target=f"≤ {shown(most)} {figure.unit}", met=figure.ours <= most)
+
+
+def beside(name, unit, samples, peer_name, *, most=None, least=None):
+    """Return a figure beside its peer; `most` or `least` is the target of the ratio."""
     ratio = statistics.median(samples.ratios)
     target, met = "", None
     if most is not None:
@@ -92,7 +99,6 @@ def beside(section, name, unit, samples, peer_name, *, most=None, least=None):
     if least is not None:
         target, met = f"≥ {least:g} ×", ratio >= least
     return Figure(
-        section,
         name,
         unit,
         statistics.median(samples.ours),
@@ -106,56 +112,62 @@ def beside(section, name, unit, samples, peer_name, *, most=None, least=None):
     )
 
 
-def added(section, name, unit, samples, peer_name, *, most, share):
-    """What ours takes longer than its peer, whose target is the larger of a number and a share."""
-    longer = statistics.median(samples.differences)
-    bound = max(most, share * statistics.median(samples.peer))
-    figure = beside(section, name, unit, samples, peer_name)
-    return figure._replace(target=f"≤ {share:.0%} or {shown(most)} {unit} more", met=longer <= bound)
+def added(name, unit, samples, peer_name, *, most, share=0.0):
+    """Return a figure of what ours takes more than its peer.
+
+    Args:
+        name: What was measured.
+        unit: The unit of the samples.
+        samples: The samples.
+        peer_name: The peer's name.
+        most: The target; 0 is met within the noise, half of the interquartile range.
+        share: A share of the peer that may be reached instead, if it is more.
+    """
+    more, noise = statistics.median(samples.differences), spread(samples.differences)
+    peer = statistics.median(samples.peer)
+    if most == 0:
+        target, bound = f"0 {unit} more, within the noise", (noise or 0) / 2
+    else:
+        target, bound = f"≤ {shown(most)} {unit}{f' or {share:.0%}' if share else ''} more", max(most, share * peer)
+    return Figure(name, unit, more, noise, peer, peer_name, target=target, met=more <= bound, added=True)
 
 
-def shown(value):
-    """A number with three digits that count."""
+def shown(value, digits=3):
+    """Return a number rounded to its significant digits."""
     if value == 0:
         return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    text = f"{value:,.{digits}f}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    text = f"{round(value, decimals):,.{max(0, decimals)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def _with_spread(text, value, half):
+    """Return a number with the spread beside it, unless that is less than a thousandth of the number."""
+    return f"{text} ± {shown(half, 1 if half < 1 else 2)}" if half > abs(value) / 1000 else text
+
+
 def cells(figure):
-    """The cells of its line."""
-    ours = f"{shown(figure.ours)} {figure.unit}"
+    """Return the cells of the figure's row."""
+    ours = f"{'+' if figure.added and figure.ours > 0 else ''}{shown(figure.ours)} {figure.unit}"
     if figure.spread is not None:
-        ours += f" ± {shown(figure.spread / 2)}"
+        ours = _with_spread(ours, figure.ours, figure.spread / 2)
     peer = "" if figure.peer is None else f"{shown(figure.peer)} {figure.unit} ({figure.peer_name})"
-    ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}" if figure.ratio < 10 else f"{figure.ratio:.0f}"
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
     if figure.ratio_spread is not None:
-        ratio += f" ± {figure.ratio_spread / 2:.2f}"
-    met = {True: "yes", False: "no", None: ""}[figure.met]
-    return figure.name, ours, peer, ratio, figure.target, met
+        ratio = _with_spread(ratio, figure.ratio, round(figure.ratio_spread / 2, 2))
+    return figure.name, ours, peer, ratio, figure.target, {True: "yes", False: "no", None: ""}[figure.met]
 
 
 def text_table(figures):
-    """The table for a terminal."""
+    """Return the table for a terminal."""
     rows = [COLUMNS, *(tuple(cell.replace("`", "") for cell in cells(figure)) for figure in figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines, section = [], None
-    for row, figure in zip(rows, [None, *figures], strict=True):
-        if figure is not None and figure.section != section:
-            section = figure.section
-            lines.append(f"\n{section}")
-        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    return "\n".join(lines)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def markdown_table(figures):
-    """The table for the README."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    section = None
-    for figure in figures:
-        if figure.section != section:
-            section = figure.section
-            lines.append(f"| **{section}** |" + " |" * (len(COLUMNS) - 1))
-        lines.append("| " + " | ".join(cells(figure)) + " |")
-    return "\n".join(lines)
+    """Return the table in Markdown."""
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *map(cells, figures)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -13,23 +13,23 @@ from pathlib import Path
 import _env
 
 PROGRAMS = Path(__file__).parent / "programs"
-PATIENCE = 60
-"""Seconds that a program may take to say something."""
+TIMEOUT = 60
+"""Seconds until a program is given up."""
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 SERVER_CORE, CLIENT_CORE = (CORES[0], CORES[-1]) if len(CORES) > 1 else (None, None)
-"""Where what is measured runs, and where what drives it runs; None where a process cannot be pinned."""
+"""The core of what is measured, and of what drives it; None where a process cannot be pinned."""
 
 
 def pin(core):
-    """Keep this process on a core; None for every core."""
+    """Pin this process to a core; None for every core."""
     if CORES and SERVER_CORE is not None:
         os.sched_setaffinity(0, CORES if core is None else {core})
 
 
 @contextlib.contextmanager
 def on_core(core):
-    """Keep this process on a core for a while."""
+    """Pin this process to a core inside the block."""
     pin(core)
     try:
         yield
@@ -37,21 +37,21 @@ def on_core(core):
         pin(None)
 
 
-def parsed(said):
-    """The JSON that a program said."""
+def parsed(output):
+    """Return the JSON that a program printed."""
     try:
-        return json.loads(said)
-    except json.JSONDecodeError as problem:
-        raise _env.Unavailable(f"a program said something unexpected: {problem}") from None
+        return json.loads(output)
+    except json.JSONDecodeError as error:
+        raise _env.SetupError(f"a program printed no JSON: {error}") from None
 
 
 class Program:
-    """A running program; ended when its block is left.
+    """A running program, stopped at the end of its block.
 
     Args:
         words: The command.
-        core: Where it runs; None for every core.
-        stdin: Whether it is told what to do.
+        core: The core it runs on; None for every core.
+        stdin: Whether it reads from stdin.
     """
 
     def __init__(self, words, *, core=None, stdin=False):
@@ -68,50 +68,40 @@ class Program:
         )
 
     def line(self):
-        """The next line it says."""
+        """Return the next line of its output."""
         line = self.process.stdout.readline()
         if not line:
             self.process.kill()
             error = self.process.communicate()[1].strip().splitlines()
-            raise _env.Unavailable(f"{Path(self.words[0]).name} {self.words[1]} ended early: {(error or ['?'])[-1]}")
+            raise _env.SetupError(f"{Path(self.words[0]).name} {self.words[1]} ended early: {(error or ['?'])[-1]}")
         return line
 
     def port(self):
-        """The port that it says it listens on."""
+        """Return the port that it prints."""
         while True:
             found = re.search(r"://(?:127\.0\.0\.1|localhost):(\d+)", self.line())
             if found:
                 return int(found[1])
 
     def ask(self, words):
-        """Tell it something; what it answers, as JSON."""
+        """Send it a line, and return the JSON that it prints."""
         self.process.stdin.write(words + "\n")
         self.process.stdin.flush()
         return parsed(self.line())
 
-    def finish(self):
-        """Tell it that there is no more to do, and wait for its end; the last that it says."""
-        said, _ = self.process.communicate(timeout=PATIENCE)
-        return said
-
     def stop(self):
-        """End it with SIGTERM; the seconds that it took."""
+        """Stop it with SIGTERM; return the seconds that it took."""
         begun = time.perf_counter()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         return time.perf_counter() - begun
 
-    def after_stop(self):
-        """End it; what it says then, as JSON."""
-        self.stop()
-        return parsed(self.line())
-
     def cpu(self):
-        """The CPU seconds that it and its children used, None where the system does not say."""
+        """Return the CPU seconds of it and its children; None without /proc."""
         return sum(filter(None, map(_cpu, _tree(self.process.pid)))) if Path("/proc/self/stat").exists() else None
 
     def memory(self):
-        """The bytes that it and its children keep in memory, None where the system does not say."""
+        """Return the resident bytes of it and its children; None without /proc."""
         return sum(map(_memory, _tree(self.process.pid))) if Path("/proc/self/statm").exists() else None
 
     def __enter__(self):
@@ -151,34 +141,34 @@ def _memory(pid):
 
 
 def python_program(python, name, *words, **options):
-    """One of the programs of this folder."""
+    """Start one of the programs in ``programs/``."""
     return Program([python, PROGRAMS / name, *words], **options)
 
 
 def answer(words, core=None):
-    """What a program says, as JSON, when it has run to its end."""
+    """Run a program to its end, and return the JSON that it prints."""
     done = subprocess.run(
         [str(word) for word in words],
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 2,
+        timeout=TIMEOUT * 2,
         preexec_fn=lambda: pin(core),
     )
     if done.returncode:
         error = done.stderr.strip().splitlines() or ["?"]
-        raise _env.Unavailable(f"{Path(str(words[0])).name} {words[1]} failed: {error[-1]}")
+        raise _env.SetupError(f"{Path(str(words[0])).name} {words[1]} failed: {error[-1]}")
     return parsed(done.stdout)
 
 
 def wall(words):
-    """The milliseconds that a program takes from start to end."""
+    """Return the milliseconds that a program takes from start to end."""
     begun = time.perf_counter()
     subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - begun) * 1000
 
 
 def many_files():
-    """Let this process and its children open as many sockets as the system allows; how many."""
+    """Raise the limit of open files of this process and its children; return the limit."""
     try:
         import resource
     except ImportError:

@@ -1,25 +1,25 @@
-"""The mock on one core: appends of 50 ms as fast as they are taken, beside its peers, with the same frames."""
+"""Appends of 50 ms that the mock receives on one core as fast as it can, beside its peers with the same frames."""
 
-import statistics
+import contextlib
 
 import _env
 from _bench import websocket
-from _bench.figure import Figure, Samples, beside, spread
+from _bench.figure import Samples, beside, interleave, single
 from _bench.processes import CLIENT_CORE, PROGRAMS, SERVER_CORE, Program, on_core, python_program
 
-SECTION = "the mock on one core"
 AIMOCK = {"@copilotkit/aimock": "1.43.0"}
+AIMOCK_NAME = f"aimock {AIMOCK['@copilotkit/aimock']}"
 MOCK = "import sys; from rtstt_core.cli import main; sys.exit(main())"
 NO_PYBASE64 = "import sys; sys.modules['pybase64'] = None; "
 
 
 def mock(python, *words, core=SERVER_CORE, before=""):
-    """`rtstt-shim mock`, running."""
+    """Start `rtstt-shim mock`."""
     return Program([python, "-c", before + MOCK, "mock", *words], core=core)
 
 
 def aimock(core=SERVER_CORE):
-    """aimock, running; None without Node."""
+    """Start aimock; None without Node.js."""
     node = _env.node()
     if node is None:
         return None
@@ -35,61 +35,41 @@ def measure(quick):
     packed = [websocket.frame(event, deflated=True) for event in events]
     servers = {
         "ours": (lambda: mock(python), plain),
-        "aimock 1.43.0": (aimock, plain),
-        "websockets, read and discard": (lambda: python_program(python, "discard.py", core=SERVER_CORE), plain),
-        "`json.loads` + `b64decode`": (lambda: python_program(python, "decode.py", core=SERVER_CORE), plain),
+        AIMOCK_NAME: (aimock, plain),
+        "websockets, read and discard": (lambda: python_program(python, "read.py", core=SERVER_CORE), plain),
+        "`json.loads` + `b64decode`": (lambda: python_program(python, "read.py", "decode", core=SERVER_CORE), plain),
         "without pybase64": (lambda: mock(python, before=NO_PYBASE64), plain),
         "with permessage-deflate": (lambda: mock(python, "--compression"), packed),
     }
-    rates = rounds(servers, 3 if quick else 7, 6_000 if quick else 25_000)
-    ours = rates["ours"]
-    name = "appends received, decoded and listened to"
-    for peer, least in (
-        ("aimock 1.43.0", 1.0),
-        ("websockets, read and discard", 0.5),
-        ("`json.loads` + `b64decode`", 1.0),
-    ):
+    rates = _rates(servers, 3 if quick else 7, 6_000 if quick else 25_000)
+    name = "appends received, decoded and searched for speech"
+    targets = {AIMOCK_NAME: 1.0, "websockets, read and discard": 0.5, "`json.loads` + `b64decode`": 1.0}
+    for peer, least in targets.items():
         if peer in rates:
-            yield beside(SECTION, name, "/s", Samples(ours, rates[peer]), peer, least=least)
-    for part in ("without pybase64", "with permessage-deflate"):
-        yield beside(SECTION, f"the same, and {part}", "/s", Samples(ours, rates[part]), part)
-    yield from per_append(python, plain, quick)
+            yield beside(name, "/s", Samples(rates["ours"], rates[peer]), peer, least=least)
+    for variant in ("without pybase64", "with permessage-deflate"):
+        yield beside(name, "/s", Samples(rates["ours"], rates[variant]), f"ours, {variant}")
+    yield from _cost(python, plain, quick)
 
 
-def rounds(servers, count, frames):
-    """The frames a second of each server, one after the other in every round."""
-    rates = {}
-    programs, blasters = {}, {}
-    try:
-        with on_core(CLIENT_CORE):
-            for name, (start, sent) in servers.items():
-                program = start()
-                if program is None:
-                    continue
-                programs[name] = program
-                deflate = name == "with permessage-deflate"
-                blasters[name] = websocket.Blaster(program.port(), sent, deflate=deflate)
-                blasters[name].round(frames // 4)
-            for number in range(count):
-                order = list(blasters)
-                for name in order if number % 2 == 0 else reversed(order):
-                    rates.setdefault(name, []).append(blasters[name].round(frames))
-    finally:
-        for program in programs.values():
-            program.__exit__()
-    return rates
+def _rates(servers, rounds, frames):
+    """Return the frames a second of each server, measured in turn."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(on_core(CLIENT_CORE))
+        measures = {}
+        for name, (start, sent) in servers.items():
+            if program := start():
+                stack.enter_context(program)
+                blaster = websocket.Blaster(program.port(), sent, deflate=sent is not servers["ours"][1])
+                blaster.round(frames // 4)
+                measures[name] = lambda blaster=blaster: blaster.round(frames)
+        return interleave(rounds, measures)
 
 
-def per_append(python, frames, quick):
-    """What an append costs the process, which another program on the core does not change."""
+def _cost(python, frames, quick):
+    """Yield the CPU time that the mock takes for one append."""
     with mock(python) as server, on_core(CLIENT_CORE):
         blaster = websocket.Blaster(server.port(), frames)
-        costs = []
-        for _ in range(3 if quick else 5):
-            before = server.cpu()
-            if before is None:
-                return
-            rate_frames = 10_000 if quick else 40_000
-            blaster.round(rate_frames)
-            costs.append((server.cpu() - before) / rate_frames * 1e6)
-    yield Figure(SECTION, "CPU of one append of 50 ms", "µs", statistics.median(costs), spread(costs))
+        costs = [blaster.cpu_round(server, 10_000 if quick else 40_000)[1] for _ in range(3 if quick else 5)]
+    if None not in costs:
+        yield single("CPU of one append of 50 ms", "µs", costs)

@@ -1,7 +1,7 @@
 """Many sessions that stream speech in real time: how late the mock's events are, and what a session costs.
 
-An event's due time is when the append that settles it was due to be sent: the one that holds the last sample of the
-turn (``audio_end_ms``). What the client itself is late with counts as lateness, and is told beside it.
+An event is due when the append with the last sample of its turn (``audio_end_ms``) is due. The client's own delay
+counts as lateness, and is reported beside it.
 """
 
 import contextlib
@@ -15,15 +15,14 @@ from typing import NamedTuple
 
 import _env
 from _bench import websocket
-from _bench.figure import Figure
+from _bench.figure import Figure, Samples, beside
 from _bench.processes import CLIENT_CORE, many_files, on_core
 from _bench.receiving import mock
 
-SECTION = "many sessions in real time, one core"
 STEPS = (100, 250, 500, 1000, 1500, 2000)
 HEADLINE = 1000
 LATE_MS = 100
-"""A step whose 99th percentile is above this counts as too many sessions."""
+"""The most that the 99th percentile of a step may be."""
 
 _INTERVAL = websocket.FRAME_MS / 1000
 _STOPPED = b'"input_audio_buffer.speech_stopped"'
@@ -36,15 +35,15 @@ class Step(NamedTuple):
     """One number of sessions.
 
     Attributes:
-        sessions: How many.
+        sessions: The number of sessions.
         stopped: The 50th and 99th percentile of the lateness of ``speech_stopped``, in milliseconds.
         completed: The same of ``…transcription.completed``.
         client: The same of the client's own appends.
-        events: How many of both events there were.
-        missing: How many sessions saw none.
-        cpu: The share of a core that the server used.
-        memory: Bytes a session, the audio that the mock keeps included.
-        audio: Bytes of audio kept a session.
+        events: The number of both events.
+        missing: The number of sessions without events.
+        cpu: The share of a core that the server used; None without /proc.
+        memory: Bytes for each session, the audio that the mock keeps included.
+        audio: Bytes of audio that the mock keeps of each session.
     """
 
     sessions: int
@@ -73,7 +72,7 @@ def measure(quick):
     steps = []
     for sessions in (250, HEADLINE, 1500) if quick else STEPS:
         if sessions > room:
-            _env.say(f"{sessions} sessions are left out: this system allows {room} open files")
+            _env.log(f"{sessions} sessions are left out: this system allows {room} open files")
             continue
         step = stream(python, frames, sessions, 4 if quick else 7)
         steps.append(step)
@@ -82,42 +81,31 @@ def measure(quick):
 
 
 def figures(steps):
+    """Yield the figures of the headline step, and of all steps."""
     headline = next((step for step in steps if step.sessions == HEADLINE), None)
     if headline is not None:
+        prefix = f"{HEADLINE:,} sessions: "
         for name, pair in (("speech_stopped", headline.stopped), ("completed", headline.completed)):
             for percentile, value in zip(("50th", "99th"), pair, strict=True):
-                yield Figure(
-                    SECTION, f"{HEADLINE:,} sessions: lateness of `{name}`, {percentile} percentile", "ms", value
-                )
+                yield Figure(f"{prefix}lateness of `{name}`, {percentile} percentile", "ms", value)
         if headline.cpu is not None:
-            yield Figure(SECTION, f"{HEADLINE:,} sessions: CPU of one", "% of a core", headline.cpu / HEADLINE * 100)
+            yield Figure(f"{prefix}CPU of one", "% of a core", headline.cpu / HEADLINE * 100)
         if headline.memory is not None:
             own = (headline.memory - headline.audio) / 1024
-            yield Figure(SECTION, f"{HEADLINE:,} sessions: memory of one beside its audio", "KiB", own)
+            yield Figure(f"{prefix}memory of one without its audio", "KiB", own)
     costs = [step for step in steps if step.cpu is not None and step.completed[1] <= LATE_MS]
     if len(costs) > 1:
-        first, last = costs[0], costs[-1]
-        ratio = (last.cpu / last.sessions) / (first.cpu / first.sessions)
-        yield Figure(
-            SECTION,
-            f"CPU of a session, {last.sessions:,} of them beside {first.sessions:,}",
-            "% of a core",
-            last.cpu / last.sessions * 100,
-            None,
-            first.cpu / first.sessions * 100,
-            f"{first.sessions:,} sessions",
-            ratio,
-            target="≤ 1.2 ×",
-            met=ratio <= 1.2,
-        )
+        few, many = (step.cpu / step.sessions * 100 for step in (costs[0], costs[-1]))
+        name = f"CPU of a session, {costs[-1].sessions:,} of them beside {costs[0].sessions:,}"
+        samples = Samples([many], [few])
+        yield beside(name, "% of a core", samples, f"{costs[0].sessions:,} sessions", most=1.2)
     good = [step.sessions for step in steps if step.completed[1] <= LATE_MS and not step.missing]
-    yield Figure(
-        SECTION, f"most sessions of those tried with 99 in 100 within {LATE_MS} ms", "sessions", max(good, default=0)
-    )
+    most = max(good, default=0)
+    yield Figure(f"most sessions of those tried with 99 % of events within {LATE_MS} ms", "sessions", most)
 
 
 class Socket:
-    """One session: what it has still to send, what it has not read to the end, and when its events were due."""
+    """One session: its unsent and unread bytes, and when its events are due."""
 
     __slots__ = ("at", "due", "offset", "phase", "raw", "seen", "unread", "unsent")
 
@@ -132,7 +120,7 @@ class Socket:
 
 
 def stream(python, frames, sessions, seconds):
-    """Stream in that many sessions for a while."""
+    """Stream in that many sessions for some seconds."""
     with mock(python) as server, on_core(CLIENT_CORE):
         port = server.port()
         empty = server.memory()
@@ -143,7 +131,7 @@ def stream(python, frames, sessions, seconds):
             raw = websocket.connect(port)
             raw.sendall(update)
             raw.setblocking(False)
-            # Each somewhere else in the speech and in the 50 ms, as sessions are that begin at different times.
+            # Sessions begin at different times: each is elsewhere in the speech and in the 50 ms.
             sockets.append(Socket(raw, number * 7 % len(frames), number * _INTERVAL / sessions))
             selector.register(raw, selectors.EVENT_READ, sockets[-1])
         try:
@@ -171,13 +159,13 @@ def stream(python, frames, sessions, seconds):
 
 
 def audio_kept(port):
-    """The bytes of audio that the mock has of all sessions; none of them has reached its limit so soon."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_mock/sessions", timeout=websocket.PATIENCE) as response:
+    """Return the bytes of audio that the mock keeps of all sessions."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_mock/sessions", timeout=websocket.TIMEOUT) as response:
         return sum(session["audio_bytes"] for session in json.load(response)["sessions"])
 
 
 def percentiles(values):
-    """The 50th and the 99th percentile, in milliseconds."""
+    """Return the 50th and the 99th percentile, in milliseconds."""
     if len(values) < 2:
         return (float("nan"), float("nan"))
     cuts = statistics.quantiles(values, n=100, method="inclusive")
@@ -185,7 +173,7 @@ def percentiles(values):
 
 
 class Lateness:
-    """Sends every session's appends when they are due, and notes how late what comes back is."""
+    """Sends every session's appends when they are due, and records how late the answers are."""
 
     def __init__(self, sockets, selector, frames):
         self.stopped, self.completed, self.client = [], [], []
@@ -205,7 +193,7 @@ class Lateness:
             due = min(whole, int((now - start) / gap) + 1)
             if sent < due and sent % 50 == 0:
                 self.client.append(now - start - sent * gap)
-            # Never many at once without reading in between.
+            # Read in between, even when late.
             for number in range(sent, min(due, sent + 64)):
                 tick, which = divmod(number, count)
                 socket = sockets[which]
@@ -239,10 +227,10 @@ class Lateness:
             if events & selectors.EVENT_READ:
                 data = socket.raw.recv(65536)
                 if not data:
-                    raise _env.Unavailable("the mock closed a session in the middle of it")
-                self._take(socket, socket.unread + data, time.perf_counter())
+                    raise _env.SetupError("the mock closed a session in the middle of it")
+                self._parse(socket, socket.unread + data, time.perf_counter())
 
-    def _take(self, socket, data, now):
+    def _parse(self, socket, data, now):
         at, size = 0, len(data)
         while size - at >= 2:
             length, head = data[at + 1] & 0x7F, 2

@@ -1,14 +1,10 @@
-"""What the shim costs a Python program: its import, the rule, sockets that it leaves alone, and those that it watches.
-
-Throughput is counted in messages a second of the client's CPU: the server costs next to nothing, so this is what the
-client can take, and other programs on the machine hardly change it.
-"""
+"""What the shim costs a Python program: its import, the URL rule, and the messages on its sockets."""
 
 import statistics
 
 import _env
 from _bench import sockets
-from _bench.figure import added, beside, in_turn, single
+from _bench.figure import added, at_most, beside, in_turn, single
 from _bench.processes import CLIENT_CORE, PROGRAMS, answer
 
 CLIENTS = ("websockets>=15,<18", "aiohttp>=3.14,<4", "websocket-client>=1.9,<2")
@@ -17,7 +13,6 @@ IMPORTS = {
     "aiohttp": "import aiohttp",
     "websocket-client": "import websocket",
 }
-SECTION = "the shim, Python"
 LIBRARIES = ("websockets, asyncio", "websockets, sync", "aiohttp", "websocket-client")
 BARE = "`import wrapt`"
 
@@ -51,43 +46,37 @@ def measure(quick):
     python = _env.environment(CLIENTS, wheel=wheel)
     yield from imports(bare, python, 5 if quick else 15)
     yield from rule(bare, 5 if quick else 30)
-    for kind in sockets.TRAFFIC:
-        for library in LIBRARIES:
-            yield sockets.measure(python, client_on(python, library), kind, quick)
+    yield from sockets.figures(python, [_client(python, library) for library in LIBRARIES], quick)
 
 
-def client_on(python, library):
+def _client(python, library):
     ours, peer = ((python, PROGRAMS / "client.py", library, shim) for shim in ("with", "without"))
-    return sockets.Client(SECTION, library, ours, peer, "without the shim", batches=16, warm_ups=1)
-
-
-def timed(python, code, before="pass"):
-    return answer([python, "-c", TIMED.format(before=before, code=code)], CLIENT_CORE)
+    return sockets.Client(library, ours, peer, "without the shim", warm_up=16)
 
 
 def imports(bare, python, rounds):
-    samples = in_turn(rounds, lambda: timed(bare, "import rtstt_shim"), lambda: timed(bare, "import wrapt"))
-    yield beside(SECTION, "`import rtstt_shim`, no client installed", "ms", samples, BARE, most=1.15)
+    """Yield the CPU time of importing the shim, and of importing a client while the shim is active."""
+
+    def timed(interpreter, before, ours, peer):
+        def run(before, code):
+            return answer([interpreter, "-c", TIMED.format(before=before, code=code)], CLIENT_CORE)
+
+        return in_turn(rounds, lambda: run(before[0], ours), lambda: run(before[1], peer))
+
+    shim, wrapt = "import rtstt_shim", "import wrapt"
+    samples = timed(bare, ("pass", "pass"), shim, wrapt)
+    yield beside("`import rtstt_shim`, no client installed", "ms", samples, BARE, most=1.15)
     for client, code in IMPORTS.items():
-        samples = in_turn(
-            rounds,
-            lambda code=code: timed(python, "import rtstt_shim", code),
-            lambda code=code: timed(python, "import wrapt", code),
-        )
-        figure = beside(SECTION, f"the same, with {client} imported already", "ms", samples, BARE)
-        yield figure._replace(target="≤ 15 ms", met=figure.ours <= 15)
+        samples = timed(python, (code, code), shim, wrapt)
+        yield at_most(beside(f"the same, with {client} imported already", "ms", samples, BARE), 15)
     for client, code in IMPORTS.items():
-        samples = in_turn(
-            rounds,
-            lambda code=code: timed(python, code, "import rtstt_shim"),
-            lambda code=code: timed(python, code, "import wrapt"),
-        )
-        name = f"importing {client}, the shim active"
-        yield added(SECTION, name, "ms", samples, "without it", most=2, share=0.01)
+        samples = timed(python, (shim, wrapt), code, code)
+        yield added(f"importing {client}, the shim active", "ms", samples, "without it", most=2, share=0.01)
 
 
 def rule(python, rounds):
+    """Yield the CPU time of the slowest URL of each kind."""
     for name, urls, most in (("not realtime", NOT_REALTIME, 3), ("realtime", REALTIME, 15)):
         times = answer([python, "-c", FIX_URL.format(urls=urls, rounds=rounds)], CLIENT_CORE)
         slowest = max(zip(*times, strict=True), key=statistics.median)
-        yield single(SECTION, f"`fix_url`, {name}", "µs", list(slowest), most=most)
+        yield single(f"`fix_url`, {name}", "µs", list(slowest), most=most)

@@ -1,76 +1,83 @@
-"""Messages on a socket: a client with the shim beside the same one without it, at the same server."""
+"""CPU time of a message: a client with the shim beside the same one without it, at the same server.
+
+The server costs next to nothing and runs on another core. What is compared is the client's own CPU time, which other
+programs on the machine hardly change.
+"""
 
 import contextlib
 from typing import NamedTuple
 
 from _bench import websocket
-from _bench.figure import Samples, beside, in_turn
+from _bench.figure import Samples, added, in_turn
 from _bench.processes import CLIENT_CORE, SERVER_CORE, Program, python_program
 
 BATCH = 64
 """The server streams multiples of this many messages."""
 
 SECONDS = 0.12
-"""The CPU time that the client without the shim takes for one measurement, about."""
+"""The CPU time of one measurement, about."""
 
 
 class Traffic(NamedTuple):
     """What goes over a socket.
 
     Attributes:
-        path: Where the server does that.
+        path: The path of the server that sends it.
         name: What is measured, in words.
-        least: The target of the ratio.
+        most: The target: the CPU time that the shim may add to a message, in µs.
     """
 
     path: str
     name: str
-    least: float
+    most: float
 
 
 TRAFFIC = {
-    "echo": Traffic("/echo", "echo on a socket that is not realtime", 0.99),
-    "stream": Traffic(websocket.PATH, "deltas on a watched socket", 0.97),
+    "echo": Traffic("/echo", "CPU of a message on a socket that is not watched", 0),
+    "stream": Traffic(websocket.PATH, "CPU of a delta on a watched socket", 3),
 }
 
 
 class Client(NamedTuple):
-    """A program that is told the server's URL, and then how many messages to take.
+    """A program that takes the server's URL as its last argument, and the number of messages from stdin.
 
     Attributes:
-        section: Where its figures belong.
-        library: What it connects with.
-        ours: Its command with the shim, the URL to follow.
+        library: The library it connects with.
+        ours: Its command with the shim.
         peer: Its command without it.
         peer_name: What the latter is called.
-        batches: How many it takes at a time until it is warm.
-        warm_ups: How often it does.
+        warm_up: How many batches it takes before it is measured.
     """
 
-    section: str
     library: str
     ours: tuple
     peer: tuple
     peer_name: str
-    batches: int
-    warm_ups: int
+    warm_up: int
+
+
+def figures(python, clients, quick):
+    """Yield the figures of all traffic, client by client."""
+    for kind in TRAFFIC:
+        for client in clients:
+            yield measure(python, client, kind, quick)
 
 
 @contextlib.contextmanager
 def listening(python, kind):
-    """The URL of a server for this TRAFFIC, run by this interpreter."""
+    """Run a server for this traffic; the value is its URL."""
     with python_program(python, "frames.py", core=SERVER_CORE) as server:
         yield f"ws://127.0.0.1:{server.port()}{TRAFFIC[kind].path}"
 
 
 def measure(python, client, kind, quick):
-    """The messages a CPU second with the shim and without; new processes for every few rounds.
+    """Return what the shim adds to the CPU time of a message; new processes for every few rounds.
 
     Args:
-        python: What runs the server.
-        client: Who takes them.
-        kind: Which TRAFFIC.
-        quick: Whether fewer rounds are enough.
+        python: The interpreter that runs the server.
+        client: The client.
+        kind: A key of TRAFFIC.
+        quick: Whether to take fewer rounds.
     """
     traffic = TRAFFIC[kind]
     samples = Samples([], [])
@@ -80,17 +87,16 @@ def measure(python, client, kind, quick):
             Program([*client.ours, url], core=CLIENT_CORE, stdin=True) as ours,
             Program([*client.peer, url], core=CLIENT_CORE, stdin=True) as peer,
         ):
-            count = BATCH * client.batches
-            for program in (ours, peer) * client.warm_ups:
+            count = BATCH * client.warm_up
+            for program in (ours, ours, peer):
                 program.ask(f"{kind} {count}")
             took = peer.ask(f"{kind} {count}")["cpu"]
             count = max(BATCH, round(count * SECONDS / took / BATCH) * BATCH)
 
-            def rate(program, count=count):
-                return count / program.ask(f"{kind} {count}")["cpu"]
+            def cost(program, count=count):
+                return program.ask(f"{kind} {count}")["cpu"] / count * 1e6
 
-            some = in_turn(4 if quick else 8, lambda: rate(ours), lambda: rate(peer))
+            some = in_turn(4 if quick else 8, lambda: cost(ours), lambda: cost(peer))
         samples.ours.extend(some.ours)
         samples.peer.extend(some.peer)
-    name = f"{traffic.name}: {client.library}"
-    return beside(client.section, name, "messages/CPU s", samples, client.peer_name, least=traffic.least)
+    return added(f"{traffic.name}: {client.library}", "µs", samples, client.peer_name, most=traffic.most)

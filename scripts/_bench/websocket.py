@@ -1,4 +1,4 @@
-"""Masked frames made in advance, and raw sockets to send them with: so that the client is never what is measured."""
+"""Masked frames made in advance, and raw sockets to send them, so that the client is never the bottleneck."""
 
 import base64
 import contextlib
@@ -19,11 +19,11 @@ FRAME_MS = 50
 FRAME_BYTES = 24000 * 2 * FRAME_MS // 1000
 _MASK = b"\x5a\xc3\x17\x88"
 _BLOCK = 64 * 1024
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def frame(payload, opcode=1, deflated=False):
-    """A whole masked frame (RFC 6455 section 5)."""
+    """Return a masked frame (RFC 6455 section 5)."""
     if deflated:  # permessage-deflate, RFC 7692 section 7.2.1
         packer = zlib.compressobj(wbits=-15)
         payload = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -36,7 +36,7 @@ def frame(payload, opcode=1, deflated=False):
 
 
 def append_events():
-    """Real speech and pauses as appends of 50 ms, about six seconds of them, to be sent again and again."""
+    """Return about six seconds of speech and pauses as appends of 50 ms."""
     sys.path.insert(0, str(_env.ROOT / "shim"))
     try:
         from rtstt_testkit import speech
@@ -54,15 +54,15 @@ def append_events():
 
 
 def update_event():
-    """The session.update that every session begins with."""
+    """Return the first event of every session."""
     transcription = {"model": MODEL}
     session = {"type": "transcription", "audio": {"input": {"transcription": transcription}}}
     return json.dumps({"type": "session.update", "session": session}).encode()
 
 
 def connect(port, *, path=PATH, deflate=False):
-    """An open WebSocket, blocking; the response is read, what follows it is not."""
-    raw = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    """Open a WebSocket and return its blocking socket, with the response read and nothing after it."""
+    raw = socket.create_connection(("127.0.0.1", port), TIMEOUT)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     extensions = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflate else ""
     key = base64.b64encode(os.urandom(16)).decode()
@@ -75,21 +75,21 @@ def connect(port, *, path=PATH, deflate=False):
     while not head.endswith(b"\r\n\r\n"):
         head += raw.recv(1) or b"\r\n\r\n"
     if not head.startswith(b"HTTP/1.1 101 "):
-        raise _env.Unavailable(f"the server on port {port} refused the connection: {head[:60]!r}")
+        raise _env.SetupError(f"the server on port {port} refused the connection: {head[:60]!r}")
     if deflate and b"permessage-deflate" not in head:
-        raise _env.Unavailable(f"the server on port {port} does not compress")
+        raise _env.SetupError(f"the server on port {port} does not compress")
     return raw
 
 
 class Blaster:
-    """Sends frames as fast as a server takes them, and knows when it has taken them all: it answers a PING.
+    """Sends frames as fast as a server reads them; the answer to a PING shows that it has read them all.
 
-    A round has connections of its own: this client answers no PING, and would be dropped while others have their turn.
+    Each round opens its own connections: this client answers no PING, so the server would drop an idle one.
 
     Args:
         port: The server's.
-        frames: What to send, again and again.
-        sockets: How many connections.
+        frames: What to send, repeatedly.
+        sockets: The number of connections.
         deflate: Whether the frames are compressed.
     """
 
@@ -100,8 +100,14 @@ class Blaster:
         self._sockets = sockets
         self._deflate = deflate
 
+    def cpu_round(self, server, frames):
+        """Send about that many frames; return the frames a second, and the server's CPU time for one in µs."""
+        before = server.cpu()
+        rate = self.round(frames)
+        return rate, None if before is None else (server.cpu() - before) / frames * 1e6
+
     def round(self, frames):
-        """Send about that many frames on all connections together; the frames a second."""
+        """Send about that many frames on all connections together; return the frames a second."""
         turns = max(1, round(frames / self._sockets / self._count))
         word = os.urandom(8)
         whole = memoryview(self._block * turns + frame(word, 9))
@@ -118,19 +124,19 @@ class Blaster:
 
 
 def _send(selector, whole, word, sockets):
-    """Send the whole on each socket, until each has answered with the word."""
+    """Send everything on each socket, until each has answered the PING with the word."""
     left = dict.fromkeys(sockets, 0)
     waiting = dict.fromkeys(sockets, b"")
     while waiting:
-        ready = selector.select(PATIENCE)
+        ready = selector.select(TIMEOUT)
         if not ready:
-            raise _env.Unavailable("the server stopped reading")
+            raise _env.SetupError("the server stopped reading")
         for key, events in ready:
             raw = key.fileobj
             if events & selectors.EVENT_READ:
                 data = raw.recv(_BLOCK)
                 if not data:
-                    raise _env.Unavailable("the server closed the connection")
+                    raise _env.SetupError("the server closed the connection")
                 seen = waiting[raw] + data
                 if word in seen:
                     del waiting[raw]

@@ -1,4 +1,4 @@
-"""Stream speech with an application's own code: a URL with both `intent` and `model`, as half the examples have it."""
+"""Stream speech with an application's own code: a URL with both `intent` and `model`, as in many examples."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from talk import KEY, MODEL, Outcome, arguments, client_events, run
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
-async def _talk(connection: Any, args: Namespace, outcome: Outcome) -> bool:
-    """Stream over an open connection of websockets; True when the transcript is there."""
+async def _stream(connection: Any, args: Namespace, outcome: Outcome) -> bool:
+    """Stream over an open connection of websockets; return whether the transcript came."""
     from websockets.exceptions import ConnectionClosed
 
-    with suppress(ConnectionClosed):  # what is read next says why
+    with suppress(ConnectionClosed):  # the answer has the reason
         for event in client_events(args):
             await connection.send(json.dumps(event))
     async for message in connection:
-        if outcome.take(json.loads(message)):
+        if outcome.receive_event(json.loads(message)):
             return True
     return False
 
@@ -30,7 +30,7 @@ async def with_websockets(url: str, args: Namespace, outcome: Outcome) -> None:
     from websockets.asyncio.client import connect
 
     async with connect(url, additional_headers=HEADERS) as connection:
-        await _talk(connection, args, outcome)
+        await _stream(connection, args, outcome)
 
 
 async def with_websockets_reconnecting(url: str, args: Namespace, outcome: Outcome) -> None:
@@ -41,20 +41,20 @@ async def with_websockets_reconnecting(url: str, args: Namespace, outcome: Outco
     async for connection in connect(url, additional_headers=HEADERS):
         attempts += 1
         try:
-            if await _talk(connection, args, outcome):
+            if await _stream(connection, args, outcome):
                 await connection.close()
                 return
         except ConnectionClosed as error:
             if attempts == args.attempts:
                 raise
-            outcome.end(error)
+            outcome.record_exception(error)
 
 
 async def with_websockets_legacy(url: str, args: Namespace, outcome: Outcome) -> None:
     from websockets.legacy.client import connect
 
     async with connect(url, extra_headers=HEADERS) as connection:
-        await _talk(connection, args, outcome)
+        await _stream(connection, args, outcome)
 
 
 def with_websockets_sync(url: str, args: Namespace, outcome: Outcome) -> None:
@@ -66,7 +66,7 @@ def with_websockets_sync(url: str, args: Namespace, outcome: Outcome) -> None:
             for event in client_events(args):
                 connection.send(json.dumps(event))
         for message in connection:
-            if outcome.take(json.loads(message)):
+            if outcome.receive_event(json.loads(message)):
                 return
 
 
@@ -78,7 +78,7 @@ async def with_aiohttp(url: str, args: Namespace, outcome: Outcome) -> None:
             for event in client_events(args):
                 await connection.send_json(event)
         async for message in connection:
-            if outcome.take(message.json()):
+            if outcome.receive_event(message.json()):
                 return
         outcome.closed = connection.close_code
 
@@ -95,7 +95,7 @@ def with_websocket_client(url: str, args: Namespace, outcome: Outcome) -> None:
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             outcome.closed = struct.unpack("!H", data[:2])[0]
             break
-        if outcome.take(json.loads(data)):
+        if outcome.receive_event(json.loads(data)):
             break
     connection.shutdown()
 
@@ -109,7 +109,7 @@ def with_websocket_app(url: str, args: Namespace, outcome: Outcome) -> None:
                 app.send(json.dumps(event))
 
     def on_message(app: Any, message: str) -> None:
-        if outcome.take(json.loads(message)):
+        if outcome.receive_event(json.loads(message)):
             app.close()
 
     def on_close(app: Any, code: int | None, reason: str | None) -> None:
@@ -131,7 +131,7 @@ TRANSPORTS: dict[str, tuple[Any, str]] = {
 }
 
 
-def hold(args: Namespace, outcome: Outcome) -> Any:
+def session(args: Namespace, outcome: Outcome) -> Any:
     if args.uvloop:
         import asyncio
 
@@ -146,9 +146,9 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--transport", choices=TRANSPORTS, default="websockets")
     parser.add_argument("--model", choices=["given", "omitted"], default="given", help="whether the URL holds `model`")
-    parser.add_argument("--attempts", type=int, default=3, help="how often the reconnecting one tries")
+    parser.add_argument("--attempts", type=int, default=3, help="connect attempts of websockets-reconnecting")
     parser.add_argument("--uvloop", action="store_true", help="on uvloop's event loop")
-    run(parser, lambda args: TRANSPORTS[args.transport][1], hold)
+    run(parser, lambda args: TRANSPORTS[args.transport][1], session)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Stream speech through LiteLLM's proxy, a process of its own, with the `openai` SDK as the proxy's client.
 
-The SDK's `model` is what the proxy routes on, so it has to stay in the SDK's URL; what the proxy puts into the URL it
-connects to is another matter. With --shim both processes have the shim: the proxy by ``rtstt-shim run``.
+The proxy routes on the SDK's `model`, so it has to stay in the SDK's URL; the URL that the proxy connects to must not
+have it. With --shim both processes have the shim: the proxy through ``rtstt-shim run``.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ READY = "Uvicorn running on"
 
 
 class Proxy:
-    """The proxy, started with the first session and ended with this process.
+    """The proxy, started with the first session and stopped with this process.
 
     Args:
-        hosts: The hosts it has a model for, each named as its host.
+        hosts: The hosts that it has a model for, with the host as the model's name.
         shim: Whether it has the shim.
 
     Attributes:
-        port: Where it listens.
-        key: What it asks of its clients.
+        port: The port it listens on.
+        key: The key that its clients need.
     """
 
     def __init__(self, hosts: list[str], shim: bool) -> None:
-        # Kept from everyone who lets the system choose a port; the proxy reuses addresses as well, and so may have it.
-        self._kept = socket.socket()
-        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._kept.bind(("127.0.0.1", 0))
-        self.port = self._kept.getsockname()[1]
+        # Bound, so that the system gives the port to nobody else; the proxy may bind it too, with SO_REUSEADDR.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port = self._reserved.getsockname()[1]
         self._folder = tempfile.TemporaryDirectory()
         config = Path(self._folder.name, "config.yaml")
         models = [
@@ -57,7 +57,7 @@ class Proxy:
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         self.key = "sk-" + secrets.token_hex(32)
         env = {**os.environ, "LITELLM_MASTER_KEY": self.key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-        if not shim:  # it is routed by the same command
+        if not shim:  # the same command routes it
             env["RTSTT_SHIM_DISABLE"] = "1"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rtstt_core", "run", "--", *command],
@@ -77,7 +77,7 @@ class Proxy:
             raise RuntimeError(f"the proxy ended with {self._process.returncode}")
 
     def _read(self) -> None:
-        """Hand what it writes on to this process's stderr."""
+        """Copy its output to this process's stderr."""
         assert self._process.stdout
         for line in self._process.stdout:
             sys.stderr.write(line)
@@ -94,7 +94,7 @@ class Proxy:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._kept.close()
+        self._reserved.close()
         self._folder.cleanup()
 
 
@@ -112,19 +112,18 @@ async def stream(args: Namespace, outcome: Outcome) -> None:
         AsyncOpenAI(api_key=_proxies[0].key, base_url=f"http://127.0.0.1:{_proxies[0].port}/v1") as sdk,
         sdk.realtime.connect(model=args.name, extra_query=query) as connection,
     ):
-        with suppress(ConnectionClosed):  # what is read next says why
+        with suppress(ConnectionClosed):  # the answer has the reason
             for event in client_events(args):
                 await connection.send(event)  # type: ignore[arg-type]
         async for answer in connection:
-            if (
-                outcome.take(answer.model_dump()) or outcome.error
-            ):  # after an error some versions leave the user waiting
+            # After an error some versions send nothing more.
+            if outcome.receive_event(answer.model_dump()) or outcome.error:
                 return
 
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--hosts", default="api.openai.com", help="what the proxy has models for, with commas between")
+    parser.add_argument("--hosts", default="api.openai.com", help="hosts with a model, separated by commas")
     parser.add_argument("--name", default="api.openai.com", help="the one to use")
     run(parser, "litellm", stream)
 

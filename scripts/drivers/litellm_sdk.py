@@ -1,4 +1,4 @@
-"""Stream speech with LiteLLM's SDK, as a program of one's own that relays a user's socket to OpenAI does."""
+"""Stream speech with LiteLLM's SDK, as a program that relays a user's socket to OpenAI."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 from talk import KEY, MODEL, SECONDS, Outcome, arguments, client_events, run
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would be fetched
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it is downloaded
 
 
 class UsersSocket:
-    """The user's side of the relay: the part of a FastAPI WebSocket that LiteLLM uses."""
+    """The user's side of the relay: the methods of a FastAPI WebSocket that LiteLLM uses."""
 
     def __init__(self, events: Iterator[dict[str, Any]], outcome: Outcome) -> None:
         self.headers: dict[str, str] = {}
@@ -32,7 +32,8 @@ class UsersSocket:
         return json.dumps(event)
 
     async def send_text(self, text: str | bytes) -> None:
-        if self._outcome.take(json.loads(text)) or self._outcome.error:  # after an error some versions relay no more
+        # After an error some versions relay nothing more.
+        if self._outcome.receive_event(json.loads(text)) or self._outcome.error:
             self.over.set()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:

@@ -1,29 +1,25 @@
 /**
- * Streams audio through the speech-to-text of `@livekit/agents-plugin-openai`, as an application does, and says what
- * came of it: the client of livekit/agents-js#1756.
+ * Streams audio through the speech-to-text of `@livekit/agents-plugin-openai`, as an application does, and prints the
+ * result: the client of livekit/agents-js#1756.
  *
  *   node scripts/drivers/livekit_js.mjs --project DIR [options]
  *
  *   --project DIR        npm project with @livekit/agents, @livekit/agents-plugin-openai and zod installed
  *   --base-url URL       `baseURL` of the plugin (omitted: the plugin's default, api.openai.com)
- *   --model NAME         transcription model (default gpt-4o-mini-transcribe, with the plugin's own server VAD settings;
- *                        the plugin's default of 1.4.4, gpt-realtime-whisper, wants a VAD model to be given)
  *   --wav FILE           what to stream: 16-bit mono PCM at 24 kHz (omitted: a tone that swells and fades)
  *   --format esm|cjs     which build of the packages to load (default esm)
- *   --fork               hold the session in a process made by child_process.fork, as LiveKit's job processes are
- *   --seconds N          give up after N seconds (default 15)
  *
  * OPENAI_API_KEY is what the plugin sends (default a made-up key). The session runs in a child process, which inherits
- * the environment and Node's own arguments (so `node --import …` reaches it), and everything that it logs is caught.
+ * the environment and Node's own arguments (so `node --import …` reaches it), and its output is captured.
  *
  * Prints one line of JSON:
  *
  *   {"package": "…", "events": {"START_OF_SPEECH": 1, …}, "transcript": "…", "ended": "drained"|"complete"|"timeout"|"crashed",
  *    "exit": 0, "stdout": "…", "stderr": "…"}
  *
- * The exit code is 0 whenever a session was held, whatever came of it.
+ * The exit code is 0 if the session ran, whatever its result.
  */
-import { fork, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
@@ -34,16 +30,16 @@ import { parseArgs } from 'node:util';
 const PLUGIN = '@livekit/agents-plugin-openai';
 const SAMPLE_RATE = 24_000;
 const FRAME_SAMPLES = SAMPLE_RATE / 20;
+// The plugin's default in 1.4.4, gpt-realtime-whisper, needs a VAD model.
+const MODEL = 'gpt-4o-mini-transcribe';
+const TIMEOUT_MS = 15_000;
 
 const { values: options } = parseArgs({
   options: {
     project: { type: 'string' },
     'base-url': { type: 'string' },
-    model: { type: 'string', default: 'gpt-4o-mini-transcribe' },
     wav: { type: 'string' },
     format: { type: 'string', default: 'esm' },
-    fork: { type: 'boolean', default: false },
-    seconds: { type: 'string', default: '15' },
     child: { type: 'boolean', default: false },
   },
 });
@@ -82,20 +78,20 @@ function load(require, name) {
   return import(pathToFileURL(join(packageFolder(require, name), 'dist', 'index.js')).href);
 }
 
-async function hold(require) {
+async function session(require) {
   const { AudioFrame } = require('@livekit/rtc-node');
   const { initializeLogger, stt } = await load(require, '@livekit/agents');
   const { STT } = await load(require, PLUGIN);
   initializeLogger({ pretty: false, level: 'info' });
-  // As LiveKit's job process does, which logs these at `debug`: the failure of #1756 ends here.
+  // LiveKit's job process logs these at `debug`; the failure of #1756 ends here.
   process.on('unhandledRejection', () => {});
 
   const seen = { events: {}, transcript: null, ended: 'drained' };
-  const stream = new STT({ model: options.model, ...(options['base-url'] && { baseURL: options['base-url'] }) }).stream();
+  const stream = new STT({ model: MODEL, ...(options['base-url'] && { baseURL: options['base-url'] }) }).stream();
   const timeout = setTimeout(() => {
     seen.ended = 'timeout';
     stream.close();
-  }, Number(options.seconds) * 1000);
+  }, TIMEOUT_MS);
 
   const push = async () => {
     for (const samples of options.wav ? recording(options.wav) : tone()) {
@@ -124,11 +120,9 @@ async function hold(require) {
 }
 
 async function child() {
-  // @livekit/agents takes any process with an IPC channel for one of its own and waits to be told its job.
-  process.send = undefined;
-  const seen = await hold(createRequire(join(resolve(options.project), 'package.json')));
+  const seen = await session(createRequire(join(resolve(options.project), 'package.json')));
   writeSync(3, JSON.stringify(seen));
-  // A failure that the plugin swallowed may still be on its way to a log; a healthy socket is closed by then.
+  // Leave time for a failure to be logged after the plugin swallowed it.
   setTimeout(() => process.exit(0), 700);
 }
 
@@ -138,9 +132,7 @@ async function parent() {
   const args = [...process.argv.slice(2), '--child'];
   const env = { OPENAI_API_KEY: 'sk-made-up-for-the-driver', ...process.env };
   const self = fileURLToPath(import.meta.url);
-  const running = options.fork
-    ? fork(self, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'ipc'] })
-    : spawn(process.execPath, [...process.execArgv, self, ...args], { env, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+  const running = spawn(process.execPath, [...process.execArgv, self, ...args], { env, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
   const caught = ['', '', '', ''];
   for (const fd of [1, 2, 3]) {
     running.stdio[fd].setEncoding('utf8').on('data', (text) => {

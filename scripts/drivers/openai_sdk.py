@@ -32,11 +32,11 @@ async def stream(args: Namespace, outcome: Outcome) -> None:
     async with client(args, AsyncOpenAI) as sdk:
         realtime = sdk.beta.realtime if args.beta else sdk.realtime
         async with realtime.connect(**options(args)) as connection:
-            with suppress(ConnectionClosed):  # what is read next says why
+            with suppress(ConnectionClosed):  # the answer has the reason
                 for event in client_events(args):
                     await connection.send(event)
             async for answer in connection:
-                if outcome.take(answer.model_dump()):
+                if outcome.receive_event(answer.model_dump()):
                     return
 
 
@@ -51,7 +51,7 @@ def stream_sync(args: Namespace, outcome: Outcome) -> None:
                 for event in client_events(args):
                     connection.send(event)
             for answer in connection:
-                if outcome.take(answer.model_dump()):
+                if outcome.receive_event(answer.model_dump()):
                     return
 
 

@@ -37,7 +37,7 @@ async def stream(args: Namespace, outcome: Outcome) -> None:
     started, over = asyncio.Event(), asyncio.Event()
 
     class Application(FrameProcessor):
-        """Stands on both sides of the service."""
+        """The processor before and after the service."""
 
         async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
             await super().process_frame(frame, direction)

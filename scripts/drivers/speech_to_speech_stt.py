@@ -20,18 +20,18 @@ def stream(args: Namespace, outcome: Outcome) -> None:
         for chunk in chunks(args):
             socket.send(json.dumps(protocol.append_audio(chunk)))
         socket.send(json.dumps(protocol.finish_utterance()))
-    except ConnectionClosed:  # what is read next says why
+    except ConnectionClosed:  # the answer has the reason
         pass
     try:
         while outcome.transcript is None:
             event = json.loads(socket.recv(timeout=SECONDS))
-            told = protocol.parse_event(event)
-            if told.kind == "error":
+            parsed = protocol.parse_event(event)
+            if parsed.kind == "error":
                 outcome.error = event["error"]["code"]
-            elif told.kind == "delta":
+            elif parsed.kind == "delta":
                 outcome.events["INTERIM_TRANSCRIPT"] += 1
-            elif told.kind == "completed":
-                outcome.transcript = told.text
+            elif parsed.kind == "completed":
+                outcome.transcript = parsed.text
     finally:
         socket.close()
 

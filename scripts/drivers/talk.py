@@ -1,7 +1,7 @@
-"""What the Python drivers share: the speech they stream, and the lines of JSON they say what came of it with.
+"""What the Python drivers share: the speech they stream, and the results they print, a line of JSON for each session.
 
-A driver does what an application does with its client, once for each list of arguments it reads from stdin (a JSON
-list a line), or once with its own. Whether what came of it is right is for the demo and the tests to say.
+A driver uses a client as an application does: once for each list of arguments that it reads from stdin (a JSON list a
+line), or once with its own arguments. The demo and the tests judge the results.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ MODEL = "gpt-4o-mini-transcribe"
 KEY = "sk-" + "demo" * 4
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 SECONDS = 30
-"""How long a driver waits for a transcript."""
+"""Seconds that a driver waits for a transcript."""
 
 
 def chunks(args: argparse.Namespace) -> Iterator[bytes]:
-    """The recording between silences: 16-bit mono PCM, in pieces of 50 ms."""
+    """Yield the recording between silences: 16-bit mono PCM, in pieces of 50 ms."""
     with wave.open(str(args.wav)) as file:
         speech = file.readframes(file.getnframes())
     audio = bytes(RATE // 5 * 2) + speech + bytes(RATE * 3 // 2 * 2)
@@ -41,7 +41,7 @@ def chunks(args: argparse.Namespace) -> Iterator[bytes]:
 
 
 def client_events(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The events of a client that sets its session up and streams the audio."""
+    """Yield the events of a client that updates its session and streams the audio."""
     audio_input = {
         "format": {"type": "audio/pcm", "rate": RATE},
         "transcription": {"model": MODEL, "language": "en"},
@@ -53,7 +53,7 @@ def client_events(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """The options every driver takes."""
+    """Return a parser with the options of every driver."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--shim", action="store_true", help="import rtstt_shim first")
     parser.add_argument("--cases", action="store_true", help="read lists of further arguments from stdin")
@@ -63,13 +63,13 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 
 def _bundled() -> Path | None:
-    """The recording `hello`, found without importing the test kit."""
+    """Return the path of the recording `hello` without importing the test kit."""
     kit = importlib.util.find_spec("rtstt_testkit")
     return Path(kit.origin).parent / "speech" / "hello.wav" if kit and kit.origin else None
 
 
 class Outcome:
-    """What came of one session.
+    """The result of one session.
 
     Args:
         library: The client's name on PyPI.
@@ -84,8 +84,8 @@ class Outcome:
         self.closed: int | None = None
         self.raised: str | None = None
 
-    def take(self, event: dict[str, Any]) -> bool:
-        """Take a server event; True when there is nothing more to wait for."""
+    def receive_event(self, event: dict[str, Any]) -> bool:
+        """Record a server event; return whether it is the last one to wait for."""
         self.events[event["type"]] += 1
         if event["type"] == TRANSCRIPTION + "delta":
             self.deltas += event["delta"]
@@ -96,8 +96,8 @@ class Outcome:
             self.error = event["error"]["code"]
         return False
 
-    def end(self, error: BaseException) -> None:
-        """Take the exception that ended the session."""
+    def record_exception(self, error: BaseException) -> None:
+        """Record the exception that ended the session."""
         self.raised = f"{type(error).__name__}: {error}"
         received = getattr(error, "rcvd", None)
         self.closed = getattr(received, "code", None)
@@ -106,26 +106,26 @@ class Outcome:
             self.error = body.get("code")
 
     def line(self) -> str:
-        """What came of it, as JSON."""
+        """Return the result as JSON."""
         return json.dumps({"version": metadata.version(self.library), **vars(self)})
 
 
-Hold = Callable[[argparse.Namespace, Outcome], Any]
+Session = Callable[[argparse.Namespace, Outcome], Any]
 
 
-def run(parser: argparse.ArgumentParser, library: str | Callable[[argparse.Namespace], str], hold: Hold) -> None:
-    """Hold one session after another, and print a line for each.
+def run(parser: argparse.ArgumentParser, library: str | Callable[[argparse.Namespace], str], session: Session) -> None:
+    """Run one session after another, and print a result for each.
 
     Args:
-        parser: Of the driver's arguments.
-        library: The client's name on PyPI, or what tells it by the arguments.
-        hold: Holds a session, as a function or a coroutine.
+        parser: The parser of the driver's arguments.
+        library: The client's name on PyPI, or a function of the arguments that returns it.
+        session: A function or coroutine function that runs a session.
     """
-    # What a client prints goes to stderr: stdout is for what came of it.
+    # What a client prints goes to stderr: stdout is for the results.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     args = parser.parse_args()
-    # What the application does before everything else; the test kit's routing, where the environment asks for it.
+    # Before everything else: the test kit's routing, if the environment asks for it.
     if os.environ.get("RTSTT_TESTKIT_ROUTES"):
         from rtstt_testkit.routing import activate_from_env
 
@@ -136,9 +136,9 @@ def run(parser: argparse.ArgumentParser, library: str | Callable[[argparse.Names
         case = parser.parse_args([*sys.argv[1:], *words])
         outcome = Outcome(library if isinstance(library, str) else library(case))
         try:
-            held = hold(case, outcome)
-            if inspect.iscoroutine(held):
-                asyncio.run(held)
+            running = session(case, outcome)
+            if inspect.iscoroutine(running):
+                asyncio.run(running)
         except Exception as error:
-            outcome.end(error)
+            outcome.record_exception(error)
         print(outcome.line(), file=out, flush=True)

@@ -1,4 +1,4 @@
-"""``python -m rtstt_core``: the console command."""
+"""Run the console command: ``python -m rtstt_core``."""
 
 from __future__ import annotations
 

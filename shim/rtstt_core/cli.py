@@ -1,95 +1,134 @@
-"""The console command ``rtstt-shim``: a table of subcommands, each imported only when it is asked for."""
+"""The console command ``rtstt-shim``: a table of subcommands, each imported only when it is needed."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, NoReturn, Protocol, cast
 
 from rtstt_core.errors import CommandError, UsageError
+from rtstt_core.extras import Extra, load
 
 __all__ = ["main"]
 
 
-class Command(Protocol):
-    """What a subcommand's module provides; its docstring is the text of ``--help``."""
+class Arguments(Protocol):
+    """The module with a subcommand's arguments; its docstring is the text of ``--help``.
+
+    It imports the standard library alone, so that ``--help`` works in a base install.
+    """
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the subcommand's arguments."""
+
+
+class Command(Protocol):
+    """The module that does a subcommand's work."""
 
     def run(self, args: argparse.Namespace) -> int:
         """Do the work and return the exit code."""
 
 
 class Entry(NamedTuple):
-    """One row of the table: where the subcommand lives, what it is for, and the extra that has what it needs."""
+    """One subcommand.
 
-    module: str
+    Attributes:
+        summary: What it does, for the list of subcommands.
+        command: The module with `Command`.
+        arguments: The module with `Arguments`.
+        extra: The extra that installs what the command's module imports.
+    """
+
     summary: str
-    extra: str = "testkit"
+    command: str
+    arguments: str
+    extra: Extra = "testkit"
+
+
+def _core(name: str, summary: str) -> Entry:
+    module = f"rtstt_core.commands.{name}"
+    return Entry(summary, module, module)
+
+
+def _testkit(name: str, summary: str, extra: Extra = "testkit") -> Entry:
+    package = "rtstt_testkit.commands"
+    return Entry(summary, f"{package}.{name}", f"{package}.arguments.{name}", extra)
 
 
 COMMANDS: dict[str, Entry] = {
-    "doctor": Entry(
-        "rtstt_core.commands.doctor", "say which clients here have the bug, and what the shim does about it"
-    ),
-    "mock": Entry("rtstt_testkit.commands.mock", "serve a mock of the Realtime transcription endpoint"),
-    "patch-npm": Entry(
-        "rtstt_testkit.commands.patch_npm", "patch the LiveKit plugin a Node project has installed", "upstream"
-    ),
-    "pr": Entry("rtstt_testkit.commands.pr", "make the fix a pull request to its upstream", "upstream"),
-    "probe": Entry("rtstt_testkit.commands.probe", "say row by row whether an endpoint answers as the mock does"),
-    "run": Entry("rtstt_core.commands.run", "run a Python or Node program with the shim active, without an edit"),
-    "node-path": Entry("rtstt_core.commands.node_path", "print the folder of register.mjs, the shim for Node.js"),
+    "doctor": _core("doctor", "list the clients that OpenAI's endpoint refuses, and what the shim does about each"),
+    "mock": _testkit("mock", "serve a mock of the Realtime transcription endpoint"),
+    "patch-npm": _testkit("patch_npm", "patch the LiveKit plugin that a Node project has installed", "upstream"),
+    "pr": _testkit("pr", "generate the pull request that fixes an upstream", "upstream"),
+    "probe": _testkit("probe", "compare an endpoint with the mock, row by row"),
+    "run": _core("run", "run a Python or Node program with the shim active, without a change to its code"),
+    "node-path": _core("node_path", "print the folder of the shim for Node.js"),
 }
 
 
-def _load(name: str) -> Command:
-    entry = COMMANDS[name]
-    try:
-        return cast(Command, importlib.import_module(entry.module))
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in {"rtstt_core", "rtstt_testkit"}:
-            raise
-        raise UsageError(
-            f"`rtstt-shim {name}` needs {error.name}, which the base install leaves out; "
-            f"install it with: pip install 'rtstt-shim[{entry.extra}]'"
-        ) from None
-
-
 class _Parser(argparse.ArgumentParser):
-    """argparse, with its usage errors in the project's one-sentence form."""
+    """An argument parser whose usage errors are one sentence."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
+        """Raise a usage error in place of printing the usage and exiting."""
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
-def _parse(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="rtstt-shim",
-        description="Realtime speech-to-text clients that get zero transcripts from OpenAI: find, fix and test them.",
-        epilog="Exit codes: 0 fine, 1 found something or failed, 2 wrong use.",
+        description="Find, fix and test realtime speech-to-text clients that get zero transcripts from OpenAI.",
+        epilog="Exit codes: 0 fine, 1 found something or failed, 2 usage error.",
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, wanted: str | None) -> None:
+    """Add the subcommands, with the arguments of the wanted one; the others are only listed."""
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    wanted = next((word for word in argv if not word.startswith("-")), None)
     for name, entry in COMMANDS.items():
         if name != wanted:
             subparsers.add_parser(name, help=entry.summary, add_help=False)
             continue
-        command = _load(name)
+        arguments = cast(Arguments, importlib.import_module(entry.arguments))
         subparser = subparsers.add_parser(
             name,
             help=entry.summary,
-            description=command.__doc__,
+            description=arguments.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.configure(subparser)
-        subparser.set_defaults(run=command.run)
-    return parser, parser.parse_args(argv)
+        arguments.configure(subparser)
+
+
+def _parse(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    parser = _parser()
+    wanted = next((word for word in argv if not word.startswith("-")), None)
+    if wanted is not None and wanted not in COMMANDS:
+        raise UsageError(_no_such_command(wanted))
+    _add_commands(parser, wanted)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # argparse reports them for the main command, whose help does not list the subcommand's options.
+        of = f"rtstt-shim {args.command}" if args.command else "rtstt-shim"
+        raise UsageError(f"unrecognized arguments: {' '.join(unknown)}; see `{of} --help`")
+    return parser, args
+
+
+def _no_such_command(name: str) -> str:
+    similar = difflib.get_close_matches(name, COMMANDS, 1)
+    if similar:
+        return f"there is no command {name!r}; did you mean `rtstt-shim {similar[0]}`?"
+    return f"there is no command {name!r}; see `rtstt-shim --help`"
+
+
+def _run(args: argparse.Namespace) -> int:
+    entry = COMMANDS[args.command]
+    return cast(Command, load(entry.command, f"rtstt-shim {args.command}", entry.extra)).run(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments without the program's name; ``sys.argv[1:]`` when omitted.
 
     Returns:
-        The exit code: 0 fine, 1 found something or failed, 2 wrong use.
+        The exit code: 0 fine, 1 found something or failed, 2 usage error.
     """
     try:
         parser, args = _parse(sys.argv[1:] if argv is None else argv)
@@ -111,12 +150,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command is None:
             parser.print_help()
             return 2
-        return cast(int, args.run(args))
+        return _run(args)
     except CommandError as error:
         print(f"rtstt-shim: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has gone; what is still in the buffer must not raise again at exit.
+        # The reader of our output is gone; what is still in the buffer must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:

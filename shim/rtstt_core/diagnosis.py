@@ -1,37 +1,58 @@
-"""The diagnosis: from what was seen on a socket to what happened and what to do about it.
+"""The diagnosis: from a symptom on a connection to what happened and what to do about it.
 
-Pure. The table is ``diagnosis.json``, which the Node shim reads too; each row names the source of its knowledge.
+Pure. The table is ``diagnosis.json``, which the Node shim reads too. Each row names the source of its facts.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from importlib import resources
+from typing import Any, Literal, NamedTuple
 
-__all__ = ["Diagnosis", "Failure", "diagnose"]
+from rtstt_core.redact import redact
+
+__all__ = ["Cause", "Diagnosis", "Kind", "Symptom", "diagnose"]
+
+Kind = Literal["error", "failed", "close", "handshake", "connect", "silent"]
+Cause = Literal[
+    # kind "connect"
+    "dns",
+    "tls",
+    "timeout",
+    "refused",
+    "hang-up",
+    "other",
+    # kind "silent"
+    "not-configured",
+    "silence",
+    "not-committed",
+    "no-speech",
+    "pending",
+]
 
 
-class Failure(NamedTuple):
-    """What was seen on one socket when it failed.
+class Symptom(NamedTuple):
+    """What the server or the network did when a session failed.
 
     Attributes:
-        kind: ``"error"`` (an `error` event), ``"failed"`` (an item's `…transcription.failed`), ``"close"`` (a close
-            other than 1000), ``"handshake"`` (an HTTP status other than 101) or ``"connect"`` (no connection).
-        native: Whether the URL's host is OpenAI's own.
+        kind: ``"error"`` (an ``error`` event), ``"failed"`` (an item's ``…transcription.failed``), ``"close"`` (a close
+            code other than 1000), ``"handshake"`` (an HTTP status other than 101), ``"connect"`` (no connection) or
+            ``"silent"`` (audio was sent, and neither a transcript nor an error came).
+        native: Whether the URL's host is one of OpenAI's own.
         type: The event's ``error.type``.
         code: The event's ``error.code``.
         message: The event's ``error.message``, the response's body or the exception's text.
         param: The event's ``error.param``.
-        close_code: The close code, when the connection is closed; 1006 when no close frame came.
-        close_reason: The close frame's reason.
+        close_code: The close code once the connection is closed; 1006 without a CLOSE frame (RFC 6455 section 7.1.5).
+        close_reason: The CLOSE frame's reason.
         status: The HTTP status of a refused handshake.
-        cause: Why there is no connection: ``"dns"``, ``"tls"``, ``"timeout"``, ``"refused"`` or ``"other"``.
+        cause: Why there is no connection, or why there is no transcript.
     """
 
-    kind: str
+    kind: Kind
     native: bool = True
     type: str | None = None
     code: str | None = None
@@ -40,17 +61,17 @@ class Failure(NamedTuple):
     close_code: int | None = None
     close_reason: str | None = None
     status: int | None = None
-    cause: str | None = None
+    cause: Cause | None = None
 
 
 class Diagnosis(NamedTuple):
-    """What a failure means.
+    """What a symptom means.
 
     Attributes:
         id: The name of the table's row.
-        what: What happened, a clause.
-        do: What to do, one or two sentences.
-        fatal: Whether the session is over, or never began.
+        what: What happened, as a clause without secrets.
+        do: What to do, in one or two sentences without secrets.
+        fatal: Whether the session has ended or never began.
     """
 
     id: str
@@ -59,38 +80,51 @@ class Diagnosis(NamedTuple):
     fatal: bool
 
 
-_SEARCHED = {"message", "param", "close_reason"}
+_PATTERNS = {"message", "param", "close_reason"}
 
 
 @lru_cache(maxsize=1)
 def _rows() -> tuple[dict[str, Any], ...]:
-    # Read when the first failure is seen: an application without failures never pays for it.
-    table = json.loads(Path(__file__).with_name("diagnosis.json").read_text(encoding="utf-8"))
+    # Read with the first symptom: an application without failures does not pay for it.
+    # Through importlib.resources: in a zip archive the table is not a file.
+    table = json.loads(resources.files("rtstt_core").joinpath("diagnosis.json").read_text(encoding="utf-8"))
     return tuple(table["rows"])
 
 
-def _holds(name: str, wanted: Any, seen: Any) -> bool:
-    if name in _SEARCHED:
-        return seen is not None and re.search(wanted, seen) is not None
-    return seen in wanted if isinstance(wanted, list) else bool(seen == wanted)
+def _match(conditions: Mapping[str, Any], symptom: Symptom) -> dict[str, str] | None:
+    """Return the named groups of the patterns if all conditions match, otherwise None."""
+    groups: dict[str, str] = {}
+    for name, expected in conditions.items():
+        actual = getattr(symptom, name)
+        if name in _PATTERNS:
+            found = re.search(expected, actual) if actual is not None else None
+            if found is None:
+                return None
+            groups.update(found.groupdict())
+        elif actual not in expected if isinstance(expected, list) else actual != expected:
+            return None
+    return groups
 
 
-def diagnose(failure: Failure) -> Diagnosis:
-    """Look a failure up.
+def diagnose(symptom: Symptom) -> Diagnosis:
+    """Return the first row of the table that matches; every kind has one.
 
     Args:
-        failure: What was seen.
+        symptom: What the server or the network did, with its secrets: rows match by the server's own words.
 
-    Returns:
-        The first row of the table whose conditions all hold. There is one for every kind.
+    Raises:
+        ValueError: If the kind is unknown.
     """
     for row in _rows():
-        if all(_holds(name, wanted, getattr(failure, name)) for name, wanted in row["when"].items()):
-            param = failure.param or ""
-            return Diagnosis(
-                row["id"],
-                row["what"].replace("{param}", param),
-                row["do"].replace("{param}", param),
-                failure.kind not in ("error", "failed") or failure.close_code is not None,
-            )
-    raise ValueError(f"no such kind of failure: {failure.kind!r}")
+        alternatives = row["when"] if isinstance(row["when"], list) else [row["when"]]
+        for conditions in alternatives:
+            groups = _match(conditions, symptom)
+            if groups is not None:
+                values = {"param": symptom.param or "", **groups}
+                fatal = symptom.kind in ("close", "handshake", "connect") or symptom.close_code is not None
+                return Diagnosis(row["id"], _fill(row["what"], values), _fill(row["do"], values), fatal)
+    raise ValueError(f"unknown kind of symptom: {symptom.kind!r}")
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: redact(values[match[1]]), text)

@@ -1,4 +1,4 @@
-"""The two ways a command ends badly; each carries one sentence naming the thing and the mend."""
+"""The errors of a command: each carries one sentence that names the thing and the fix."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ __all__ = ["CommandError", "UsageError"]
 
 
 class CommandError(Exception):
-    """The command was understood, and what it was asked to do failed (exit code 1)."""
+    """A command failed (exit code 1)."""
 
     exit_code = 1
 
 
 class UsageError(CommandError):
-    """The command was given something it cannot work with (exit code 2)."""
+    """A command got arguments or an environment that it cannot work with (exit code 2)."""
 
     exit_code = 2

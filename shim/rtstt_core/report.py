@@ -1,35 +1,36 @@
-"""The warning: one readable log record per failure, never one per retry.
+"""The log records of the shim's findings: one readable record for each failure, not for each retry.
 
-A storm of the same failure (a client that reconnects for ever) is logged once, then counted: the next record comes a
-minute later at the earliest and says how many there were; what is still uncounted is said when the process ends.
+A failure that repeats (a client that reconnects in a loop) is logged once, then counted. The next record comes at the
+earliest a minute later and gives the count; counts that remain are logged when the process exits.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
-import os
 import threading
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from rtstt_core.diagnosis import Diagnosis, Failure, diagnose
+from rtstt_core.diagnosis import Diagnosis, Symptom, diagnose
+from rtstt_core.forking import call_in_forked_child
 from rtstt_core.redact import redact, redact_url
-from rtstt_core.url_rule import is_native
+from rtstt_core.url_rule import Session, is_native
 
-__all__ = ["Source", "report"]
+__all__ = ["ConnectionInfo", "report"]
 
-_STORM_SECONDS = 60.0
-_STORMS_KEPT = 256
+_INTERVAL_SECONDS = 60.0
+_MAX_REPORTED = 256
 
 
-class Source(NamedTuple):
-    """Whose socket it is.
+class ConnectionInfo(NamedTuple):
+    """The connection that a report is about.
 
     Attributes:
         library: The client library's name on PyPI.
-        version: Its version; empty when unknown.
-        url: The URL that was connected to, secrets included; never logged as it is.
+        version: Its version; empty if unknown.
+        url: The URL connected to, with its secrets; it is never logged as it is.
     """
 
     library: str
@@ -37,127 +38,157 @@ class Source(NamedTuple):
     url: str
 
     def __repr__(self) -> str:
-        """Without secrets: error trackers show the variables of a traceback's functions."""
-        return f"Source({self.library!r}, {self.version!r}, {redact_url(self.url)!r})"
+        """Mask secrets: error trackers show the variables of a traceback's functions."""
+        return f"ConnectionInfo({self.library!r}, {self.version!r}, {redact_url(self.url)!r})"
 
 
-class _Storm:
-    """What is known of one failure that keeps coming."""
+class _Reported:
+    """A failure that was logged, and how often it has repeated since."""
 
-    __slots__ = ("line", "logged_at", "more")
+    __slots__ = ("level", "line", "logged_at", "repeats")
 
-    def __init__(self, line: str, logged_at: float) -> None:
+    def __init__(self, level: int, line: str, logged_at: float) -> None:
+        self.level = level
         self.line = line
         self.logged_at = logged_at
-        self.more = 0
+        self.repeats = 0
 
 
-_storms: dict[tuple[object, ...], _Storm] = {}
+_reported: dict[tuple[object, ...], _Reported] = {}
 _lock = threading.Lock()
 
 
-def report(source: Source, failure: Failure, *, by_client: bool = False) -> None:
-    """Log one failure, or count it when it is one more of a storm.
+def report(
+    info: ConnectionInfo,
+    symptom: Symptom,
+    *,
+    session: Session = "transcription",
+    by_client: bool = False,
+    count: int = 1,
+) -> None:
+    """Log a failure, or count it if the same one was logged within the last minute.
+
+    The record's level is WARNING; it is INFO for a session that ended well and without a transcript.
 
     Args:
-        source: Whose socket it is.
-        failure: What was seen; `Failure.native` is filled in here.
-        by_client: Whether the client closed the connection after an error event.
+        info: The connection that failed.
+        symptom: What the server or the network did; `Symptom.native` is set here.
+        session: What the connection was to open.
+        by_client: Whether the client closed the connection after an ``error`` event.
+        count: How often the symptom occurred.
     """
-    failure = failure._replace(native=is_native(source.url), **_redacted(failure))
-    diagnosis = diagnose(failure)
-    line = _line(source, failure, diagnosis, by_client)
+    symptom = symptom._replace(native=is_native(info.url))
+    diagnosis = diagnose(symptom)
+    symptom = _redacted(symptom)
+    line = _line(info, symptom, diagnosis, session, by_client)
+    level = logging.INFO if symptom.kind == "silent" else logging.WARNING
     now = monotonic()
     key = (
-        source.library,
-        redact_url(source.url),
+        info.library,
+        redact_url(info.url),
         diagnosis.id,
-        *(getattr(failure, name) for name in ("kind", "code", "param", "close_code", "status")),
+        *(getattr(symptom, name) for name in ("kind", "code", "param", "close_code", "status")),
     )
     with _lock:
-        storm = _storms.get(key)
-        if storm is not None and now - storm.logged_at < _STORM_SECONDS:
-            storm.more += 1
+        reported = _reported.get(key)
+        if reported is not None and now - reported.logged_at < _INTERVAL_SECONDS:
+            reported.repeats += count
             return
-        more = storm.more if storm is not None else 0
-        if storm is None and len(_storms) >= _STORMS_KEPT:
-            del _storms[next(iter(_storms))]
-        _storms[key] = _Storm(line, now)
-    _log(line + _again(more), _fields(source, failure, diagnosis, more))
+        repeats = reported.repeats if reported is not None else 0
+        if reported is None and len(_reported) >= _MAX_REPORTED:
+            del _reported[next(iter(_reported))]
+        _reported[key] = _Reported(level, line, now)
+        _reported[key].repeats = count - 1
+    _log(level, line + _count(repeats), _fields(info, symptom, diagnosis, session, repeats))
 
 
-def _redacted(failure: Failure) -> dict[str, Any]:
-    texts = {name: getattr(failure, name) for name in ("type", "code", "message", "param", "close_reason")}
-    return {name: redact(text) for name, text in texts.items() if text is not None}
+def _redacted(symptom: Symptom) -> Symptom:
+    def masked(text: str | None) -> str | None:
+        return None if text is None else redact(text)
+
+    return symptom._replace(
+        type=masked(symptom.type),
+        code=masked(symptom.code),
+        message=masked(symptom.message),
+        param=masked(symptom.param),
+        close_reason=masked(symptom.close_reason),
+    )
 
 
-def _tell_uncounted() -> None:
+def _log_remaining_counts() -> None:
     with _lock:
-        left = [(storm.line, storm.more) for storm in _storms.values() if storm.more]
-        _storms.clear()
-    for line, more in left:
-        _log(line + _again(more), {"rtstt_more": more})
+        remaining = [reported for reported in _reported.values() if reported.repeats]
+        _reported.clear()
+    for reported in remaining:
+        _log(reported.level, reported.line + _count(reported.repeats), {"rtstt_more": reported.repeats})
 
 
-def _log(line: str, fields: dict[str, object]) -> None:
-    # The logger is looked up here and not at import: `logging.config.dictConfig` disables those that exist before it.
-    logging.getLogger("rtstt_shim").warning("%s", line, extra=fields)
+def _log(level: int, line: str, fields: dict[str, object]) -> None:
+    # Called without a lock: a handler of the application may open a connection that is watched itself. It may raise,
+    # and that must not reach the client library.
+    with contextlib.suppress(Exception):
+        # Get the logger now, not at import: `logging.config.dictConfig` disables the loggers that exist before it.
+        logging.getLogger("rtstt_shim").log(level, "%s", line, extra=fields)
 
 
-def _again(more: int) -> str:
-    return f" (and {more} more like it)" if more else ""
+def _count(repeats: int) -> str:
+    return f" (and {repeats} more like it)" if repeats else ""
 
 
-def _line(source: Source, failure: Failure, diagnosis: Diagnosis, by_client: bool) -> str:
-    if failure.kind == "failed":
+def _line(info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session: Session, by_client: bool) -> str:
+    if symptom.kind == "failed":
         lead = "realtime transcription item failed"
+    elif symptom.kind == "silent":
+        lead = "realtime transcription session ended without a transcript"
     elif diagnosis.fatal:
-        lead = "realtime transcription session failed"
+        lead = f"realtime {session} session failed"
     elif by_client:
         lead = "realtime transcription error, then the client closed the session"
     else:
         lead = "realtime transcription error, the session stays open"
-    seen = []
-    if failure.code or failure.type or failure.message:
-        seen.append(": ".join(part for part in (failure.code or failure.type, failure.message) if part))
-    if failure.status is not None:
-        seen.append(f"HTTP {failure.status}")
-    if failure.close_code == 1006:
-        seen.append("closed 1006 without a close frame")
-    elif failure.close_code is not None:
-        seen.append(f"closed {failure.close_code} {failure.close_reason or ''}".rstrip())
-    evidence = f" ({'; '.join(seen)})" if seen else ""
-    client = f"{source.library} {source.version}".rstrip()
-    return f"rtstt_shim: {lead}: {diagnosis.what}{evidence}. {diagnosis.do} [{client}, {redact_url(source.url)}]"
+    parts = []
+    if symptom.code or symptom.type or symptom.message:
+        parts.append(": ".join(part for part in (symptom.code or symptom.type, symptom.message) if part))
+    if symptom.status is not None:
+        parts.append(f"HTTP {symptom.status}")
+    if symptom.close_code == 1006:
+        parts.append("closed 1006 without a close frame")
+    elif symptom.close_code is not None:
+        parts.append(f"closed {symptom.close_code} {symptom.close_reason or ''}".rstrip())
+    evidence = f" ({'; '.join(parts)})" if parts else ""
+    client = f"{info.library} {info.version}".rstrip()
+    return f"rtstt_shim: {lead}: {diagnosis.what}{evidence}. {diagnosis.do} [{client}, {redact_url(info.url)}]"
 
 
-def _fields(source: Source, failure: Failure, diagnosis: Diagnosis, more: int) -> dict[str, object]:
+def _fields(
+    info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session: Session, repeats: int
+) -> dict[str, object]:
     return {
-        "rtstt_library": source.library,
-        "rtstt_version": source.version,
-        "rtstt_url": redact_url(source.url),
+        "rtstt_library": info.library,
+        "rtstt_version": info.version,
+        "rtstt_url": redact_url(info.url),
+        "rtstt_session": session,
         "rtstt_diagnosis": diagnosis.id,
         "rtstt_fatal": diagnosis.fatal,
-        "rtstt_kind": failure.kind,
-        "rtstt_type": failure.type,
-        "rtstt_code": failure.code,
-        "rtstt_message": failure.message,
-        "rtstt_param": failure.param,
-        "rtstt_close_code": failure.close_code,
-        "rtstt_close_reason": failure.close_reason,
-        "rtstt_status": failure.status,
-        "rtstt_cause": failure.cause,
-        "rtstt_more": more,
+        "rtstt_kind": symptom.kind,
+        "rtstt_type": symptom.type,
+        "rtstt_code": symptom.code,
+        "rtstt_message": symptom.message,
+        "rtstt_param": symptom.param,
+        "rtstt_close_code": symptom.close_code,
+        "rtstt_close_reason": symptom.close_reason,
+        "rtstt_status": symptom.status,
+        "rtstt_cause": symptom.cause,
+        "rtstt_more": repeats,
     }
 
 
 def _after_fork() -> None:
-    # Another thread of the parent may have held the lock; its counts are the parent's to tell.
+    # The parent logs its own counts.
     global _lock
     _lock = threading.Lock()
-    _storms.clear()
+    _reported.clear()
 
 
-atexit.register(_tell_uncounted)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_log_remaining_counts)
+call_in_forked_child(_after_fork)

@@ -1,4 +1,4 @@
-"""The URL rule: which realtime URLs OpenAI's endpoint refuses for certain, and what they have to become.
+"""The URL rule: which realtime URLs OpenAI's endpoint is certain to refuse, what they have to become, what to watch.
 
 Pure: no I/O, no client library. The same vectors (``tests/vectors/url_rule.json``) test this rule and its Node twin.
 
@@ -15,10 +15,13 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus
 
-__all__ = ["Decision", "fix_url", "is_native"]
+__all__ = ["Decision", "Rule", "Session", "fix_url", "is_native"]
+
+Rule = Literal["drop-model", "set-intent", "keep"]
+Session = Literal["transcription", "conversation", "none"]
 
 # scheme, authority, path, query, fragment (RFC 3986, appendix B). Backslashes, spaces and control characters are left
 # unmatched: parsers disagree about the host of such a URL, so nothing is certain about it. Letters and digits are those
@@ -37,28 +40,36 @@ _TRANSCRIPTION_MODEL = (
 )
 
 _NOT_REALTIME = "not a realtime URL"
-_NOT_TRANSCRIPTION = "not a transcription session"
+_NOT_CERTAIN = "not certain to be a transcription session"
 
 
 class Decision(NamedTuple):
-    """What the rule says about one URL.
+    """What to do about one URL.
 
     Attributes:
         url: The URL to connect to; the very object that was given when nothing had to change.
         changed: Whether `url` differs from what was given.
-        rule: ``"drop-model"``, ``"set-intent"`` or ``"keep"``.
+        rule: The rule that applied.
         reason: One clause saying why, fit for a log line.
-        transcription: Whether a connection to `url` is a realtime transcription session, and so worth watching.
+        session: What a connection to `url` opens, as far as the URL tells. ``"transcription"`` is watched for every
+            failure, ``"conversation"`` for its refusal and for what concerns transcription; ``"none"`` is not watched.
+        native: Whether `url` is a realtime URL of OpenAI's own hosts, or of one that ``RTSTT_SHIM_HOSTS`` names.
     """
 
     url: str
     changed: bool
-    rule: str
+    rule: Rule
     reason: str
-    transcription: bool
+    session: Session
+    native: bool = False
+
+    @property
+    def transcription(self) -> bool:
+        """Whether a connection to `url` is a realtime transcription session, as far as the URL tells."""
+        return self.session == "transcription"
 
     def __repr__(self) -> str:
-        """As a named tuple has it, with the secrets of the URL masked: it ends up in logs and in error trackers."""
+        """Return the fields, with the secrets of the URL masked: logs and error trackers show it."""
         from rtstt_core.redact import redact_url
 
         values = zip(self._fields, (redact_url(self.url), *self[1:]), strict=True)
@@ -72,7 +83,7 @@ def _extra_hosts(setting: str) -> frozenset[str]:
 
 
 def _host(authority: str) -> str | None:
-    """The host of a URL's authority, lower case and without a trailing dot; `None` for a malformed one."""
+    """Return the host of a URL's authority, lower case and without a trailing dot; None for a malformed one."""
     match = re.fullmatch(_HOST_AND_PORT, authority.rpartition("@")[2])
     return match["host"].lower().removesuffix(".") if match else None
 
@@ -88,13 +99,42 @@ def _is_native_authority(authority: str) -> bool:
 
 
 def is_native(url: str) -> bool:
-    """Whether the URL's host is one of OpenAI's own, or named by ``RTSTT_SHIM_HOSTS``.
+    """Return whether the URL's host is one of OpenAI's own, or named by ``RTSTT_SHIM_HOSTS``.
 
     Args:
         url: Any string.
     """
     parts = re.fullmatch(_PARTS, url)
     return parts is not None and _is_native_authority(parts["authority"])
+
+
+def _session(path: str, keys: list[str], models: list[str], intents: list[str], native: bool) -> Session:
+    """Return what a WebSocket with this URL opens, as far as the URL tells.
+
+    An intent that is misspelt, a path that does not exist or a model that the endpoint does not know are mistakes in
+    opening a transcription session where their names say so: the endpoint refuses them, and the refusal is worth a
+    warning.
+    """
+    segments = path.split("/")
+    if "realtime" not in segments:
+        return "none"
+    place = segments.index("realtime")
+    below = [segment for segment in segments[place + 1 :] if segment]
+    if "translations" in below:
+        return "conversation" if native else "none"
+    intents = [intent for intent in intents if intent]
+    if any(intent.startswith("transcri") for intent in intents):
+        return "transcription"
+    if not native:
+        # vLLM, LocalAI, LiteLLM and Azure serve the endpoint at these paths; other vendors have protocols of their own.
+        return "conversation" if not below and segments[place - 1] in ("", "v1", "openai") else "none"
+    if intents:
+        return "conversation"
+    if any("transcri" in name or "whisper" in name for name in map(str.lower, (*below, *models))):
+        return "transcription"
+    # A bare URL opens a transcription session under a transcription client secret (`ek_…`); the endpoint refuses it
+    # with `missing_model` otherwise. With `call_id` it is the side channel of a call.
+    return "conversation" if models or below or "call_id" in keys else "transcription"
 
 
 def fix_url(url: str) -> Decision:
@@ -106,38 +146,38 @@ def fix_url(url: str) -> Decision:
     Returns:
         The decision. It never raises on a string, and applying it twice changes nothing more.
     """
-    if "realtime" not in url:
-        return Decision(url, False, "keep", _NOT_REALTIME, False)
-    parts = re.fullmatch(_PARTS, url)
-    if parts is None or not parts["path"].endswith("/realtime"):
-        return Decision(url, False, "keep", _NOT_REALTIME, False)
+    parts = re.fullmatch(_PARTS, url) if "realtime" in url else None
+    if parts is None:
+        return Decision(url, False, "keep", _NOT_REALTIME, "none")
 
     pairs = (parts["query"] or "").split("&")
     keys, values = [], []
     for pair in pairs:
         key, _, value = pair.partition("=")
         keys.append(unquote_plus(key))
-        values.append(value)
-    models = [unquote_plus(value) for key, value in zip(keys, values, strict=True) if key == "model"]
-    intents = [unquote_plus(value).lower() for key, value in zip(keys, values, strict=True) if key == "intent"]
-    transcription = bool(intents) and all(intent == "transcription" for intent in intents)
+        values.append(unquote_plus(value))
+    models = [value for key, value in zip(keys, values, strict=True) if key == "model"]
+    intents = [value.lower() for key, value in zip(keys, values, strict=True) if key == "intent"]
+    native = _is_native_authority(parts["authority"])
+    session = _session(parts["path"], keys, models, intents, native)
 
-    if not _is_native_authority(parts["authority"]):
+    if not parts["path"].endswith("/realtime"):
+        return Decision(url, False, "keep", _NOT_REALTIME, session, native)
+    if not native:
         reason = "not an OpenAI host: gateways route on `model`" if models else "not an OpenAI host"
-        return Decision(url, False, "keep", reason, transcription)
+        return Decision(url, False, "keep", reason, session)
     if not models:
-        # Without `intent` this is a transcription session only under a transcription client secret (`ek_…`); the
-        # endpoint refuses it with `missing_model` otherwise, which is worth a warning too.
-        return Decision(url, False, "keep", "no `model` to drop", transcription or not intents)
-    if transcription:
+        return Decision(url, False, "keep", "no `model` to drop", session, True)
+    rule: Rule
+    if intents and all(intent == "transcription" for intent in intents):
         rule, reason = "drop-model", "OpenAI refuses `model` beside intent=transcription"
     elif not intents and all(re.fullmatch(_TRANSCRIPTION_MODEL, model) for model in models):
         rule, reason = "set-intent", "OpenAI refuses a transcription model as the session model"
         place = keys.index("model")
         pairs[place], keys[place] = "intent=transcription", "intent"
     else:
-        return Decision(url, False, "keep", _NOT_TRANSCRIPTION, False)
+        return Decision(url, False, "keep", _NOT_CERTAIN, session, True)
 
     kept = [pair for key, pair in zip(keys, pairs, strict=True) if key != "model"]
     fixed = url[: parts.start("query")] + "&".join(kept) + url[parts.end("query") :]
-    return Decision(fixed, True, rule, reason, True)
+    return Decision(fixed, True, rule, reason, "transcription", True)

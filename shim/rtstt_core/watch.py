@@ -1,289 +1,246 @@
-"""Watching one realtime transcription socket: from its frames to at most one report per failure.
+"""A watch on one realtime connection: from the server's frames to at most one report for each failure.
 
-The targets feed a `Watch` what the server sent; it never touches the socket. An ``error`` event is held for a moment,
-because whether it was fatal is known only when the close that may follow has come.
+The patches pass a `Watch` what the server and the client send; it never touches the connection. It keeps an ``error``
+event for half a second before it reports it, because only the close that may follow shows whether the error ended the
+session.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import errno
-import json
-import os
-import re
-import socket
-import ssl
-import threading
 from collections.abc import Callable
-from typing import Any
+from time import monotonic
 
-from rtstt_core.diagnosis import Failure
-from rtstt_core.report import Source, report
+from rtstt_core.connect_error import cause_of, describe
+from rtstt_core.delay import Delay
+from rtstt_core.diagnosis import Symptom
+from rtstt_core.error_events import ErrorEvent, ErrorEvents, text_of
+from rtstt_core.progress import Progress
+from rtstt_core.report import ConnectionInfo, report
+from rtstt_core.url_rule import Session
 
-__all__ = ["DELTA", "Watch", "cause_of"]
+__all__ = ["DELTA", "Watch"]
 
 DELTA = b'{"type":"conversation.item.input_audio_transcription.delta"'
-"""How most messages begin: to know them by it costs a fifth of searching them."""
+"""The beginning of a transcript delta, the most frequent message."""
 
-_DELTA_TEXT = DELTA.decode()
-
+# Every event shows its type and its `error` object within this many bytes. A conversation streams audio in messages of
+# tens of KiB, of which the rest is not examined.
+_HEAD = 512
 # The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
-_HOLD_SECONDS = 0.5
-# A fragmented message longer than this is not looked at: no error event is.
-_FRAGMENTS_LIMIT = 65536
-
+_CLOSE_WAIT = Delay(0.5)
+# A fragmented message longer than this is not examined: an error event is shorter.
+_MAX_FRAGMENTED = 65536
 _CONTINUATION, _TEXT = 0x0, 0x1
-_ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]")
-
-_held: set[Watch] = set()
-_lock = threading.RLock()
+# The close codes by which the endpoint refuses a session (PROTOCOL.md section 1).
+_REFUSALS = (1013, 3000, 4000, 4004)
+_TRANSCRIPTION_PARAMS = (
+    "session.audio.input.transcription",
+    "session.audio.input.turn_detection",
+    "session.input_audio_transcription",
+    "input_audio_transcription",
+)
+_TRANSCRIPTION_UPDATES = ("Passing a transcription session update", "transcription_session.update")
 
 
 class Watch:
-    """What is seen on one socket.
+    """A watch on one connection.
 
     Args:
-        source: Whose socket it is.
-        on: Says whether the shim is still installed; once it is not, nothing is reported any more.
+        info: The connection.
+        on: Returns whether the shim is still installed; once it is not, nothing is reported.
+        session: What the connection opens. Of a conversation only a refusal and what concerns transcription is
+            reported.
 
     Attributes:
-        opening: Whether the call that opens the connection is watched too, and tells of a failure before the answer.
-        redirected: Whether the answer was a redirect.
+        redirected: Whether the server answered the handshake with a redirect.
     """
 
-    __slots__ = ("__weakref__", "_error", "_fragments", "_on", "_over", "_source", "_timer", "opening", "redirected")
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_errors",
+        "_fragments",
+        "_info",
+        "_on",
+        "_progress",
+        "_session",
+        "redirected",
+    )
 
-    def __init__(self, source: Source, on: Callable[[], bool]) -> None:
-        self._source = source
+    def __init__(self, info: ConnectionInfo, on: Callable[[], bool], session: Session = "transcription") -> None:
+        self._info = info
         self._on = on
-        self._over = False
-        self.opening = False
+        self._session = session
+        self._closed = False
         self.redirected = False
-        self._error: Failure | None = None
-        self._timer: threading.Timer | None = None
+        self._errors = ErrorEvents()
         self._fragments: bytearray | None = None
+        self._progress = Progress() if session == "transcription" else None
 
-    def frame(self, opcode: int, fin: bool, data: bytes | bytearray | memoryview) -> None:
-        """Take one data frame as it came from the server, uncompressed.
+    @property
+    def wants_sent(self) -> bool:
+        """Whether `sent` needs the client's messages: not on a conversation, nor once a transcript came."""
+        return self._progress is not None and self._progress.wants_sent
 
-        Args:
-            opcode: The frame's opcode (RFC 6455 section 5.2); control frames are ignored.
-            fin: Whether it ends its message.
-            data: Its payload.
-        """
-        if opcode == _TEXT:
-            if fin:
-                self.message(data if isinstance(data, (bytes, bytearray)) else bytes(data))
-            else:
-                self._fragments = bytearray(data)
-        elif opcode == _CONTINUATION and self._fragments is not None:
-            self._fragments += data
-            if fin or len(self._fragments) > _FRAGMENTS_LIMIT:
-                whole, self._fragments = self._fragments, None
-                if fin:
-                    self.message(whole)
-
-    def message(self, data: str | bytes | bytearray) -> None:
-        """Take one whole text message from the server.
+    def sent(self, data: str | bytes) -> None:
+        """Receive one text message that the client sends.
 
         Args:
             data: The message.
         """
-        # Both events of interest hold an "error" object; every other message but a delta costs this one search.
-        if isinstance(data, str):
-            if not data.startswith(_DELTA_TEXT) and '"error"' in data:
-                self._event(data)
-        elif not data.startswith(DELTA) and b'"error"' in data:
-            self._event(data)
+        if self._progress is not None:
+            self._progress.sent(data)
 
-    def _event(self, data: str | bytes | bytearray) -> None:
-        try:
-            event = json.loads(data)
-        except ValueError:
+    def frame(self, opcode: int, fin: bool, data: bytes | bytearray | memoryview) -> None:
+        """Receive one data frame from the server, uncompressed.
+
+        Args:
+            opcode: The frame's opcode (RFC 6455 section 5.2); control frames are ignored.
+            fin: Whether it is the last frame of its message.
+            data: The frame's payload.
+        """
+        if opcode == _TEXT:
+            if fin:
+                self.message(data)
+            else:
+                self._fragments = bytearray(data)
+        elif opcode == _CONTINUATION and self._fragments is not None:
+            self._fragments += data
+            if fin or len(self._fragments) > _MAX_FRAGMENTED:
+                whole, self._fragments = self._fragments, None
+                if fin:
+                    self.message(whole)
+
+    def message(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Receive one whole text message from the server.
+
+        Args:
+            data: The message.
+        """
+        head = data[:_HEAD]
+        head = head.encode(errors="replace") if isinstance(head, str) else bytes(head)
+        if head.startswith(DELTA):
+            self._progress = None
             return
-        if not isinstance(event, dict):
-            return
-        name = event.get("type")
-        if name == "error":
-            self._flush()
-            self._hold(_failure("error", event.get("error")))
-        elif name == "conversation.item.input_audio_transcription.failed":
-            self._report(_failure("failed", event.get("error")))
+        # An `error` and a `failed` event both hold an "error" object.
+        if b'"error"' in head and self._receive_error(data if isinstance(data, (str, bytes)) else bytes(data)):
+            self._progress = None
+        elif self._progress is not None:
+            self._receive_progress(head, data)
+
+    def _receive_progress(self, head: bytes, data: str | bytes | bytearray | memoryview) -> None:
+        progress = self._progress
+        if progress is not None and progress.received(head, bytes(data) if isinstance(data, memoryview) else data):
+            self._progress = None
+            if progress.is_conversation:
+                self._session = "conversation"
+
+    def _receive_error(self, data: str | bytes) -> bool:
+        """Keep an event that may report an error; return whether any error is kept."""
+        if self._errors.add(data) and not _CLOSE_WAIT.add(self._flush):
+            self._report_errors(self._errors.pop())
+            return True
+        return bool(self._errors)
 
     def closed(self, code: int, reason: str, *, by_client: bool = False) -> None:
-        """Take the end of the connection.
+        """Receive the end of the connection.
 
         Args:
-            code: The close code from the server's CLOSE frame; 1005 when it had none, 1006 when no frame came.
+            code: The close code of the server's CLOSE frame; 1005 if the frame has none, 1006 without a frame.
             reason: The CLOSE frame's reason.
-            by_client: Whether the client began the closing handshake.
+            by_client: Whether the client started the closing handshake.
         """
-        if self._over:
+        if self._closed:
             return
-        self._over = True
-        error = self._take()
-        # An echo of the client's own close says nothing of the server.
-        echo = by_client and code not in (3000, 4000)
-        if error is not None:
-            if echo:
-                self._report(error, by_client=True)
+        self._closed = True
+        # The server's echo of the client's own close is no failure.
+        echo = by_client and code not in _REFUSALS
+        errors = self._errors.pop()
+        if errors:
+            *others, newest = errors
+            self._report_errors(others)
+            if newest.symptom.kind == "failed":
+                self._report(newest.symptom, count=newest.count)
+            elif echo:
+                self._report(newest.symptom, by_client=True, count=newest.count)
             else:
-                self._report(error._replace(close_code=code, close_reason=reason))
-        elif not echo and code != 1000:
-            self._report(Failure("close", close_code=code, close_reason=reason))
+                symptom = newest.symptom._replace(close_code=code, close_reason=reason)
+                self._report(symptom, count=newest.count)
+                return
+        if not echo and code != 1000:
+            self._report(Symptom("close", close_code=code, close_reason=reason))
+        elif self._progress is not None:
+            silence = self._progress.silence()
+            if silence is not None:
+                self._report(Symptom("silent", cause=silence))
 
     def close_frame(self, payload: bytes | bytearray, *, by_client: bool = False) -> None:
-        """Take the server's CLOSE frame.
+        """Receive the server's CLOSE frame.
 
         Args:
-            payload: Its payload: a close code and a reason, or nothing (RFC 6455 section 5.5.1).
-            by_client: Whether the client began the closing handshake.
+            payload: The frame's payload: a close code and a reason, or nothing (RFC 6455 section 5.5.1).
+            by_client: Whether the client started the closing handshake.
         """
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
         self.closed(code, payload[2:].decode(errors="replace"), by_client=by_client)
 
     def lost(self, *, by_client: bool = False) -> None:
-        """Take the end of the connection without a CLOSE frame.
+        """Receive the end of the connection without a CLOSE frame.
 
         Args:
-            by_client: Whether the client itself hung up.
+            by_client: Whether the client dropped the connection.
         """
         self.closed(1006, "", by_client=by_client)
 
     def refused(self, status: int, body: str = "") -> None:
-        """Take an answer to the handshake other than 101.
+        """Receive a response to the handshake other than 101.
 
         Args:
             status: The HTTP status.
-            body: The response's body, or the beginning of it.
+            body: The response's body, or its beginning.
         """
-        if self._over:
+        if self._closed:
             return
-        self._over = True
-        # A redirect is followed by a handshake of its own.
+        self._closed = True
+        # A redirect is followed by another handshake.
         self.redirected = 300 <= status < 400
         if not self.redirected:
-            self._report(Failure("handshake", status=status, message=body or None))
+            self._report(Symptom("handshake", status=status, message=text_of(body or None)))
 
     def failed_to_connect(self, error: BaseException) -> None:
-        """Take an exception that came before any answer to the handshake.
+        """Receive an exception that was raised before the server answered the handshake.
 
         Args:
-            error: The client's own exception, which goes on to the application.
+            error: The exception that the client library raises to the application.
         """
-        if self._over:
+        if self._closed:
             return
-        self._over = True
-        self._report(Failure("connect", cause=cause_of(error), message=_told(error)))
+        self._closed = True
+        self._report(Symptom("connect", cause=cause_of(error), message=text_of(describe(error))))
 
     def given_up(self) -> None:
-        """Take the end of an attempt that the application itself cancelled: what comes after says nothing."""
-        self._over = True
+        """Receive the end of a connect attempt that the application cancelled; nothing after it is reported."""
+        self._closed = True
 
-    def _report(self, failure: Failure, *, by_client: bool = False) -> None:
-        if self._on():
-            report(self._source, failure, by_client=by_client)
-
-    # The held error event.
-
-    def _hold(self, failure: Failure) -> None:
-        timer = threading.Timer(_HOLD_SECONDS, self._flush)
-        timer.daemon = True
-        with _lock:
-            self._error, self._timer = failure, timer
-            _held.add(self)
-        try:
-            timer.start()
-        except RuntimeError:  # no more threads, or the interpreter is ending: say it now
-            self._flush()
-
-    def _take(self) -> Failure | None:
-        with _lock:
-            failure, self._error = self._error, None
-            timer, self._timer = self._timer, None
-            _held.discard(self)
-        if timer is not None:
-            timer.cancel()
-        return failure
+    def _report(self, symptom: Symptom, *, by_client: bool = False, count: int = 1) -> None:
+        if self._on() and (self._session == "transcription" or _is_reported_of_conversation(symptom)):
+            report(self._info, symptom, session=self._session, by_client=by_client, count=count)
 
     def _flush(self) -> None:
-        failure = self._take()
-        if failure is not None:
-            self._report(failure)
+        self._report_errors(self._errors.pop(until=monotonic() - _CLOSE_WAIT.seconds / 2))
+        if self._errors and not _CLOSE_WAIT.add(self._flush):
+            self._report_errors(self._errors.pop())
+
+    def _report_errors(self, errors: list[ErrorEvent]) -> None:
+        for error in errors:
+            self._report(error.symptom, count=error.count)
 
 
-def _flush_all() -> None:
-    for watch in list(_held):
-        watch._flush()
-
-
-def _failure(kind: str, error: Any) -> Failure:
-    """A failure from the ``error`` object of an event; gateways are known to send a bare string."""
-    if not isinstance(error, dict):
-        return Failure(kind, message=None if error is None else str(error))
-    type_, code, message, param = (
-        None if error.get(name) is None else str(error[name]) for name in ("type", "code", "message", "param")
+def _is_reported_of_conversation(symptom: Symptom) -> bool:
+    """Return whether a symptom is the refusal of a session or concerns transcription."""
+    if symptom.kind in ("handshake", "connect", "failed") or symptom.close_code in _REFUSALS:
+        return True
+    return symptom.kind == "error" and (
+        (symptom.param or "").startswith(_TRANSCRIPTION_PARAMS)
+        or any(text in (symptom.message or "") for text in _TRANSCRIPTION_UPDATES)
     )
-    return Failure(kind, type=type_, code=code, message=message, param=param)
-
-
-def cause_of(error: BaseException) -> str:
-    """Why a connection could not be opened.
-
-    Args:
-        error: The exception the client raises.
-
-    Returns:
-        ``"dns"``, ``"tls"``, ``"timeout"``, ``"refused"`` or ``"other"``.
-    """
-    return _root_of(error)[0]
-
-
-def _root_of(error: BaseException) -> tuple[str, BaseException]:
-    """Why a connection could not be opened, and the exception that tells."""
-    kinds: tuple[tuple[str, type[BaseException] | tuple[type[BaseException], ...]], ...] = (
-        ("dns", socket.gaierror),
-        ("tls", ssl.SSLError),
-        ("timeout", (TimeoutError, asyncio.TimeoutError)),
-        ("refused", ConnectionRefusedError),
-    )
-    seen: BaseException | None = error
-    for _ in range(8):
-        if seen is None:
-            break
-        for cause, types in kinds:
-            if isinstance(seen, types):
-                return cause, seen
-        # asyncio makes one exception of those of a host's several addresses, and keeps of them the texts alone.
-        if isinstance(seen, OSError) and set(_ERRNO_IN_TEXT.findall(str(seen))) == {str(errno.ECONNREFUSED)}:
-            return "refused", seen
-        seen = _inner(seen)
-    return "other", error
-
-
-def _inner(error: BaseException) -> BaseException | None:
-    # aiohttp keeps the socket's own exception in `os_error`, a group (trio) one for each address in `exceptions`.
-    grouped = getattr(error, "exceptions", None)
-    for inner in (getattr(error, "os_error", None), grouped[0] if isinstance(grouped, tuple) and grouped else None):
-        if isinstance(inner, BaseException):
-            return inner
-    return error.__cause__ or error.__context__
-
-
-def _told(error: BaseException) -> str:
-    """An exception's words, and those of the one behind it that says more."""
-    root = _root_of(error)[1]
-    words = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return words if str(root) in str(error) else f"{words} from {type(root).__name__}: {root}"
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.RLock()
-    _held.clear()
-
-
-atexit.register(_flush_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -1,6 +1,6 @@
-"""One person speaking to an endpoint in real time, and how long they wait: for load tests, with any tool.
+"""Stream a recording to an endpoint in real time and measure the waits: for load tests with any tool.
 
-``rtstt_testkit.locust`` makes a Locust user of it.
+``rtstt_testkit.locust`` is a Locust user made of it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from websockets.sync.connection import Connection
 from rtstt_testkit.mock.protocol.models import transcription_model
 from rtstt_testkit.speech import Recording, silence
 
-__all__ = ["CONNECT", "FINAL", "FIRST_DELTA", "NoTranscript", "Refused", "Told", "speak"]
+__all__ = ["CONNECT", "FINAL", "FIRST_DELTA", "NoTranscript", "OnWait", "SessionEnded", "speak"]
 
 CONNECT = "connect"
-"""From the first packet to ``session.created``."""
+"""From the connect attempt to ``session.created``."""
 
 FIRST_DELTA = "first delta"
 """From the first sound to the first piece of text."""
@@ -32,65 +32,65 @@ FINAL = "final"
 _FRAME_SECONDS = 0.05
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
-Told = Callable[[str, float, str, Exception | None], None]
-"""Is told what was waited for, how many seconds, the text that came, and what went wrong."""
+OnWait = Callable[[str, float, str, Exception | None], None]
+"""Called with the name of a wait, its seconds, the text received, and the error that ended it or None."""
 
 
-class Refused(Exception):
-    """The endpoint refused or ended the session; the text begins with its code."""
+class SessionEnded(Exception):
+    """The endpoint refused or ended the session; the message begins with its code."""
 
 
 class NoTranscript(Exception):
-    """No transcript came in time, or the endpoint said that there will be none."""
+    """No transcript arrived in time, or the endpoint reported a failed transcription."""
 
 
 def speak(
     url: str,
     recording: Recording,
-    told: Told,
+    on_wait: OnWait,
     *,
     headers: Mapping[str, str],
     model: str = "gpt-4o-mini-transcribe",
     turn_detection: Mapping[str, Any] | None = None,
     timeout: float = 15.0,
 ) -> None:
-    """Open a session, stream a recording in real time, wait for its transcript, and hang up.
+    """Open a session, stream a recording in real time, wait for its transcript, and close the session.
 
     Args:
-        url: The endpoint, query included.
-        recording: What to say.
-        told: Is told of each wait when it is over: `CONNECT`, `FIRST_DELTA`, `FINAL`. One that ends in a failure is
+        url: The endpoint, including the query.
+        recording: The recording to stream.
+        on_wait: Called at the end of each wait: `CONNECT`, `FIRST_DELTA`, `FINAL`. A wait that ends with an error is
             the last.
-        headers: For the handshake, the key among them.
+        headers: The request headers, including the key.
         model: The transcription model. Without server VAD (``gpt-live-transcribe``) the audio is committed at its end.
-        turn_detection: The session's, as in ``session.update``; the endpoint's default if omitted.
+        turn_detection: As in ``session.update``; the endpoint's default if omitted.
         timeout: Seconds to wait for the connection, and for the transcript after the last sound.
     """
-    visit = _Visit(told)
+    session = _LoadSession(on_wait)
     try:
         with connect(
             url, additional_headers=headers, compression=None, open_timeout=timeout, close_timeout=1
         ) as connection:
-            visit.stream(connection, recording, model, turn_detection, timeout)
-    except (Refused, NoTranscript) as error:
-        visit.fail(error)
+            session.stream(connection, recording, model, turn_detection, timeout)
+    except (SessionEnded, NoTranscript) as error:
+        session.fail(error)
     except ConnectionClosed as error:
-        visit.fail(Refused(f"closed {error.rcvd.code} {error.rcvd.reason}" if error.rcvd else "connection lost"))
+        session.fail(SessionEnded(f"closed {error.rcvd.code} {error.rcvd.reason}" if error.rcvd else "connection lost"))
     except (InvalidHandshake, OSError) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
-        visit.fail(Refused(f"HTTP {status}" if status else f"{type(error).__name__}: {error}"))
+        session.fail(SessionEnded(f"HTTP {status}" if status else f"{type(error).__name__}: {error}"))
 
 
-class _Visit:
+class _LoadSession:
     """One session."""
 
-    def __init__(self, told: Told) -> None:
-        self._told = told
+    def __init__(self, on_wait: OnWait) -> None:
+        self._on_wait = on_wait
         self._waiting_for = CONNECT
         self._since = time.perf_counter()
         self._first_sound = 0.0
         self._last_sound: float | None = None
-        self._heard_first = False
+        self._has_delta = False
         self._open: set[str] = set()
         self._texts: list[str] = []
 
@@ -102,9 +102,9 @@ class _Visit:
         turn_detection: Mapping[str, Any] | None,
         timeout: float,
     ) -> None:
-        """Speak and listen."""
+        """Stream the recording, and receive events meanwhile."""
         while self._waiting_for == CONNECT:
-            self._hear(connection.recv(timeout=timeout))
+            self._receive_event(connection.recv(timeout=timeout))
         audio_input: dict[str, Any] = {"transcription": {"model": model}}
         detects = transcription_model(model).vad
         if turn_detection is not None or not detects:
@@ -117,7 +117,7 @@ class _Visit:
         begun = self._first_sound = self._since = time.perf_counter()
         number, sounds = 0, len(frames)
         while not self._done:
-            self._listen(connection, begun + number * _FRAME_SECONDS)
+            self._receive_until(connection, begun + number * _FRAME_SECONDS)
             if number < sounds or detects:
                 connection.send(frames[number] if number < sounds else pause)
             number += 1
@@ -129,43 +129,43 @@ class _Visit:
                 raise NoTranscript(f"no transcript within {timeout:g} s of the last sound")
 
     def fail(self, error: Exception) -> None:
-        """Tell that the wait of this moment ended so."""
-        self._told(self._waiting_for, time.perf_counter() - self._since, "", error)
+        """Report that the current wait ended with an error."""
+        self._on_wait(self._waiting_for, time.perf_counter() - self._since, "", error)
 
     @property
     def _done(self) -> bool:
-        """Whether all was said, and every turn has its transcript."""
+        """Whether the recording has been sent and every turn has its transcript."""
         if self._last_sound is None or self._open or not self._texts:
             return False
-        self._told(FINAL, time.perf_counter() - self._last_sound, " ".join(self._texts), None)
+        self._on_wait(FINAL, time.perf_counter() - self._last_sound, " ".join(self._texts), None)
         return True
 
-    def _listen(self, connection: Connection, until: float) -> None:
-        """Take what comes until it is time for the next frame, or until nothing more is to come."""
+    def _receive_until(self, connection: Connection, until: float) -> None:
+        """Receive events until a point in time, or until the last transcript."""
         while (left := until - time.perf_counter()) > 0:
             try:
-                self._hear(connection.recv(timeout=left))
+                self._receive_event(connection.recv(timeout=left))
             except TimeoutError:
                 return
             if self._last_sound is not None and self._texts and not self._open:
                 return
 
-    def _hear(self, message: str | bytes) -> None:
+    def _receive_event(self, message: str | bytes) -> None:
         event = json.loads(message)
         type_ = event.get("type", "")
         if type_ == "error":
             error = event.get("error") or {}
-            raise Refused(f"{error.get('code') or error.get('type')}: {error.get('message')}")
+            raise SessionEnded(f"{error.get('code') or error.get('type')}: {error.get('message')}")
         if type_ == "session.created":
-            self._told(CONNECT, time.perf_counter() - self._since, "", None)
+            self._on_wait(CONNECT, time.perf_counter() - self._since, "", None)
             self._waiting_for = FIRST_DELTA
         elif type_ in ("input_audio_buffer.speech_started", "input_audio_buffer.committed"):
             self._open.add(event["item_id"])
         elif type_ == _TRANSCRIPTION + "delta":
-            if not self._heard_first:
-                self._heard_first = True
+            if not self._has_delta:
+                self._has_delta = True
                 now = time.perf_counter()
-                self._told(FIRST_DELTA, now - self._first_sound, event["delta"], None)
+                self._on_wait(FIRST_DELTA, now - self._first_sound, event["delta"], None)
                 self._waiting_for, self._since = FINAL, now
         elif type_ == _TRANSCRIPTION + "completed":
             self._open.discard(event["item_id"])
@@ -176,7 +176,7 @@ class _Visit:
 
 
 def _frames(pcm: bytes) -> list[str]:
-    """Audio as appends of 50 ms."""
+    """Return audio as append events of 50 ms."""
     size = int(24000 * _FRAME_SECONDS) * 2
     pieces = [pcm[at : at + size] for at in range(0, len(pcm), size)]
     return [

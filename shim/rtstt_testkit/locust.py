@@ -1,14 +1,14 @@
-"""A Locust user that speaks to a realtime transcription endpoint; importing this module imports Locust.
+"""A Locust user for realtime transcription endpoints; importing this module imports Locust.
 
     from rtstt_testkit.locust import TranscriptionUser
 
     class Caller(TranscriptionUser):
         host = "wss://stt.example.com/v1/realtime?intent=transcription"
 
-Each task is one session: a bundled recording, streamed in real time. Locust's statistics get three requests of the type
-``RTSTT`` for it: ``connect`` (until ``session.created``), ``first delta`` (from the first sound to the first text) and
-``final`` (from the last sound to the last transcript). A session that is refused, dropped or left without a transcript
-is a failure of the one it was waiting for, told apart by the endpoint's code.
+Each task is one session: a bundled recording, streamed in real time. It adds three requests of the type ``RTSTT`` to
+Locust's statistics: ``connect`` (until ``session.created``), ``first delta`` (from the first sound to the first text)
+and ``final`` (from the last sound to the last transcript). A session that is refused, dropped or left without a
+transcript counts as a failure of the request it was waiting for, with the endpoint's code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from locust import User, task  # first: it makes the standard library's sockets and threads cooperative
+from locust import User, task  # first: it patches the standard library's sockets and threads
 
 from rtstt_testkit import speech
 from rtstt_testkit.load import speak
@@ -29,15 +29,15 @@ _REQUEST_TYPE = "RTSTT"
 
 
 class TranscriptionUser(User):  # type: ignore[misc]
-    """One caller after the other; subclass it, and set what differs.
+    """A user that opens one session after the other; subclass it and set the attributes.
 
     Attributes:
         host: The endpoint (``ws://``, ``wss://``, ``http://`` or ``https://``); ``?intent=transcription`` is added
-            where it has no query. Locust's ``--host`` overrides it.
-        api_key: The key; that of ``OPENAI_API_KEY`` if None.
+            if it has no query. Locust's ``--host`` overrides it.
+        api_key: The key; ``OPENAI_API_KEY`` if None.
         model: The transcription model.
         turn_detection: As in ``session.update``; the endpoint's default if None.
-        recordings: Which of the bundled recordings to say, one at random for each session.
+        recordings: The bundled recordings to choose from, one at random for each session.
         timeout: Seconds to wait for a connection, and for a transcript after the last sound.
     """
 
@@ -50,19 +50,19 @@ class TranscriptionUser(User):  # type: ignore[misc]
 
     @task  # type: ignore[untyped-decorator]
     def speak(self) -> None:
-        """Say one recording, and wait for its transcript."""
+        """Stream one recording and wait for its transcript."""
         key = self.api_key or os.environ.get("OPENAI_API_KEY") or "sk-of-a-load-test"
         speak(
             _url(self.host),
             speech.load(random.choice(self.recordings)),
-            self._told,
+            self._record,
             headers={"Authorization": f"Bearer {key}"},
             model=self.model,
             turn_detection=self.turn_detection,
             timeout=self.timeout,
         )
 
-    def _told(self, name: str, seconds: float, text: str, error: Exception | None) -> None:
+    def _record(self, name: str, seconds: float, text: str, error: Exception | None) -> None:
         self.environment.events.request.fire(
             request_type=_REQUEST_TYPE,
             name=name,
@@ -74,7 +74,7 @@ class TranscriptionUser(User):  # type: ignore[misc]
 
 
 def _url(host: str | None) -> str:
-    """The WebSocket address of a host as Locust takes it."""
+    """Return the WebSocket URL for Locust's ``host``."""
     if not host:
         raise ValueError("TranscriptionUser needs the endpoint: set `host`, or pass --host")
     scheme, separator, rest = host.partition("://")

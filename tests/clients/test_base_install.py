@@ -1,4 +1,4 @@
-"""What `pip install rtstt-shim` brings, and what the commands that need more say."""
+"""The base install: what `pip install rtstt-shim` installs, and the errors of commands that need an extra."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from rtstt_core.cli import COMMANDS
 
 _env = pytest.importorskip("_env", reason="needs the project's scripts")
 
@@ -58,6 +60,13 @@ def test_a_command_that_needs_more_says_so_in_one_sentence(
     assert done.stderr.endswith(f"install it with: pip install 'rtstt-shim[{extra}]'\n")
     if needs:
         assert f"needs {needs}" in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_works(python: Path, name: str) -> None:
+    done = run(python, "-W", "error", "-m", "rtstt_core", name, "--help")
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.startswith(f"usage: rtstt-shim {name}")
 
 
 def test_doctor_and_node_path_need_nothing_more(python: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The comparison of mocks in the README is what was measured, of the rows that there are."""
+"""The saved comparison of mocks has the rows of today."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from rtstt_testkit.probe.rows import ROWS
 compare_mocks: Any = pytest.importorskip("compare_mocks", reason="needs the project's scripts")
 
 
-def measured() -> dict[str, Any]:
+def saved() -> dict[str, Any]:
     return json.loads(compare_mocks.DATA.read_text(encoding="utf-8"))
 
 
-def test_it_was_measured_with_the_rows_and_versions_of_today() -> None:
+def test_it_was_run_with_the_rows_and_versions_of_today() -> None:
     """After a change of the rows: `python3 scripts/compare_mocks.py --write`."""
-    data = measured()
+    data = saved()
     assert [(row["group"], row["name"]) for row in data["rows"]] == [(row.group, row.name) for row in ROWS]
     assert data["versions"]["@copilotkit/aimock"] == compare_mocks.AIMOCK
     assert set(compare_mocks.SHOWN) <= {row.name for row in ROWS}
 
 
-@pytest.mark.heavy
+@pytest.mark.release
 @pytest.mark.client
 @pytest.mark.node
 @pytest.mark.timeout(600)
-def test_measured_again_it_is_the_same() -> None:
+def test_a_new_run_gives_the_same() -> None:
     command = [sys.executable, compare_mocks.__file__, "--json"]
-    old, new = measured(), json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=500).stdout)
+    old, new = saved(), json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=500).stdout)
     assert [row for row in new["rows"] if row not in old["rows"]] == []
     assert new["alike"] == old["alike"]
     assert new["alike"]["this mock"] == len(ROWS)

@@ -1,8 +1,8 @@
-"""An application with another tool in it: run in an environment that has the tool, says in JSON what it saw.
+"""An application with another tool in it: run in the tool's environment, it prints what it saw as JSON.
 
     program.py TOOL first|last URL
 
-It connects with each client it has, while both are active, after the shim was taken out, and after the tool was.
+It connects with each of its clients while both are active, after the shim was removed, and after the tool was.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BAD = {"Authorization": "Bearer sk-bad"}
 QUERY = "?intent=transcription&model=whisper-1"
 
 seen: list[str] = []
-"""What the tool recorded since it was last asked."""
+"""What the tool recorded in this round."""
 
 
 # -- the tools: each is started by a function, which returns the one that ends it, or None where it has none
@@ -104,7 +104,7 @@ async def aiohttp_client(url: str, headers: dict[str, str]) -> str:
         first = await connection.receive_json()
         if first["type"] == "error":
             await connection.receive()
-        return _said(first)
+        return _outcome(first)
 
 
 async def websockets_client(url: str, headers: dict[str, str]) -> str:
@@ -114,7 +114,7 @@ async def websockets_client(url: str, headers: dict[str, str]) -> str:
         first = json.loads(await connection.recv())
         if first["type"] == "error":
             await connection.wait_closed()
-        return _said(first)
+        return _outcome(first)
 
 
 async def websockets_sync_client(url: str, headers: dict[str, str]) -> str:
@@ -126,7 +126,7 @@ async def websockets_sync_client(url: str, headers: dict[str, str]) -> str:
         if first["type"] == "error":
             with contextlib.suppress(ConnectionClosed):
                 connection.recv()
-        return _said(first)
+        return _outcome(first)
 
 
 async def openai_client(url: str, headers: dict[str, str]) -> str:
@@ -154,10 +154,10 @@ async def openai_client(url: str, headers: dict[str, str]) -> str:
         if first["type"] == "error":
             with contextlib.suppress(ConnectionClosed):
                 await connection.recv_bytes()
-        return _said(first)
+        return _outcome(first)
 
 
-def _said(event: dict[str, Any]) -> str:
+def _outcome(event: dict[str, Any]) -> str:
     return event["error"]["code"] if event["type"] == "error" else event["type"]
 
 
@@ -171,10 +171,10 @@ class Warnings(logging.Handler):
 
 
 def originals() -> list[Any]:
-    """What has to be there again when all is undone."""
+    """Return what must be in place again when everything is undone."""
     found = []
     for module, path in (
-        ("aiohttp.client", "ClientSession._ws_connect"),
+        ("aiohttp.client", "ClientSession.ws_connect"),
         ("aiohttp.client", "ClientSession._request"),
         ("aiohttp.client", "ClientSession.__init__"),
         ("websockets.client", "ClientProtocol.__init__"),
@@ -212,8 +212,8 @@ def main() -> None:
     def talk(headers: dict[str, str]) -> dict[str, Any]:
         seen.clear()
         warned.rows.clear()
-        said = [asyncio.run(client(url, headers)) for client in clients]
-        return {"said": said, "tool": sorted(seen), "warned": list(warned.rows)}
+        outcomes = [asyncio.run(client(url, headers)) for client in clients]
+        return {"outcomes": outcomes, "tool": sorted(seen), "warned": list(warned.rows)}
 
     rounds = {"both": talk(GOOD), "both, a bad key": talk(BAD)}
     rtstt_shim.uninstall()

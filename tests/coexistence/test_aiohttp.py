@@ -17,7 +17,17 @@ TESTS = ("pytest>=8.4,<10", "pytest-timeout>=2.3", "trustme>=1.2,<2", "websocket
 
 
 @pytest.mark.parametrize("extensions", [True, False], ids=["C", "Python"])
-@pytest.mark.parametrize("version", ["3.9.5", "3.10.11", "3.11.18", "3.12.15", "3.13.5", "3.14.3", "3.14.4", "3.14.5"])
+@pytest.mark.parametrize(
+    "version",
+    [
+        "3.9.5",
+        *(
+            pytest.param(version, marks=pytest.mark.release)
+            for version in ("3.10.11", "3.11.18", "3.12.15", "3.13.5", "3.14.3", "3.14.4")
+        ),
+        "3.14.5",
+    ],
+)
 def test_the_patch_holds_on_an_older_aiohttp(version: str, extensions: bool) -> None:
     python = _env.environment([f"aiohttp=={version}", *TESTS], wheel=_env.wheel())
     files = [UNIT / "test_aiohttp_reads.py", UNIT / "test_targets.py", UNIT / "test_watched_stream.py"]

@@ -1,5 +1,5 @@
 """Beside other tools that patch the same clients: each sees what it sees alone, the shim does what it does alone, and
-both can be taken back, in whatever order they came.
+both can be removed, in whatever order they came.
 
 Real packages, each with its clients in an environment of its own.
 """
@@ -78,25 +78,25 @@ def test_both_work_and_both_are_undone(name: str, order: str) -> None:
     tool = TOOLS[name]
     python = _env.environment(tool.requirements, wheel=_env.wheel())
     with ThreadedRealtimeServer(strict=False) as server:
-        said: dict[str, Any] = json.loads(
+        results: dict[str, Any] = json.loads(
             run(python, python, HERE / "program.py", name, order, server.url).stdout.splitlines()[-1]
         )
         records = [record.format(url=server.url) for record in tool.records]
-    clients = len(said["both"]["said"])
-    assert said["both"] == {"said": ["session.created"] * clients, "tool": records, "warned": []}
+    clients = len(results["both"]["outcomes"])
+    assert results["both"] == {"outcomes": ["session.created"] * clients, "tool": records, "warned": []}
 
-    bad_key = said["both, a bad key"]
-    assert bad_key["said"] == ["invalid_api_key"] * clients
+    bad_key = results["both, a bad key"]
+    assert bad_key["outcomes"] == ["invalid_api_key"] * clients
     assert set(bad_key["warned"]) == {"invalid-api-key"}
     assert [record for record in bad_key["tool"] if not record.startswith("rtstt_shim ")] == records
     if name == "sentry":  # which keeps what is logged: so the warning comes with the next event
         assert any("the API key was refused" in record for record in bad_key["tool"])
 
-    assert said["the tool alone"] == {"said": ["invalid_model"] * clients, "tool": records, "warned": []}
+    assert results["the tool alone"] == {"outcomes": ["invalid_model"] * clients, "tool": records, "warned": []}
     if tool.ends:
-        assert said["the shim alone"] == {"said": ["session.created"] * clients, "tool": [], "warned": []}
-        assert said["restored"] is True
-    assert said["left in place"] == []
+        assert results["the shim alone"] == {"outcomes": ["session.created"] * clients, "tool": [], "warned": []}
+        assert results["restored"] is True
+    assert results["left in place"] == []
 
 
 STARTED = """
@@ -124,7 +124,7 @@ print("the tool is active:", "FunctionWrapper" in type(vars(aiohttp.ClientSessio
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
 def test_a_program_started_through_both_has_both(name: str, words: list[str], tmp_path: Path) -> None:
-    """They all work with a sitecustomize of their own."""
+    """Each of them brings a sitecustomize."""
     python = _env.environment(TOOLS[name].requirements, wheel=_env.wheel())
     program = tmp_path / "app.py"
     program.write_text(STARTED)
@@ -134,7 +134,7 @@ def test_a_program_started_through_both_has_both(name: str, words: list[str], tm
     assert done.stdout.splitlines() == ["session.created", "the tool is active: True"]
 
 
-def test_opentelemetry_instrument_within_the_command_is_said_to_keep_the_shim_out(tmp_path: Path) -> None:
+def test_opentelemetry_instrument_within_the_command_is_warned_of_because_it_keeps_the_shim_out(tmp_path: Path) -> None:
     python = _env.environment(TOOLS["opentelemetry"].requirements, wheel=_env.wheel())
     program = tmp_path / "app.py"
     program.write_text(STARTED)

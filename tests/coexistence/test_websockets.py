@@ -15,10 +15,12 @@ UNIT = Path(__file__).parents[1] / "unit"
 TESTS = ("pytest>=8.4,<10", "pytest-timeout>=2.3", "trustme>=1.2,<2", "aiohttp==3.9.5", "websocket-client==1.6.4")
 
 
-@pytest.mark.parametrize("version", ["13.1", "14.2", "15.0.1", "16.1.1"])
+@pytest.mark.parametrize(
+    "version", ["13.1", *(pytest.param(version, marks=pytest.mark.release) for version in ("14.2", "15.0.1", "16.1.1"))]
+)
 def test_the_patches_hold_on_an_older_websockets(version: str) -> None:
     python = _env.environment([f"websockets=={version}", *TESTS], wheel=_env.wheel())
-    files = [UNIT / "test_opening.py", UNIT / "test_targets.py"]
+    files = [UNIT / "test_connect_attempt.py", UNIT / "test_targets.py"]
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "--timeout=60", "-p", "no:cacheprovider", *files],
         capture_output=True,

@@ -1,6 +1,7 @@
 """What the inspector sends to a browser and to other programs."""
 
 import asyncio
+import gc
 import gzip
 import io
 import json
@@ -8,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 import wave
+import weakref
 
 import pytest
 from talking import COMPLETED, KEY, append, client, get, page_url, refused, server, talk, update
@@ -15,6 +17,7 @@ from talking import COMPLETED, KEY, append, client, get, page_url, refused, serv
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.stream import changes
+from rtstt_testkit.inspector.view import observed
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.speech import load, silence
@@ -79,6 +82,20 @@ def test_sessions_do_not_wait_for_a_long_waveform() -> None:
         return longest
 
     assert asyncio.run(longest_pause()) < 0.25
+
+
+def test_what_was_worked_out_goes_with_the_session() -> None:
+    made = record(HELLO)
+    seen = observed(made)
+    seen.view()
+    seen.peaks.read_now()
+    gone = weakref.ref(made)
+    gc.disable()
+    try:
+        del made
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # -- the stream

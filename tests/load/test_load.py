@@ -1,4 +1,4 @@
-"""One caller of a load test, against the mock."""
+"""One session of a load test, against the mock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rtstt_testkit import Failure, Fault, ThreadedRealtimeServer, speech
-from rtstt_testkit.load import CONNECT, FINAL, FIRST_DELTA, NoTranscript, Refused, speak
+from rtstt_testkit.load import CONNECT, FINAL, FIRST_DELTA, NoTranscript, SessionEnded, speak
 
 TEXT = "One two."
 HALF_A_SECOND = speech.Recording("half a second", TEXT, speech.load("hello").pcm[:24000])
@@ -17,22 +17,22 @@ INTENT = "?intent=transcription"
 
 
 def call(url: str, query: str = INTENT, **options: Any) -> list[tuple[str, float, str, Any]]:
-    """What is told of one session."""
-    told: list[tuple[str, float, str, Any]] = []
-    speak(url + query, HALF_A_SECOND, lambda *wait: told.append(wait), headers=options.pop("headers", KEY), **options)
-    return told
+    """Return the waits that one session reports."""
+    waits: list[tuple[str, float, str, Any]] = []
+    speak(url + query, HALF_A_SECOND, lambda *wait: waits.append(wait), headers=options.pop("headers", KEY), **options)
+    return waits
 
 
-def test_each_wait_is_told_with_its_text() -> None:
+def test_each_wait_is_reported_with_its_text() -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
-        told = call(server.url)
-    assert [(name, text, error) for name, _, text, error in told] == [
+        waits = call(server.url)
+    assert [(name, text, error) for name, _, text, error in waits] == [
         (CONNECT, "", None),
         (FIRST_DELTA, "One", None),
         (FINAL, TEXT, None),
     ]
     # Counted from the first sound, and from the last one.
-    assert told[1][1] > told[2][1] > 0
+    assert waits[1][1] > waits[2][1] > 0
 
 
 def test_the_audio_comes_in_real_time_and_whole() -> None:
@@ -46,10 +46,10 @@ def test_the_audio_comes_in_real_time_and_whole() -> None:
 
 def test_a_model_without_turn_detection_is_committed_at_the_end_of_the_audio() -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
-        told = call(server.url, model="gpt-live-transcribe")
+        waits = call(server.url, model="gpt-live-transcribe")
         [session] = server.sessions
-    assert [name for name, *_ in told] == [CONNECT, FIRST_DELTA, FINAL]
-    assert told[2][2] == TEXT
+    assert [name for name, *_ in waits] == [CONNECT, FIRST_DELTA, FINAL]
+    assert waits[2][2] == TEXT
     assert "input_audio_buffer.commit" in [event["type"] for event in session.received]
     assert len(session.audio) == len(HALF_A_SECOND.pcm)
 
@@ -62,29 +62,29 @@ def test_turn_detection_is_the_callers_to_choose() -> None:
 
 
 def refusal(url: str, query: str = INTENT, **options: Any) -> tuple[str, Any]:
-    """The wait that ended in a failure, which is the last, and the failure."""
+    """Return the last wait, which ended with an error, and the error."""
     *_, (name, _, text, error) = call(url, query, **options)
     assert text == ""
     return name, error
 
 
-def test_a_refused_session_is_told_with_the_endpoints_code() -> None:
+def test_a_refused_session_is_reported_with_the_endpoints_code() -> None:
     with ThreadedRealtimeServer() as server:
         name, error = refusal(server.url, INTENT + "&model=whisper-1")
     assert name == CONNECT
-    assert isinstance(error, Refused)
+    assert isinstance(error, SessionEnded)
     assert str(error) == 'invalid_model: Model "whisper-1" is not supported in transcription mode.'
 
 
-def test_a_refused_handshake_is_told_with_its_status() -> None:
+def test_a_refused_handshake_is_reported_with_its_status() -> None:
     with ThreadedRealtimeServer(faults=[Fault("http", on="connect", code=429)]) as server:
         name, error = refusal(server.url)
-    assert (name, type(error), str(error)) == (CONNECT, Refused, "HTTP 429")
+    assert (name, type(error), str(error)) == (CONNECT, SessionEnded, "HTTP 429")
 
 
-def test_nobody_there_is_a_failure_too(refusing_port: int) -> None:
+def test_a_closed_port_is_a_failure_too(refusing_port: int) -> None:
     name, error = refusal(f"ws://127.0.0.1:{refusing_port}/v1/realtime")
-    assert (name, type(error)) == (CONNECT, Refused)
+    assert (name, type(error)) == (CONNECT, SessionEnded)
     assert re.match("ConnectionRefusedError: ", str(error))
 
 
@@ -99,7 +99,7 @@ def test_nobody_there_is_a_failure_too(refusing_port: int) -> None:
 def test_a_dropped_session_is_a_failure_of_what_was_waited_for(fault: Fault, waiting_for: str, message: str) -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT], faults=[fault], strict=False) as server:
         name, error = refusal(server.url)
-    assert (name, type(error), str(error)) == (waiting_for, Refused, message)
+    assert (name, type(error), str(error)) == (waiting_for, SessionEnded, message)
 
 
 def test_a_failed_transcription_is_a_failure() -> None:

@@ -42,7 +42,7 @@ def python() -> Path:
 
 @contextlib.contextmanager
 def port_for_a_server() -> Iterator[str]:
-    """A port kept from everyone who lets the system choose one, for a program that must be told which to listen on."""
+    """Reserve a port for a program that takes the number of the port to listen on."""
     with socket.socket() as kept:
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as that program does: both may have it
         kept.bind(("127.0.0.1", 0))

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosedError
 from rtstt_testkit import RealtimeServer, ThreadedRealtimeServer
 from rtstt_testkit.mock.protocol.admission import admit
 from rtstt_testkit.mock.protocol.handshake import Request
-from rtstt_testkit.mock.server.http import HttpError, is_websocket, parse
+from rtstt_testkit.mock.server.http import HttpError, HttpParser
 
 
 def call(server, method, path, body=None, key=KEY, headers=None):
@@ -335,27 +335,38 @@ class TestControl:
 
 
 class TestHttp:
-    def test_an_upgrade_is_told_from_a_request(self) -> None:
-        assert is_websocket(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n") is True
-        assert is_websocket(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") is False
-        assert is_websocket(b"POST / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n") is False
-        assert is_websocket(b"GET / HT") is None
-        assert is_websocket(b"x" * 70_000) is False
+    @pytest.mark.parametrize(
+        ("data", "upgrades"),
+        [
+            (b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n", True),
+            (b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade:\r\n h2c, WebSocket\r\n\r\n", True),
+            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", False),
+            (b"GET / HTTP/1.1\r\nHost: x\r\nX: Upgrade: websocket\r\n\r\n", False),
+            (b"POST / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n", False),
+        ],
+    )
+    def test_an_upgrade_is_told_from_a_request(self, data, upgrades) -> None:
+        request = HttpParser().receive(data)
+        assert request is not None
+        assert request.head.upgrades is upgrades
+
+    def test_half_a_head_is_neither(self) -> None:
+        assert HttpParser().receive(b"GET / HT") is None
 
     @pytest.mark.parametrize(
         ("data", "status"),
         [
             (b"nonsense\r\n\r\n", 400),
             (b"GET / SPDY/3\r\n\r\n", 400),
-            (b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n", 400),
-            (b"POST / HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n", 413),
-            (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+            (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n", 413),
+            (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
             (b"x" * 70_000, 431),
         ],
     )
     def test_bad_requests(self, data, status) -> None:
         with pytest.raises(HttpError) as caught:
-            parse(data)
+            HttpParser().receive(data)
         assert caught.value.status == status
 
     def test_a_request_may_come_in_pieces(self) -> None:
@@ -364,7 +375,7 @@ class TestHttp:
                 reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
                 for part in (
                     b"PUT /_mock/script HT",
-                    b"TP/1.1\r\nContent-Length: 16\r\n\r",
+                    b"TP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r",
                     b"\ndefault ",
                     b"= 'abc'\nextra",
                 ):

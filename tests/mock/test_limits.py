@@ -123,7 +123,7 @@ class TestAnswers:
     def test_it_listens_on_this_machine_alone(self) -> None:
         async def scenario():
             async with RealtimeServer() as server:
-                assert {listening.getsockname()[0] for listening in server._server.sockets} == {"127.0.0.1"}
+                assert {address for address, _ in server._listener.addresses} == {"127.0.0.1"}
 
         run(scenario)
 
@@ -146,9 +146,9 @@ class TestMemory:
                         sent += reader.send(frames)
                         await asyncio.sleep(0)
                 assert sent < 64 * MIB
-                (connection,) = server._connections
-                (wire,) = server._wires
-                buffered, planned = connection.transport.get_write_buffer_size(), len(wire._session._outbox._queue)
+                (connection,) = server._host.connections
+                (driver,) = server._sessions.drivers
+                buffered, planned = connection.transport.get_write_buffer_size(), len(driver._session._outbox._queue)
                 assert buffered < 1 * MIB
                 assert planned < 100_000
                 assert not connection.transport.is_reading()

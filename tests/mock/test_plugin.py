@@ -129,7 +129,7 @@ ASYNC_TEST = """
     @pytest.mark.realtime_server(transcripts=["Hello"], strict={strict})
     async def test_it({arguments}):
         import asyncio
-        assert async_realtime_server._server.get_loop() is asyncio.get_running_loop()
+        assert async_realtime_server._listener._server.get_loop() is asyncio.get_running_loop()
         headers = {{"Authorization": "Bearer sk-proj-" + "a" * 40}}
         async with connect(async_realtime_server.url + "?intent=transcription", additional_headers=headers) as client:
             assert json.loads(await client.recv())["type"] == "session.created"

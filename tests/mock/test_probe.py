@@ -1,4 +1,4 @@
-"""``rtstt-shim probe``: every row is answered by the mock itself, and every kind of lie is found."""
+"""``rtstt-shim probe``: every row is answered by the mock itself, and every kind of difference is found."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from rtstt_testkit import Fault, RealtimeServer, ThreadedRealtimeServer, Transcript
 from rtstt_testkit.mock.protocol.models import TRANSCRIPTION_MODELS
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
-from rtstt_testkit.probe.compare import Difference, brief, differences
-from rtstt_testkit.probe.normal import Normalizer, collapsed
-from rtstt_testkit.probe.rows import ROWS, Row, Until, chosen
+from rtstt_testkit.probe.compare import Difference, differences, summarize
+from rtstt_testkit.probe.normal import Normalizer, collapse
+from rtstt_testkit.probe.rows import ROWS, Row, WaitFor, select_rows
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
 
 SECRET = "sk-live-" + "S3cr3tS3cr3t" * 3
@@ -55,7 +55,7 @@ def row(name: str) -> Row:
 
 
 def ending(result: Result) -> list[str]:
-    return [brief(event) for event in result.expected]
+    return [summarize(event) for event in result.expected]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ class TestTheRows:
                 assert result.expected[-2]["type"] == "input_audio_buffer.cleared"
             else:
                 assert last["type"] == "(http)" or last.get("code") in (3000, 4000) or last.get("status") == 400
-            waited_for = [step.type for step in result.row.steps if isinstance(step, Until)]
+            waited_for = [step.type for step in result.row.steps if isinstance(step, WaitFor)]
             if last.get("by") == "client":
                 assert set(waited_for) <= {event["type"] for event in result.expected}
 
@@ -88,7 +88,7 @@ class TestTheRows:
             ("neither intent nor model", "missing_model", 4000),
             ("the header of the beta", "beta_api_shape_disabled", 4000),
             ("no key", None, 3000),
-            ("a key that nobody knows", "invalid_api_key", 3000),
+            ("an unknown key", "invalid_api_key", 3000),
         ],
     )
     def test_the_decision_table_is_the_protocols(
@@ -101,7 +101,7 @@ class TestTheRows:
         assert ending(results["model=gpt-realtime: a conversation refuses a transcription update"])[-3:] == [
             "error invalid_parameter: Passing a transcription session update to a realtime session is not allowed.",
             "input_audio_buffer.cleared",
-            "close 1000 (ours)",
+            "close 1000 (client)",
         ]
 
     def test_every_error_of_the_table_is_provoked(self, results: dict[str, Result]) -> None:
@@ -142,8 +142,8 @@ class TestTheRows:
         assert {result.note for result in results} == {"refused after session.update, as livekit/agents-js#1756 saw it"}
 
 
-class TestLies:
-    """Servers that are wrong in one way, and what is said of them."""
+class TestDifferences:
+    """Servers that are wrong in one way, and what the probe reports."""
 
     @pytest.mark.parametrize(
         ("name", "options", "difference"),
@@ -170,19 +170,19 @@ class TestLies:
             (
                 "intent=transcription alone",
                 {"faults": [Fault("close", after="session.updated", code=1011, reason="gone")]},
-                ("4", "input_audio_buffer.cleared, close 1000 (ours)", "close 1011 gone"),
+                ("4", "input_audio_buffer.cleared, close 1000 (client)", "close 1011 gone"),
             ),
             (
                 "intent=transcription alone",
                 {"faults": [Fault("reset", after="session.updated")]},
-                ("4", "input_audio_buffer.cleared, close 1000 (ours)", "close 1006"),
+                ("4", "input_audio_buffer.cleared, close 1000 (client)", "close 1006"),
             ),
             (
                 "intent=transcription alone",
                 {"faults": [Fault("malformed", on="session.updated")]},
                 (
                     "3",
-                    "session.updated, input_audio_buffer.cleared, close 1000 (ours)",
+                    "session.updated, input_audio_buffer.cleared, close 1000 (client)",
                     "(frame), no session.updated within 5 s",
                 ),
             ),
@@ -191,7 +191,7 @@ class TestLies:
                 {"faults": [Fault("http", on="connect", code=503)]},
                 (
                     "1",
-                    "(upgrade), session.created, session.updated, input_audio_buffer.cleared, close 1000 (ours)",
+                    "(upgrade), session.created, session.updated, input_audio_buffer.cleared, close 1000 (client)",
                     "HTTP 503",
                 ),
             ),
@@ -230,7 +230,7 @@ class TestLies:
         assert Difference(*difference) in result.differences
 
     @pytest.mark.parametrize("name", ["whisper-1, server_vad", "log probabilities"])
-    def test_how_a_text_is_cut_into_deltas_is_nobodys_business(self, name: str) -> None:
+    def test_how_a_text_is_cut_into_deltas_does_not_matter(self, name: str) -> None:
         text = Transcript("Hello from the gateway probe.", deltas=["Hello from the ", "gateway ", "probe."])
         (result,) = wait(probe_own_mock([row(name)], transcripts=[text]))
         assert result.verdict == "ok"
@@ -243,7 +243,7 @@ class TestLies:
 
         result = wait(scenario())
         assert result.verdict == "differs"
-        assert brief(result.received.events[-1]) == "no session.updated within 1.5 s"
+        assert summarize(result.received.events[-1]) == "no session.updated within 1.5 s"
 
     def test_an_endpoint_that_never_stops_talking_does_not_either(self) -> None:
         async def chatter(connection: ServerConnection) -> None:
@@ -253,7 +253,7 @@ class TestLies:
 
         result = against(chatter)
         assert result.verdict == "differs"
-        assert brief(result.received.events[-1]) == "1000 events; no more were read"
+        assert summarize(result.received.events[-1]) == "1000 events; the rest was not read"
 
     def test_an_endpoint_that_never_reads_does_not_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from rtstt_testkit.probe import attempt
@@ -263,10 +263,10 @@ class TestLies:
             await connection.send('{"type":"session.created"}')
             await connection.wait_closed()
 
-        monkeypatch.setattr(attempt, "_PATIENCE", 1.0)
-        monkeypatch.setattr(attempt, "_chunks", lambda say: [random.randbytes(4 * 1024 * 1024)] * 4)
-        result = against(deaf, Row("x", "much", "x", (attempt.Say(None),)), timeout=0.5)
-        assert brief(result.received.events[-1]) == "it did not take what was sent"
+        monkeypatch.setattr(attempt, "_GRACE", 1.0)
+        monkeypatch.setattr(attempt, "_chunks", lambda step: [random.randbytes(4 * 1024 * 1024)] * 4)
+        result = against(deaf, Row("x", "much", "x", (attempt.AppendAudio(None),)), timeout=0.5)
+        assert summarize(result.received.events[-1]) == "the endpoint stopped reading"
 
     def test_a_redirect_is_not_followed(self) -> None:
         async def elsewhere(connection: ServerConnection, request: Any) -> Any:
@@ -275,7 +275,7 @@ class TestLies:
             return response
 
         result = against(silent, process_request=elsewhere)
-        assert [brief(event) for event in result.received.events] == ["HTTP 302"]
+        assert [summarize(event) for event in result.received.events] == ["HTTP 302"]
 
     def test_frames_that_are_no_events_are_named(self) -> None:
         async def odd(connection: ServerConnection) -> None:
@@ -296,7 +296,7 @@ def against(
     timeout: float = 20.0,
     **options: Any,
 ) -> Result:
-    """One row on a server made for the occasion."""
+    """Run one row on a server made for this test."""
 
     async def scenario() -> Result:
         async with serve(handler, "127.0.0.1", 0, close_timeout=0.1, **options) as server:
@@ -308,26 +308,26 @@ def against(
     return wait(scenario())
 
 
-class TestNobodyThere:
-    def test_a_row_that_cannot_be_tried_is_no_difference_and_no_success(
+class TestUnreachable:
+    def test_a_row_that_cannot_be_run_is_neither_a_difference_nor_a_success(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from rtstt_testkit.commands import probe as command
 
         server = ThreadedRealtimeServer()
         server.start()
-        shown = command.lines
+        original = command.lines
 
         def last_lines(*args: Any) -> list[str]:
             server.stop()
-            return shown(*args)
+            return original(*args)
 
         monkeypatch.setattr(command, "lines", last_lines)
         assert main(server.url, "--only", "session object") == 1
         out = capsys.readouterr().out
         assert " 1/11  ok " in out
         assert " 2/11  not tried  session object: noise reduction (Connection refused)\n" in out
-        assert out.endswith(" could not be tried\n")
+        assert out.endswith(" could not be run\n")
 
     def test_a_closed_port_is_one_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
         with closing(socket.socket()) as taken:
@@ -355,7 +355,7 @@ class TestNobodyThere:
 
             async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
                 url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
-                for name in ("no key", "a secret that would live for a second"):
+                for name in ("no key", "a secret that expires after one second"):
                     with pytest.raises(Unreachable) as caught:
                         await probe([row(name)], Endpoint(url, MOCK_KEY))
                     assert str(caught.value)
@@ -367,10 +367,10 @@ class TestTheCommand:
     def test_a_mock_of_its_own_is_all_right(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main() == 0
         out = capsys.readouterr().out.splitlines()
-        assert out[0] == "a mock started for this, row by row; expected is what the mock says"
+        assert out[0] == "a mock started for this, row by row; the expected events are the mock's"
         assert out[1] == f" 1/{len(ROWS)}  ok         connecting: intent=transcription alone"
         assert len(out) == len(ROWS) + 2
-        assert out[-1] == f"{len(ROWS)} rows: {len(ROWS)} as the mock says, 0 differ, 0 could not be tried"
+        assert out[-1] == f"{len(ROWS)} rows: {len(ROWS)} match the mock, 0 differ, 0 could not be run"
 
     def test_a_difference_is_shown_with_its_evidence_and_is_exit_code_1(
         self, capsys: pytest.CaptureFixture[str]
@@ -379,11 +379,11 @@ class TestTheCommand:
             assert main(server.url, "--only", "whisper-1, server_vad") == 1
         assert capsys.readouterr().out.splitlines()[1:] == [
             "1/1  differs    transcribing: whisper-1, server_vad",
-            "              the mock's answer is from: capture of 2026-09-18",
+            "              evidence for the mock's answer: capture of 2026-09-18",
             "              10 conversation.item.input_audio_transcription.completed: transcript",
             "                expected  hello from the gateway probe",
             "                received  goodbye",
-            "1 rows: 0 as the mock says, 1 differ, 0 could not be tried",
+            "1 rows: 0 match the mock, 1 differ, 0 could not be run",
         ]
 
     def test_the_report_has_every_event_and_json_is_the_same(
@@ -439,26 +439,26 @@ class TestTheCommand:
         ("words", "message"),
         [
             (["--only", "no such row"], "no row's title contains 'no such row'; see `rtstt-shim probe --list`"),
-            (["--timeout", "0"], "--timeout 0 cannot be waited for; give seconds from above 0 to 600"),
-            (["--timeout", "nan"], "--timeout nan cannot be waited for; give seconds from above 0 to 600"),
+            (["--timeout", "0"], "--timeout 0 is out of range; give a number of seconds above 0 and up to 600"),
+            (["--timeout", "nan"], "--timeout nan is out of range; give a number of seconds above 0 and up to 600"),
             (
                 ["wss://api.openai.com/v1/realtime"],
-                "wss://api.openai.com/v1/realtime is not on this machine, and what is tried may cost money; "
-                "add --live if you mean it",
+                "wss://api.openai.com/v1/realtime is not on this machine, and the rows may cost money; "
+                "add --live to use it",
             ),
             (
                 ["ws://127.0.0.1.example.com/"],
-                "ws://127.0.0.1.example.com/v1/realtime is not on this machine, and what is tried may cost money; "
-                "add --live if you mean it",
+                "ws://127.0.0.1.example.com/v1/realtime is not on this machine, and the rows may cost money; "
+                "add --live to use it",
             ),
             (["--live"], "--live needs an API key; set OPENAI_API_KEY"),
             (
                 ["--live", "ws://api.openai.com"],
-                "ws://api.openai.com/v1/realtime would get your key unencrypted; give a wss:// URL",
+                "ws://api.openai.com/v1/realtime would receive your key unencrypted; give a wss:// URL",
             ),
             (
                 ["http://127.0.0.1:80/v1"],
-                "'http://127.0.0.1:80/v1' is no WebSocket URL; give one such as ws://127.0.0.1:40123/v1/realtime",
+                "'http://127.0.0.1:80/v1' is not a WebSocket URL; give one such as ws://127.0.0.1:40123/v1/realtime",
             ),
             (
                 ["ws://127.0.0.1:port/"],
@@ -467,11 +467,11 @@ class TestTheCommand:
             ),
             (
                 ["ws://127.0.0.1:80/v1/realtime?intent=transcription"],
-                "the URL must be without a query, a fragment and a user: every row brings its own query",
+                "the URL must not have a query, a fragment or a user: every row has its own query",
             ),
         ],
     )
-    def test_wrong_use_is_one_sentence(
+    def test_a_usage_error_is_one_sentence(
         self, words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -484,7 +484,7 @@ class TestTheCommand:
         monkeypatch.setenv("OPENAI_API_KEY", f"{SECRET}\n{SECRET}")
         assert main("--live") == 2
         shown = capsys.readouterr()
-        assert "OPENAI_API_KEY is no API key" in shown.err
+        assert "OPENAI_API_KEY is not an API key" in shown.err
         assert SECRET not in shown.err + shown.out
 
 
@@ -509,7 +509,7 @@ class TestTheKey:
             await connection.send(json.dumps({"type": "error", "error": {"code": key, "message": f"No: {key}!"}}))
 
         result = against(parrot)
-        assert brief(result.received.events[1]) == "error Bearer ****: No: Bearer ****!"
+        assert summarize(result.received.events[1]) == "error Bearer ****: No: Bearer ****!"
         assert MOCK_KEY not in repr(result)
 
     def test_without_live_it_is_not_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -519,7 +519,7 @@ class TestTheKey:
             (session,) = server.sessions
         assert not session.handshake.headers["authorization"].endswith(SECRET[-4:])
 
-    def test_this_machine_is_told_by_its_address(self) -> None:
+    def test_this_machine_is_recognised_by_its_address(self) -> None:
         assert is_local("ws://127.0.0.1:1/")
         assert is_local("ws://localhost:1/")
         assert is_local("ws://[::1]:1/")
@@ -529,7 +529,7 @@ class TestTheKey:
 
 
 def test_the_shim_does_not_correct_what_is_probed() -> None:
-    """Even where the shim is told to take the endpoint for OpenAI's, in this very process."""
+    """Even where RTSTT_SHIM_HOSTS names the endpoint."""
     with ThreadedRealtimeServer() as server:
         words = ["-m", "rtstt_core", "run", "--", sys.executable, "-m", "rtstt_core", "probe", server.url]
         environ = {**os.environ, "RTSTT_SHIM_HOSTS": "127.0.0.1"}
@@ -559,7 +559,7 @@ print(asyncio.run(probe_own_mock(ROWS[:1]))[0].verdict)
 """
     done = run_process([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == (
-        "the shim is active and would correct what is probed; call rtstt_shim.uninstall() first\nok\n"
+        "the shim is active and would correct the tested URLs; call rtstt_shim.uninstall() first\nok\n"
     )
 
 
@@ -581,11 +581,11 @@ class TestNormalized:
             {"item_id": "item_probe"},
         ):
             assert normal.event(kept, 0.0) == kept
-        exact = Normalizer("", forms=True)
+        exact = Normalizer("", id_format=True)
         assert exact.event({"item_id": ITEM}, 0.0) == {"item_id": "<item 1>"}
         assert exact.event({"item_id": "item_of-another_form"}, 0.0) == {"item_id": "item_of-another_form"}
 
-    def test_an_expiry_is_told_from_now_on(self) -> None:
+    def test_an_expiry_is_relative_to_now(self) -> None:
         session = {"session": {"expires_at": 1_800_003_597}}
         assert Normalizer("").event(session, 1_800_000_000.4) == {"session": {"expires_at": "<now + 3600 s>"}}
         assert Normalizer("").event({"expires_at": 0}, 1.0) == {"expires_at": 0}
@@ -599,7 +599,7 @@ class TestNormalized:
     def test_what_follows_itself_is_one_only_for_deltas_and_segments(self) -> None:
         delta = {"type": "conversation.item.input_audio_transcription.delta"}
         other = {"type": "input_audio_buffer.cleared"}
-        assert collapsed([delta, delta, other, other, delta]) == [delta, other, other, delta]
+        assert collapse([delta, delta, other, other, delta]) == [delta, other, other, delta]
 
 
 @pytest.mark.parametrize(
@@ -621,11 +621,11 @@ class TestNormalized:
     ],
 )
 def test_what_counts_as_alike(expected: dict[str, Any], received: dict[str, Any], alike: bool) -> None:
-    tried = Row("x", "x", "x", not_known=("unknown",), open_end=("tail",))
+    tried = Row("x", "x", "x", not_compared=("unknown",), prefix_only=("tail",))
     found = differences(tried, [{"type": "x", **expected}], [{"type": "x", **received}])
     assert (found == []) is alike
 
 
 def test_words_choose_rows() -> None:
-    assert chosen(None) == list(ROWS)
-    assert {found.group for found in chosen("ERRORS append")} == {"errors"}
+    assert select_rows(None) == list(ROWS)
+    assert {found.group for found in select_rows("ERRORS append")} == {"errors"}

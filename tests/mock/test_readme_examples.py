@@ -1,7 +1,6 @@
-"""The README's examples for the mock, run as they are printed."""
+"""The documents' examples for the mock, run as they are printed, whatever document they are in."""
 
 import json
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,18 +15,12 @@ from rtstt_testkit.mock.script.file import parse_script
 
 pytest_plugins = ["pytester"]
 
-README = Path(__file__).parents[2] / "README.md"
-
-
-def example(name: str, language: str) -> str:
-    found = re.findall(rf"<!-- example: {name} -->\n```{language}\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert len(found) == 1
-    return found[0]
+documents = pytest.importorskip("_documents", reason="needs the project's scripts")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl(tmp_path) -> None:
-    before, divider, after = example("curl", "sh").partition("# … run the client …\n")
+    before, divider, after = documents.example("curl").partition("# … run the client …\n")
     assert divider
 
     with ThreadedRealtimeServer(control=True, strict=False) as server:
@@ -59,7 +52,7 @@ def test_curl(tmp_path) -> None:
 
 
 def test_the_script_says_what_the_text_says() -> None:
-    script = parse_script(example("script", "yaml"), "README", "yaml")
+    script = parse_script(documents.example("script"), "the example", "yaml")
     first, second = script.transcripts
     assert (first.text, first.pace) == ("Hello there.", 0.2)
     assert (second.recording, second.failure.code) == ("coffee", "rate_limit_exceeded")
@@ -67,8 +60,7 @@ def test_the_script_says_what_the_text_says() -> None:
 
 
 def test_the_fixtures(pytester, monkeypatch) -> None:
-    text = README.read_text("utf-8")
-    (block,) = re.findall(r"```python\n(@pytest\.mark\.realtime_server.*?)```", text, re.DOTALL)
+    (block,) = {code for code in documents.fenced_blocks("python") if code.startswith("@pytest.mark.realtime_server")}
     pytester.makepyfile(
         test_it=f"""
 import json

@@ -10,6 +10,7 @@ import random
 import socket
 import threading
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 from talk import COMPLETED, KEY, append, silence, tone, types, update
@@ -304,21 +305,21 @@ class TestHostileClients:
                 with socket.create_connection(("127.0.0.1", server.port)) as raw:
                     raw.sendall(upgrade() + b"\xff\xff no frame")
             await transcribe(server)  # those before it were let in before it
-            while server._connections:
+            while server._host.connections:
                 await asyncio.sleep(0.001)
-            assert not server._opening
-            assert not server._admitted
+            assert not server._sessions.drivers
 
         self.check(attack)
 
     def test_a_client_that_closes_while_much_is_planned(self) -> None:
         async def attack(server):
-            server._settings = server._settings.__class__(latency=server._settings.latency._replace(completed=30))
+            settings = server._sessions.settings
+            server._sessions.settings = replace(settings, latency=settings.latency._replace(completed=30))
             async with client(server) as socket_:
                 await socket_.send(json.dumps(update()))
                 await socket_.send(json.dumps(append(SPEECH)))
                 await receive(socket_, "conversation.item.done")
-            server._settings = server._settings.__class__()
+            server._sessions.settings = settings
 
         self.check(attack)
 
@@ -480,7 +481,7 @@ class TestVirtualTime:
 
 def test_captured_latencies_come_by_timer() -> None:
     async def scenario():
-        latency = {"latency": RealtimeServer()._settings.latency._replace(updated=0.02, completed=0.04)}
+        latency = {"latency": RealtimeServer()._sessions.settings.latency._replace(updated=0.02, completed=0.04)}
         async with RealtimeServer(**latency) as server:
             assert (await transcribe(server))[-1]["type"] == COMPLETED
 

@@ -1,4 +1,4 @@
-"""Node programs under the true host names: the mock behind the routing, the preload or not, and what came of it."""
+"""Run Node programs under the true host names, which are routed to the mock, with or without the preload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from . import npm
 
 APPS = Path(__file__).parent / "apps"
 DRIVER = npm.ROOT / "scripts" / "drivers" / "livekit_js.mjs"
-REGISTER = npm.installed("rtstt_core", "node", "register.mjs")
+REGISTER = npm.installed("rtstt_core", "node", "register.cjs")
 ROUTE = npm.installed("rtstt_testkit", "node", "route.mjs")
 KEY = "sk-proj-canary" + "A1b2C3d4" * 5
 
@@ -64,16 +64,15 @@ def run(
     shim: bool,
     env: Mapping[str, str],
     options: tuple[str, ...] = (),
-    preload_by: str = "import",
+    preload_by: str = "command line",
 ) -> Outcome:
     """Run a Node program to its end, with the preload or without it."""
-    preloads = [ROUTE.as_uri(), *([REGISTER.as_uri()] if shim else [])]
-    imports = [word for preload in preloads for word in ("--import", preload)]
+    preloads = ["--import", ROUTE.as_uri(), *(["--require", str(REGISTER)] if shim else [])]
     environment = {**os.environ, "OPENAI_API_KEY": KEY, "NODE_OPTIONS": "", **env}
     if preload_by == "NODE_OPTIONS":
-        environment["NODE_OPTIONS"], imports = " ".join(imports), []
+        environment["NODE_OPTIONS"], preloads = " ".join(preloads), []
     done = subprocess.run(
-        [str(npm.node(node)), *imports, *options, str(script), *args],
+        [str(npm.node(node)), *preloads, *options, str(script), *args],
         env=environment,
         cwd=script.parent,
         capture_output=True,

@@ -8,6 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 import _env
 
 ROOT = Path(__file__).parents[2]
@@ -22,17 +24,30 @@ _NODE_PACKAGES = {
 }
 
 
+NODES = [
+    pytest.param("system", id="node"),
+    # The preload sees requests in another way from Node.js 22.12 on, so one newer version runs with --all too.
+    pytest.param("26", id="node26", marks=pytest.mark.heavy),
+    *(pytest.param(version, id=f"node{version}", marks=pytest.mark.release) for version in ("20", "22", "24")),
+]
+WITH_WEBSOCKET = [
+    pytest.param("26", id="node26", marks=pytest.mark.heavy),
+    *(pytest.param(version, id=f"node{version}", marks=pytest.mark.release) for version in ("22", "24")),
+]
+"""The versions of Node.js with a built-in WebSocket."""
+
+
 def node(version: str) -> Path:
     """The newest Node.js of a major version, from npm; ``"system"`` is the one on PATH.
 
     Raises:
-        _env.Unavailable: It cannot be had.
+        _env.SetupError: It cannot be installed.
     """
     if version == "system":
         return Path(shutil.which("node") or "node")
     package = _NODE_PACKAGES.get((sys.platform, platform.machine()))
     if package is None:
-        raise _env.Unavailable(f"npm has no Node.js for {sys.platform} {platform.machine()}")
+        raise _env.SetupError(f"npm has no Node.js for {sys.platform} {platform.machine()}")
     return _env.npm_project({package: version}) / "node_modules" / package / "bin" / "node"
 
 

@@ -1,4 +1,4 @@
-"""The table of the README: real clients on real Node versions, without the preload and with it."""
+"""Real clients on real versions of Node.js, without the preload and with it: the table of COMPATIBILITY.md."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from .conftest import DRIVER, Cell, Endpoint, Outcome, run
+from .npm import NODES, WITH_WEBSOCKET
 
 pytestmark = [pytest.mark.node, pytest.mark.client]
 
@@ -22,10 +23,6 @@ REFUSED = {
     "error": None,
     "close": [4000, "invalid_request_error.invalid_model"],
 }
-NODES = [pytest.param("system", id="node")] + [
-    pytest.param(version, id=f"node{version}", marks=pytest.mark.heavy) for version in ("20", "22", "24", "26")
-]
-WITH_WEBSOCKET = [pytest.param(version, id=f"node{version}", marks=pytest.mark.heavy) for version in ("22", "24", "26")]
 
 
 def assert_refused(outcome: Outcome, sessions: int = 1) -> None:
@@ -96,7 +93,7 @@ def test_the_package_undici(node: str, version: str, cell: Cell, endpoint: Endpo
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("node", ["20", "26"])
+@pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.release)])
 @pytest.mark.parametrize(
     ("app", "packages"),
     [
@@ -140,7 +137,7 @@ def test_the_built_in_websocket_over_http2(cell: Cell, tmp_path: Path) -> None:
     assert len(outcome.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("preload_by", ["import", "NODE_OPTIONS"])
+@pytest.mark.parametrize("preload_by", ["command line", "NODE_OPTIONS"])
 @pytest.mark.parametrize("parent", ["worker.mjs", "fork.mjs"])
 @pytest.mark.parametrize("node", NODES)
 def test_sessions_in_workers_and_forked_processes(
@@ -154,9 +151,15 @@ def test_sessions_in_workers_and_forked_processes(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("base_url", ["https://api.openai.com/v1", "https://eu.api.openai.com/v1"])
-@pytest.mark.parametrize("version", ["5.23.2", "6.49.0"])
+@pytest.mark.parametrize("version", [pytest.param("5.23.2", marks=pytest.mark.release), "6.49.0"])
 @pytest.mark.parametrize(
-    ("app", "node"), [("openai_ws.mjs", "20"), ("openai_ws.mjs", "26"), ("openai_native.mjs", "22")]
+    ("app", "node"),
+    [
+        ("openai_ws.mjs", "system"),
+        ("openai_native.mjs", "26"),
+        pytest.param("openai_ws.mjs", "26", marks=pytest.mark.release),
+        pytest.param("openai_native.mjs", "22", marks=pytest.mark.release),
+    ],
 )
 def test_the_openai_sdk(app: str, node: str, version: str, base_url: str, cell: Cell, endpoint: Endpoint) -> None:
     script = cell(openai=version, ws="8.18.3") / app
@@ -191,6 +194,15 @@ LIVEKIT: list[tuple[str, str | None, bool]] = [
     ("1.9.0", EU, True),
 ]
 LIVEKIT_NODES = ("20", "22", "24", "26")
+
+
+def livekit_tier(version: str, node: str) -> list[pytest.MarkDecorator]:
+    """The first version by default, the newest one with --all, every version on every Node.js for a release."""
+    if node == "system" and version in ("1.4.4", "1.9.0"):
+        return [] if version == "1.4.4" else [pytest.mark.heavy]
+    return [pytest.mark.release]
+
+
 # What each wants beside it (its peerDependencies).
 RTC_NODE = {"1.4.4": "0.13.27", "1.5.0": "0.13.30", "1.9.0": "0.13.34"}
 
@@ -266,11 +278,16 @@ def test_livekit_1756_and_what_its_one_line_does(
     ("version", "base_url", "affected", "node", "format"),
     [
         pytest.param(
-            version, base_url, affected, node, format, id=f"{version}-{base_url}-node{node}-{format}", marks=marks
+            version,
+            base_url,
+            affected,
+            node,
+            format,
+            id=f"{version}-{base_url}-node{node}-{format}",
+            marks=livekit_tier(version, node),
         )
         for version, base_url, affected in LIVEKIT
         for node, format in [("system", "cjs"), *((number, "esm") for number in LIVEKIT_NODES)]
-        for marks in [[pytest.mark.heavy] if (version, base_url, node) != ("1.4.4", GLOBAL, "system") else []]
     ],
 )
 def test_livekit(

@@ -1,4 +1,4 @@
-"""Installing the preload: once, lazily, in a process of its own, and never in the application's way."""
+"""Installation of the preload: once, lazily, and without an effect on the application."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ pytestmark = pytest.mark.node
 
 NODES = [
     "system",
-    *(pytest.param(version, marks=[pytest.mark.heavy, pytest.mark.client]) for version in ("20", "22", "24", "26")),
+    pytest.param("26", marks=[pytest.mark.heavy, pytest.mark.client]),
+    *(pytest.param(version, marks=[pytest.mark.release, pytest.mark.client]) for version in ("20", "22", "24")),
 ]
 
 
-def node(code: str, *, version: str = "system", register: Path = REGISTER, **env: str) -> tuple[int, str, str]:
+def node(
+    code: str, *options: str, version: str = "system", register: Path = REGISTER, **env: str
+) -> tuple[int, str, str]:
+    preload = ["--require", str(register)] if register.suffix == ".cjs" else ["--import", register.as_uri()]
     done = subprocess.run(
-        [str(npm.node(version)), "--import", register.as_uri(), "--input-type=module", "-e", code],
+        [str(npm.node(version)), *preload, *options, "--input-type=module", "-e", code],
         env={**os.environ, **env},
         capture_output=True,
         text=True,
@@ -37,12 +41,12 @@ def node(code: str, *, version: str = "system", register: Path = REGISTER, **env
 LOADED = """
 import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url);
-const loaded = () => Object.keys(require.cache).filter((file) => file.includes('rtstt_shim')).length;
+const loaded = () => Object.keys(require.cache).filter((file) => file.includes('rtstt_core')).length;
 """
 
 
 @pytest.mark.parametrize("version", NODES)
-def test_nothing_is_loaded_before_a_websocket_is_opened(version: str) -> None:
+def test_only_the_preload_is_loaded_before_a_websocket_is_opened(version: str) -> None:
     code = (
         LOADED
         + """
@@ -60,15 +64,20 @@ def test_nothing_is_loaded_before_a_websocket_is_opened(version: str) -> None:
     """
     )
     code, out, err = node(code, version=version)  # type: ignore[assignment]
-    assert (code, json.loads(out), err) == (0, ["ok", 0, 0], "")
+    assert (code, json.loads(out), err) == (0, ["ok", 1, 0], "")
+
+
+def test_the_module_for_import_is_the_same_preload() -> None:
+    code = "console.log(Symbol.for('rtstt_shim.installed') in globalThis)"
+    assert node(code, register=REGISTER.with_name("register.mjs")) == (0, "true\n", "")
 
 
 def test_an_idle_process_ends_by_itself() -> None:
     assert node("") == (0, "", "")
 
 
-def test_what_cannot_be_loaded_is_said_once_and_harms_nothing(tmp_path: Path) -> None:
-    shutil.copy(REGISTER, tmp_path / "register.mjs")
+def test_a_module_that_cannot_be_loaded_is_reported_once_and_the_application_runs(tmp_path: Path) -> None:
+    shutil.copy(REGISTER, tmp_path / "register.cjs")
     code = """
     import http from 'node:http';
     for (let i = 0; i < 2; i++) {
@@ -76,13 +85,14 @@ def test_what_cannot_be_loaded_is_said_once_and_harms_nothing(tmp_path: Path) ->
       request.on('error', ({ code }) => console.log(code)).end();
     }
     """
-    exit, out, err = node(code, register=tmp_path / "register.mjs")
+    exit, out, err = node(code, register=tmp_path / "register.cjs")
     assert (exit, out.split()) == (0, ["ECONNREFUSED", "ECONNREFUSED"])
-    assert err.count("rtstt_shim: could not be loaded, and the application runs without it: Error: Cannot find") == 1
+    line = "rtstt_shim: cannot be loaded and does nothing; the application is unaffected: Error: Cannot find module"
+    assert err.count(line) == 1
     assert err.count("rtstt_shim: ") == 1
 
 
-def test_another_tools_stand_in_for_requests_is_left_alone(tmp_path: Path) -> None:
+def test_a_mock_of_http_requests_is_left_alone(tmp_path: Path) -> None:
     preload = tmp_path / "preload.mjs"
     stub = "import http from 'node:http'; http.request = () => ({ end() {} });"
     preload.write_text(f"{stub} await import({json.dumps(REGISTER.as_uri())});", encoding="utf-8")
@@ -91,15 +101,15 @@ def test_another_tools_stand_in_for_requests_is_left_alone(tmp_path: Path) -> No
 
 
 @pytest.mark.client
-@pytest.mark.heavy
-def test_a_node_that_is_too_old_is_told_in_one_sentence() -> None:
+@pytest.mark.release
+def test_in_a_node_that_is_too_old_it_prints_one_sentence() -> None:
     exit, out, err = node("console.log('the application runs')", version="18.20.8")
     assert (exit, out) == (0, "the application runs\n")
     assert err == "rtstt_shim: needs Node.js 20 or newer and does nothing in v18.20.8\n"
 
 
 @pytest.mark.client
-@pytest.mark.heavy
+@pytest.mark.release
 @pytest.mark.parametrize("version", ["22.11.0", "22.12.0"])
 def test_both_ways_of_seeing_requests_see_them(version: str) -> None:
     code = """

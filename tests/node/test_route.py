@@ -17,12 +17,10 @@ from rtstt_testkit.routing import route_env
 
 from . import npm
 from .conftest import ROUTE, run
+from .npm import NODES
 
 pytestmark = pytest.mark.node
 
-NODES = [pytest.param("system", id="node")] + [
-    pytest.param(version, id=f"node{version}", marks=pytest.mark.heavy) for version in ("20", "22", "24", "26")
-]
 NAMES = [True, "DNS:api.openai.com, DNS:api.openai.com."]
 EXPECTED = {
     "ws, ESM": "hello",
@@ -73,7 +71,7 @@ def echo() -> Iterator[tuple[int, set[str]]]:
 
 
 @pytest.mark.client
-@pytest.mark.parametrize("preload_by", ["import", "NODE_OPTIONS"])
+@pytest.mark.parametrize("preload_by", ["command line", "NODE_OPTIONS"])
 @pytest.mark.parametrize("node", NODES)
 def test_every_way_to_connect_leads_to_the_server_under_the_true_name(
     node: str, preload_by: str, cell: Callable[..., Path], echo: tuple[int, set[str]]

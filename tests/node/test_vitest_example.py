@@ -1,4 +1,4 @@
-"""The vitest example of the README: run with vitest from npm, and printed there as it is."""
+"""The vitest example of the documents: run with vitest from npm, and printed there as it is."""
 
 from __future__ import annotations
 
@@ -11,28 +11,18 @@ from pathlib import Path
 
 import pytest
 
+import _documents
 import _env
 
 from . import npm
 
 EXAMPLE = Path(__file__).parent / "vitest_example"
-BLOCK = re.compile(r"<!-- example: tests/node/vitest_example/(?P<file>[a-z.]+) -->\n```js\n.*?```", re.DOTALL)
 
 
-def test_the_readme_prints_the_example_as_it_is() -> None:
-    readme = npm.ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    assert [block["file"] for block in BLOCK.finditer(text)] == ["transcribe.test.mjs"]
-
-    def anew(block: re.Match[str]) -> str:
-        example = (EXAMPLE / block["file"]).read_text(encoding="utf-8")
-        return f"<!-- example: tests/node/vitest_example/{block['file']} -->\n```js\n{example}```"
-
-    written = BLOCK.sub(anew, text)
-    if os.environ.get("RTSTT_WRITE_README"):
-        readme.write_text(written, encoding="utf-8")
-    else:
-        assert text == written
+def test_a_document_prints_the_example_as_it_is() -> None:
+    """After a change of the example: `python3 scripts/generate.py`."""
+    name = "tests/node/vitest_example/transcribe.test.mjs"
+    assert _documents.example(name) == (npm.ROOT / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.node

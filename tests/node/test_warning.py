@@ -1,4 +1,4 @@
-"""What the preload says on stderr, and that it changes nothing else."""
+"""The lines of the preload on stderr, and that it changes nothing else."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ WS = {"ws": "8.18.3"}
 
 ERROR = text(json.dumps({"type": "error", "error": {"type": "server_error", "code": None, "message": "Try again."}}))
 NATIVE = [
-    pytest.param("native.mjs", "22", marks=pytest.mark.heavy),
+    pytest.param("native.mjs", "22", marks=pytest.mark.release),
     pytest.param("native.mjs", "26", marks=pytest.mark.heavy),
 ]
-CLIENTS = [pytest.param("ws_esm.mjs", "system"), pytest.param("ws_esm.mjs", "26", marks=pytest.mark.heavy), *NATIVE]
+CLIENTS = [pytest.param("ws_esm.mjs", "system"), pytest.param("ws_esm.mjs", "26", marks=pytest.mark.release), *NATIVE]
 
 
 def url_of(port: int) -> str:
@@ -45,8 +45,8 @@ def shown(stderr: str, url: str) -> str:
     [
         (
             {"frames": [ERROR, close(1011, "internal")]},
-            "rtstt_shim: realtime transcription session failed: the endpoint had an error of its own "
-            "(server_error: Try again.; closed 1011 internal). Open a new session; retry with growing pauses.",
+            "rtstt_shim: realtime transcription session failed: the endpoint had an internal error "
+            "(server_error: Try again.; closed 1011 internal). Open a new session; retry with exponential backoff.",
         ),
         (
             {"frames": [close(1001, "Your session hit the maximum duration of 60 minutes.")]},
@@ -70,21 +70,24 @@ def shown(stderr: str, url: str) -> str:
             {"answer": http("400 Bad Request", '{"error":{"code":"OperationNotSupported"}}')},
             "rtstt_shim: realtime transcription session failed: Azure refused the operation "
             '({"error":{"code":"OperationNotSupported"}}; HTTP 400). '
-            "Send either deployment= or intent=transcription, never both.",
+            "Send either intent=transcription or the deployment in the URL, never both, and check that the model is "
+            "made for it.",
         ),
         (
             {"answer": http("401 Unauthorized")},
-            "rtstt_shim: realtime transcription session failed: the handshake was refused: no valid credentials "
+            "rtstt_shim: realtime transcription session failed: the server refused the handshake: no valid credentials "
             "(HTTP 401). Check the API key and the header that carries it.",
         ),
         (
             {"answer": http("503 Service Unavailable", "busy")},
-            "rtstt_shim: realtime transcription session failed: the server or a proxy before it failed "
-            "(busy; HTTP 503). Retry with growing pauses; behind a gateway, its log says more.",
+            "rtstt_shim: realtime transcription session failed: the server or a proxy in front of it failed "
+            "(busy; HTTP 503). Retry with exponential backoff; behind a gateway, read its log.",
         ),
     ],
 )
-def test_what_the_server_does_is_said_once(answer: dict[str, Any], said: str, app: str, node: str, cell: Cell) -> None:
+def test_what_the_server_does_is_printed_once(
+    answer: dict[str, Any], said: str, app: str, node: str, cell: Cell
+) -> None:
     script = cell(**WS) / app
     with serving(**answer) as port:
         outcome = run(script, node=node, shim=True, env={"APP_URL": url_of(port)})
@@ -92,23 +95,23 @@ def test_what_the_server_does_is_said_once(answer: dict[str, Any], said: str, ap
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
-def test_a_refused_connection_is_said(app: str, node: str, cell: Cell, refusing_port: int) -> None:
+def test_a_refused_connection_is_printed(app: str, node: str, cell: Cell, refusing_port: int) -> None:
     outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url_of(refusing_port)})
     assert shown(outcome.stderr, url_of(refusing_port)) == (
-        "rtstt_shim: realtime transcription session failed: nothing accepts connections there "
+        "rtstt_shim: realtime transcription session failed: nothing accepts connections at this address "
         f"(Error: connect ECONNREFUSED 127.0.0.1:{refusing_port}). Check the host and the port."
     )
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
-def test_a_host_that_does_not_exist_is_said(app: str, node: str, cell: Cell) -> None:
+def test_a_host_that_does_not_exist_is_printed(app: str, node: str, cell: Cell) -> None:
     url = "wss://nowhere.invalid/v1/realtime?intent=transcription"
     outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
     assert "the host name could not be resolved (Error: getaddrinfo " in shown(outcome.stderr, url)
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
-def test_tls_that_cannot_be_set_up_is_said(app: str, node: str, cell: Cell) -> None:
+def test_tls_that_cannot_be_set_up_is_printed(app: str, node: str, cell: Cell) -> None:
     with greeting(b"HTTP/1.1 400 no TLS here\r\n\r\n") as port:
         url = url_of(port).replace("ws:", "wss:")
         outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
@@ -117,7 +120,7 @@ def test_tls_that_cannot_be_set_up_is_said(app: str, node: str, cell: Cell) -> N
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
-def test_a_bad_key_is_said_without_the_key(app: str, node: str, cell: Cell, endpoint: Endpoint) -> None:
+def test_a_bad_key_is_printed_without_the_key(app: str, node: str, cell: Cell, endpoint: Endpoint) -> None:
     url = "wss://api.openai.com/v1/realtime?intent=transcription"
     env = {**endpoint.env, "APP_URL": url, "OPENAI_API_KEY": "sk-proj-invalid" + KEY[8:]}
     outcome = run(cell(**WS) / app, node=node, shim=True, env=env)
@@ -141,7 +144,7 @@ def test_keys_in_urls_and_server_texts_are_masked(app: str, node: str, cell: Cel
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
-def test_a_session_the_client_ends_itself_is_nothing_to_say(app: str, node: str, cell: Cell) -> None:
+def test_a_session_that_the_client_ends_is_not_printed(app: str, node: str, cell: Cell) -> None:
     app = app.replace("ws_esm", "trace_ws").replace("native", "trace_native")
     for word in ["close", *(["terminate"] if "ws" in app else [])]:
         with serving(frames=[text(f"please {word}")]) as port:
@@ -149,7 +152,7 @@ def test_a_session_the_client_ends_itself_is_nothing_to_say(app: str, node: str,
         assert outcome.stderr == ""
 
 
-@pytest.mark.parametrize("url", ["ws://127.0.0.1:{}/v1/chat", "ws://127.0.0.1:{}/v1/realtime?model=gpt-realtime"])
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:{}/v1/chat", "ws://127.0.0.1:{}/v1/realtime/x?model=gpt-realtime"])
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
 def test_other_sockets_are_not_watched(app: str, node: str, url: str, cell: Cell) -> None:
     with serving(frames=[ERROR, close(4000, "whatever")]) as port:
@@ -157,7 +160,7 @@ def test_other_sockets_are_not_watched(app: str, node: str, url: str, cell: Cell
     assert outcome.stderr == ""
 
 
-def test_an_error_without_a_close_is_said_not_to_be_fatal(cell: Cell) -> None:
+def test_the_line_of_an_error_without_a_close_tells_that_the_session_stays_open(cell: Cell) -> None:
     with serving(frames=[ERROR]) as port:
         outcome = run(cell(**WS) / "ws_esm.mjs", shim=True, env={"APP_URL": url_of(port)})
     assert shown(outcome.stderr, url_of(port)).startswith("rtstt_shim: realtime transcription error, ")
@@ -165,8 +168,8 @@ def test_an_error_without_a_close_is_said_not_to_be_fatal(cell: Cell) -> None:
 
 @pytest.mark.parametrize("parent", [None, "worker.mjs"])
 @pytest.mark.parametrize("end", ["exit", "throw", "terminate"])
-@pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.heavy)])
-def test_what_is_held_is_said_when_the_process_ends(node: str, end: str, parent: str | None, cell: Cell) -> None:
+@pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.release)])
+def test_a_pending_error_is_printed_when_the_process_exits(node: str, end: str, parent: str | None, cell: Cell) -> None:
     folder = cell(**WS)
     with serving(frames=[ERROR]) as port:
         script, args = (folder / parent, ["./exit.mjs"]) if parent else (folder / "exit.mjs", [])
@@ -197,10 +200,10 @@ def test_what_is_held_is_said_when_the_process_ends(node: str, end: str, parent:
     ("app", "node"),
     [
         ("trace_ws.mjs", "system"),
-        pytest.param("trace_ws.mjs", "22", marks=pytest.mark.heavy),
-        pytest.param("trace_ws.mjs", "26", marks=pytest.mark.heavy),
-        pytest.param("trace_native.mjs", "22", marks=pytest.mark.heavy),
-        pytest.param("trace_native.mjs", "24", marks=pytest.mark.heavy),
+        pytest.param("trace_ws.mjs", "22", marks=pytest.mark.release),
+        pytest.param("trace_ws.mjs", "26", marks=pytest.mark.release),
+        pytest.param("trace_native.mjs", "22", marks=pytest.mark.release),
+        pytest.param("trace_native.mjs", "24", marks=pytest.mark.release),
         pytest.param("trace_native.mjs", "26", marks=pytest.mark.heavy),
     ],
 )
@@ -228,14 +231,14 @@ def test_the_switches(cell: Cell, endpoint: Endpoint) -> None:
     assert named.stderr == ""
 
 
-def test_a_path_with_spaces_and_letters_from_afar(cell: Cell, endpoint: Endpoint, tmp_path: Path) -> None:
+def test_a_path_with_spaces_and_other_special_characters(cell: Cell, endpoint: Endpoint, tmp_path: Path) -> None:
     import shutil
 
-    copied = tmp_path / "a folder, déjà vu" / "rtstt_shim"
+    copied = tmp_path / "a folder, déjà vu, 100% #1" / "rtstt_shim"
     shutil.copytree(REGISTER.parents[1], copied, ignore=shutil.ignore_patterns("__pycache__"))
     script = cell(**WS) / "ws_esm.mjs"
-    preload = (copied / "node" / "register.mjs").as_uri()
-    env = {**endpoint.env, "NODE_OPTIONS": f"--import {preload}"}
+    preload = copied / "node" / "register.cjs"
+    env = {**endpoint.env, "NODE_OPTIONS": f'--require "{preload}"'}
     heard = run(script, shim=True, env=env)  # by two installations, once
     assert heard.line["transcript"] == "Hello from the mock."
     refused = run(

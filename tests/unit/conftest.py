@@ -9,25 +9,28 @@ import pytest
 
 import rtstt_shim
 from rtstt_core import report
-from rtstt_core.patching import installation
+from rtstt_core.patching.installation import Installation
 from rtstt_core.patching.targets import Target
 
 
 @pytest.fixture
 def shim() -> Iterator[None]:
-    """The shim, installed for one test, with no storm left over from another."""
-    report._storms.clear()
+    """The shim, installed for one test, without the storms of other tests."""
+    report._reported.clear()
     rtstt_shim.install()
     yield
     rtstt_shim.uninstall()
 
 
 @pytest.fixture
-def fakelib(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    """A library of one class, imported, and the only target there is; nothing is patched yet."""
+def fakelib(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A library of one class, imported; nothing is patched yet."""
     module = types.ModuleType("fakelib")
 
     class WebSocket:
+        def __init__(self) -> None:
+            self.connected = False
+
         def connect(self, url: str) -> str:
             return url
 
@@ -35,12 +38,15 @@ def fakelib(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
 
     module.__dict__.update(WebSocket=WebSocket, __version__="1.8.0")
     monkeypatch.setitem(sys.modules, "fakelib", module)
-    target = Target("fake", "fakelib", "fakelib", (1, 6), (2,), "websocket_client")
-    monkeypatch.setattr(installation, "TARGETS", (target,))
-    monkeypatch.setattr(installation, "_patches", {})
-    monkeypatch.setattr(installation, "_hooked", set())
-    yield module
-    rtstt_shim.uninstall()
+    return module
+
+
+@pytest.fixture
+def installation(fakelib: types.ModuleType) -> Iterator[Installation]:
+    """An installation of its own, whose only target is the library of one class."""
+    installation = Installation((Target("fake", "fakelib", "fakelib", (1, 6), (2,), "websocket_client"),))
+    yield installation
+    installation.uninstall()
 
 
 class _Kept(logging.Handler):
@@ -55,7 +61,7 @@ class _Kept(logging.Handler):
 @pytest.fixture
 def warnings_logged() -> Iterator[list[logging.LogRecord]]:
     """The records of the logger `rtstt_shim`, at level WARNING and above, as they come."""
-    report._storms.clear()
+    report._reported.clear()
     kept = _Kept()
     logger = logging.getLogger("rtstt_shim")
     logger.addHandler(kept)

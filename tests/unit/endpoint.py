@@ -26,35 +26,35 @@ COMPLETED = {"type": "conversation.item.input_audio_transcription.completed", "t
 
 
 def transcribe(connection: ServerConnection) -> None:
-    """A session that goes well, and ends with 1000."""
+    """Send a transcript and close with 1000."""
     connection.send(json.dumps(COMPLETED))
 
 
 def refuse(connection: ServerConnection) -> None:
-    """What the endpoint does with `model` beside the intent: an error event, then CLOSE 4000."""
+    """Refuse `model` beside the intent as the endpoint does: an error event, then CLOSE 4000."""
     connection.send(json.dumps(ERROR))
     connection.close(4000, "invalid_request_error.invalid_model")
 
 
 def refuse_in_fragments(connection: ServerConnection) -> None:
-    """The same, the error event cut into frames."""
+    """Refuse, with the error event in fragments."""
     text = json.dumps(ERROR)
     connection.send([text[:20], text[20:40], text[40:]])
     connection.close(4000, "invalid_request_error.invalid_model")
 
 
 def end(code: int, reason: str = "") -> Behaviour:
-    """A close without an error event."""
+    """Close without an error event."""
     return lambda connection: connection.close(code, reason)
 
 
 def drop(connection: ServerConnection) -> None:
-    """A connection that is cut: it ends, and no CLOSE frame came."""
+    """Drop the connection without a CLOSE frame."""
     connection.socket.shutdown(socket.SHUT_RDWR)
 
 
 class Endpoint:
-    """Where it listens, and the request targets it saw."""
+    """The port of a server, and the request targets that it received."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -66,7 +66,7 @@ class Endpoint:
 
 @contextmanager
 def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator[Endpoint]:
-    """Serve on loopback; with a `status` other than 101 every handshake is answered with that."""
+    """Serve on loopback; a `status` other than 101 is the response to every handshake."""
 
     def process_request(connection: ServerConnection, request: Any) -> Any:
         endpoint.targets.append(request.path)
@@ -92,7 +92,7 @@ def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator
 def listening(
     answer: bytes | None, accepted: threading.Semaphore | None = None, release: threading.Event | None = None
 ) -> Iterator[int]:
-    """A server that answers whoever connects with these bytes, once released; with None it accepts and is silent."""
+    """Serve these bytes to every connection, once released; with None accept connections and send nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         open_: list[socket.socket] = []
 

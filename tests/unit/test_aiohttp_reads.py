@@ -1,4 +1,4 @@
-"""aiohttp's messages are looked at as they come off the wire, in whatever reads, and whether or not they are taken."""
+"""aiohttp's messages are watched as the application receives them, however the reads of the connection cut them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 import aiohttp.client
 import pytest
-from endpoint import COMPLETED, ERROR, drop, end, refuse, serving
+from endpoint import COMPLETED, ERROR, end, serving
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close, Frame, Opcode
 from websockets.sync.server import ServerConnection
@@ -77,7 +77,7 @@ REFUSED = close(4000, "invalid_request_error.invalid_model")
 
 
 def text_of(record: logging.LogRecord) -> str:
-    """The warning, without the library and the URL at its end."""
+    """Return the warning without the library and the URL at its end."""
     message, _, where = record.getMessage().rpartition(" [")
     assert where.startswith(f"aiohttp {aiohttp.__version__}, ws://127.0.0.1:")
     return message
@@ -91,15 +91,15 @@ FATAL = (
 )
 
 
-def told_once(records: Records) -> None:
+def reported_once(records: Records) -> None:
     assert [text_of(record) for record in records] == [FATAL]
     records.clear()
-    report._storms.clear()
+    report._reported.clear()
 
 
 @contextlib.contextmanager
 def silent() -> Iterator[str]:
-    """The URL of an endpoint that says nothing, and waits for the client to close."""
+    """Serve an endpoint that sends nothing and waits for the client to close; yield its URL."""
 
     def wait(connection: ServerConnection) -> None:
         for _ in connection:
@@ -122,15 +122,7 @@ async def rest(connection: Any) -> list[Any]:
     return [json.loads(message.data) async for message in connection]
 
 
-async def first(records: Records) -> None:
-    """Wait for a warning that comes without the application doing anything."""
-    for _ in range(200):
-        if records:
-            return
-        await asyncio.sleep(0.01)
-
-
-def test_an_error_is_told_wherever_two_reads_cut_it(shim: None, warnings_logged: Records) -> None:
+def test_an_error_is_reported_wherever_two_reads_cut_it(shim: None, warnings_logged: Records) -> None:
     whole = frame(DELTA) + frame(ERROR) + frame(DELTA)
 
     async def talk(url: str) -> None:
@@ -139,14 +131,14 @@ def test_an_error_is_told_wherever_two_reads_cut_it(shim: None, warnings_logged:
                 protocol.data_received(whole[:cut])
                 protocol.data_received(whole[cut:] + REFUSED)
                 assert await rest(connection) == [DELTA, ERROR, DELTA], cut
-            told_once(warnings_logged)
+            reported_once(warnings_logged)
 
     with silent() as url:
         asyncio.run(talk(url))
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in one read", "in two reads, a delta's end before"])
-def test_an_error_is_told_wherever_its_fragments_part(apart: bool, shim: None, warnings_logged: Records) -> None:
+def test_an_error_is_reported_wherever_its_fragments_part(apart: bool, shim: None, warnings_logged: Records) -> None:
     delta = frame(DELTA)
 
     async def talk(url: str) -> None:
@@ -158,7 +150,7 @@ def test_an_error_is_told_wherever_its_fragments_part(apart: bool, shim: None, w
                 for read in reads if apart else (b"".join(reads),):
                     protocol.data_received(read)
                 assert await rest(connection) == [DELTA, ERROR, DELTA], cut
-            told_once(warnings_logged)
+            reported_once(warnings_logged)
 
     with silent() as url:
         asyncio.run(talk(url))
@@ -176,7 +168,7 @@ def test_a_control_frame_between_an_errors_fragments(shim: None, warnings_logged
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 def test_an_error_among_compressed_deltas(shim: None, warnings_logged: Records) -> None:
@@ -194,30 +186,29 @@ def test_an_error_among_compressed_deltas(shim: None, warnings_logged: Records) 
 
     with serving(send) as endpoint:
         asyncio.run(talk(endpoint.url()))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 @pytest.mark.parametrize("place", [0, 1, MANY // 2, MANY - 1, MANY])
 def test_an_error_among_many_deltas_of_one_read(place: int, shim: None, warnings_logged: Records) -> None:
-    """aiohttp parses what it has no room for later, as messages are taken."""
+    """aiohttp parses what it has no room for later, as messages are received."""
     events = [DELTA] * place + [ERROR] + [DELTA] * (MANY - place)
 
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol.data_received(b"".join(map(frame, events)) + REFUSED)
             assert await rest(connection) == events
-            queue = connection._reader
-            assert queue._protocol is protocol
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
-def test_failures_are_told_in_the_order_they_came(shim: None, warnings_logged: Records) -> None:
+def test_failures_are_reported_in_order(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
-        async with connected(url) as (_, protocol):
+        async with connected(url) as (connection, protocol):
             protocol.data_received(frame(FAILED) + frame(DELTA) + frame(ERROR) + REFUSED)
+            assert await rest(connection) == [FAILED, DELTA, ERROR]
 
     with silent() as url:
         asyncio.run(talk(url))
@@ -225,7 +216,7 @@ def test_failures_are_told_in_the_order_they_came(shim: None, warnings_logged: R
     assert [vars(record)["rtstt_close_code"] for record in warnings_logged] == [None, 4000]
 
 
-def test_a_message_is_looked_at_once(shim: None, warnings_logged: Records) -> None:
+def test_a_message_is_reported_once(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             for read in (frame(FAILED), frame(DELTA), frame(DELTA)):
@@ -238,28 +229,100 @@ def test_a_message_is_looked_at_once(shim: None, warnings_logged: Records) -> No
         asyncio.run(talk(url))
     [record] = warnings_logged
     assert vars(record)["rtstt_code"] == "audio_unintelligible"
-    assert [storm.more for storm in report._storms.values()] == [0]
+    assert [failure.repeats for failure in report._reported.values()] == [0]
 
 
-def test_a_close_is_seen_when_the_application_never_reads(shim: None, warnings_logged: Records) -> None:
+def test_a_refusal_that_the_application_never_reads_is_seen_when_it_closes(
+    shim: None, warnings_logged: Records
+) -> None:
     async def talk(url: str) -> None:
-        async with connected(url):
-            await first(warnings_logged)
-            told_once(warnings_logged)
+        async with connected(url) as (_, protocol):
+            protocol.data_received(frame(ERROR) + REFUSED)
+            assert warnings_logged == []
 
-    with serving(refuse) as endpoint:
-        asyncio.run(talk(endpoint.url()))
-    assert warnings_logged == []
+    with silent() as url:
+        asyncio.run(talk(url))
+    [record] = warnings_logged
+    assert (vars(record)["rtstt_kind"], vars(record)["rtstt_close_code"]) == ("close", 4000)
 
 
-def test_a_dropped_connection_is_seen_when_the_application_never_reads(shim: None, warnings_logged: Records) -> None:
+def test_a_client_that_closes_at_the_error_still_learns_the_close_code(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
-        async with connected(url):
-            await first(warnings_logged)
+        async with connected(url) as (connection, protocol):
+            protocol.data_received(frame(ERROR) + REFUSED)
+            assert await connection.receive_json() == ERROR
 
-    with serving(drop) as endpoint:
-        asyncio.run(talk(endpoint.url()))
+    with silent() as url:
+        asyncio.run(talk(url))
+    [record] = warnings_logged
+    assert vars(record)["rtstt_code"] == "invalid_model"
+    assert "; closed 4000)" in record.getMessage()
+
+
+def test_a_close_that_comes_while_another_task_closes_is_seen_with_its_code(
+    shim: None, warnings_logged: Records
+) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url) as (connection, protocol):
+            waiting = asyncio.create_task(connection.receive())
+            await asyncio.sleep(0)
+            closing = asyncio.create_task(connection.close())
+            assert (await waiting).type is aiohttp.WSMsgType.CLOSING
+            protocol.data_received(REFUSED)
+            assert await closing
+
+    with silent() as url:
+        asyncio.run(talk(url))
+    assert [vars(record)["rtstt_close_code"] for record in warnings_logged] == [4000]
+
+
+@pytest.mark.parametrize("waiting", [True, False], ids=["while it receives", "before it receives"])
+def test_a_server_that_answers_no_ping_is_a_failure(waiting: bool, shim: None, warnings_logged: Records) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url, heartbeat=0.02) as (connection, _):
+            while not waiting and not connection.closed:
+                await asyncio.sleep(0.001)
+            kinds = (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+            assert (await connection.receive()).type in kinds
+
+    with answering(b"") as (url, _):
+        asyncio.run(talk(url))
     assert [vars(record)["rtstt_diagnosis"] for record in warnings_logged] == ["close-abnormal"]
+
+
+@pytest.mark.parametrize("receive", ["receive", "receive_str", "receive_json", "__anext__"])
+def test_an_error_is_seen_by_every_method_that_receives(receive: str, shim: None, warnings_logged: Records) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url) as (connection, protocol):
+            protocol.data_received(frame(ERROR) + REFUSED)
+            await getattr(connection, receive)()
+            assert (await connection.receive()).type is aiohttp.WSMsgType.CLOSE
+
+    with silent() as url:
+        asyncio.run(talk(url))
+    reported_once(warnings_logged)
+
+
+def test_arguments_of_receive_and_close_reach_aiohttp(shim: None) -> None:
+    async def talk(url: str) -> None:
+        async with connected(url) as (connection, _):
+            for arguments in ({"timeout": 0.001}, {}):
+                with pytest.raises(asyncio.TimeoutError):
+                    await connection.receive(*([] if arguments else [0.001]), **arguments)
+            assert await connection.close(code=3001, message=b"bye") is True
+            assert await connection.close() is False
+
+    with silent() as url:
+        asyncio.run(talk(url))
+
+
+def test_a_connection_that_is_not_watched_is_aiohttps_own(shim: None) -> None:
+    async def talk(url: str) -> None:
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as connection:
+            assert not {"receive", "close"} & set(vars(connection))
+
+    with silent() as url:
+        asyncio.run(talk(url.replace("/v1/realtime", "/v1/chat")))
 
 
 def test_a_frame_that_breaks_the_protocol_ends_the_session(shim: None, warnings_logged: Records) -> None:
@@ -326,7 +389,7 @@ def test_a_session_that_is_closed_over_an_open_socket_is_no_failure(shim: None, 
     assert warnings_logged == []
 
 
-def test_a_read_timeout_is_the_applications_own_affair(shim: None, warnings_logged: Records) -> None:
+def test_a_read_timeout_is_no_failure(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol._on_read_timeout()
@@ -338,9 +401,7 @@ def test_a_read_timeout_is_the_applications_own_affair(shim: None, warnings_logg
     assert warnings_logged == []
 
 
-def test_a_socket_that_the_application_forgets_is_closed_as_without_the_shim(
-    shim: None, warnings_logged: Records
-) -> None:
+def test_a_socket_without_references_is_closed_as_without_the_shim(shim: None, warnings_logged: Records) -> None:
     ended = threading.Event()
 
     def wait(connection: ServerConnection) -> None:
@@ -365,7 +426,7 @@ def test_a_socket_that_the_application_forgets_is_closed_as_without_the_shim(
     assert warnings_logged == []
 
 
-def test_what_comes_after_the_application_forgot_the_socket_is_no_failure(shim: None, warnings_logged: Records) -> None:
+def test_a_close_after_the_last_reference_is_gone_is_no_failure(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with aiohttp.ClientSession() as session:
             connection = await session.ws_connect(url)
@@ -380,36 +441,36 @@ def test_what_comes_after_the_application_forgot_the_socket_is_no_failure(shim: 
     assert warnings_logged == []
 
 
-@pytest.mark.parametrize("taken", [0, 1, MANY // 2])
+@pytest.mark.parametrize("received", [0, 1, MANY // 2])
 def test_a_close_that_aiohttp_held_back_is_seen_though_the_connection_is_lost(
-    taken: int, shim: None, warnings_logged: Records
+    received: int, shim: None, warnings_logged: Records
 ) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol.data_received(frame(DELTA) * MANY + frame(ERROR) + REFUSED)
-            for _ in range(taken):
+            for _ in range(received):
                 await connection.receive()
             protocol.transport.abort()
             while protocol.transport is not None:
                 await asyncio.sleep(0)
-            assert len(await rest(connection)) == MANY + 1 - taken
+            assert len(await rest(connection)) == MANY + 1 - received
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
-@pytest.mark.parametrize("taken", [0, MANY // 2])
+@pytest.mark.parametrize("received", [0, MANY // 2])
 def test_a_connection_that_is_lost_while_aiohttp_held_back_messages(
-    taken: int, shim: None, warnings_logged: Records
+    received: int, shim: None, warnings_logged: Records
 ) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol.data_received(frame(DELTA) * MANY)
-            for _ in range(taken):
+            for _ in range(received):
                 await connection.receive()
             protocol.transport.abort()
-            assert len(await rest(connection)) == MANY - taken
+            assert len(await rest(connection)) == MANY - received
 
     with silent() as url:
         asyncio.run(talk(url))
@@ -417,7 +478,7 @@ def test_a_connection_that_is_lost_while_aiohttp_held_back_messages(
 
 
 @pytest.mark.skipif(
-    "decode_text" not in inspect.signature(aiohttp.ClientSession._ws_connect).parameters,
+    "decode_text" not in inspect.signature(aiohttp.ClientSession.ws_connect).parameters,
     reason="aiohttp has it from 3.14 on",
 )
 def test_messages_that_are_left_as_bytes(shim: None, warnings_logged: Records) -> None:
@@ -428,12 +489,12 @@ def test_messages_that_are_left_as_bytes(shim: None, warnings_logged: Records) -
 
     with silent() as url:
         asyncio.run(talk(url))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 @contextlib.contextmanager
 def answering(tail: bytes, later: bytes = b"") -> Iterator[tuple[str, threading.Event]]:
-    """A server that sends frames in one breath with the handshake's answer, and more when told: its URL."""
+    """Serve frames in one write with the response to the handshake, and more when released; yield the URL."""
 
     def work() -> None:
         raw, _ = server.accept()
@@ -478,7 +539,7 @@ def test_frames_that_came_with_the_handshakes_answer(cut: int, shim: None, warni
 
     with answering(WHOLE[:cut], WHOLE[cut:]) as (url, go):
         asyncio.run(talk(url, go))
-    told_once(warnings_logged)
+    reported_once(warnings_logged)
 
 
 def test_a_broken_frame_that_came_with_the_handshakes_answer(shim: None, warnings_logged: Records) -> None:
@@ -497,7 +558,7 @@ def status_of_aiohttp() -> tuple[str, str]:
     return row.state, row.detail
 
 
-def test_a_mistake_of_our_own_is_told_once_and_the_application_sees_everything(
+def test_an_internal_error_is_logged_once_and_the_application_sees_everything(
     shim: None, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
@@ -514,23 +575,24 @@ def test_a_mistake_of_our_own_is_told_once_and_the_application_sees_everything(
     with silent() as url:
         asyncio.run(talk(url))
     assert [record.getMessage() for record in warnings_logged] == [
-        f"rtstt_shim: failed in its own code on aiohttp {aiohttp.__version__}; "
-        "the client goes on without it: ZeroDivisionError: ours"
+        f"rtstt_shim: internal error on aiohttp {aiohttp.__version__}; "
+        "the client is unaffected: ZeroDivisionError: ours"
     ]
     assert status_of_aiohttp() == ("failed", "ZeroDivisionError: ours")
 
 
-def test_a_socket_of_another_shape_works_unwatched(shim: None, warnings_logged: Records) -> None:
+def test_a_response_object_of_another_shape_works_unwatched(shim: None, warnings_logged: Records) -> None:
     class Another(aiohttp.ClientWebSocketResponse):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            del self._conn
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "receive":
+                raise AttributeError("receive is read-only")
+            super().__setattr__(name, value)
 
     async def talk(url: str) -> None:
-        async with (
-            aiohttp.ClientSession(ws_response_class=Another) as session,
-            session.ws_connect(url) as connection,
-        ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            session = aiohttp.ClientSession(ws_response_class=Another)
+        async with session, session.ws_connect(url) as connection:
             assert await connection.receive_json() == COMPLETED
             assert (await connection.receive()).data == 1011
 
@@ -541,31 +603,80 @@ def test_a_socket_of_another_shape_works_unwatched(shim: None, warnings_logged: 
     with serving(serve_and_fail) as endpoint:
         asyncio.run(talk(endpoint.url()))
     assert [record.getMessage() for record in warnings_logged] == [
-        f"rtstt_shim: failed in its own code on aiohttp {aiohttp.__version__}; "
-        "the client goes on without it: AttributeError: 'Another' object has no attribute '_conn'"
+        f"rtstt_shim: internal error on aiohttp {aiohttp.__version__}; "
+        "the client is unaffected: AttributeError: receive is read-only"
     ]
 
 
-@pytest.mark.parametrize("name", ["feed_data", "feed_eof", "is_eof", "exception"])
-def test_an_aiohttp_of_another_shape_is_not_patched(
-    name: str, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+def test_what_ws_connect_returns_can_still_be_awaited_and_entered(shim: None) -> None:
+    async def talk(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            rtstt_shim.uninstall()
+            without = session.ws_connect(url)
+            rtstt_shim.install()
+            connecting = session.ws_connect(url)
+            assert type(connecting) is type(without)
+            without.close()
+            connection = await connecting
+            assert await connection.close()
+
+    with silent() as url:
+        asyncio.run(talk(url))
+
+
+def test_an_awaitable_of_another_shape_works_unwatched(
+    warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    modern = hasattr(aiohttp.client, "WebSocketDataQueue")
-    owner = "WebSocketReader"
-    if name in ("is_eof", "exception"):
-        owner = "WebSocketDataQueue" if modern else "FlowControlDataQueue"
-    shape = {method: print for method in ("feed_data", "feed_eof", "is_eof", "exception") if method != name}
-    monkeypatch.setattr(aiohttp.client, owner, type(owner, (), shape))
+    """As when another tool replaced the method with a coroutine function."""
+    connect = aiohttp.ClientSession.ws_connect
+
+    async def ws_connect(self: aiohttp.ClientSession, url: Any, *, params: Any = None) -> Any:
+        return await connect(self, url, params=params)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "ws_connect", ws_connect)
+    rtstt_shim.install()
+
+    async def talk(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            connection = await session.ws_connect(url)
+            await connection.close()
+
+    try:
+        with silent() as url:
+            asyncio.run(talk(url))
+    finally:
+        rtstt_shim.uninstall()
+    [record] = warnings_logged
+    assert "the client is unaffected: TypeError: " in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        ("ClientSession", "_build_url"),
+        ("ClientSession", "closed"),
+        ("ClientSession", "connector"),
+        ("ClientWebSocketResponse", "receive"),
+        ("ClientWebSocketResponse", "close"),
+        ("ClientWebSocketResponse", "close_code"),
+    ],
+)
+def test_an_aiohttp_of_another_shape_is_not_patched(
+    owner: str, name: str, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(getattr(aiohttp.client, owner), name)
     rtstt_shim.install()
     try:
-        assert status_of_aiohttp() == ("failed", f"aiohttp.client has no {owner}.{name}")
+        state, detail = status_of_aiohttp()
+        assert state == "failed"
+        assert detail.endswith(f" has no {owner}.{name}")
     finally:
         rtstt_shim.uninstall()
     assert len(warnings_logged) == 1
-    assert not hasattr(aiohttp.ClientSession._ws_connect, "__wrapped__")
+    assert not hasattr(aiohttp.ClientSession.ws_connect, "__wrapped__")
 
 
-def test_uninstalling_calms_a_session_that_is_open(shim: None, warnings_logged: Records) -> None:
+def test_uninstalling_silences_an_open_session(shim: None, warnings_logged: Records) -> None:
     async def talk(url: str) -> None:
         async with connected(url) as (connection, protocol):
             protocol.data_received(frame(DELTA))

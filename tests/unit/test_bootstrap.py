@@ -185,8 +185,8 @@ def test_a_failure_of_the_shim_is_one_line_and_the_program_runs(python: Python, 
     assert done.stdout == "done\n"
     assert done.returncode == 0
     assert done.stderr == (
-        "rtstt_shim: is not active, and the application runs as without it: wrapt 2.4 or newer is needed, and it "
-        "cannot be imported: ModuleNotFoundError: No module named 'wrapt' (pip install 'wrapt>=2.4,<3')\n"
+        "rtstt_shim: is not active; the application is unaffected: wrapt 1.16 or newer is needed, and it "
+        "cannot be imported: ModuleNotFoundError: No module named 'wrapt' (pip install 'wrapt>=1.16,<3')\n"
     )
 
 

@@ -6,7 +6,9 @@ from importlib import metadata
 
 import pytest
 
-from rtstt_core.cli import COMMANDS, Entry, main
+from rtstt_core.cli import COMMANDS, main
+from rtstt_testkit.commands.arguments import patch_npm as arguments
+from rtstt_testkit.upstream.managers import MANAGERS
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,13 +36,13 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"rtstt-shim {metadata.version('rtstt-shim')}\n"
 
 
-def test_without_a_command_the_help_is_shown_and_it_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_the_help_is_shown_and_it_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert capsys.readouterr().out.startswith("usage: rtstt-shim")
 
 
 @pytest.mark.parametrize("words", [["nope"], ["doctor", "--nope"], ["mock", "--port", "many"]])
-def test_wrong_use_is_one_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_is_one_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -49,10 +51,28 @@ def test_wrong_use_is_one_sentence(words: list[str], capsys: pytest.CaptureFixtu
     assert "--help" in shown.err
 
 
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["mok"], "there is no command 'mok'; did you mean `rtstt-shim mock`?"),
+        (["patchnpm"], "there is no command 'patchnpm'; did you mean `rtstt-shim patch-npm`?"),
+        (["serve"], "there is no command 'serve'; see `rtstt-shim --help`"),
+        (["doctor", "--jsn"], "unrecognized arguments: --jsn; see `rtstt-shim doctor --help`"),
+        (["doctor", "a", "b", "--x=1"], "unrecognized arguments: b --x=1; see `rtstt-shim doctor --help`"),
+        (["--jsn"], "unrecognized arguments: --jsn; see `rtstt-shim --help`"),
+    ],
+)
+def test_a_misspelled_word_leads_to_the_right_help(
+    words: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"rtstt-shim: {error}\n"
+
+
 def test_a_command_whose_extra_is_missing_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(COMMANDS, "mock", Entry("somelib.deep", "serve"))
+    monkeypatch.setitem(COMMANDS, "mock", COMMANDS["mock"]._replace(command="somelib.deep"))
     assert main(["mock"]) == 2
     assert capsys.readouterr().err == (
         "rtstt-shim: `rtstt-shim mock` needs somelib, which the base install leaves out; "
@@ -60,8 +80,12 @@ def test_a_command_whose_extra_is_missing_says_what_to_install(
     )
 
 
+def test_the_help_of_patch_npm_names_every_package_manager() -> None:
+    assert ("auto", *MANAGERS) == arguments.MANAGERS
+
+
 def test_an_error_of_our_own_is_not_called_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COMMANDS, "mock", Entry("rtstt_testkit.nope", "serve"))
+    monkeypatch.setitem(COMMANDS, "mock", COMMANDS["mock"]._replace(command="rtstt_testkit.nope"))
     with pytest.raises(ModuleNotFoundError):
         main(["mock"])
 
@@ -82,7 +106,8 @@ print("unpatched")
         *(f"from rtstt_core.cli import main; main([{words}])" for words in ("'--version'", "'node-path'", "'doctor'")),
         "import pkgutil, importlib, rtstt_core\n"
         "for found in pkgutil.walk_packages(rtstt_core.__path__, 'rtstt_core.'):\n"
-        "    importlib.import_module(found.name) if not found.name.endswith('__main__') else None",
+        "    own = found.name.endswith('__main__') or found.name.startswith('rtstt_core.bootstrap.')\n"
+        "    None if own else importlib.import_module(found.name)",
         "import pkgutil, importlib, rtstt_testkit\n"
         "for found in pkgutil.walk_packages(rtstt_testkit.__path__, 'rtstt_testkit.'):\n"
         "    importlib.import_module(found.name) if found.name not in {skipped} else None",

@@ -1,4 +1,4 @@
-"""The scripts' environments: made once, whole or not at all, and one sentence when they cannot be made."""
+"""The scripts' environments: built once, completely or not at all, and one sentence when the build fails."""
 
 from __future__ import annotations
 
@@ -10,107 +10,110 @@ from pathlib import Path
 import pytest
 
 _env = pytest.importorskip("_env", reason="needs the project's scripts")
+_build = pytest.importorskip("_build", reason="needs the project's scripts")
 
-ENDING = ("bench.py", "test.py")
-"""The scripts that make what they need while they run."""
+SCRIPTS = ("bench.py", "test.py")
+"""The scripts that build environments while they run."""
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_env, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(_build, "CACHE", tmp_path / "cache")
     return tmp_path / "cache"
 
 
-def _making(folder: Path, text: str, made: list[str]) -> None:
+def _build_folder(folder: Path, text: str, built: list[str]) -> None:
     folder.mkdir(parents=True)
     (folder / "half").write_text(text)
-    made.append(text)
+    built.append(text)
 
 
-def test_a_folder_is_made_once_and_again_when_it_is_to_be_another(cache: Path) -> None:
-    made: list[str] = []
+def test_a_folder_is_built_once_and_again_for_another_identity(cache: Path) -> None:
+    built: list[str] = []
     for wanted in ("a", "a", "b", "b"):
-        folder = _env._kept(cache / "x", {"is": wanted}, lambda wanted=wanted: _making(cache / "x", wanted, made))
+        folder = _build.cached_folder(
+            cache / "x", {"is": wanted}, lambda wanted=wanted: _build_folder(cache / "x", wanted, built)
+        )
         assert (folder / "half").read_text() == wanted
-    assert made == ["a", "b"]
+    assert built == ["a", "b"]
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt, _env.Unavailable])
-def test_nothing_half_made_is_left_behind(cache: Path, end: type[BaseException]) -> None:
-    def make() -> None:
-        _making(cache / "x", "", [])
+@pytest.mark.parametrize("end", [KeyboardInterrupt, _env.SetupError])
+def test_a_failed_build_leaves_nothing_behind(cache: Path, end: type[BaseException]) -> None:
+    def build() -> None:
+        _build_folder(cache / "x", "", [])
         raise end
 
     with pytest.raises(end):
-        _env._kept(cache / "x", {}, make)
+        _build.cached_folder(cache / "x", {}, build)
     assert [path.name for path in cache.iterdir()] == ["x.lock"]
 
 
-def test_what_a_killed_process_left_is_made_anew(cache: Path) -> None:
-    _making(cache / "x", "left over", [])
-    made: list[str] = []
-    _env._kept(cache / "x", {}, lambda: _making(cache / "x", "new", made))
+def test_what_a_killed_process_left_is_built_again(cache: Path) -> None:
+    _build_folder(cache / "x", "left over", [])
+    built: list[str] = []
+    _build.cached_folder(cache / "x", {}, lambda: _build_folder(cache / "x", "new", built))
     assert (cache / "x" / "half").read_text() == "new"
 
 
-def test_two_who_want_the_same_folder_make_it_once(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made: list[str] = []
+def test_two_that_need_the_same_folder_build_it_once(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    built: list[str] = []
     started, go_on = threading.Event(), threading.Event()
 
-    def make() -> None:
+    def build() -> None:
         started.set()
         assert go_on.wait(30)
-        _making(cache / "x", "once", made)
+        _build_folder(cache / "x", "once", built)
 
-    first = threading.Thread(target=_env._kept, args=(cache / "x", {}, make))
+    first = threading.Thread(target=_build.cached_folder, args=(cache / "x", {}, build))
     first.start()
     assert started.wait(30)
-    second = threading.Thread(target=_env._kept, args=(cache / "x", {}, make))
+    second = threading.Thread(target=_build.cached_folder, args=(cache / "x", {}, build))
     second.start()
     go_on.set()
     first.join()
     second.join()
-    assert made == ["once"]
+    assert built == ["once"]
 
 
 def test_a_tool_that_fails_is_one_sentence_with_its_reason(cache: Path) -> None:
     program = "print('noise'); print('ERROR: No matching distribution found for x'); raise SystemExit(1)"
-    with pytest.raises(_env.Unavailable) as raised:
-        _env._do("making x", [sys.executable, "-c", program])
+    with pytest.raises(_env.SetupError) as raised:
+        _build.run_tool("making x", [sys.executable, "-c", program])
     log = cache / "last-failure.log"
     assert str(raised.value) == f"making x failed: ERROR: No matching distribution found for x ({log})"
     assert "noise" in log.read_text()
 
 
-def test_a_registry_out_of_reach_is_said_so(cache: Path) -> None:
+def test_a_registry_that_is_not_reachable_is_named(cache: Path) -> None:
     program = "print('error: Failed to fetch\\n  dns error'); raise SystemExit(1)"
-    with pytest.raises(_env.Unavailable) as raised:
-        _env._do("making x", [sys.executable, "-c", program])
+    with pytest.raises(_env.SetupError) as raised:
+        _build.run_tool("making x", [sys.executable, "-c", program])
     assert str(raised.value) == (
-        "making x failed: the package registry is out of reach; try again with a network "
-        f"({cache / 'last-failure.log'})"
+        f"making x failed: the package registry is not reachable; check the network ({cache / 'last-failure.log'})"
     )
 
 
-def test_a_tool_that_is_not_there_is_named() -> None:
-    with pytest.raises(_env.Unavailable) as raised:
-        _env._do("making x", ["/nowhere/tool"])
+def test_a_missing_tool_is_named() -> None:
+    with pytest.raises(_env.SetupError) as raised:
+        _build.run_tool("making x", ["/nowhere/tool"])
     assert str(raised.value) == "making x failed: cannot start /nowhere/tool: No such file or directory"
 
 
-def test_the_interpreter_asked_for_is_found_or_named() -> None:
+def test_an_interpreter_is_found_or_named() -> None:
     assert _env.interpreter().minor == sys.version_info.minor
     assert _env.interpreter(f"3.{sys.version_info.minor}").minor == sys.version_info.minor
     assert _env.interpreter(sys.executable) == _env.interpreter()
     for wanted in ("3.99", "/nowhere/python"):
-        with pytest.raises(_env.Unavailable) as raised:
+        with pytest.raises(_env.SetupError) as raised:
             _env.interpreter(wanted)
         assert str(raised.value) == f"there is no Python {wanted} here; give a version or a path with --python"
 
 
 def test_without_node_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_env, "node", lambda: None)
-    with pytest.raises(_env.Unavailable) as raised:
+    with pytest.raises(_env.SetupError) as raised:
         _env.npm_project({"ws": "8.18.3"})
     assert str(raised.value) == ("Node.js 20 or newer with npm is not installed; install it to include the Node rows")
 
@@ -131,54 +134,54 @@ def test_a_python_too_old_is_one_sentence(script: str) -> None:
 def test_a_tool_that_hangs_is_tried_once_more_and_then_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_env, "PATIENCE", 1)
-    with pytest.raises(_env.Unavailable) as caught:
-        _env._do("making x", [sys.executable, "-c", "import time; time.sleep(60)"])
-    assert str(caught.value) == f"making x failed: {sys.executable} did not end in 0 minutes, twice"
-    assert capsys.readouterr().err == f"making x: {sys.executable} has not ended in 0 minutes; once more\n"
+    monkeypatch.setattr(_build, "TOOL_TIMEOUT", 1)
+    with pytest.raises(_env.SetupError) as caught:
+        _build.run_tool("making x", [sys.executable, "-c", "import time; time.sleep(60)"])
+    assert str(caught.value) == f"making x failed: {sys.executable} timed out after 1 seconds, twice"
+    assert capsys.readouterr().err == f"making x: {sys.executable} timed out after 1 seconds; trying again\n"
 
 
 @pytest.mark.parametrize(
-    ("problem", "code", "said"),
+    ("error", "code", "output"),
     [
-        (_env.Unavailable("there is no Node.js here"), 2, "scripts/x.py: there is no Node.js here\n"),
+        (_env.SetupError("there is no Node.js here"), 2, "scripts/x.py: there is no Node.js here\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
 def test_a_script_that_cannot_go_on_ends_without_a_traceback(
-    problem: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+    error: BaseException, code: int, output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended, _env.exits("scripts/x.py"):
-        raise problem
+    with pytest.raises(SystemExit) as ended, _env.exit_on_error("scripts/x.py"):
+        raise error
     assert ended.value.code == code
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", output)
 
 
 @pytest.mark.parametrize("end", [SystemExit(1), ValueError("a mistake")])
 def test_any_other_end_of_a_script_stays_what_it_is(end: BaseException) -> None:
-    with pytest.raises(type(end)) as raised, _env.exits("scripts/x.py"):
+    with pytest.raises(type(end)) as raised, _env.exit_on_error("scripts/x.py"):
         raise end
     assert raised.value is end
 
 
 @pytest.mark.parametrize(
-    ("script", "problem", "code", "said"),
+    ("script", "error", "code", "output"),
     [
-        *((script, "_env.Unavailable('none here')", 2, f"scripts/{script}: none here\n") for script in ENDING),
-        *((script, "KeyboardInterrupt()", 130, "") for script in ENDING),
+        *((script, "_env.SetupError('none here')", 2, f"scripts/{script}: none here\n") for script in SCRIPTS),
+        *((script, "KeyboardInterrupt()", 130, "") for script in SCRIPTS),
     ],
 )
-def test_a_script_ends_with_its_exit_code_and_one_sentence(script: str, problem: str, code: int, said: str) -> None:
+def test_a_script_ends_with_its_exit_code_and_one_sentence(script: str, error: str, code: int, output: str) -> None:
     program = f"""if True:
         import runpy, sys
         sys.argv, sys.path[0] = ["scripts/{script}"], "scripts"
         import _env
-        def gone(*_, **__):
-            raise {problem}
-        _env.environment = _env.interpreter = _env.node = _env.wheel = gone
+        def fail(*_, **__):
+            raise {error}
+        _env.environment = _env.interpreter = _env.node = _env.wheel = fail
         runpy.run_path(sys.argv[0], run_name="__main__")
     """
     done = subprocess.run([sys.executable, "-c", program], cwd=_env.ROOT, capture_output=True, text=True)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
-    assert done.stderr.endswith(said)
+    assert done.stderr.endswith(output)

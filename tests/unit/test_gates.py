@@ -1,4 +1,4 @@
-"""The gates: which versions and shapes of a library are patched, and what is said of the others."""
+"""The gates: which versions and shapes of a library are patched, and what is logged of the others."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 
 import rtstt_shim
-from rtstt_core.patching import installation
+from rtstt_core.patching.guard import Counters, PatchContext
+from rtstt_core.patching.installation import Installation
 from rtstt_core.patching.targets import (
     TARGETS,
     Parameter,
     ShapeError,
     Target,
     numbers,
-    require_method,
+    require_attributes,
+    require_callable,
     require_parameter,
 )
 
@@ -30,12 +32,12 @@ Records = list[logging.LogRecord]
 
 # What the README promises: the last version before, the first, the last and the first after.
 TESTED = {
-    "websockets": ("13.0.1", "13.1", "17.99.9", "18"),
-    "aiohttp": ("3.8.6", "3.9", "3.99.9", "4"),
-    "websocket-client": ("1.5.3", "1.6", "1.99.9", "2"),
+    "websockets": ("13.0.1", "13.1", "17.4.9", "17.5"),
+    "aiohttp": ("3.8.6", "3.9", "3.14.99", "3.15"),
+    "websocket-client": ("1.5.3", "1.6", "1.9.9", "1.10"),
 }
 # The websockets that has a client for trio is younger.
-TESTED_FOR = {"websockets.trio": ("16.1.1", "17", "17.99.9", "18")}
+TESTED_FOR = {"websockets.trio": ("16.1.1", "17", "17.4.9", "17.5")}
 
 
 def named(name: str) -> Target:
@@ -44,7 +46,7 @@ def named(name: str) -> Target:
 
 
 def is_installed(target: Target) -> bool:
-    """Whether the library is of a version that has the client; Python 3.10 gets a websockets without trio's."""
+    """Return whether the installed version has the client; Python 3.10 gets a websockets without trio's."""
     return target.tested_with(metadata.version(target.library))
 
 
@@ -105,7 +107,7 @@ class TestVersions:
         patched: list[Callable[[], Any]] = [
             lambda: modules["websockets.client"].ClientProtocol.__init__,
             lambda: modules["websockets.legacy.client"].WebSocketClientProtocol.handshake,
-            lambda: modules["aiohttp.client"].ClientSession._ws_connect,
+            lambda: modules["aiohttp.client"].ClientSession.ws_connect,
             lambda: modules["websocket._core"].WebSocket.connect,
         ]
         assert all(hasattr(find(), "__wrapped__") for find in patched)
@@ -131,7 +133,7 @@ class TestArguments:
     def test_an_argument_that_is_nothing_is_still_one(self, url: str | None) -> None:
         assert Parameter(0, "url").get(("positional",), {"url": url}) is url
 
-    def test_a_caller_who_forgot_it_is_told_by_the_client_itself(self) -> None:
+    def test_a_missing_argument_raises_for_the_client_to_report(self) -> None:
         with pytest.raises(LookupError):
             Parameter(0, "url").get((), {})
 
@@ -152,24 +154,43 @@ class TestShapes:
         module = types.ModuleType("fakelib")
         inner = types.SimpleNamespace(connect=print, version="1")
         module.__dict__.update(client=inner, connect=repr)
-        assert require_method(module, "client.connect") is print
-        assert require_method(module, "connect") is repr
+        assert require_callable(module, "client.connect") is print
+        assert require_callable(module, "connect") is repr
+
+    def test_an_attribute_is_the_classs_own_or_set_by_a_constructor_in_its_hierarchy(self) -> None:
+        class Base:
+            def __init__(self) -> None:
+                self.sent = None
+
+        class Client(Base):
+            code: int
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.received = None
+
+            @property
+            def closed(self) -> bool:
+                return True
+
+        require_attributes(Client, "sent", "received", "closed", "code")
+        with pytest.raises(ShapeError) as raised:
+            require_attributes(Client, "sent", "vanished")
+        assert str(raised.value) == f"{__name__} has no Client.vanished"
 
     @pytest.mark.parametrize("path", ["client.version", "client.nothing", "nothing.connect", "client.connect.more"])
     def test_what_is_not_there_or_cannot_be_called_is_named(self, path: str) -> None:
         module = types.ModuleType("fakelib")
         module.__dict__["client"] = types.SimpleNamespace(connect=print, version="1")
         with pytest.raises(ShapeError) as raised:
-            require_method(module, path)
+            require_callable(module, path)
         assert str(raised.value) == f"fakelib has no {path}"
 
 
 @pytest.fixture
-def library(fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+def library(fakelib: types.ModuleType, installation: Installation) -> types.ModuleType:
     """The library of one class, whose distribution is wrapt's."""
-    monkeypatch.setattr(
-        installation, "TARGETS", (Target("fake", "wrapt", "fakelib", (1, 6), (99,), "websocket_client"),)
-    )
+    installation.targets = (Target("fake", "wrapt", "fakelib", (1, 6), (99,), "websocket_client"),)
     return fakelib
 
 
@@ -179,132 +200,143 @@ def texts(records: Records) -> list[str]:
 
 class TestInstalling:
     @pytest.mark.parametrize("given", [None, (1, 8), 1.8])
-    def test_where_the_module_does_not_say_its_version_the_distribution_does(
-        self, given: Any, library: types.ModuleType
+    def test_without_a_version_attribute_the_version_is_the_distributions(
+        self, given: Any, library: types.ModuleType, installation: Installation
     ) -> None:
         library.__dict__["__version__"] = given
-        rtstt_shim.install()
-        assert rtstt_shim.status().targets == (("fake", metadata.version("wrapt"), "patched", ""),)
+        installation.install()
+        assert installation.status().targets == (("fake", metadata.version("wrapt"), "patched", ""),)
 
     def distribution(self, file: Path, fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Give the library a distribution, as its module does not say its version."""
+        """Give the library a distribution, and its module no version."""
         file.parent.mkdir()
         file.write_text("Metadata-Version: 2.1\nName: fakelib\nVersion: 1.9.1\n\nNews\nVersion: 0.1\n")
         monkeypatch.syspath_prepend(file.parents[1])
         del fakelib.__dict__["__version__"]
 
-    def test_a_distributions_metadata_is_not_read_as_an_email_which_takes_longer_than_all_the_rest(
-        self, fakelib: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_the_metadata_of_a_distribution_is_not_parsed_as_an_email_which_is_slow(
+        self, fakelib: types.ModuleType, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.distribution(tmp_path / "fakelib-1.9.1.dist-info" / "METADATA", fakelib, monkeypatch)
         monkeypatch.delattr(metadata.Distribution, "version")
-        rtstt_shim.install()
-        assert rtstt_shim.status().targets == (("fake", "1.9.1", "patched", ""),)
+        installation.install()
+        assert installation.status().targets == (("fake", "1.9.1", "patched", ""),)
 
-    def test_a_distribution_of_the_old_kind_says_its_version_too(
-        self, fakelib: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_an_egg_has_a_version_too(
+        self, fakelib: types.ModuleType, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.distribution(tmp_path / "fakelib-1.9.1.egg-info" / "PKG-INFO", fakelib, monkeypatch)
-        rtstt_shim.install()
-        assert rtstt_shim.status().targets == (("fake", "1.9.1", "patched", ""),)
+        installation.install()
+        assert installation.status().targets == (("fake", "1.9.1", "patched", ""),)
 
     def test_the_version_is_that_of_the_package_the_module_is_in(
-        self, library: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+        self, library: types.ModuleType, installation: Installation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         inner = types.ModuleType("fakelib.inner.client")
         inner.__dict__.update(WebSocket=library.WebSocket, __version__="0.1")
         monkeypatch.setitem(sys.modules, "fakelib.inner.client", inner)
-        [target] = installation.TARGETS
-        monkeypatch.setattr(installation, "TARGETS", (target._replace(module="fakelib.inner.client"),))
-        rtstt_shim.install()
-        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+        [target] = installation.targets
+        installation.targets = (target._replace(module="fakelib.inner.client"),)
+        installation.install()
+        assert installation.status().targets == (("fake", "1.8.0", "patched", ""),)
 
-    def test_a_version_that_nobody_knows_is_said_to_be_unknown(
-        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    def test_an_unknown_version_is_logged_as_unknown(
+        self,
+        library: types.ModuleType,
+        installation: Installation,
+        warnings_logged: Records,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         del library.__dict__["__version__"]
-        [target] = installation.TARGETS
-        monkeypatch.setattr(installation, "TARGETS", (target._replace(library="no-such-library-anywhere"),))
-        rtstt_shim.install()
+        [target] = installation.targets
+        installation.targets = (target._replace(library="no-such-library-anywhere"),)
+        installation.install()
         assert texts(warnings_logged) == [
-            "rtstt_shim: does not patch fake (version unknown), which works as without it: "
-            "tested with 1.6 up to, not including, 99"
+            "rtstt_shim: fake (version unknown) is left unpatched: tested with 1.6 up to, not including, 99"
         ]
 
-    def test_one_that_was_skipped_is_looked_at_again_when_it_changed(
-        self, library: types.ModuleType, warnings_logged: Records
+    def test_a_skipped_library_is_patched_once_its_version_is_tested(
+        self, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         library.__dict__["__version__"] = "99.0"
-        rtstt_shim.install()
+        installation.install()
         library.__dict__["__version__"] = "1.8.0"
-        rtstt_shim.install()
-        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+        installation.install()
+        assert installation.status().targets == (("fake", "1.8.0", "patched", ""),)
         assert len(warnings_logged) == 1
 
-    def test_another_reason_is_another_warning(self, library: types.ModuleType, warnings_logged: Records) -> None:
+    def test_another_reason_is_another_warning(
+        self, library: types.ModuleType, installation: Installation, warnings_logged: Records
+    ) -> None:
         library.__dict__["__version__"] = "99.0"
-        rtstt_shim.install()
+        installation.install()
         library.__dict__["__version__"] = "1.8.0"
         connect = library.WebSocket.connect
         del library.WebSocket.connect
-        rtstt_shim.install()
-        rtstt_shim.install()
+        installation.install()
+        installation.install()
         assert texts(warnings_logged) == [
-            "rtstt_shim: does not patch fake 99.0, which works as without it: tested with 1.6 up to, not including, 99",
-            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.connect",
+            "rtstt_shim: fake 99.0 is left unpatched: tested with 1.6 up to, not including, 99",
+            "rtstt_shim: fake 1.8.0 is left unpatched: fakelib has no WebSocket.connect",
         ]
         library.WebSocket.connect = connect
 
     @pytest.mark.parametrize("spec", [types.SimpleNamespace(), None, ...])
-    def test_a_patch_that_stands_is_not_made_again(
-        self, spec: Any, library: types.ModuleType, warnings_logged: Records
+    def test_a_patch_in_place_is_not_made_again(
+        self, spec: Any, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         library.__spec__ = spec
         if spec is ...:
             del library.__spec__
-        rtstt_shim.install()
+        installation.install()
         once = vars(library.WebSocket)["connect"]
-        rtstt_shim.install()
+        installation.install()
         assert vars(library.WebSocket)["connect"] is once
         assert warnings_logged == []
 
     def test_after_a_reload_the_new_class_is_patched_too_and_both_are_restored(
-        self, library: types.ModuleType, warnings_logged: Records
+        self, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         class Reloaded:
+            connected = False
+
             def connect(self, url: str) -> str:
                 return url
 
             def recv_frame(self) -> None: ...
 
         old, before = library.WebSocket, [vars(one)["connect"] for one in (library.WebSocket, Reloaded)]
-        rtstt_shim.install()
+        installation.install()
         library.__dict__["WebSocket"] = Reloaded
         library.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
-        rtstt_shim.install()
-        rtstt_shim.install()
+        installation.install()
+        installation.install()
         patched = [vars(one)["connect"] for one in (old, Reloaded)]
         assert [one.__wrapped__ for one in patched] == before
-        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
-        rtstt_shim.uninstall()
+        assert installation.status().targets == (("fake", "1.8.0", "patched", ""),)
+        installation.uninstall()
         # By identity: a wrapper is equal to what it wraps.
         assert all(vars(one)["connect"] is was for one, was in zip((old, Reloaded), before, strict=True))
         assert warnings_logged == []
 
-    def test_half_imported_it_is_waited_for_without_a_word_and_patched_later(
-        self, library: types.ModuleType, warnings_logged: Records
+    def test_a_half_imported_module_is_patched_later_without_a_warning(
+        self, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         connect = library.WebSocket.connect
         del library.WebSocket.connect
         library.__spec__ = types.SimpleNamespace(_initializing=True)  # type: ignore[assignment]
-        rtstt_shim.install()
-        assert rtstt_shim.status().targets == (("fake", "1.8.0", "waiting", "fakelib has no WebSocket.connect"),)
+        installation.install()
+        assert installation.status().targets == (("fake", "1.8.0", "waiting", "fakelib has no WebSocket.connect"),)
         library.WebSocket.connect = connect
-        assert rtstt_shim.status().targets == (("fake", "1.8.0", "patched", ""),)
+        assert installation.status().targets == (("fake", "1.8.0", "patched", ""),)
         assert warnings_logged == []
 
-    def test_half_imported_by_another_thread_its_import_is_waited_for(
-        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    def test_the_import_of_another_thread_is_waited_for(
+        self,
+        library: types.ModuleType,
+        installation: Installation,
+        warnings_logged: Records,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         connect = library.WebSocket.connect
         del library.WebSocket.connect
@@ -313,110 +345,122 @@ class TestInstalling:
         imported = importlib.import_module
 
         def wait(name: str) -> types.ModuleType:
-            """Come back as from the wait for the module's lock: the other thread is done."""
+            """Return as after waiting for the module's lock, when the other thread is done."""
             if name == "fakelib":
                 library.WebSocket.connect = connect
                 spec._initializing = False
             return imported(name)
 
         monkeypatch.setattr(importlib, "import_module", wait)
-        rtstt_shim.install()
+        installation.install()
         # By what is wrapped: `status()` would patch it now if it had not been.
         assert hasattr(library.WebSocket.connect, "__wrapped__")
         assert warnings_logged == []
 
-    def test_a_spec_that_does_not_say_is_that_of_a_module_imported_whole(
-        self, library: types.ModuleType, warnings_logged: Records
+    def test_a_spec_without_a_state_means_a_module_imported_whole(
+        self, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         del library.WebSocket.connect
         library.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
-        rtstt_shim.install()
-        assert [row.state for row in rtstt_shim.status().targets] == ["failed"]
+        installation.install()
+        assert [row.state for row in installation.status().targets] == ["failed"]
         assert len(warnings_logged) == 1
 
     def test_a_module_without_a_spec_is_one_that_is_imported_whole(
-        self, library: types.ModuleType, warnings_logged: Records
+        self, library: types.ModuleType, installation: Installation, warnings_logged: Records
     ) -> None:
         del library.WebSocket.connect
         del library.__spec__
-        rtstt_shim.install()
-        assert [row.state for row in rtstt_shim.status().targets] == ["failed"]
-        assert texts(warnings_logged) == [
-            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.connect"
-        ]
+        installation.install()
+        assert [row.state for row in installation.status().targets] == ["failed"]
+        assert texts(warnings_logged) == ["rtstt_shim: fake 1.8.0 is left unpatched: fakelib has no WebSocket.connect"]
 
-    def test_what_fails_half_way_is_taken_back_whole(
-        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    def test_a_patch_that_fails_half_way_is_removed_whole(
+        self,
+        library: types.ModuleType,
+        installation: Installation,
+        warnings_logged: Records,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         before = vars(library.WebSocket)["connect"]
 
-        def patch(module: Any, wrap: Any, connections: Any) -> None:
-            wrap(module, "WebSocket.connect", lambda wrapped, _, args, kwargs: "patched")
-            wrap(module, "WebSocket.vanished", lambda wrapped, _, args, kwargs: "patched")
+        def patch(module: Any, context: PatchContext) -> None:
+            context.wrap(module, "WebSocket.connect", lambda wrapped, _, args, kwargs: "patched")
+            context.wrap(module, "WebSocket.vanished", lambda wrapped, _, args, kwargs: "patched")
 
         monkeypatch.setattr("rtstt_core.patching.websocket_client.patch", patch)
-        rtstt_shim.install()
+        installation.install()
         assert vars(library.WebSocket)["connect"] is before
-        assert rtstt_shim.status().targets == (("fake", "1.8.0", "failed", "fakelib has no WebSocket.vanished"),)
-        assert texts(warnings_logged) == [
-            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.vanished"
-        ]
+        assert installation.status().targets == (("fake", "1.8.0", "failed", "fakelib has no WebSocket.vanished"),)
+        assert texts(warnings_logged) == ["rtstt_shim: fake 1.8.0 is left unpatched: fakelib has no WebSocket.vanished"]
 
-    def test_an_error_of_our_own_is_named_with_its_kind_and_without_keys(
-        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+    def test_an_internal_error_is_logged_with_its_type_and_without_keys(
+        self,
+        library: types.ModuleType,
+        installation: Installation,
+        warnings_logged: Records,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def patch(module: Any, wrap: Any, connections: Any) -> None:
+        def patch(module: Any, context: PatchContext) -> None:
             raise KeyError("sk-0123456789")
 
         monkeypatch.setattr("rtstt_core.patching.websocket_client.patch", patch)
-        rtstt_shim.install()
-        assert rtstt_shim.status().targets == (("fake", "1.8.0", "failed", "KeyError: 'sk-***'"),)
-        assert texts(warnings_logged) == [
-            "rtstt_shim: does not patch fake 1.8.0, which works as without it: KeyError: 'sk-***'"
-        ]
+        installation.install()
+        assert installation.status().targets == (("fake", "1.8.0", "failed", "KeyError: 'sk-***'"),)
+        assert texts(warnings_logged) == ["rtstt_shim: fake 1.8.0 is left unpatched: KeyError: 'sk-***'"]
 
     def test_an_error_before_the_gates_is_one_warning_and_no_failed_import(
-        self, library: types.ModuleType, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+        self,
+        library: types.ModuleType,
+        installation: Installation,
+        warnings_logged: Records,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def broken(target: Any, module: Any) -> str:
             raise RuntimeError("no version")
 
-        monkeypatch.setattr(installation, "_version", broken)
-        rtstt_shim.install()
-        assert texts(warnings_logged) == ["rtstt_shim: could not look at fake: RuntimeError: no version"]
+        monkeypatch.setattr("rtstt_core.patching.installation._version_of", broken)
+        installation.install()
+        assert texts(warnings_logged) == [
+            "rtstt_shim: internal error on fake; the client is left unpatched: RuntimeError: no version"
+        ]
 
 
-class TestOwnFailures:
-    """A wrapper's own work, between ``with connections:`` and its end."""
+class TestInternalErrors:
+    """What a wrapper does between ``with context.capture_internal_errors():`` and its end."""
 
     @pytest.fixture
-    def connections(self, library: types.ModuleType) -> installation.Connections:
-        rtstt_shim.install()
-        return installation.Connections(installation._patches["fake"])
+    def context(self) -> PatchContext:
+        return PatchContext(Target("fake", "fakelib", "fakelib", (1, 6), (2,), "websocket_client"), "1.8.0", Counters())
 
-    def test_the_first_is_told_and_kept_and_the_others_are_neither(
-        self, connections: installation.Connections, warnings_logged: Records
+    def test_the_first_is_logged_and_kept_and_the_others_are_neither(
+        self, context: PatchContext, warnings_logged: Records
     ) -> None:
         for text in ("the first", "the second"):
-            with connections:
+            with context.capture_internal_errors():
                 raise ValueError(text)
         assert texts(warnings_logged) == [
-            "rtstt_shim: failed in its own code on fake 1.8.0; the client goes on without it: ValueError: the first"
+            "rtstt_shim: internal error on fake 1.8.0; the client is unaffected: ValueError: the first"
         ]
-        assert rtstt_shim.status().targets == (("fake", "1.8.0", "failed", "ValueError: the first"),)
+        assert (context.state, context.detail) == ("failed", "ValueError: the first")
+
+    def test_status_shows_it(self, library: types.ModuleType, installation: Installation) -> None:
+        installation.install()
+        library.WebSocket().connect(None)
+        [row] = installation.status().targets
+        assert row[:3] == ("fake", "1.8.0", "failed")
+        assert row.detail.startswith("TypeError: ")
 
     @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-    def test_what_ends_a_program_is_not_held_back(
-        self, kind: type[BaseException], connections: installation.Connections, warnings_logged: Records
+    def test_what_ends_a_program_is_not_swallowed(
+        self, kind: type[BaseException], context: PatchContext, warnings_logged: Records
     ) -> None:
-        with pytest.raises(kind), connections:
+        with pytest.raises(kind), context.capture_internal_errors():
             raise kind
         assert warnings_logged == []
 
-    def test_nothing_is_said_where_nothing_failed(
-        self, connections: installation.Connections, warnings_logged: Records
-    ) -> None:
-        with connections as inside:
-            assert inside is connections
-        assert connections.__exit__(None, None, None) is False
+    def test_nothing_is_logged_where_nothing_failed(self, context: PatchContext, warnings_logged: Records) -> None:
+        with context.capture_internal_errors():
+            pass
         assert warnings_logged == []
+        assert context.state == "patched"

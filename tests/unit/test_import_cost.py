@@ -18,9 +18,15 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 OURS = [
     "rtstt_core",
+    "rtstt_core.bootstrap",
+    "rtstt_core.bootstrap._rtstt_disable",
+    "rtstt_core.forking",
     "rtstt_core.patching",
+    "rtstt_core.patching.guard",
     "rtstt_core.patching.installation",
+    "rtstt_core.patching.messages",
     "rtstt_core.patching.targets",
+    "rtstt_core.patching.wrapping",
     "rtstt_core.url_rule",
     "rtstt_shim",
 ]

@@ -20,4 +20,4 @@ def test_an_incomplete_installation_is_said(
 ) -> None:
     monkeypatch.setattr(node_path, "_FOLDER", tmp_path)
     assert main(["node-path"]) == 1
-    assert capsys.readouterr().err == f"rtstt-shim: {tmp_path} holds no register.mjs; install rtstt-shim again\n"
+    assert capsys.readouterr().err == f"rtstt-shim: {tmp_path} holds no register.mjs; reinstall rtstt-shim\n"

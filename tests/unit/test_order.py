@@ -1,4 +1,4 @@
-"""When and how often it is installed, beside what, and in which process: the order of things never matters."""
+"""The shim is installed at any time, any number of times, beside any library and in any process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def corrects(protocol=None):
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Callable[..., str]:
+def output_of(tmp_path: Path) -> Callable[..., str]:
     """Run a program in an interpreter that has imported nothing, and return what it printed; stderr stays empty."""
 
     def run(program: str, stderr: str = "", **environ: str) -> str:
@@ -51,7 +51,7 @@ def told(tmp_path: Path) -> Callable[..., str]:
 # -- the client library
 
 
-def test_a_client_library_that_is_reloaded_is_patched_again_by_installing(told: Callable[..., str]) -> None:
+def test_a_client_library_that_is_reloaded_is_patched_again_by_installing(output_of: Callable[..., str]) -> None:
     program = """
         import importlib, websockets.asyncio.client, websockets.client
         before = websockets.client.ClientProtocol
@@ -69,11 +69,16 @@ def test_a_client_library_that_is_reloaded_is_patched_again_by_installing(told: 
         print(corrects(after))
     """
     # What was imported by name keeps its patch, and so does what is open.
-    assert told(CORRECTS + textwrap.dedent(program)).splitlines() == ["False True False", "True True", "True", "True"]
+    assert output_of(CORRECTS + textwrap.dedent(program)).splitlines() == [
+        "False True False",
+        "True True",
+        "True",
+        "True",
+    ]
 
 
-def test_a_client_library_that_is_thrown_away_and_imported_anew_is_patched_by_installing(
-    told: Callable[..., str],
+def test_a_client_library_that_is_removed_and_imported_again_is_patched_by_installing(
+    output_of: Callable[..., str],
 ) -> None:
     program = """
         import websockets.client
@@ -83,13 +88,13 @@ def test_a_client_library_that_is_thrown_away_and_imported_anew_is_patched_by_in
         rtstt_shim.install()
         print(corrects(), rtstt_shim.status().targets[0].state)
     """
-    assert told(CORRECTS + textwrap.dedent(program)) == "True patched"
+    assert output_of(CORRECTS + textwrap.dedent(program)) == "True patched"
 
 
 @pytest.mark.parametrize("library", ["openai", "websockets", "aiohttp", "websocket"])
 @pytest.mark.parametrize("first", [True, False], ids=["shim first", "shim last"])
-def test_a_module_of_the_users_that_bears_a_librarys_name_is_left_alone(
-    library: str, first: bool, told: Callable[..., str], tmp_path: Path
+def test_a_module_of_the_application_with_a_librarys_name_is_left_unpatched(
+    library: str, first: bool, output_of: Callable[..., str], tmp_path: Path
 ) -> None:
     (tmp_path / f"{library}.py").write_text("def connect(url): return 'mine: ' + url\n")
     lines = ["import rtstt_shim", f"import {library}"]
@@ -97,11 +102,11 @@ def test_a_module_of_the_users_that_bears_a_librarys_name_is_left_alone(
         {"; ".join(lines if first else lines[::-1])}
         print({library}.connect("x"), {{row.state for row in rtstt_shim.status().targets}})
     """
-    assert told(program) == "mine: x {'waiting'}"
+    assert output_of(program) == "mine: x {'waiting'}"
 
 
-def test_a_package_of_the_users_that_bears_a_librarys_name_is_left_alone_and_said_so(
-    told: Callable[..., str], tmp_path: Path
+def test_a_package_of_the_application_with_a_librarys_name_is_left_unpatched_and_warned_of(
+    output_of: Callable[..., str], tmp_path: Path
 ) -> None:
     package = tmp_path / "websocket"
     package.mkdir()
@@ -111,15 +116,12 @@ def test_a_package_of_the_users_that_bears_a_librarys_name_is_left_alone_and_sai
         import rtstt_shim, websocket._core
         print(websocket._core.connect("x"), rtstt_shim.status().targets[-1].state)
     """
-    warning = (
-        "rtstt_shim: does not patch websocket-client 1.8.0, which works as without it: "
-        "websocket._core has no WebSocket.connect\n"
-    )
-    assert told(program, warning) == "mine: x failed"
+    warning = "rtstt_shim: websocket-client 1.8.0 is left unpatched: websocket._core has no WebSocket.connect\n"
+    assert output_of(program, warning) == "mine: x failed"
 
 
 def test_a_library_that_another_thread_is_importing_is_patched_when_it_is_whole(
-    told: Callable[..., str], tmp_path: Path
+    output_of: Callable[..., str], tmp_path: Path
 ) -> None:
     package = tmp_path / "websocket"
     package.mkdir()
@@ -133,10 +135,11 @@ def test_a_library_that_another_thread_is_importing_is_patched_when_it_is_whole(
                 stack = traceback.extract_stack(sys._current_frames()[threading.main_thread().ident])
                 names = {frame.name for frame in stack}
                 looked = "rtstt_core.patching.websocket_client" in sys.modules and "install" not in names
-                return "_half_imported" in names or looked
+                return "_is_half_imported" in names or looked
             while not shim_has_looked_at_this_module():
                 time.sleep(0.001)
             class WebSocket:
+                connected = False
                 def connect(self, url): return url
                 def recv_frame(self): ...
             """
@@ -153,19 +156,19 @@ def test_a_library_that_another_thread_is_importing_is_patched_when_it_is_whole(
         import websocket._core
         print(type(vars(websocket._core.WebSocket)["connect"]).__name__)
     """
-    assert told(program) == "FunctionWrapper"
+    assert output_of(program) == "FunctionWrapper"
 
 
 # -- how often
 
 
-def test_a_thousand_times_on_the_real_libraries_leaves_nothing_behind(told: Callable[..., str]) -> None:
+def test_a_thousand_times_on_the_real_libraries_leaves_nothing_behind(output_of: Callable[..., str]) -> None:
     program = """
         import gc, rtstt_shim
         import aiohttp, websocket, websockets.asyncio.client, websockets.sync.client, websockets.legacy.client
         rtstt_shim.uninstall()
         places = [
-            (aiohttp.ClientSession, "_ws_connect"), (websocket.WebSocket, "connect"),
+            (aiohttp.ClientSession, "ws_connect"), (websocket.WebSocket, "connect"),
             (websockets.client.ClientProtocol, "__init__"), (websockets.asyncio.client.connect, "__await__"),
             (websockets.legacy.client.WebSocketClientProtocol, "handshake"),
         ]
@@ -179,10 +182,12 @@ def test_a_thousand_times_on_the_real_libraries_leaves_nothing_behind(told: Call
         settled = cycles(20)
         print(cycles(1000) - settled < 50, [vars(owner)[name] for owner, name in places] == before)
     """
-    assert told(program) == "True True"
+    assert output_of(program) == "True True"
 
 
-def test_threads_that_install_and_uninstall_at_once_leave_it_as_the_last_one_said(told: Callable[..., str]) -> None:
+def test_threads_that_install_and_uninstall_at_once_leave_it_as_the_last_call_did(
+    output_of: Callable[..., str],
+) -> None:
     program = """
         import threading, websockets.client, wrapt
         original = vars(websockets.client.ClientProtocol)["__init__"].__wrapped__
@@ -205,14 +210,14 @@ def test_threads_that_install_and_uninstall_at_once_leave_it_as_the_last_one_sai
         rtstt_shim.uninstall()
         print(vars(websockets.client.ClientProtocol)["__init__"] is original)
     """
-    assert told("import websockets.client\n" + CORRECTS + textwrap.dedent(program)).splitlines() == [
+    assert output_of("import websockets.client\n" + CORRECTS + textwrap.dedent(program)).splitlines() == [
         "[] True 2",
         "True",
     ]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS.keys())
-def test_uninstalled_in_the_middle_of_a_session_it_goes_on_and_nothing_is_said(
+def test_uninstalled_in_the_middle_of_a_session_it_goes_on_and_nothing_is_logged(
     transport: tuple[Callable[[str], Seen], str],
     shim: None,
     warnings_logged: list[Any],
@@ -221,13 +226,13 @@ def test_uninstalled_in_the_middle_of_a_session_it_goes_on_and_nothing_is_said(
     monkeypatch.setenv("RTSTT_SHIM_HOSTS", "127.0.0.1")
     begun, go = threading.Event(), threading.Event()
 
-    def refuse_when_told(connection: Any) -> None:
+    def refuse_when_released(connection: Any) -> None:
         begun.set()
         assert go.wait(30)
         refuse(connection)
 
     seen: list[Seen] = []
-    with serving(refuse_when_told) as endpoint:
+    with serving(refuse_when_released) as endpoint:
         session = threading.Thread(target=lambda: seen.append(transport[0](endpoint.url())))
         session.start()
         assert begun.wait(30)
@@ -255,10 +260,10 @@ def child(queue):
 )
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is one way to start a process here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform starts processes in one way")
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
 @pytest.mark.parametrize("imported", ["", "import websockets.asyncio.client"], ids=["client later", "client first"])
-def test_a_child_of_multiprocessing_has_it_once(method: str, imported: str, told: Callable[..., str]) -> None:
+def test_a_child_of_multiprocessing_has_it_once(method: str, imported: str, output_of: Callable[..., str]) -> None:
     program = f"""
 if __name__ == "__main__":
     context = multiprocessing.get_context("{method}")
@@ -268,26 +273,26 @@ if __name__ == "__main__":
     print(queue.get(), corrects())
     process.join()
 """
-    assert told(imported + "\n" + CHILD + program) == "[True, True, 2] True"
+    assert output_of(imported + "\n" + CHILD + program) == "[True, True, 2] True"
 
 
-def test_a_subprocess_that_does_not_import_it_is_as_it_was(told: Callable[..., str]) -> None:
+def test_a_subprocess_that_does_not_import_it_is_as_it_was(output_of: Callable[..., str]) -> None:
     program = """
         import rtstt_shim, subprocess, sys
         child = "import sys; print('rtstt_shim' in sys.modules)"
         print(subprocess.check_output([sys.executable, "-c", child], text=True))
     """
-    assert told(program) == "False"
+    assert output_of(program) == "False"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_child_forked_while_another_thread_installs_does_not_wait_for_it(told: Callable[..., str]) -> None:
+def test_a_child_forked_while_another_thread_installs_does_not_wait_for_it(output_of: Callable[..., str]) -> None:
     program = """
         import os, threading
         from rtstt_core.patching import installation
         held, done = threading.Event(), threading.Event()
         def hold():
-            with installation._lock:
+            with installation._installation.lock:
                 held.set()
                 done.wait()
         thread = threading.Thread(target=hold)
@@ -302,4 +307,4 @@ def test_a_child_forked_while_another_thread_installs_does_not_wait_for_it(told:
         done.set()
         thread.join()
     """
-    assert told(CORRECTS + textwrap.dedent(program)) == "0"
+    assert output_of(CORRECTS + textwrap.dedent(program)) == "0"

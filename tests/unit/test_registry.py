@@ -1,4 +1,4 @@
-"""Activation: what is patched and when, what is left alone, and that everything can be taken back."""
+"""Activation: what is patched and when, what is left unpatched, and that every patch is removed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 import wrapt
 
-import rtstt_shim
-from rtstt_core.patching import installation
-from rtstt_core.patching.targets import ShapeError, require_method, require_parameter
+from rtstt_core.patching.installation import Installation
+from rtstt_core.patching.targets import ShapeError, require_callable, require_parameter
 
 BAD = "ws://127.0.0.1:{port}/v1/realtime?intent=transcription&model=whisper-1"
 
 
-def states() -> dict[str, str]:
-    return {row.name: row.state for row in rtstt_shim.status().targets}
+def states(installation: Installation) -> dict[str, str]:
+    return {row.name: row.state for row in installation.status().targets}
 
 
 def python(code: str, *flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +34,7 @@ def python(code: str, *flags: str, **environ: str) -> subprocess.CompletedProces
     )
 
 
-def told(code: str, **environ: str) -> str:
+def output_of(code: str, **environ: str) -> str:
     result = python(code, **environ)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
@@ -54,11 +53,11 @@ def corrects():
 
 class TestActivation:
     def test_importing_before_the_client_corrects(self) -> None:
-        assert told(CORRECTS + "print(corrects())") == "True"
+        assert output_of(CORRECTS + "print(corrects())") == "True"
 
     def test_importing_after_the_client_corrects(self) -> None:
         assert (
-            told("import websockets.asyncio.client, websockets.sync.client\n" + CORRECTS + "print(corrects())")
+            output_of("import websockets.asyncio.client, websockets.sync.client\n" + CORRECTS + "print(corrects())")
             == "True"
         )
 
@@ -69,12 +68,12 @@ class TestActivation:
                    if name in sys.modules and name not in before])
         """
         # What wrapt itself needs is not ours to answer for.
-        assert told("import sys, wrapt; before = set(sys.modules)\n" + textwrap.dedent(code)) == "[]"
+        assert output_of("import sys, wrapt; before = set(sys.modules)\n" + textwrap.dedent(code)) == "[]"
 
     def test_the_environment_variable_makes_it_inert(self) -> None:
         code = CORRECTS + "print(corrects(), rtstt_shim.status().active, rtstt_shim.status().reason)"
-        assert told(code, RTSTT_SHIM_DISABLE="1") == "False False RTSTT_SHIM_DISABLE is set"
-        assert told(code, RTSTT_SHIM_DISABLE="0") == "True True"
+        assert output_of(code, RTSTT_SHIM_DISABLE="1") == "False False RTSTT_SHIM_DISABLE is set"
+        assert output_of(code, RTSTT_SHIM_DISABLE="0") == "True True"
 
     def test_uninstall_and_install_again(self) -> None:
         code = (
@@ -82,15 +81,15 @@ class TestActivation:
             + "rtstt_shim.uninstall(); rtstt_shim.uninstall(); print(corrects(), end=' ')\n"
             + "rtstt_shim.install(); rtstt_shim.install(); print(corrects())"
         )
-        assert told(code) == "False True"
+        assert output_of(code) == "False True"
 
-    def test_uninstalled_before_the_client_is_imported_it_stays_out(self) -> None:
+    def test_uninstalled_before_the_client_is_imported_nothing_is_patched(self) -> None:
         code = "import rtstt_shim; rtstt_shim.uninstall()\n" + CORRECTS + "print(corrects())"
-        assert told(code) == "False"
+        assert output_of(code) == "False"
 
     def test_reloading_is_harmless(self) -> None:
         code = CORRECTS + "import importlib; importlib.reload(rtstt_shim); print(corrects())"
-        assert told(code) == "True"
+        assert output_of(code) == "True"
 
     def test_several_threads_installing_at_once_patch_once(self) -> None:
         code = """
@@ -106,7 +105,7 @@ class TestActivation:
             for thread in threads: thread.join()
             print(len(list(wrapt.wrapper_chain(vars(websockets.client.ClientProtocol)["__init__"]))))
         """
-        assert told(code) == "2"  # one wrapper, and what it wraps
+        assert output_of(code) == "2"  # one wrapper, and what it wraps
 
     def test_importing_while_another_thread_imports_the_client(self) -> None:
         code = """
@@ -124,20 +123,21 @@ class TestActivation:
             thread.join()
             print({row.name: row.state for row in rtstt_shim.status().targets}["websockets"])
         """
-        assert told(code) == "patched"
+        assert output_of(code) == "patched"
 
     def test_a_module_that_is_half_imported_is_patched_when_it_is_whole(self, tmp_path: Path) -> None:
         # A client module that imports the shim in the middle of its own import.
         (tmp_path / "websocket").mkdir()
         (tmp_path / "websocket" / "__init__.py").write_text("__version__ = '1.8.0'\nfrom websocket import _core\n")
         (tmp_path / "websocket" / "_core.py").write_text(
-            "import rtstt_shim\nclass WebSocket:\n def connect(self, url): ...\n def recv_frame(self): ...\n"
+            "import rtstt_shim\nclass WebSocket:\n connected = False\n"
+            " def connect(self, url): ...\n def recv_frame(self): ...\n"
         )
         code = """
             import websocket, rtstt_shim
             print({row.name: row.state for row in rtstt_shim.status().targets}["websocket-client"])
         """
-        assert told(code, PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}") == "patched"
+        assert output_of(code, PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}") == "patched"
 
 
 @pytest.fixture
@@ -148,80 +148,88 @@ def fake(fakelib: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> types.Mo
 
 
 class TestGates:
-    def test_a_tested_version_is_patched_and_restored_exactly(self, fake: types.ModuleType) -> None:
+    def test_a_tested_version_is_patched_and_restored_exactly(
+        self, fake: types.ModuleType, installation: Installation
+    ) -> None:
         before = vars(fake.WebSocket)["connect"]
-        rtstt_shim.install()
-        assert states() == {"fake": "patched"}
+        installation.install()
+        assert states(installation) == {"fake": "patched"}
         assert fake.WebSocket().connect(BAD.format(port=1)) == "ws://127.0.0.1:1/v1/realtime?intent=transcription"
         assert fake.WebSocket().connect(url="ws://h/") == "ws://h/"
-        rtstt_shim.uninstall()
+        installation.uninstall()
         assert vars(fake.WebSocket)["connect"] is before
-        assert states() == {"fake": "off"}
+        assert states(installation) == {"fake": "off"}
 
     @pytest.mark.parametrize("version", ["1.5.9", "2.0", "0", "2.0.0rc1", "newest"])
-    def test_another_version_is_left_alone_and_warned_of_once(
-        self, version: str, fake: types.ModuleType, warnings_logged: list[Any]
+    def test_another_version_is_left_unpatched_and_warned_of_once(
+        self, version: str, fake: types.ModuleType, installation: Installation, warnings_logged: list[Any]
     ) -> None:
         fake.__dict__["__version__"] = version
         before = vars(fake.WebSocket)["connect"]
-        rtstt_shim.install()
-        rtstt_shim.uninstall()
-        rtstt_shim.install()
+        installation.install()
+        installation.uninstall()
+        installation.install()
         assert vars(fake.WebSocket)["connect"] is before
         assert [record.getMessage() for record in warnings_logged] == [
-            f"rtstt_shim: does not patch fake {version}, which works as without it: "
-            "tested with 1.6 up to, not including, 2"
+            f"rtstt_shim: fake {version} is left unpatched: tested with 1.6 up to, not including, 2"
         ]
-        [row] = rtstt_shim.status().targets
+        [row] = installation.status().targets
         assert row == ("fake", version, "skipped", "tested with 1.6 up to, not including, 2")
 
-    def test_without_a_version_attribute_the_distribution_is_asked(self, fake: types.ModuleType) -> None:
+    def test_without_a_version_attribute_and_a_distribution_it_is_skipped(
+        self, fake: types.ModuleType, installation: Installation
+    ) -> None:
         del fake.__dict__["__version__"]
-        rtstt_shim.install()
-        [row] = rtstt_shim.status().targets
+        installation.install()
+        [row] = installation.status().targets
         assert row.version == ""
         assert row.state == "skipped"
 
-    def test_another_shape_is_left_alone_and_warned_of_once(
-        self, fake: types.ModuleType, warnings_logged: list[Any]
+    def test_another_shape_is_left_unpatched_and_warned_of_once(
+        self, fake: types.ModuleType, installation: Installation, warnings_logged: list[Any]
     ) -> None:
         del fake.WebSocket.recv_frame
         before = vars(fake.WebSocket)["connect"]
-        rtstt_shim.install()
+        installation.install()
         assert vars(fake.WebSocket)["connect"] is before
         assert [record.getMessage() for record in warnings_logged] == [
-            "rtstt_shim: does not patch fake 1.8.0, which works as without it: fakelib has no WebSocket.recv_frame"
+            "rtstt_shim: fake 1.8.0 is left unpatched: fakelib has no WebSocket.recv_frame"
         ]
-        assert states() == {"fake": "failed"}
+        assert states(installation) == {"fake": "failed"}
 
-    def test_another_signature_is_left_alone(self, fake: types.ModuleType) -> None:
+    def test_another_signature_is_left_unpatched(self, fake: types.ModuleType, installation: Installation) -> None:
         fake.WebSocket.connect = lambda self, address: address
-        rtstt_shim.install()
-        [row] = rtstt_shim.status().targets
+        installation.install()
+        [row] = installation.status().targets
         assert row.detail.endswith("<lambda> has no parameter url")
 
     def test_a_wrapper_that_fails_leaves_the_client_as_it_was(
-        self, fake: types.ModuleType, warnings_logged: list[Any], monkeypatch: pytest.MonkeyPatch
+        self,
+        fake: types.ModuleType,
+        installation: Installation,
+        warnings_logged: list[Any],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def broken(url: str) -> None:
             raise RuntimeError(f"cannot read sk-{'1' * 20}")
 
-        rtstt_shim.install()
-        monkeypatch.setattr(installation, "fix_url", broken)
+        installation.install()
+        monkeypatch.setattr("rtstt_core.patching.guard.fix_url", broken)
         for _ in range(3):
             assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
         assert [record.getMessage() for record in warnings_logged] == [
-            "rtstt_shim: failed in its own code on fake 1.8.0; the client goes on without it: "
-            "RuntimeError: cannot read sk-***"
+            "rtstt_shim: internal error on fake 1.8.0; the client is unaffected: RuntimeError: cannot read sk-***"
         ]
-        assert states() == {"fake": "failed"}
+        assert states(installation) == {"fake": "failed"}
 
-    def test_an_interrupt_is_not_held_back(self, fake: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_interrupt_is_not_swallowed(
+        self, fake: types.ModuleType, installation: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def interrupted(url: str) -> None:
             raise KeyboardInterrupt
 
-        rtstt_shim.install()
-        monkeypatch.setattr(installation, "fix_url", interrupted)
+        installation.install()
+        monkeypatch.setattr("rtstt_core.patching.guard.fix_url", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fake.WebSocket().connect("ws://h/")
 
@@ -234,13 +242,15 @@ class TestGates:
         """
         result = python(code)
         assert result.stdout == "imported\n"
-        assert result.stderr.count("rtstt_shim: could not look at websockets") == 1
+        assert result.stderr.count("rtstt_shim: internal error on websockets; the client is left unpatched: ") == 1
 
 
 class TestUndo:
-    def test_what_another_wrapt_user_wrapped_after_us_stays_wrapped_by_it(self, fake: types.ModuleType) -> None:
+    def test_what_another_wrapt_user_wrapped_later_stays_wrapped(
+        self, fake: types.ModuleType, installation: Installation
+    ) -> None:
         before = vars(fake.WebSocket)["connect"]
-        rtstt_shim.install()
+        installation.install()
         calls: list[str] = []
 
         def theirs(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -248,44 +258,45 @@ class TestUndo:
             return wrapped(*args, **kwargs)
 
         handle = wrapt.wrap_function_wrapper(fake, "WebSocket.connect", theirs)
-        rtstt_shim.uninstall()
+        installation.uninstall()
         assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
         assert calls == ["theirs"]
         wrapt.unwrap_object(fake, "WebSocket.connect", handle)
         assert vars(fake.WebSocket)["connect"] is before
 
-    def test_below_a_plain_closure_it_stays_in_place_but_does_nothing(self, fake: types.ModuleType) -> None:
-        rtstt_shim.install()
+    def test_below_a_plain_closure_it_stays_in_place_but_does_nothing(
+        self, fake: types.ModuleType, installation: Installation
+    ) -> None:
+        installation.install()
         ours = fake.WebSocket.connect
         fake.WebSocket.connect = lambda self, url: ours(self, url)
-        rtstt_shim.uninstall()
+        installation.uninstall()
         assert fake.WebSocket().connect(BAD.format(port=1)) == BAD.format(port=1)
 
-    def test_a_thousand_times_leaves_nothing_behind(self, fake: types.ModuleType) -> None:
+    def test_a_thousand_times_leaves_nothing_behind(self, fake: types.ModuleType, installation: Installation) -> None:
         before = vars(fake.WebSocket)["connect"]
         hooks = len(sys.meta_path)
         for _ in range(1000):
-            rtstt_shim.install()
-            rtstt_shim.uninstall()
+            installation.install()
+            installation.uninstall()
         assert vars(fake.WebSocket)["connect"] is before
         assert len(sys.meta_path) <= hooks + 1
-        assert len(installation._patches) == 1
+        assert states(installation) == {"fake": "off"}
 
 
-def test_status_is_a_table_people_can_read(fake: types.ModuleType) -> None:
-    rtstt_shim.uninstall()
-    corrected = rtstt_shim.status().corrected
-    rtstt_shim.install()
+def test_status_is_a_table_people_can_read(fake: types.ModuleType, installation: Installation) -> None:
+    installation.uninstall()
+    installation.install()
     fake.WebSocket().connect(BAD.format(port=1))
-    assert str(rtstt_shim.status()) == (
-        f"rtstt_shim is active; URLs corrected: {corrected + 1}\n  fake               1.8.0      patched"
+    assert str(installation.status()) == (
+        "rtstt_shim is active; URLs corrected: 1\n  fake               1.8.0      patched"
     )
-    rtstt_shim.uninstall()
-    assert str(rtstt_shim.status()).startswith("rtstt_shim is not active: uninstalled; ")
+    installation.uninstall()
+    assert str(installation.status()).startswith("rtstt_shim is not active: uninstalled; ")
 
 
 def test_what_a_shape_error_says() -> None:
     with pytest.raises(ShapeError, match=r"os has no path\.nothing"):
-        require_method(os, "path.nothing")
+        require_callable(os, "path.nothing")
     with pytest.raises(ShapeError, match="has no parameter a or b"):
         require_parameter(os.fspath, "a", "b")

@@ -89,7 +89,7 @@ def nothing_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert patched == [socket.getaddrinfo, ssl.SSLContext.wrap_socket, ssl.SSLContext.wrap_bio]
     assert dict(os.environ) == {**environ, "PYTEST_CURRENT_TEST": os.environ["PYTEST_CURRENT_TEST"]}
     assert "rtstt-relay" not in [thread.name for thread in threading.enumerate()]
-    gc.collect()  # a socket or a transport nobody closed warns here, and warnings are errors
+    gc.collect()  # a socket or a transport that is not closed warns here, and warnings are errors
     assert not [record for record in caplog.records if record.name == "asyncio" and record.levelno > 20]
 
 

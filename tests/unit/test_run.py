@@ -21,7 +21,9 @@ import pytest
 
 from rtstt_core import cli
 from rtstt_core.commands import run as command
-from rtstt_core.commands.run import BOOTSTRAP, NODE_ROUTES
+from rtstt_core.commands.run import BOOTSTRAP
+from rtstt_testkit import routing
+from rtstt_testkit.commands import route
 
 RTSTT_SHIM = str(Path(sys.executable).parent / "rtstt-shim")
 ROUTE = ["--route", "api.openai.com=127.0.0.1:9"]
@@ -105,6 +107,16 @@ def test_the_dashes_may_be_left_out(started: Any) -> None:
             "--route A.=c:2: a is routed twice; give each host once",
         ),
         (
+            ["--route", "*=127.0.0.1:1", "--", "true"],
+            "--route *=127.0.0.1:1: '*' is not a host name; write it like --route api.openai.com=127.0.0.1:8765",
+        ),
+        (
+            ["--route", "a_b=127.0.0.1:1", "--", "true"],
+            "--route a_b: not a host name: Codepoint U+005F at position 2 of 'a_b' not allowed; "
+            "write it like --route api.openai.com=127.0.0.1:8765",
+        ),
+        (["--", ""], "cannot start '': an empty name is no program; for example: rtstt-shim run -- python app.py"),
+        (
             ["--", "no-such-command"],
             "cannot start no-such-command: No such file or directory; for example: rtstt-shim run -- python app.py",
         ),
@@ -114,7 +126,7 @@ def test_the_dashes_may_be_left_out(started: Any) -> None:
         ),
     ],
 )
-def test_wrong_use_is_one_sentence_and_exit_code_2(words: list[str], message: str) -> None:
+def test_a_usage_error_is_one_sentence_and_exit_code_2(words: list[str], message: str) -> None:
     done = rtstt(*words)
     assert (done.stdout, done.stderr, done.returncode) == ("", f"rtstt-shim: {message}\n", 2)
 
@@ -128,7 +140,10 @@ def test_a_file_that_cannot_be_executed_is_named(tmp_path: Path) -> None:
 def test_routing_without_the_extra_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    monkeypatch.delitem(sys.modules, "rtstt_testkit.routing.relay", raising=False)
+    monkeypatch.delattr(routing, "relay", raising=False)
+    monkeypatch.delitem(sys.modules, "rtstt_testkit.commands.route", raising=False)
     assert cli.main(["run", *ROUTE, "--", "true"]) == 2
     assert capsys.readouterr().err == (
         "rtstt-shim: `rtstt-shim run --route` needs trustme, which the base install leaves out; "
@@ -159,7 +174,7 @@ def test_an_isolated_python_is_warned_of_in_one_sentence(
 ) -> None:
     started("--", *words)
     assert capsys.readouterr().err == (
-        f"rtstt-shim: python {flag} ignores what this command relies on: the shim will not be active in it\n"
+        f"rtstt-shim: python {flag} ignores PYTHONPATH or skips site: the shim will not be active in it\n"
     )
 
 
@@ -199,6 +214,25 @@ def test_the_bootstrap_comes_before_the_users_path(started: Any, monkeypatch: py
     assert started("--", "x")[2]["PYTHONPATH"] == str(BOOTSTRAP)
     monkeypatch.setenv("PYTHONPATH", "/a:/b c")
     assert started("--", "x")[2]["PYTHONPATH"] == f"{BOOTSTRAP}:/a:/b c"
+
+
+@pytest.mark.parametrize("path", ["/opt/x:", ":/opt/x", "/a::/b", ":"])
+def test_an_empty_entry_of_the_users_path_is_kept(path: str, started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", path)
+    assert started("--", "x")[2]["PYTHONPATH"] == f"{BOOTSTRAP}:{path}"
+
+
+@pytest.mark.parametrize(("path", "found"), [("/opt/x:", True), ("/opt/x", False), ("", False)])
+def test_a_module_of_the_current_folder_is_found_as_without_the_command(path: str, found: bool, tmp_path: Path) -> None:
+    (tmp_path / "mymod.py").touch()
+    (tmp_path / "elsewhere").mkdir()
+    program = tmp_path / "elsewhere" / "app.py"
+    program.write_text("import importlib.util; print(importlib.util.find_spec('mymod') is not None)")
+    words = [sys.executable, str(program)]
+    environ = {**os.environ, "PYTHONPATH": path}
+    with_us = rtstt("--", *words, cwd=tmp_path, env=environ)
+    without = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert (with_us.stdout, without.stdout) == (f"{found}\n", f"{found}\n")
 
 
 def test_run_within_run_adds_nothing(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -500,7 +534,7 @@ def test_on_windows_the_program_is_a_child(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.undo()
 
 
-# -- the whole of it
+# -- end to end
 
 
 def test_an_unmodified_program_talks_to_the_server_the_route_names() -> None:
@@ -527,4 +561,4 @@ asyncio.run(main())
 
 
 def test_the_preload_for_routes_is_where_the_command_looks_for_it() -> None:
-    assert NODE_ROUTES.is_file()
+    assert route.NODE_PRELOAD.is_file()

@@ -15,9 +15,10 @@ from endpoint import listening, serving
 from transports import TRANSPORTS
 
 import rtstt_shim
-from rtstt_core.patching.installation import Connections, _Patch
+from rtstt_core.patching.connect_attempt import start_attempt
+from rtstt_core.patching.guard import Counters, PatchContext
 from rtstt_core.patching.targets import TARGETS
-from rtstt_core.report import Source
+from rtstt_core.report import ConnectionInfo
 
 CANARIES = {
     "in the error's message": "sk-proj-canaryAAAAAAAAAAAAAAAA",
@@ -72,7 +73,7 @@ def test_no_key_comes_out_of_a_failed_connection(shim: None, warnings_logged: li
 PROGRAM = """
 import asyncio, json, logging, sys, warnings
 import rtstt_shim
-from rtstt_core.patching import installation
+from rtstt_core.patching import guard
 
 warnings.simplefilter("ignore", DeprecationWarning)
 transport, *urls = sys.argv[1:]
@@ -138,7 +139,7 @@ for url in urls:
 def broken(url):
     raise ValueError(f"cannot read {url}, sent with {HEADERS['Authorization']}")
 
-installation.fix_url = broken
+guard.fix_url = broken
 talk(urls[-1])
 print(rtstt_shim.status())
 print(repr(rtstt_shim.status()))
@@ -169,7 +170,7 @@ def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusi
     wrote = done.stdout + done.stderr
     assert done.returncode == 0, wrote
     # It did say all of it: the refusal, the status, the connection, our own failure, the rest of each storm.
-    for words in ("closed 4000", "HTTP 401", "nothing accepts connections there", "failed in its own code"):
+    for words in ("closed 4000", "HTTP 401", "nothing accepts connections at this address", "internal error on"):
         assert words in wrote, wrote
     assert wrote.count("(and 1 more like it)") >= 3
     assert re.findall(r"\S*canary\S*", wrote, re.IGNORECASE) == []
@@ -178,13 +179,13 @@ def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusi
 def test_no_key_is_in_the_repr_of_what_error_trackers_show() -> None:
     url = "wss://me:canaryAAAAAAAA@api.openai.com/v1/realtime?intent=transcription&model=x&api_key=canaryBBBBBBBB"
     decision = rtstt_shim.fix_url(url)
-    source = Source("websockets", "17.4", url)
-    opening = Connections(_Patch(TARGETS[0], "17.4")).opening(url)
-    for thing in (decision, source, opening):
+    info = ConnectionInfo("websockets", "17.4", url)
+    attempt = start_attempt(url, PatchContext(TARGETS[0], "17.4", Counters()))
+    for thing in (decision, info, attempt):
         assert "canary" not in repr(thing)
     masked = "wss://***@api.openai.com/v1/realtime?intent=transcription&api_key=***"
-    assert repr(source) == f"Source('websockets', '17.4', '{masked.replace('&', '&model=x&')}')"
+    assert repr(info) == f"ConnectionInfo('websockets', '17.4', '{masked.replace('&', '&model=x&')}')"
     assert repr(decision) == (
         f"Decision(url='{masked}', changed=True, rule='drop-model', "
-        "reason='OpenAI refuses `model` beside intent=transcription', transcription=True)"
+        "reason='OpenAI refuses `model` beside intent=transcription', session='transcription', native=True)"
     )

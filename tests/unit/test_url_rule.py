@@ -44,7 +44,9 @@ def test_vector(case: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert decision.url == case.get("fixed", case["url"])
     assert decision.rule == case["rule"]
     assert decision.changed == ("fixed" in case)
-    assert decision.transcription == case["transcription"]
+    assert decision.session == case["session"]
+    assert decision.transcription == (case["session"] == "transcription")
+    assert decision.session == "none" or decision.native == case["native"]
     assert decision.reason == case["reason"]
 
 
@@ -113,8 +115,10 @@ def test_is_native(url: str, native: bool) -> None:
 
 
 def test_a_decision_in_a_log_reads_as_a_named_tuple_without_the_secrets_of_its_url() -> None:
-    decision = Decision("wss://me:word@gateway.example/v1/realtime?key=abcd", False, "keep", "no intent", True)
+    decision = Decision(
+        "wss://me:word@gateway.example/v1/realtime?key=abcd", False, "keep", "no intent", "transcription"
+    )
     assert repr(decision) == (
         "Decision(url='wss://***@gateway.example/v1/realtime?key=***', changed=False, rule='keep', "
-        "reason='no intent', transcription=True)"
+        "reason='no intent', session='transcription', native=False)"
     )

@@ -1,4 +1,4 @@
-"""What a person sees of an exception, and what of it is ours."""
+"""What a person sees of an exception, and which lines of it are the shim's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def told(error: BaseException) -> list[tuple[str, str]]:
-    """The words of an exception and of those behind it."""
+def messages(error: BaseException) -> list[tuple[str, str]]:
+    """Return the type and message of an exception and of those that caused it."""
     # aiohttp names the URL it connected to.
     return [(type(seen).__name__, str(seen).replace("&model=whisper-1", "")) for seen in _chain(error)]
 
@@ -32,7 +32,7 @@ def _frames(error: BaseException) -> list[list[tuple[str, int | None, str]]]:
 
 
 def ours(error: BaseException) -> int:
-    """How many lines of its traceback, or of one behind it, are ours, at most; the last line never is."""
+    """Return how many lines of its longest traceback are the shim's; the last line never is."""
     most = 0
     for stack in _frames(error):
         flags = [frame[0].startswith(_OURS) for frame in stack]
@@ -42,7 +42,7 @@ def ours(error: BaseException) -> int:
 
 
 def gained(error: BaseException, without: BaseException) -> int:
-    """How many lines a traceback has more than without the shim, at most; every other line has to be the same."""
+    """Return how many lines a traceback has more than without the shim; every other line must be the same."""
     most = 0
     for stack, stack_without in zip(_frames(error), _frames(without), strict=True):
         assert [frame for frame in stack if not frame[0].startswith(_OURS)] == stack_without

@@ -1,4 +1,4 @@
-"""One conversation on each transport: connect, read until the end, and say what the application saw."""
+"""One session on each transport: connect, read until the end, and return what the application saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every package manager, really run: the affected plugin, the patch, and a frozen install from scratch."""
+"""Every package manager: install the affected plugin, patch it, and run a frozen install from scratch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import rtstt_testkit
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.data import patches
-from rtstt_testkit.upstream.endtoend import GATEWAY, Session, drive
+from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.installed import PACKAGE
 from rtstt_testkit.upstream.scratch import npm_project
 
@@ -75,7 +75,7 @@ CASES = {
         "npm install --no-audit --no-fund",
         "npm ci --no-audit --no-fund",
         "patches/@livekit+agents-plugin-openai+1.4.4.patch",
-        "patch-package: as asked",
+        "patch-package: from --manager",
     ),
 }
 
@@ -103,8 +103,8 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
     assert "is affected and not patched: run `rtstt-shim patch-npm`" in capsys.readouterr().out
 
     assert main(["patch-npm", str(project), *manager]) == 0
-    said = capsys.readouterr().out
-    assert f"{PACKAGE} 1.4.4 is patched by {case.patch} ({case.chosen})" in said
+    output = capsys.readouterr().out
+    assert f"{PACKAGE} 1.4.4 is patched by {case.patch} ({case.chosen})" in output
     before = snapshot(project)
     assert main(["patch-npm", str(project), *manager]) == 0
     assert snapshot(project) == before
@@ -126,17 +126,17 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
 
 
 def run(command: str, project: Path, **ci: str) -> None:
-    # What a person types at home: with `CI` set, pnpm and yarn refuse an install that would change the lock file.
+    # As in a terminal: with `CI` set, pnpm and yarn refuse an install that would change the lockfile.
     env = {name: value for name, value in os.environ.items() if name not in ("CI", "CONTINUOUS_INTEGRATION")} | ci
     options: dict[str, Any] = {"cwd": project, "env": env, "stdin": subprocess.DEVNULL, "timeout": 240}
     try:
         done = subprocess.run(command.split(), capture_output=True, text=True, **options)
-    except subprocess.TimeoutExpired:  # npm is known to hang over a connection that was lost
+    except subprocess.TimeoutExpired:  # npm can hang after a lost connection
         done = subprocess.run(command.split(), capture_output=True, text=True, **options)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def session(project: Path, host: str) -> Session:
+def session(project: Path, host: str) -> ClientRun:
     preload = (Path(rtstt_testkit.__file__).parent / "node" / "route.mjs").as_uri()
     return drive(["node", "--import", preload, "drive.mjs"], project, host, {})
 

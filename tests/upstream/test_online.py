@@ -1,4 +1,4 @@
-"""`--online`: what the services say, and one sentence where they do not."""
+"""`--online`: what the services progress, and one sentence where they do not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import respx
 
 from rtstt_core.cli import main
+from rtstt_testkit.upstream.fixes import find_fix
 from rtstt_testkit.upstream.online import states
-from rtstt_testkit.upstream.targets import find_target
 
 ISSUE = "https://api.github.com/repos/livekit/agents-js/issues/1756"
 NPM = "https://registry.npmjs.org/@livekit%2Fagents-plugin-openai"
@@ -28,11 +28,11 @@ RELEASES = {
 }
 
 
-def told(issue: Any, releases: Any) -> list[str]:
+def lines(issue: Any, releases: Any) -> list[str]:
     with respx.mock:
         respx.get(ISSUE).mock(**issue)
         respx.get(NPM).mock(**releases)
-        return states(find_target("agents-js/model-param"))
+        return states(find_fix("agents-js/model-param"))
 
 
 def answer(content: Any, status: int = 200) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def answer(content: Any, status: int = 200) -> dict[str, Any]:
 
 
 def test_the_issue_and_the_releases_of_an_npm_upstream() -> None:
-    assert told(answer(CLOSED), answer(RELEASES)) == [
+    assert lines(answer(CLOSED), answer(RELEASES)) == [
         "livekit/agents-js#1756: closed on 2026-06-16: STT gives no transcripts",
-        "@livekit/agents-plugin-openai: latest is 2.0.0, published last was 1.9.0 on 2026-11-20",
+        "@livekit/agents-plugin-openai: latest is 2.0.0, last published is 1.9.0 on 2026-11-20",
     ]
 
 
@@ -62,27 +62,27 @@ def test_the_pull_request_and_the_release_of_a_pypi_upstream(capsys: pytest.Capt
     ("failure", "sentence"),
     [
         ({"side_effect": httpx.ReadTimeout("slow")}, "api.github.com did not answer in 10 s"),
-        ({"side_effect": httpx.ConnectError("refused")}, "api.github.com could not be reached (refused)"),
-        (answer({}, 403), "api.github.com asks for patience (HTTP 403, rate limit): try again later"),
-        (answer({}, 429), "api.github.com asks for patience (HTTP 429, rate limit): try again later"),
+        ({"side_effect": httpx.ConnectError("refused")}, "cannot reach api.github.com (refused)"),
+        (answer({}, 403), "api.github.com has a rate limit (HTTP 403): try again later"),
+        (answer({}, 429), "api.github.com has a rate limit (HTTP 429): try again later"),
         (answer({}, 500), "api.github.com answered HTTP 500"),
-        ({"return_value": httpx.Response(200, text="<html>")}, "api.github.com answered something that is not JSON"),
-        (answer([]), "api.github.com answered something that is not a JSON object"),
-        (answer({}), "the answer has a shape this version does not know"),
-        (answer({"state": 1, "title": 2, "closed_at": 3}), "the answer has a shape this version does not know"),
+        ({"return_value": httpx.Response(200, text="<html>")}, "the response of api.github.com is not JSON"),
+        (answer([]), "the response of api.github.com is not a JSON object"),
+        (answer({}), "the response has an unknown shape"),
+        (answer({"state": 1, "title": 2, "closed_at": 3}), "the response has an unknown shape"),
     ],
 )
 def test_a_service_that_fails_gets_one_sentence_and_the_others_are_asked(
     failure: dict[str, Any], sentence: str
 ) -> None:
-    issue, releases = told(failure, answer(RELEASES))
-    assert issue == f"livekit/agents-js#1756: not known, {sentence}"
+    issue, releases = lines(failure, answer(RELEASES))
+    assert issue == f"livekit/agents-js#1756: unknown, {sentence}"
     assert releases.startswith("@livekit/agents-plugin-openai: latest is 2.0.0")
 
 
-def test_releases_of_another_shape_are_not_known() -> None:
-    assert told(answer(CLOSED), answer({"dist-tags": {}, "time": []}))[1] == (
-        "@livekit/agents-plugin-openai: not known, the answer has a shape this version does not know"
+def test_releases_of_another_shape_are_unknown() -> None:
+    assert lines(answer(CLOSED), answer({"dist-tags": {}, "time": []}))[1] == (
+        "@livekit/agents-plugin-openai: unknown, the response has an unknown shape"
     )
 
 
@@ -90,6 +90,6 @@ def test_an_upstream_without_an_issue_is_asked_for_releases_only() -> None:
     with respx.mock:
         release = {"info": {"version": "1.1.0"}, "urls": []}
         respx.get("https://pypi.org/pypi/speech-to-speech/json").respond(json=release)
-        assert states(find_target("speech-to-speech/regional-hosts")) == [
-            "speech-to-speech: not known, the answer has a shape this version does not know"
+        assert states(find_fix("speech-to-speech/regional-hosts")) == [
+            "speech-to-speech: unknown, the response has an unknown shape"
         ]

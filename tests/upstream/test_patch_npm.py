@@ -145,7 +145,7 @@ def test_patch_package_gets_its_own_rendering_and_runs_after_what_ran_before(tmp
     assert manifest_of(root)["scripts"] == {"postinstall": "node setup.js && patch-package"}
 
 
-def test_twice_changes_nothing_and_check_tells_what_is_left_to_do(
+def test_twice_changes_nothing_and_check_reports_what_is_left_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = project(tmp_path)
@@ -240,7 +240,7 @@ def test_plug_n_play_archives_are_read(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"{archive} cannot be read (File is not a zip file): run `yarn install` first" in capsys.readouterr().err
 
 
-def test_the_manager_is_told_by_the_project(
+def test_the_manager_is_detected_from_the_project(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = tmp_path / "bin"
@@ -284,7 +284,7 @@ def test_a_later_version_of_the_same_shape_is_patched(tmp_path: Path) -> None:
     assert (root / PATCHES["pnpm"].replace("1.4.4", "9.9.9")).is_file()
 
 
-def test_an_unknown_shape_gets_a_sentence_and_nothing_is_written(
+def test_an_unknown_shape_is_one_sentence_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = project(tmp_path)
@@ -294,17 +294,17 @@ def test_an_unknown_shape_gets_a_sentence_and_nothing_is_written(
     before = contents(root)
     assert patch(root) == 1
     assert capsys.readouterr().err == (
-        f"rtstt-shim: {file} has a shape this version does not know: it looked for "
+        f"rtstt-shim: {file} has an unknown shape: expected "
         "`ws.onclose = () => { closed = true; … }` in `#messages`\n"
     )
     assert contents(root) == before
     shutil.rmtree(root / INSTALLED / "dist")
     assert patch(root) == 1
-    assert "has neither dist/stt.js nor dist/stt.cjs, so this version is not known" in capsys.readouterr().err
+    assert "has neither dist/stt.js nor dist/stt.cjs, so this version is unknown" in capsys.readouterr().err
 
 
 class TestBadInput:
-    """One sentence, exit 2, nothing written."""
+    """One sentence, exit code 2, nothing written."""
 
     def refused(self, capsys: pytest.CaptureFixture[str], root: Path, *words: str) -> str:
         before = contents(root) if root.is_dir() else None
@@ -349,7 +349,7 @@ class TestBadInput:
         (root / lock).write_text(text)
         said = self.refused(capsys, root)
         assert said.startswith(f"{root / lock} is broken (")
-        assert said.endswith("): have it made again before patching")
+        assert said.endswith("): generate it again before patching")
 
     def test_read_only_project(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -374,7 +374,7 @@ class TestBadInput:
         root = project(tmp_path, "package-lock.json")
         monkeypatch.setenv("PATH", "")
         assert self.refused(capsys, root) == (
-            "there is no npm here to tell its version: say --manager npm (12 or newer) or patch-package"
+            "npm is not installed, so its version is unknown: give --manager npm (12 or newer) or patch-package"
         )
 
     def test_another_patch_is_declared(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`rtstt-shim pr` on real sources: what it writes, when it writes nothing, and what it says of bad input."""
+"""`rtstt-shim pr` on real sources: what it writes, when it writes nothing, and the errors for bad input."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rtstt_testkit.upstream.errors import VerificationFailed
 pytestmark = pytest.mark.client
 
 JS = ("1.4.4", "1.4.5", "1.4.6", "1.4.7", "1.5.0", "1.9.0")
-TARGETS = ("agents-js/model-param", "agents-js/ws-errors")
+FIXES = ("agents-js/model-param", "agents-js/ws-errors")
 PLUGIN = "livekit-plugins-openai"
 Npm = Callable[[str], Path]
 Pypi = Callable[[str, str], Path]
 
 
-def pr(target: str, source: Path, out: Path, *more: str) -> int:
-    return main(["pr", target, "--source", str(source), "--out", str(out), "--author", "Zoë <zoe@example.com>", *more])
+def pr(fix: str, source: Path, out: Path, *more: str) -> int:
+    return main(["pr", fix, "--source", str(source), "--out", str(out), "--author", "Zoë <zoe@example.com>", *more])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -32,7 +32,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def checkout(source: Path, folder: Path) -> Path:
-    """The upstream's repository, as far as the pull requests are about it."""
+    """Make the part of the upstream's repository that the pull requests change."""
     shutil.copytree(source / "src", folder / "plugins/openai/src")
     shutil.copy(source / "package.json", folder / "plugins/openai")
     (folder / ".changeset").mkdir()
@@ -41,14 +41,14 @@ def checkout(source: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("fix", FIXES)
 @pytest.mark.parametrize("version", JS)
 def test_the_patch_applies_to_a_pristine_copy_and_touches_nothing_else(
-    npm_source: Npm, tmp_path: Path, version: str, target: str
+    npm_source: Npm, tmp_path: Path, version: str, fix: str
 ) -> None:
     source = npm_source(version)
     pristine = contents(source)
-    assert pr(target, source, tmp_path / "out") == 0
+    assert pr(fix, source, tmp_path / "out") == 0
     assert contents(source) == pristine
 
     (patch,) = (tmp_path / "out").glob("*.patch")
@@ -62,12 +62,12 @@ def test_the_patch_applies_to_a_pristine_copy_and_touches_nothing_else(
     assert len(changed) == 3
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_a_package_gives_the_patch_for_a_checkout_too(npm_source: Npm, tmp_path: Path, target: str) -> None:
+@pytest.mark.parametrize("fix", FIXES)
+def test_a_package_gives_the_patch_for_a_checkout_too(npm_source: Npm, tmp_path: Path, fix: str) -> None:
     source = npm_source("1.9.0")
     repository = checkout(source, tmp_path / "agents-js")
-    assert pr(target, source, tmp_path / "from package") == 0
-    assert pr(target, repository, tmp_path / "from checkout") == 0
+    assert pr(fix, source, tmp_path / "from package") == 0
+    assert pr(fix, repository, tmp_path / "from checkout") == 0
     (patch,) = (tmp_path / "from checkout").glob("*.patch")
     assert patch.read_bytes() == (tmp_path / "from package" / "checkout" / patch.name).read_bytes()
     git(repository, "am", "--quiet", str(patch))
@@ -106,40 +106,40 @@ def test_the_change_note_and_the_text_are_in_the_form_of_the_upstream(npm_source
 
 def test_running_twice_gives_the_same_bytes(npm_source: Npm, tmp_path: Path) -> None:
     source = npm_source("1.9.0")
-    assert pr(TARGETS[1], source, tmp_path / "a") == 0
+    assert pr(FIXES[1], source, tmp_path / "a") == 0
     first = contents(tmp_path / "a")
-    assert pr(TARGETS[1], source, tmp_path / "a") == 0
-    assert pr(TARGETS[1], source, tmp_path / "b") == 0
+    assert pr(FIXES[1], source, tmp_path / "a") == 0
+    assert pr(FIXES[1], source, tmp_path / "b") == 0
     assert contents(tmp_path / "a") == contents(tmp_path / "b") == first
 
 
 @pytest.mark.parametrize(
-    ("version", "target", "reason"),
+    ("version", "fix", "reason"),
     [
-        ("1.4.2", TARGETS[0], "this version never puts `model` into the realtime transcription URL"),
+        ("1.4.2", FIXES[0], "this version never puts `model` into the realtime transcription URL"),
         (
             "1.4.4",
-            TARGETS[0],
+            FIXES[0],
             "`buildRealtimeSttUrl` already leaves `model` out for the regional hosts of api.openai.com",
         ),
         (
             "1.9.0",
-            TARGETS[0],
+            FIXES[0],
             "`buildRealtimeSttUrl` already leaves `model` out for the regional hosts of api.openai.com",
         ),
-        ("1.4.4", TARGETS[1], "the realtime path already throws the framework's APIError family"),
+        ("1.4.4", FIXES[1], "the realtime path already throws the framework's APIError family"),
     ],
 )
 def test_a_source_that_is_fixed_already_is_left_alone(
-    npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, target: str, reason: str
+    npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, fix: str, reason: str
 ) -> None:
     source = npm_source(version)
     if version != "1.4.2":
-        assert pr(target, source, tmp_path / "out") == 0
+        assert pr(fix, source, tmp_path / "out") == 0
         commit(source)
         git(source, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
     capsys.readouterr()
-    assert pr(target, source, tmp_path / "nothing") == 0
+    assert pr(fix, source, tmp_path / "nothing") == 0
     assert capsys.readouterr().out == f"{source} needs no pull request: {reason}\n"
     assert not (tmp_path / "nothing").exists()
 
@@ -150,29 +150,29 @@ def test_an_unknown_shape_is_named_and_nothing_is_written(
     source = npm_source("1.9.0")
     file = source / "src/stt.ts"
     file.write_text(file.read_text().replace("url.hostname !== 'api.openai.com'", "isGateway(url)"))
-    assert pr(TARGETS[0], source, tmp_path / "out") == 1
+    assert pr(FIXES[0], source, tmp_path / "out") == 1
     assert capsys.readouterr().err == (
-        "rtstt-shim: src/stt.ts has a shape this version does not know: it looked for an unconditional "
+        "rtstt-shim: src/stt.ts has an unknown shape: expected an unconditional "
         "`url.searchParams.set('model', model)` in `buildRealtimeSttUrl`, or "
         "`if (url.hostname !== 'api.openai.com')` around it\n"
     )
     assert not (tmp_path / "out").exists()
 
 
-def test_check_tells_whether_a_patch_still_applies(
+def test_check_reports_whether_a_patch_still_applies(
     npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = npm_source("1.9.0"), tmp_path / "out"
-    assert pr(TARGETS[0], source, out, "--check") == 2
-    assert f"{out} holds no patch to check: generate it first, without --check" in capsys.readouterr().err
-    assert pr(TARGETS[0], source, out) == 0
+    assert pr(FIXES[0], source, out, "--check") == 2
+    assert f"{out} contains no patch to check: generate it first, without --check" in capsys.readouterr().err
+    assert pr(FIXES[0], source, out) == 0
     capsys.readouterr()
-    assert pr(TARGETS[0], source, out, "--check") == 0
+    assert pr(FIXES[0], source, out, "--check") == 0
     assert "applies to" in capsys.readouterr().out
     file = source / "src/stt.ts"
     file.write_text(file.read_text().replace("const CONTEXT_HINT_MODELS", "const CONTEXT_MODELS", 1))
-    assert pr(TARGETS[0], source, out, "--check") == 1
-    assert re.search(r"\.patch does not apply to .* any more \(.*\): generate it again", capsys.readouterr().err)
+    assert pr(FIXES[0], source, out, "--check") == 1
+    assert re.search(r"\.patch no longer applies to .* \(.*\): generate it again", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("version", ["1.6.6", "1.8.9"])
@@ -247,23 +247,23 @@ def test_a_patch_that_is_not_proven_is_not_written(
 ) -> None:
     source, out = npm_source("1.9.0"), tmp_path / "out"
 
-    def fail(request: object, say: Callable[[str], None]) -> str:
-        say("working")
+    def fail(request: object, progress: Callable[[str], None]) -> str:
+        progress("working")
         raise VerificationFailed("not verified: the new tests pass without the patch")
 
     monkeypatch.setattr("rtstt_testkit.upstream.verify.verify", fail)
-    assert pr(TARGETS[0], source, out, "--verify") == 1
+    assert pr(FIXES[0], source, out, "--verify") == 1
     assert capsys.readouterr().err == "working\nrtstt-shim: not verified: the new tests pass without the patch\n"
     assert not out.exists()
-    monkeypatch.setattr("rtstt_testkit.upstream.verify.verify", lambda request, say: "| a run | passed |")
-    assert pr(TARGETS[0], source, out, "--verify") == 0
+    monkeypatch.setattr("rtstt_testkit.upstream.verify.verify", lambda request, progress: "| a run | passed |")
+    assert pr(FIXES[0], source, out, "--verify") == 0
     text = (out / "PR.md").read_text(encoding="utf-8")
     assert "## Testing\n| a run | passed |\n" in text
     assert "- [x] All tests pass" in text
 
 
 class TestBadInput:
-    """One sentence, exit 2, nothing written."""
+    """One sentence, exit code 2, nothing written."""
 
     def refused(self, capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
         assert main(["pr", *map(str, words)]) == 2
@@ -273,45 +273,45 @@ class TestBadInput:
 
     def test_nothing_to_do(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.refused(capsys) == (
-            "say what to make, from what and where to: rtstt-shim pr TARGET --source DIR --out DIR"
+            "a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR"
         )
 
     def test_no_such_target(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert self.refused(capsys, "agents-js/nope", "--source", tmp_path, "--out", tmp_path / "out") == (
-            "there is no target 'agents-js/nope': choose one of agents/regional-hosts, agents-js/model-param, "
+            "there is no fix 'agents-js/nope': choose one of agents/regional-hosts, agents-js/model-param, "
             "agents-js/ws-errors, speech-to-speech/regional-hosts"
         )
 
     def test_wrong_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-        assert self.refused(capsys, TARGETS[0], "--source", tmp_path, "--out", tmp_path / "out") == (
+        assert self.refused(capsys, FIXES[0], "--source", tmp_path, "--out", tmp_path / "out") == (
             f"{tmp_path} is neither a checkout of livekit/agents-js nor an unpacked @livekit/agents-plugin-openai: "
             "it has no plugins/openai/package.json and no package.json"
         )
 
     def test_missing_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         missing = tmp_path / "missing"
-        assert self.refused(capsys, TARGETS[0], "--source", missing, "--out", tmp_path / "out") == (
+        assert self.refused(capsys, FIXES[0], "--source", missing, "--out", tmp_path / "out") == (
             f"{missing} does not exist: give the folder of the source"
         )
 
     def test_packed_source(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         packed = tmp_path / "plugin.tgz"
         packed.touch()
-        assert self.refused(capsys, TARGETS[0], "--source", packed, "--out", tmp_path / "out") == (
+        assert self.refused(capsys, FIXES[0], "--source", packed, "--out", tmp_path / "out") == (
             f"{packed} is a file: unpack it first"
         )
 
     def test_source_moved_away(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         source = npm_source("1.9.0")
         (source / "src/stt.ts").unlink()
-        assert main(["pr", TARGETS[0], "--source", str(source), "--out", str(tmp_path / "out")]) == 1
+        assert main(["pr", FIXES[0], "--source", str(source), "--out", str(tmp_path / "out")]) == 1
         assert "is @livekit/agents-plugin-openai, but has no src/stt.ts to patch" in capsys.readouterr().err
 
     def test_dirty_checkout(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         repository = checkout(npm_source("1.9.0"), tmp_path / "agents-js")
         (repository / "plugins/openai/src/stt.ts").write_text("changed")
         (repository / "plugins/openai/src/llm.ts").write_text("changed")
-        assert self.refused(capsys, TARGETS[0], "--source", repository, "--out", tmp_path / "out") == (
+        assert self.refused(capsys, FIXES[0], "--source", repository, "--out", tmp_path / "out") == (
             f"{repository} has uncommitted changes (plugins/openai/src/llm.ts and 1 more): commit or stash them first"
         )
 
@@ -319,14 +319,14 @@ class TestBadInput:
         source = npm_source("1.9.0")
         file = source / "src/stt.ts"
         file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
-        assert self.refused(capsys, TARGETS[0], "--source", source, "--out", tmp_path / "out") == (
+        assert self.refused(capsys, FIXES[0], "--source", source, "--out", tmp_path / "out") == (
             f"{file} has Windows line endings, which the upstream does not: convert them to LF first"
         )
 
     def test_not_text(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         source = npm_source("1.9.0")
         (source / "src/stt.ts").write_bytes(b"\xff\xfe")
-        said = self.refused(capsys, TARGETS[0], "--source", source, "--out", tmp_path / "out")
+        said = self.refused(capsys, FIXES[0], "--source", source, "--out", tmp_path / "out")
         assert said.endswith("stt.ts is not UTF-8 text, so it is not the upstream's file")
 
     def test_output_holds_other_files(
@@ -335,7 +335,7 @@ class TestBadInput:
         source, out = npm_source("1.9.0"), tmp_path / "out"
         (out / "checkout").mkdir(parents=True)
         (out / "checkout" / "mine.txt").touch()
-        assert self.refused(capsys, TARGETS[0], "--source", source, "--out", out) == (
+        assert self.refused(capsys, FIXES[0], "--source", source, "--out", out) == (
             f"{out} holds other files (checkout/mine.txt): give an empty folder"
         )
         assert [path.name for path in out.rglob("*")] == ["checkout", "mine.txt"]
@@ -346,7 +346,7 @@ class TestBadInput:
         source = npm_source("1.9.0")
         file = tmp_path / "file"
         file.touch()
-        words = (TARGETS[0], "--source", source, "--out")
+        words = (FIXES[0], "--source", source, "--out")
         assert self.refused(capsys, *words, file) == f"{file} is a file: give a folder for the output"
         assert re.fullmatch(r"cannot write .*: Not a directory", self.refused(capsys, *words, file / "out"))
 
@@ -355,7 +355,7 @@ class TestBadInput:
         note = source / ".changeset/fix-openai-stt-regional-model.md"
         note.parent.mkdir()
         note.touch()
-        assert self.refused(capsys, TARGETS[0], "--source", source, "--out", tmp_path / "out") == (
+        assert self.refused(capsys, FIXES[0], "--source", source, "--out", tmp_path / "out") == (
             f"{source} already has a .changeset/fix-openai-stt-regional-model.md: remove it first"
         )
 
@@ -364,8 +364,8 @@ class TestBadInput:
     ) -> None:
         source = npm_source("1.9.0")
         monkeypatch.setenv("PATH", str(tmp_path))
-        assert self.refused(capsys, TARGETS[0], "--source", source, "--out", tmp_path / "out") == (
-            "git is not installed, and patches are made and checked with it: install git"
+        assert self.refused(capsys, FIXES[0], "--source", source, "--out", tmp_path / "out") == (
+            "git is not installed: install git, which makes and checks the patches"
         )
 
     def test_no_identity(
@@ -375,8 +375,8 @@ class TestBadInput:
         monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         monkeypatch.setenv("HOME", str(tmp_path))
         source, out = npm_source("1.9.0"), tmp_path / "out"
-        assert main(["pr", TARGETS[0], "--source", str(source), "--out", str(out)]) == 0
+        assert main(["pr", FIXES[0], "--source", str(source), "--out", str(out)]) == 0
         assert capsys.readouterr().err == (
-            "git knows no identity here, so the patch is signed 'Your Name <you@example.com>': use --author\n"
+            "git has no identity here, so the patch is signed by 'Your Name <you@example.com>': use --author\n"
         )
         assert "From: Your Name <you@example.com>" in next(out.glob("*.patch")).read_text()

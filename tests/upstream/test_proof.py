@@ -1,4 +1,4 @@
-"""What a verification says of outcomes that prove nothing, and that a report holds only what was run."""
+"""Verification: outcomes that prove nothing are errors, and a report contains only what was run."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from pathlib import Path
 import pytest
 
 from rtstt_testkit.upstream import endtoend, scratch, verify_npm
-from rtstt_testkit.upstream.endtoend import GATEWAY, Session, drive
+from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
+from rtstt_testkit.upstream.fixes import Fix, find_fix
 from rtstt_testkit.upstream.pull_request import PullRequest
 from rtstt_testkit.upstream.source import Source
-from rtstt_testkit.upstream.targets import Target, find_target
-from rtstt_testkit.upstream.verify import TestRun, Workbench, verify
+from rtstt_testkit.upstream.verify import verify
+from rtstt_testkit.upstream.workbench import TestRun, Workbench
 
-URL = Session("eu.api.openai.com", {"intent": ["transcription"]}, None, "Hello.", [], [])
+URL = ClientRun("eu.api.openai.com", {"intent": ["transcription"]}, None, "Hello.", [], [])
 REFUSED = replace(URL, query={**URL.query, "model": ["m"]}, refusal="`invalid_model`, close 4000", transcript=None)
 APIERROR = {"name": "APIError", "retryable": False}
 
 
 class Bench:
-    """A workbench whose outcomes are given: before and after the patch."""
+    """A workbench with fixed outcomes, before and after the patch."""
 
     def __init__(self) -> None:
         self.as_it_was = TestRun(["old"], [], [])
         self.tests = {False: TestRun(["old"], ["new"], []), True: TestRun(["old", "new"], [], ["live"])}
         self.complaints: dict[bool, list[str]] = {False: [], True: []}
-        self.sessions = {False: REFUSED, True: URL}
+        self.runs = {False: REFUSED, True: URL}
         self.gateway = replace(URL, query=REFUSED.query)
 
     def test(self, files: Mapping[str, str]) -> TestRun:
@@ -40,18 +41,18 @@ class Bench:
     def check(self, files: Mapping[str, str]) -> list[str]:
         return self.complaints[files["source"] == "new"]
 
-    def session(self, files: Mapping[str, str], host: str) -> Session:
-        return self.gateway if host == GATEWAY else self.sessions[files["source"] == "new"]
+    def run_client(self, files: Mapping[str, str], host: str) -> ClientRun:
+        return self.gateway if host == GATEWAY else self.runs[files["source"] == "new"]
 
     def prove(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
-        target: Target = replace(find_target(name), source="source", tests="tests")
+        fix: Fix = replace(find_fix(name), source="source", tests="tests")
         before, after = {"source": "old", "tests": "old tests"}, {"source": "new", "tests": "new tests"}
-        variant = next(iter(target.variants.values()))
-        request = PullRequest(target, Source(Path(), "", "1.4.4"), variant, before, after)
+        variant = next(iter(fix.variants.values()))
+        request = PullRequest(fix, Source(Path(), "", "1.4.4"), variant, before, after)
 
         @contextmanager
-        def workbench(request: PullRequest, say: scratch.Say) -> Iterator[Workbench]:
-            yield Workbench("a tool", [("a check", self.check)], self.test, self.session)
+        def workbench(request: PullRequest, progress: scratch.Progress) -> Iterator[Workbench]:
+            yield Workbench("a tool", [("a check", self.check)], self.test, self.run_client)
 
         monkeypatch.setattr(verify_npm, "workbench", workbench)
         return verify(request, lambda line: None)
@@ -81,12 +82,12 @@ def test_the_report_holds_what_was_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_errors_are_reported_with_the_retry_decision(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
-    bench.sessions[True] = replace(REFUSED, errors=[APIERROR], warnings=["one"])
+    bench.runs[True] = replace(REFUSED, errors=[APIERROR], warnings=["one"])
     assert bench.prove(monkeypatch, "agents-js/ws-errors").splitlines()[-1] == (
         "| eu.api.openai.com | 0 transcripts: `invalid_model`, close 4000; no `APIError`; 0 warnings logged "
         "| 0 transcripts: `invalid_model`, close 4000; `APIError`, not retryable; 1 warning logged |"
     )
-    bench.sessions[True] = replace(REFUSED, errors=[APIERROR], warnings=["one", "two"])
+    bench.runs[True] = replace(REFUSED, errors=[APIERROR], warnings=["one", "two"])
     assert bench.fails(monkeypatch, "agents-js/ws-errors") == "the patched client logs 2 warnings, not one"
 
 
@@ -104,15 +105,15 @@ def test_what_proves_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     bench.complaints[True] = ["stt.ts is ugly"]
     assert bench.fails(monkeypatch) == "a check complains of the patched source: stt.ts is ugly"
     bench = Bench()
-    bench.sessions[True] = REFUSED
+    bench.runs[True] = REFUSED
     assert bench.fails(monkeypatch) == (
         "the patched client gets no transcript from api.openai.com: 0 transcripts: `invalid_model`, close 4000"
     )
     bench = Bench()
     bench.gateway = URL
-    assert bench.fails(monkeypatch) == "the patched client is wrong about `model` for gateway.example.com"
+    assert bench.fails(monkeypatch) == "the patched client sends or omits `model` wrongly for gateway.example.com"
     bench = Bench()
-    bench.sessions[False] = URL
+    bench.runs[False] = URL
     assert bench.fails(monkeypatch) == "the client gets transcripts without the patch, so the patch is not needed"
 
 
@@ -145,21 +146,21 @@ def test_a_client_is_seen_from_both_sides(tmp_path: Path) -> None:
 def test_a_client_that_prints_no_result_is_no_proof(tmp_path: Path) -> None:
     with pytest.raises(VerificationFailed) as caught:
         drive([sys.executable, "-c", "print('nothing')"], tmp_path, "api.openai.com", {})
-    assert str(caught.value) == "the client gave no result against api.openai.com: nothing"
+    assert str(caught.value) == "the client printed no result for api.openai.com: nothing"
     with pytest.raises(VerificationFailed, match="exit code 0"):
         drive([sys.executable, "-c", ""], tmp_path, "api.openai.com", {})
     assert endtoend.NATIVE_HOSTS == ("api.openai.com", "eu.api.openai.com")
 
 
-def test_a_tool_that_is_missing_or_never_ends_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_tool_that_is_missing_or_never_ends_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(VerificationFailed) as caught:
         scratch.execute(["no-such-tool"], tmp_path)
-    assert str(caught.value) == "no-such-tool is not installed, and this needs it: install it first"
-    with pytest.raises(VerificationFailed, match=r"did not end in 0 s$"):
+    assert str(caught.value) == "no-such-tool is not installed: install it first"
+    with pytest.raises(VerificationFailed, match=r"did not end within 0 s$"):
         scratch.execute([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, timeout=0.2)
 
 
-def test_an_environment_is_made_once_and_a_failed_install_is_told(
+def test_an_environment_is_made_once_and_a_failed_install_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -13,7 +13,7 @@ from upstream_sources import npm_package
 
 import rtstt_testkit
 from rtstt_testkit.upstream.data import patches
-from rtstt_testkit.upstream.endtoend import GATEWAY, Session, drive
+from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.installed import FILES, PACKAGE, Installed
 from rtstt_testkit.upstream.scratch import npm_project, workspace
 from rtstt_testkit.upstream.verify_npm import TOOLS
@@ -44,7 +44,7 @@ def patched() -> Patched:
     return make
 
 
-def stream(folder: Path, host: str, *more: str, key: str = "sk-made-up") -> Session:
+def stream(folder: Path, host: str, *more: str, key: str = "sk-made-up") -> ClientRun:
     preload = (Path(rtstt_testkit.__file__).parent / "node" / "route.mjs").as_uri()
     return drive(["node", "--import", preload, "drive.mjs"], folder, host, {"OPENAI_API_KEY": key}, *more)
 

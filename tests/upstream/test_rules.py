@@ -1,4 +1,4 @@
-"""The rule engine: where a fix goes, what it keeps, and what it says of a source it does not know."""
+"""Rules: where a replacement goes, what it keeps, and the errors for an unknown source."""
 
 from __future__ import annotations
 
@@ -64,22 +64,20 @@ fix: {fix}
     assert apply(tmp_path, rule, "{\n  old();\n}\n").texts["main"] == result
 
 
-def test_an_unknown_shape_names_the_file_and_all_that_was_looked_for(tmp_path: Path) -> None:
+def test_an_unknown_shape_names_the_file_and_all_that_was_expected(tmp_path: Path) -> None:
     other = CALL.replace("id: call", "id: other").replace("old(", "older(").replace("`old`", "`older`")
     step = "metadata: {file: main, step: it}"
     rules = "---".join(text.replace("metadata: {file: main}", step) for text in (CALL, other))
     with pytest.raises(UnknownShape) as caught:
         apply(tmp_path, rules, "fresh(1);\n")
-    assert str(caught.value) == (
-        "lib/main.js has a shape this version does not know: it looked for a call of `old`, or a call of `older`"
-    )
+    assert str(caught.value) == ("lib/main.js has an unknown shape: expected a call of `old`, or a call of `older`")
     assert apply(tmp_path, rules, "older(1, 2);\n").rules == ["other"]
 
 
 def test_two_places_for_one_fix_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownShape) as caught:
         apply(tmp_path, CALL, "old(1, 2); old(3, 4);\n")
-    assert str(caught.value) == "lib/main.js holds a call of `old` 2 times, where once was expected"
+    assert str(caught.value) == "lib/main.js has an unknown shape: expected a call of `old` once, found it 2 times"
 
 
 def test_an_optional_step_may_find_nothing(tmp_path: Path) -> None:
@@ -100,8 +98,8 @@ def test_rules_of_files_that_are_not_there_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", sorted(patches().glob("*/*/rules.yml")), ids=lambda file: str(file.parent.name))
-def test_every_rule_file_reads_and_says_what_each_rule_looks_for(file: Path) -> None:
+def test_every_rule_file_loads_and_every_rule_has_a_message(file: Path) -> None:
     rules = load_rules(file)
     assert len({rule.id for rule in rules}) == len(rules)
     assert all(rule.message and rule.place in ("before", "after", "replace") for rule in rules)
-    assert all(rule.matches("") == [] for rule in rules if rule.fix is not None)
+    assert all(rule.matches("") == [] for rule in rules if rule.replacement is not None)

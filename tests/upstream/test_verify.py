@@ -19,8 +19,8 @@ FIXED = f"| {REFUSED} | {WITHOUT} |"
 GATEWAY = f"| gateway.example.com | {WITH} | {WITH} |"
 
 
-def verified(target: str, source: Path, tmp_path: Path) -> str:
-    assert main(["pr", target, "--source", str(source), "--out", str(tmp_path / "out"), "--verify"]) == 0
+def verified(fix: str, source: Path, tmp_path: Path) -> str:
+    assert main(["pr", fix, "--source", str(source), "--out", str(tmp_path / "out"), "--verify"]) == 0
     return (tmp_path / "out" / "PR.md").read_text(encoding="utf-8")
 
 
@@ -62,7 +62,7 @@ def test_ws_errors_is_proven_on_the_npm_source(npm_source: Callable[[str], Path]
 
 
 @pytest.mark.parametrize(
-    ("target", "package", "version", "tests"),
+    ("fix", "package", "version", "tests"),
     [
         ("agents/regional-hosts", "livekit-plugins-openai", "1.6.6", "4 failed, 1 passed | 5 passed"),
         ("agents/regional-hosts", "livekit-plugins-openai", "1.8.9", "4 failed, 1 passed | 5 passed"),
@@ -70,9 +70,9 @@ def test_ws_errors_is_proven_on_the_npm_source(npm_source: Callable[[str], Path]
     ],
 )
 def test_regional_hosts_are_proven_on_the_pypi_source(
-    pypi_source: Callable[[str, str], Path], tmp_path: Path, target: str, package: str, version: str, tests: str
+    pypi_source: Callable[[str, str], Path], tmp_path: Path, fix: str, package: str, version: str, tests: str
 ) -> None:
-    text = verified(target, pypi_source(package, version), tmp_path)
+    text = verified(fix, pypi_source(package, version), tmp_path)
     assert f", new tests included | {tests} |" in text
     assert "| `ruff format --check` | clean | clean |" in text
     assert "| `ruff check` | clean | clean |" in text

@@ -1,4 +1,4 @@
-// A client on `ws` that is told how many messages to echo, or to receive and parse: `client.mjs PACKAGE.JSON URL`.
+// A client on `ws` that reads from stdin how many messages to echo, or to receive and parse: `client.mjs PACKAGE.JSON URL`.
 import { createRequire } from 'node:module';
 import process from 'node:process';
 import readline from 'node:readline';
@@ -11,7 +11,7 @@ const WINDOW = 16;
 const socket = new WebSocket(url, { perMessageDeflate: false });
 let left = 0;
 let echoing = false;
-let parsed; // kept, so that no compiler finds it useless
+let parsed; // used at the end, so that the compiler keeps it
 let inWindow = 0;
 let done = () => {};
 
@@ -30,10 +30,10 @@ function sendWindow() {
 function round(kind, count) {
   left = count;
   echoing = kind === 'echo';
-  const over = new Promise((resolve) => (done = resolve));
+  const finished = new Promise((resolve) => (done = resolve));
   if (echoing) sendWindow();
   else socket.send(String(count));
-  return over;
+  return finished;
 }
 
 await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));

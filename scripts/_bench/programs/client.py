@@ -1,4 +1,4 @@
-"""A client that is told how many messages to echo, or to receive and parse: `client.py LIBRARY with|without URL`."""
+"""A client that reads from stdin how many messages to echo or to parse: `client.py LIBRARY with|without URL`."""
 
 import asyncio
 import json

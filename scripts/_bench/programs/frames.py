@@ -1,4 +1,4 @@
-"""A server that costs next to nothing: it knows the frame it echoes, and the deltas that it streams, in advance."""
+"""A server that costs next to nothing: the frame it echoes and the deltas it streams are made in advance."""
 
 import json
 import socket
@@ -35,7 +35,7 @@ STREAM = b"".join(deltas())
 
 
 def read_frame(file):
-    """One masked frame: its opcode and payload."""
+    """Read a masked frame; return its opcode and payload."""
     first, size = file.read(2)
     size &= 0x7F
     if size == 126:
@@ -72,7 +72,7 @@ def serve(raw):
 
 
 def echo(raw, file):
-    """The same message again and again: its length is all that there is to look at."""
+    """Echo the first message whenever as many bytes have come again."""
     opcode, payload = read_frame(file)
     if opcode != 1:
         return
@@ -87,7 +87,7 @@ def echo(raw, file):
         raw.sendall(reply * count)
 
 
-def alone(raw):
+def run(raw):
     try:
         serve(raw)
     except (OSError, ValueError):
@@ -101,7 +101,7 @@ def main():
     print(f"listening on ws://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
     while True:
         raw, _ = listener.accept()
-        threading.Thread(target=alone, args=(raw,), daemon=True).start()
+        threading.Thread(target=run, args=(raw,), daemon=True).start()
 
 
 if __name__ == "__main__":

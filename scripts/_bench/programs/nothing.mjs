@@ -1,1 +1,1 @@
-// An empty preload: what Node itself takes to load one.
+// An empty preload: the time that Node.js itself takes to load one.

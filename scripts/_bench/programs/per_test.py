@@ -1,4 +1,4 @@
-"""What a test with a server of its own takes, in milliseconds: `per_test.py ROUNDS`."""
+"""The time of a test with its own server, in milliseconds: `per_test.py ROUNDS`."""
 
 import asyncio
 import base64
@@ -43,12 +43,12 @@ async def ours():
                     break
 
 
-async def say(connection):
+async def echo(connection):
     await connection.send(await connection.recv())
 
 
 async def peer():
-    async with serve(say, "127.0.0.1", 0, compression=None) as server:
+    async with serve(echo, "127.0.0.1", 0, compression=None) as server:
         port = server.sockets[0].getsockname()[1]
         async with connect(f"ws://127.0.0.1:{port}/", compression=None, proxy=None) as client:
             await client.send("hello")

@@ -1,4 +1,4 @@
-"""Draws lateness over sessions: `plot.py FILE`, the steps as JSON on stdin."""
+"""Draw lateness over sessions: `plot.py FILE`, with the results as JSON on stdin."""
 
 import json
 import sys

@@ -1,30 +1,28 @@
-"""What ``rtstt-shim run`` does in a Python process: make the shim importable there, route, and activate."""
+"""Activate the shim in a Python process of ``rtstt-shim run``: make its packages importable, route, and install."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
+
+from _rtstt_disable import is_disabled  # type: ignore[import-not-found]  # beside this file
 
 __all__ = ["Finder", "start"]
 
-# ``RTSTT_SHIM_WRAPT``: the folder with the runner's wrapt. ``rtstt-shim run`` sets it where that is not the folder with
-# the runner's rtstt_shim.
-
-# As in rtstt_core.patching.installation, which is not imported where the shim is disabled.
-NOT_DISABLED = ("", "0", "false", "no", "off")
-
 
 class Finder:
-    """Finds the runner's own packages where a child's environment lacks them, and nothing else of the runner's.
+    """A finder of a few packages that the program's own environment may lack.
 
-    It stands at the end of `sys.meta_path`: what the child's environment has comes first.
+    It belongs at the end of `sys.meta_path`: what the program's environment has comes first.
 
     Args:
-        folders: For each package, the folder it is in.
+        folders: The folder of each package.
     """
 
     def __init__(self, folders: dict[str, str]) -> None:
@@ -39,33 +37,36 @@ class Finder:
 
 
 def start() -> None:
-    """Do in this process what its environment asks for; a failure is one line on stderr and no more."""
+    """Do in this process what its environment asks for; a failure is one line on stderr.
+
+    ``RTSTT_SHIM_WRAPT`` is the folder with wrapt. ``rtstt-shim run`` sets it where wrapt is not installed beside the
+    shim.
+    """
     routes = bool(os.environ.get("RTSTT_TESTKIT_ROUTES"))
-    shim = os.environ.get("RTSTT_SHIM_DISABLE", "").lower() in NOT_DISABLED
+    shim = not is_disabled()
     if not routes and not shim:
         return
     home = str(Path(__file__).parents[2])
-    folders = {"wrapt": os.environ.get("RTSTT_SHIM_WRAPT", home)}
+    folders = {"rtstt_core": home, "wrapt": os.environ.get("RTSTT_SHIM_WRAPT", home)}
     if routes:
         folders["rtstt_testkit"] = home
     if shim:
-        folders["rtstt_core"] = folders["rtstt_shim"] = home
+        folders["rtstt_shim"] = home
     sys.meta_path.append(Finder(folders))
     if routes:
         try:
-            from rtstt_testkit.routing import activate_from_env
-
-            activate_from_env()
+            # By name: the core never imports the test kit.
+            importlib.import_module("rtstt_testkit.routing").activate_from_env()
         except Exception as error:
-            _complain("not routed", error)
+            _print_failure("not routed", error)
     if shim:
         try:
-            import rtstt_shim  # noqa: F401
+            importlib.import_module("rtstt_shim")
         except Exception as error:
-            _complain("not active", error)
+            _print_failure("not active", error)
 
 
-def _complain(what: str, error: Exception) -> None:
+def _print_failure(what: Literal["not routed", "not active"], error: Exception) -> None:
     if sys.stderr:
         reason = str(error).partition("\n")[0]
         sys.stderr.write(f"rtstt-shim: {what} in process {os.getpid()}: {type(error).__name__}: {reason}\n")

@@ -1,9 +1,9 @@
-"""Runs at the start of every Python that ``rtstt-shim run`` started, itself or through a chain of children.
+"""Run at the start of every Python that ``rtstt-shim run`` starts, directly or through other programs.
 
-Python imports the first ``sitecustomize`` it finds, and ``rtstt-shim run`` puts this folder first on PYTHONPATH. The
-one that would have been found without it is imported at the end, and takes this one's place.
+Python imports the first ``sitecustomize`` that it finds, and ``rtstt-shim run`` puts this folder first on PYTHONPATH.
+At its end this file imports the ``sitecustomize`` that Python would have found without it, which takes its place.
 
-A program may start any Python there is: this file keeps to what all of them since 2.7 can read.
+A program may start any Python: this file is written for all of them since 2.7.
 """
 
 import os
@@ -14,14 +14,18 @@ try:
         import _rtstt_bootstrap  # type: ignore[import-not-found]  # beside this file
 
         _rtstt_bootstrap.start()
-    elif sys.stderr and os.environ.get("RTSTT_SHIM_DISABLE", "").lower() in ("", "0", "false", "no", "off"):
-        sys.stderr.write("rtstt-shim: not active: this is Python %d.%d, 3.10 is needed\n" % sys.version_info[:2])
+    else:
+        import _rtstt_disable  # type: ignore[import-not-found]  # beside this file
+
+        if sys.stderr and not _rtstt_disable.is_disabled():
+            sys.stderr.write("rtstt-shim: not active: this is Python %d.%d, 3.10 is needed\n" % sys.version_info[:2])
 except Exception as error:
     if sys.stderr:
         sys.stderr.write("rtstt-shim: not active: %r\n" % error)
 
-# What would have run without us, as it would have run: found on the path, named in sys.modules, its exceptions left to
-# the interpreter. The path gets our folder back, because programs hand it on to their children.
+# The program's own sitecustomize must run as it does without this one: found on the path, named in sys.modules, its
+# exceptions left to the interpreter. Then this folder goes back on the path, because programs pass the path on to their
+# children.
 _here = os.path.dirname(__file__)
 _path = list(sys.path)
 sys.path[:] = [entry for entry in _path if entry != _here]

@@ -1,1 +1,1 @@
-"""Subcommands of ``rtstt-shim`` that need nothing beyond the base install."""
+"""The commands of ``rtstt-shim`` that need nothing beyond the base install."""

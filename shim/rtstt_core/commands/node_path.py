@@ -2,7 +2,7 @@
 
     node --import "$(rtstt-shim node-path)/register.mjs" app.js
 
-NODE_OPTIONS needs it as a URL where the path holds a space: `rtstt-shim run -- COMMAND` sees to that.
+In NODE_OPTIONS a path that holds a space must be written as a URL. `rtstt-shim run -- COMMAND` does that for you.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _FOLDER = Path(__file__).resolve().parents[1] / "node"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """There are no arguments."""
+    """Add no arguments: there are none."""
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the folder."""
     if not (_FOLDER / "register.mjs").is_file():
-        raise CommandError(f"{_FOLDER} holds no register.mjs; install rtstt-shim again")
+        raise CommandError(f"{_FOLDER} holds no register.mjs; reinstall rtstt-shim")
     print(_FOLDER)
     return 0

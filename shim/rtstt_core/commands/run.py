@@ -1,25 +1,25 @@
-"""Run a Python or Node program with the shim active, without an edit.
+"""Run a Python or Node program with the shim active, without a change to its code.
 
   rtstt-shim run -- python app.py
   rtstt-shim run -- npm start
   rtstt-shim run --route api.openai.com=127.0.0.1:8765 -- python app.py
 
-The program's children are reached too: subprocesses, multiprocessing (fork, spawn, forkserver), worker threads and
-forked processes of Node. It works through PYTHONPATH (kept, one folder comes before it; your own sitecustomize still
-runs) and NODE_OPTIONS (kept, an --import is added). The program's Python may be one in which rtstt-shim is not
-installed.
+The shim is active in the program's children as well: subprocesses, multiprocessing (fork, spawn, forkserver), worker
+threads and forked processes of Node. It works through two environment variables: PYTHONPATH (one folder is put before
+what it holds; your own sitecustomize still runs) and NODE_OPTIONS (an --import is added). The program's Python may be
+one in which rtstt-shim is not installed.
 
-Not reached: a Python told to ignore the environment (python -I, -E) or to skip site (-S), a process started with a
-cleaned environment, Node older than 20. `import rtstt_shim` in the program, or `node --import`, does it there.
-Another tool that starts programs (ddtrace-run) may stand before this command or after it; opentelemetry-instrument
-has to stand before it.
+The shim is not active in a Python that ignores the environment (python -I, -E) or skips site (-S), in a process that
+is started with a cleared environment, and in Node older than 20. Use `import rtstt_shim` in the program, or
+`node --import`, there. Another tool that starts programs (ddtrace-run) may stand before or after this command;
+opentelemetry-instrument must stand before it.
 
 --route sends the connections to HOST, whatever their port, to a server without TLS on this machine, such as
-`rtstt-shim mock`; the program still sees HOST and a valid certificate. With --no-shim it is routed and nothing else:
-so the bug can be seen.
+`rtstt-shim mock`; the program still sees HOST and a valid certificate. Add --no-shim to see what happens without the
+shim.
 
-The exit code is the program's (128 + n if signal n ended it); 2 if it could not be started. SIGINT and SIGTERM reach
-the program.
+Exit codes: the program's, 128 + n if signal n ended it, 2 if it could not be started. SIGINT and SIGTERM are passed on
+to the program.
 """
 
 from __future__ import annotations
@@ -36,26 +36,23 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from rtstt_core.errors import UsageError
-
-if TYPE_CHECKING:
-    from rtstt_testkit.routing.environment import Address
+from rtstt_core.extras import load
 
 __all__ = ["configure", "run"]
 
 HOME = Path(__file__).resolve().parents[2]
-"""The folder with the packages rtstt_shim and rtstt_testkit."""
+"""The folder with our packages."""
 
 BOOTSTRAP = HOME / "rtstt_core" / "bootstrap"
 NODE_SHIM = HOME / "rtstt_core" / "node" / "register.mjs"
-NODE_ROUTES = HOME / "rtstt_testkit" / "node" / "route.mjs"
 
-# Its sitecustomize comes before ours in the program it starts, and does not run the next one.
+# Their sitecustomize comes before ours in the program they start, and does not run the next one.
 _KEEPS_OUT = ("opentelemetry-instrument",)
 
-EXAMPLE = "for example: rtstt-shim run -- python app.py"
+_EXAMPLE = "for example: rtstt-shim run -- python app.py"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -76,55 +73,30 @@ def run(args: argparse.Namespace) -> int:
     """Run the program; without ``--route`` it takes the place of this process."""
     command: list[str] = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not command:
-        raise UsageError(f"there is no COMMAND to run; {EXAMPLE}")
-    routes = _routes(args.route)
+        raise UsageError(f"there is no COMMAND to run; {_EXAMPLE}")
+    if not command[0]:
+        raise UsageError(f"cannot start '': an empty name is no program; {_EXAMPLE}")
     environ = dict(os.environ)
     if args.no_shim:
         environ["RTSTT_SHIM_DISABLE"] = "1"
-    _reach_python(environ, command)
-    _reach_node(environ, command, [NODE_SHIM, NODE_ROUTES] if routes else [NODE_SHIM])
-    if not routes:
+    _activate_in_python(environ, command)
+    if not args.route:
+        _activate_in_node(environ, command, [NODE_SHIM])
         return _become(command, environ)
-    from rtstt_testkit.routing import route_env
-
-    with route_env(routes) as additions:
+    route = load("rtstt_testkit.commands.route", "rtstt-shim run --route", "testkit")
+    with route.routed(args.route) as additions:
+        _activate_in_node(environ, command, [NODE_SHIM, route.NODE_PRELOAD])
         return _supervise(command, {**environ, **additions})
-
-
-# -- arguments
-
-
-def _routes(texts: Sequence[str]) -> dict[str, Address]:
-    if not texts:
-        return {}
-    if importlib.util.find_spec("trustme") is None:
-        raise UsageError(
-            "`rtstt-shim run --route` needs trustme, which the base install leaves out; "
-            "install it with: pip install 'rtstt-shim[testkit]'"
-        )
-    from rtstt_testkit.routing.environment import canonical, parse_address
-
-    routes: dict[str, Address] = {}
-    for text in texts:
-        host, equals, address = text.partition("=")
-        try:
-            if not equals:
-                raise ValueError("it is not HOST=HOST:PORT")
-            name, target = canonical(host), parse_address(address)
-        except ValueError as error:
-            raise UsageError(f"--route {text}: {error}; write it like --route api.openai.com=127.0.0.1:8765") from None
-        if name in routes:
-            raise UsageError(f"--route {text}: {name} is routed twice; give each host once")
-        routes[name] = target
-    return routes
 
 
 # -- the environment
 
 
-def _reach_python(environ: MutableMapping[str, str], command: Sequence[str]) -> None:
+def _activate_in_python(environ: MutableMapping[str, str], command: Sequence[str]) -> None:
     """Put the bootstrap first on PYTHONPATH."""
-    entries = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    path = environ.get("PYTHONPATH", "")
+    # Every entry is kept, and so is an empty one: it is the current folder. Without any entry there is none such.
+    entries = path.split(os.pathsep) if path else []
     if str(BOOTSTRAP) not in entries:
         environ["PYTHONPATH"] = os.pathsep.join([str(BOOTSTRAP), *entries])
     wrapt = importlib.util.find_spec("wrapt")
@@ -132,14 +104,14 @@ def _reach_python(environ: MutableMapping[str, str], command: Sequence[str]) -> 
         environ["RTSTT_SHIM_WRAPT"] = str(Path(wrapt.origin).parents[1])
     flag = _isolating_flag(command)
     if flag:
-        _warn(f"python {flag} ignores what this command relies on: the shim will not be active in it")
+        _warn(f"python {flag} ignores PYTHONPATH or skips site: the shim will not be active in it")
     tool = Path(command[0]).stem
     if tool in _KEEPS_OUT:
         _warn(f"{tool} keeps the shim out of the program it starts; put it first: {tool} rtstt-shim run -- COMMAND...")
 
 
 def _isolating_flag(command: Sequence[str]) -> str | None:
-    """Return the flag by which a ``python …`` command keeps the bootstrap out, if it visibly has one."""
+    """Return the option of a ``python …`` command line that keeps the bootstrap from running, or None."""
     if not re.fullmatch(r"(python|pypy)[0-9.]*t?(\.exe)?", Path(command[0]).name):
         return None
     words = iter(command[1:])
@@ -160,8 +132,8 @@ def _isolating_flag(command: Sequence[str]) -> str | None:
     return None
 
 
-def _reach_node(environ: MutableMapping[str, str], command: Sequence[str], preloads: Sequence[Path]) -> None:
-    """Add our preloads to NODE_OPTIONS, unless there are none or Node is too old to know --import."""
+def _activate_in_node(environ: MutableMapping[str, str], command: Sequence[str], preloads: Sequence[Path]) -> None:
+    """Add our preloads to NODE_OPTIONS, unless Node is too old to know --import."""
     options = environ.get("NODE_OPTIONS", "")
     # A URL has neither spaces nor quotes, so NODE_OPTIONS needs no quoting of its own.
     urls = [path.as_uri() for path in preloads if path.exists()]
@@ -193,12 +165,12 @@ def _warn(sentence: str) -> None:
 
 
 def _become(command: list[str], environ: Mapping[str, str]) -> int:
-    """Become the program, so that nothing stands between it and whoever started us."""
+    """Replace this process by the program, so that signals and the terminal are the program's own."""
     if os.name == "nt":  # where exec starts a second process and ends the first
         return _supervise(command, environ)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Python ignores these; a program started by us shall find them as a shell leaves them.
+    # Python ignores these; the program must find them as a shell leaves them.
     for name in ("SIGPIPE", "SIGXFSZ"):
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
@@ -211,7 +183,7 @@ def _supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the program as a child, pass SIGINT and SIGTERM on, and return its exit code."""
     if os.name == "nt":
         return _supervise_on_windows(command, environ)
-    with _arriving(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD) as signals:
+    with _signals_at_socket(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD) as signals:
         child = _start(command, environ)
         while child.poll() is None:
             for number in signals.recv(64):
@@ -223,7 +195,7 @@ def _supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
 def _supervise_on_windows(command: Sequence[str], environ: Mapping[str, str]) -> int:
     child = _start(command, environ)
     while True:
-        with contextlib.suppress(KeyboardInterrupt):  # the console sends it to the program, too
+        with contextlib.suppress(KeyboardInterrupt):  # the console sends it to the program as well
             return child.wait()
 
 
@@ -235,8 +207,8 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Pop
 
 
 @contextlib.contextmanager
-def _arriving(*numbers: signal.Signals) -> Iterator[socket.socket]:
-    """Have signals arrive as bytes at a socket, so that none is lost between two looks at the child."""
+def _signals_at_socket(*numbers: signal.Signals) -> Iterator[socket.socket]:
+    """Receive signals as bytes from a socket, so that none is lost between two checks of the child."""
     reader, writer = socket.socketpair()
     with reader, writer:
         writer.setblocking(False)
@@ -255,7 +227,7 @@ def _arriving(*numbers: signal.Signals) -> Iterator[socket.socket]:
 
 
 def _terminal_reaches_child() -> bool:
-    """Tell whether Ctrl-C at the terminal goes to the child as well as to us: passed on, it would arrive twice."""
+    """Return whether Ctrl-C at the terminal reaches the child directly: passed on, it would arrive twice."""
     try:
         with Path("/dev/tty").open() as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
@@ -264,4 +236,4 @@ def _terminal_reaches_child() -> bool:
 
 
 def _cannot_start(command: Sequence[str], error: OSError) -> NoReturn:
-    raise UsageError(f"cannot start {command[0]}: {error.strerror}; {EXAMPLE}") from None
+    raise UsageError(f"cannot start {command[0]}: {error.strerror}; {_EXAMPLE}") from None

@@ -1,5 +1,5 @@
 /**
- * The diagnosis: from what was seen on a socket to what happened and what to do about it.
+ * The diagnosis: from a symptom on a connection to what happened and what to do about it.
  *
  * The twin of `diagnosis.py`; both read the table `diagnosis.json`.
  */
@@ -7,73 +7,104 @@
 
 const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
+const { redact } = require('./redact.cjs');
 
 /**
- * What was seen on one socket when it failed.
+ * @typedef {'dns' | 'tls' | 'timeout' | 'refused' | 'hang-up' | 'other'} ConnectCause
+ * @typedef {'not-configured' | 'silence' | 'not-committed' | 'no-speech' | 'pending' | 'other'} SilenceCause
+ */
+
+/**
+ * What the server or the network did when a session failed.
  *
- * @typedef {object} Failure
- * @property {'error' | 'failed' | 'close' | 'handshake' | 'connect'} kind an `error` event, an item's
- *   `…transcription.failed`, a close other than 1000, an HTTP status other than 101, or no connection
- * @property {boolean} [native] whether the URL's host is OpenAI's own
+ * @typedef {object} Symptom
+ * @property {'error' | 'failed' | 'close' | 'handshake' | 'connect' | 'silent'} kind an `error` event, an item's
+ *   `…transcription.failed`, a close code other than 1000, an HTTP status other than 101, no connection, or a session in
+ *   which audio was sent and neither a transcript nor an error came
+ * @property {boolean} [native] whether the URL's host is one of OpenAI's own
  * @property {string} [type] the event's `error.type`
  * @property {string} [code] the event's `error.code`
  * @property {string} [message] the event's `error.message`, the response's body or the exception's text
  * @property {string} [param] the event's `error.param`
- * @property {number} [close_code] the close code, when the connection is closed; 1006 when no close frame came
- * @property {string} [close_reason] the close frame's reason
+ * @property {number} [close_code] the close code once the connection is closed; 1006 without a CLOSE frame
+ * @property {string} [close_reason] the CLOSE frame's reason
  * @property {number} [status] the HTTP status of a refused handshake
- * @property {'dns' | 'tls' | 'timeout' | 'refused' | 'other'} [cause] why there is no connection
+ * @property {ConnectCause | SilenceCause} [cause] why there is no connection, or why there is no transcript
  */
 
 /**
- * What a failure means.
+ * What a symptom means.
  *
  * @typedef {object} Diagnosis
  * @property {string} id the name of the table's row
- * @property {string} what what happened, a clause
- * @property {string} doThis what to do, one or two sentences
- * @property {boolean} fatal whether the session is over, or never began
+ * @property {string} what what happened, as a clause without secrets
+ * @property {string} doThis what to do, in one or two sentences without secrets
+ * @property {boolean} fatal whether the session has ended or never began
  */
 
-/** @typedef {{ id: string, when: Record<string, unknown>, what: string, do: string }} Row */
+/** @typedef {Record<string, unknown>} Conditions */
+/** @typedef {{ id: string, when: Conditions | Conditions[], what: string, do: string }} Row */
 
-const SEARCHED = new Set(['message', 'param', 'close_reason']);
+const PATTERNS = new Set(['message', 'param', 'close_reason']);
 
 /** @type {Row[] | undefined} */
 let table;
 
 function rows() {
-  // Read when the first failure is seen: an application without failures never pays for it.
-  table ??= /** @type {Row[]} */ (
-    JSON.parse(readFileSync(join(__dirname, '..', 'diagnosis.json'), 'utf8')).rows
-  );
+  // Read with the first symptom: an application without failures does not pay for it.
+  table ??= /** @type {Row[]} */ (JSON.parse(readFileSync(join(__dirname, '..', 'diagnosis.json'), 'utf8')).rows);
   return table;
 }
 
-/** @type {(name: string, wanted: unknown, seen: unknown) => boolean} */
-function holds(name, wanted, seen) {
-  if (SEARCHED.has(name)) return typeof seen === 'string' && new RegExp(String(wanted)).test(seen);
-  return Array.isArray(wanted) ? wanted.includes(seen) : wanted === seen;
+/**
+ * Returns the named groups of the patterns if all conditions match.
+ *
+ * @param {Conditions} conditions
+ * @param {Record<string, unknown>} symptom
+ * @returns {Record<string, string> | undefined}
+ */
+function match(conditions, symptom) {
+  /** @type {Record<string, string>} */
+  const groups = {};
+  for (const [name, expected] of Object.entries(conditions)) {
+    const actual = symptom[name];
+    if (PATTERNS.has(name)) {
+      // Python writes named groups with a P.
+      const found = typeof actual === 'string' && new RegExp(String(expected).replaceAll('(?P<', '(?<')).exec(actual);
+      if (!found) return undefined;
+      Object.assign(groups, found.groups);
+    } else if (Array.isArray(expected) ? !expected.includes(actual) : actual !== expected) {
+      return undefined;
+    }
+  }
+  return groups;
 }
 
 /**
- * Looks a failure up.
+ * Returns the first row of the table that matches; every kind has one.
  *
- * @param {Failure} failure what was seen
- * @returns {Diagnosis} the first row of the table whose conditions all hold; there is one for every kind
+ * @param {Symptom} symptom what the server or the network did, with its secrets: rows match by the server's own words
+ * @returns {Diagnosis}
  */
-function diagnose(failure) {
-  const seen = /** @type {Record<string, unknown>} */ ({ native: true, ...failure });
-  const row = rows().find(({ when }) => Object.keys(when).every((name) => holds(name, when[name], seen[name])));
-  if (row === undefined) throw new RangeError(`no such kind of failure: ${failure.kind}`);
-  /** @param {string} text */
-  const fill = (text) => text.replaceAll('{param}', () => failure.param ?? '');
-  return {
-    id: row.id,
-    what: fill(row.what),
-    doThis: fill(row.do),
-    fatal: !['error', 'failed'].includes(failure.kind) || failure.close_code !== undefined,
-  };
+function diagnose(symptom) {
+  const fields = /** @type {Record<string, unknown>} */ ({ native: true, ...symptom });
+  for (const row of rows()) {
+    for (const conditions of Array.isArray(row.when) ? row.when : [row.when]) {
+      const groups = match(conditions, fields);
+      if (!groups) continue;
+      /** @type {Record<string, string>} */
+      const values = { param: symptom.param ?? '', ...groups };
+      /** @param {string} text */
+      const fill = (text) => text.replace(/\{(\w+)\}/g, (_, name) => redact(values[name]));
+      return {
+        id: row.id,
+        what: fill(row.what),
+        doThis: fill(row.do),
+        fatal: ['close', 'handshake', 'connect'].includes(symptom.kind) || symptom.close_code !== undefined,
+      };
+    }
+  }
+  throw new RangeError(`unknown kind of symptom: ${symptom.kind}`);
 }
 
 module.exports = { diagnose };

@@ -1,77 +1,56 @@
 /**
- * The server's side of a WebSocket connection, read from its bytes (RFC 6455), permessage-deflate (RFC 7692) included.
+ * The messages and the CLOSE frame of a WebSocket server, read from its bytes (RFC 6455), permessage-deflate included.
  *
- * No I/O. What a message of interest cannot be (binary, or longer than any error event, or without the word that is
- * looked for) is passed over without being kept, so that a connection costs at most a few of the limits below, and a
- * message little more than the reading of its header.
+ * No I/O. A message that cannot be of interest (binary, too long, or without interest by its beginning) is skipped
+ * without being kept: it costs little more than the reading of its header, whatever its length.
  */
 'use strict';
 
-const { constants, inflateRawSync } = require('node:zlib');
+const { Inflater } = require('./inflater.cjs');
 
 const CONTINUATION = 0x0;
 const TEXT = 0x1;
+const BINARY = 0x2;
 const CLOSE = 0x8;
-// A text message in one frame, not compressed.
+// The first byte of a text message in one frame, not compressed.
 const WHOLE_TEXT = 0x80 | TEXT;
 
-// An error event is a few hundred bytes. A longer compressed message has to be read all the same where later ones refer
-// back to it.
-const MESSAGE_LIMIT = 65_536;
-const COMPRESSED_LIMIT = 1_048_576;
-const WINDOW = 32_768;
-// What the sender took off the end of each compressed message (RFC 7692 section 7.2.1).
-const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+// An event shows its type and its `error` object within this many bytes.
+const HEAD = 512;
+// An error event is a few hundred bytes long.
+const MAX_MESSAGE = 65_536;
+// A longer compressed message has to be read if later ones may refer back to it.
+const MAX_COMPRESSED = 1_048_576;
+// A conversation streams audio: to inflate it would cost too much. Its refusal comes among the first messages.
+const MAX_COMPRESSED_OF_CONVERSATION = 4096;
+const MAX_INFLATED_OF_CONVERSATION = 64;
 
 /**
- * @typedef {object} Receiver
- * @property {(data: Buffer) => void} message one whole text message that holds the word
- * @property {(code: number, reason: string) => void} closed the server's CLOSE frame; 1005 when it names no code
+ * @typedef {object} MessageReceiver
+ * @property {'transcription' | 'conversation'} session what the connection opens
+ * @property {(head: string) => boolean} wants returns whether a text message is of interest, by its beginning, in which
+ *   each byte is a character
+ * @property {(data: Buffer, head: string) => void} message receives one whole text message of interest
+ * @property {() => void} delta receives a delta
+ * @property {(code: number, reason: string) => void} closed receives the CLOSE frame; 1005 if it has no code
  */
 
-/** Inflates the messages of one connection, each of which may refer back to those before it. */
-class Inflater {
-  /** @type {Buffer | undefined} */
-  #window;
-  #keepsWindow;
-
-  /** @param {boolean} keepsWindow whether messages refer back, unless `server_no_context_takeover` was agreed on */
-  constructor(keepsWindow) {
-    this.#keepsWindow = keepsWindow;
-  }
-
-  /** @param {Buffer} data */
-  inflate(data) {
-    const whole = inflateRawSync(Buffer.concat([data, TAIL]), {
-      finishFlush: constants.Z_SYNC_FLUSH,
-      maxOutputLength: COMPRESSED_LIMIT,
-      ...(this.#window && { dictionary: this.#window }),
-    });
-    if (this.#keepsWindow && whole.length) {
-      const seen = this.#window ? Buffer.concat([this.#window, whole]) : whole;
-      // A copy: a view would keep the whole message alive.
-      this.#window = Buffer.from(seen.subarray(-WINDOW));
-    }
-    return whole;
-  }
-}
-
-// How most messages begin; never of interest, whatever comes after it.
+// How most messages of a transcription session begin.
 const DELTA = Buffer.from('{"type":"conversation.item.input_audio_transcription.delta"');
-// Eight bytes at a time are compared, as doubles: those of ASCII are equal only where the bytes are. No other type of
-// event both begins and ends like this one, at this length.
+// Eight bytes at a time are compared, as doubles: those of ASCII are equal only if the bytes are. No other type of event
+// both begins and ends like this one, at this length.
 const LAST = DELTA.length - 8;
-const [BEGINS, GOES_ON, ENDS] = [0, 8, LAST].map((place) => DELTA.readDoubleLE(place));
+const [FIRST_8, NEXT_8, LAST_8] = [0, 8, LAST].map((place) => DELTA.readDoubleLE(place));
 
 /**
- * Passes over deltas, each of them a whole text message that is not compressed.
+ * Skips deltas, each of them a whole text message that is not compressed.
  *
  * @param {Buffer} data
  * @param {number} at where a frame begins
- * @returns {number} where the first frame begins that is something else, or not yet known; behind the data's end where a
- *   delta is not complete
+ * @returns {number} where the first other frame begins, or one whose header is incomplete; beyond the end of the data if
+ *   the last delta is incomplete
  */
-function pastDeltas(data, at) {
+function skipDeltas(data, at) {
   const view = new DataView(data.buffer, data.byteOffset, data.length);
   const last = data.length - 4 - DELTA.length;
   while (at <= last && data[at] === WHOLE_TEXT) {
@@ -79,8 +58,8 @@ function pastDeltas(data, at) {
     const start = length < 126 ? at + 2 : at + 4;
     const end = length < 126 ? start + length : start + view.getUint16(at + 2);
     if (length > 126 || end - start < DELTA.length) break;
-    if (view.getFloat64(start, true) !== BEGINS || view.getFloat64(start + 8, true) !== GOES_ON) break;
-    if (view.getFloat64(start + LAST, true) !== ENDS) break;
+    if (view.getFloat64(start, true) !== FIRST_8 || view.getFloat64(start + 8, true) !== NEXT_8) break;
+    if (view.getFloat64(start + LAST, true) !== LAST_8) break;
     at = end;
   }
   return at;
@@ -90,62 +69,60 @@ class FrameReader {
   #receiver;
   /** @type {Inflater | undefined} */
   #inflater;
+  #inflated = 0;
+
+  // The beginning of a frame that is incomplete, and how many of its bytes are needed.
   /** @type {Buffer[]} */
   #chunks = [];
   #size = 0;
   #needed = 2;
+  // How many bytes of a skipped frame are still to come.
   #skip = 0;
-  #over = false;
-  /** @type {Buffer[] | undefined} the frames of the text message that is coming in; undefined while none of interest is */
+  #closed = false;
+
+  // The frames of the message that is coming in; undefined while none of interest is.
+  /** @type {Buffer[] | undefined} */
   #fragments;
   #fragmentsSize = 0;
   #compressed = false;
-  #word;
-  /** Where the word stands next in the data at hand; -1 for nowhere. */
-  #found = -1;
 
   /**
-   * @param {Receiver} receiver
-   * @param {string} word what a message of interest holds
+   * @param {MessageReceiver} receiver
    * @param {string} [extensions] the response's Sec-WebSocket-Extensions
    */
-  constructor(receiver, word, extensions = '') {
+  constructor(receiver, extensions = '') {
     this.#receiver = receiver;
-    this.#word = Buffer.from(word);
-    if (/permessage-deflate/i.test(extensions)) {
-      this.#inflater = new Inflater(!/server_no_context_takeover/i.test(extensions));
-    }
+    if (/permessage-deflate/i.test(extensions)) this.#inflater = new Inflater(extensions);
   }
 
   /**
-   * Takes bytes as they come, cut anywhere.
+   * Receives bytes as they arrive, cut anywhere.
    *
    * @param {Buffer} data
    */
-  feed(data) {
-    if (this.#over) return;
+  receive(data) {
+    if (this.#closed) return;
     let at = this.#skip;
-    if (at < data.length && this.#size > 0) at = this.#complete(data, at);
-    if (at < data.length && !this.#over) at = this.#frames(data, at);
+    if (at < data.length && this.#size > 0) at = this.#completeFrame(data, at);
+    if (at < data.length && !this.#closed) at = this.#readFrames(data, at);
     this.#skip = Math.max(0, at - data.length);
   }
 
   /**
-   * Puts a frame together that was cut: that one alone, since to join all that came would be to copy it.
+   * Completes the frame that was cut. Only its own bytes are joined: to join all that arrived would copy it.
    *
    * @param {Buffer} data
-   * @param {number} at where it goes on
-   * @returns {number} where the next frame begins; the data's end where this one is still not complete
+   * @param {number} at where the frame continues
+   * @returns {number} where the next frame begins; the end of the data if this one is still incomplete
    */
-  #complete(data, at) {
-    for (let length = 0; length === 0 && !this.#over; ) {
+  #completeFrame(data, at) {
+    for (let length = 0; length === 0 && !this.#closed; ) {
       const piece = data.subarray(at, at + this.#needed - this.#size);
       this.#keep(piece);
       at += piece.length;
       if (this.#size < this.#needed) return at;
       const joined = Buffer.concat(this.#chunks);
-      this.#found = joined.indexOf(this.#word);
-      length = this.#frame(joined, 0);
+      length = this.#readFrame(joined, 0);
       if (length > 0) at += length - joined.length;
     }
     this.#chunks = [];
@@ -154,43 +131,46 @@ class FrameReader {
   }
 
   /**
-   * Reads all the frames there are, and keeps the beginning of one that is not complete.
+   * Reads all complete frames, and keeps the beginning of an incomplete one.
    *
    * @param {Buffer} data
-   * @param {number} at where the first begins
-   * @returns {number} where the next begins, which may be behind the data's end
+   * @param {number} at where the first frame begins
+   * @returns {number} where the next frame begins, which may be beyond the end of the data
    */
-  #frames(data, at) {
-    const first = at;
-    at = pastDeltas(data, at);
-    if (at > first) this.#fragments = undefined;
-    if (at < data.length) this.#found = data.indexOf(this.#word, at);
-    while (at < data.length && !this.#over) {
-      const length = this.#frame(data, at);
+  #readFrames(data, at) {
+    while (at < data.length && !this.#closed) {
+      const next = skipDeltas(data, at);
+      if (next > at) {
+        this.#fragments = undefined;
+        this.#receiver.delta();
+        at = next;
+        continue;
+      }
+      const length = this.#readFrame(data, at);
       if (length === 0) {
-        // A copy: a view would keep all of the data alive.
+        // A copy: a view would keep all of the data in memory.
         this.#keep(Buffer.from(data.subarray(at)));
         return data.length;
       }
-      at = pastDeltas(data, at + length);
+      at += length;
     }
     return at;
   }
 
-  /** @param {Buffer} piece of a frame that is not complete */
+  /** @param {Buffer} piece of an incomplete frame */
   #keep(piece) {
     this.#chunks.push(piece);
     this.#size += piece.length;
   }
 
   /**
-   * Reads the frame that begins at a place of the data.
+   * Reads one frame.
    *
    * @param {Buffer} data
-   * @param {number} at
-   * @returns {number} its length, which may be more than there is for one that is passed over; 0 when more is needed
+   * @param {number} at where it begins
+   * @returns {number} its length, which may reach beyond the end of the data if it is skipped; 0 if more bytes are needed
    */
-  #frame(data, at) {
+  #readFrame(data, at) {
     this.#needed = 2;
     if (data.length - at < 2) return 0;
     const first = data[at];
@@ -198,8 +178,8 @@ class FrameReader {
     let head = 2;
     if (length >= 126) {
       if (length & 0x80) {
-        // A server never masks: this is no WebSocket.
-        this.#over = true;
+        // A server never masks (RFC 6455 section 5.1): this is no WebSocket.
+        this.#closed = true;
         return 0;
       }
       head = length === 126 ? 4 : 10;
@@ -208,56 +188,53 @@ class FrameReader {
       length = head === 4 ? data.readUInt16BE(at + 2) : Number(data.readBigUInt64BE(at + 2));
     }
     const whole = head + length;
-    const opcode = first & 0x0f;
-    if (!this.#wants(opcode, (first & 0x40) !== 0, length)) return whole;
-    this.#needed = whole;
     const start = at + head;
-    const end = at + whole;
-    if (data.length < end) return 0;
-    this.#needed = 2;
-    if (opcode === CLOSE) {
-      this.#over = true;
-      if (length < 2) this.#receiver.closed(1005, '');
-      else this.#receiver.closed(data.readUInt16BE(start), data.toString('utf8', start + 2, end));
-    } else if (first === WHOLE_TEXT && !this.#holds(data, start, end)) {
+    if (first === WHOLE_TEXT) {
       this.#fragments = undefined;
+      if (length > MAX_MESSAGE) return whole;
+      this.#needed = head + Math.min(length, HEAD);
+      if (data.length - at < this.#needed) return 0;
+      const text = data.toString('latin1', start, Math.min(start + HEAD, start + length));
+      if (!this.#receiver.wants(text)) return whole;
+      this.#needed = whole;
+      if (data.length - at < whole) return 0;
+      this.#receiver.message(data.subarray(start, at + whole), text);
+      return whole;
+    }
+    if (!this.#wantsFrame(first & 0x0f, (first & 0x40) !== 0, length)) return whole;
+    this.#needed = whole;
+    if (data.length - at < whole) return 0;
+    const payload = data.subarray(start, at + whole);
+    if ((first & 0x0f) === CLOSE) {
+      this.#closed = true;
+      if (length < 2) this.#receiver.closed(1005, '');
+      else this.#receiver.closed(payload.readUInt16BE(0), payload.toString('utf8', 2));
     } else {
-      this.#take(data.subarray(start, end), (first & 0x80) !== 0);
+      this.#receiveFragment(payload, (first & 0x80) !== 0);
     }
     return whole;
   }
 
   /**
-   * Whether the word stands in this part of the data.
-   *
-   * @param {Buffer} data
-   * @param {number} start
-   * @param {number} end
-   */
-  #holds(data, start, end) {
-    if (this.#found >= 0 && this.#found < start) this.#found = data.indexOf(this.#word, start);
-    return this.#found >= 0 && this.#found + this.#word.length <= end;
-  }
-
-  /**
-   * Whether a frame's payload has to be kept; called again when more of the frame has come.
+   * Returns whether the payload of a frame has to be kept; called again when more of the frame has arrived.
    *
    * @param {number} opcode
    * @param {boolean} compressed
    * @param {number} length
    */
-  #wants(opcode, compressed, length) {
+  #wantsFrame(opcode, compressed, length) {
     if (opcode === CLOSE) return true;
-    if (opcode === TEXT || (opcode === 0x2 && compressed && this.#inflater)) {
+    // A compressed binary message is inflated as well: later messages may refer back to it.
+    if (opcode === TEXT || (opcode === BINARY && compressed && this.#inflater)) {
       this.#compressed = compressed;
       this.#fragments = compressed && !this.#inflater ? undefined : [];
       this.#fragmentsSize = 0;
-    } else if (opcode === 0x2) {
+    } else if (opcode === BINARY) {
       this.#fragments = undefined;
     } else if (opcode !== CONTINUATION) {
       return false;
     }
-    if (this.#fragments && this.#fragmentsSize + length > (this.#compressed ? COMPRESSED_LIMIT : MESSAGE_LIMIT)) {
+    if (this.#fragments && this.#fragmentsSize + length > this.#maxMessage) {
       this.#fragments = undefined;
       // Later messages refer back to this one and cannot be read without it.
       if (this.#compressed) this.#inflater = undefined;
@@ -265,36 +242,36 @@ class FrameReader {
     return this.#fragments !== undefined;
   }
 
+  get #maxMessage() {
+    if (!this.#compressed) return MAX_MESSAGE;
+    if (this.#receiver.session === 'transcription') return MAX_COMPRESSED;
+    return this.#inflated < MAX_INFLATED_OF_CONVERSATION ? MAX_COMPRESSED_OF_CONVERSATION : 0;
+  }
+
   /**
    * @param {Buffer} payload
    * @param {boolean} fin whether it ends its message
    */
-  #take(payload, fin) {
+  #receiveFragment(payload, fin) {
     const fragments = /** @type {Buffer[]} */ (this.#fragments);
-    // A copy of what has to wait: a view would keep its whole chunk alive.
+    // A copy: a view would keep the whole chunk in memory while it waits.
     fragments.push(fin ? payload : Buffer.from(payload));
     this.#fragmentsSize += payload.length;
     if (!fin) return;
     this.#fragments = undefined;
-    const whole = fragments.length === 1 ? payload : Buffer.concat(fragments);
-    if (!this.#compressed) {
-      this.#tell(whole);
-    } else if (this.#inflater) {
-      let inflated;
+    let message = fragments.length === 1 ? payload : Buffer.concat(fragments);
+    if (this.#compressed) {
       try {
-        inflated = this.#inflater.inflate(whole);
+        message = /** @type {Inflater} */ (this.#inflater).inflate(message);
+        this.#inflated += 1;
       } catch {
-        // Too long or broken: the client will say so itself, and only the close frame is left to be read.
+        // Too long or damaged: the client reports it, and only the CLOSE frame is left to be read.
         this.#inflater = undefined;
         return;
       }
-      this.#tell(inflated);
     }
-  }
-
-  /** @param {Buffer} message */
-  #tell(message) {
-    if (message.includes(this.#word)) this.#receiver.message(message);
+    const text = message.toString('latin1', 0, HEAD);
+    if (this.#receiver.wants(text)) this.#receiver.message(message, text);
   }
 }
 

@@ -1,47 +1,46 @@
-/** Nothing of ours may ever fail inside the application's own calls. */
+/** Keeps the shim's own errors out of the application, and observes methods of its objects. */
 'use strict';
 
+const { warn } = require('./log.cjs');
 const { redact } = require('./redact.cjs');
-const { say } = require('./report.cjs');
 
-/** @type {Set<string>} the hooks that have failed */
-const off = new Set();
+/** @type {Set<string>} names of the hooks that have thrown */
+const failed = new Set();
 
 /**
- * Makes one of our hooks safe to run in the application's place: what it throws is said once, and from then on it does
- * nothing.
+ * Returns a hook that never throws: an internal error is printed once, and the hook does nothing from then on.
  *
  * @template {unknown[]} Args
- * @param {string} name what the hook does, a clause for the warning
+ * @param {string} name what the hook does, as a clause for the message
  * @param {(...args: Args) => void} hook
  * @returns {(...args: Args) => void}
  */
 function guarded(name, hook) {
   return (...args) => {
-    if (off.has(name)) return;
+    if (failed.has(name)) return;
     try {
       hook(...args);
     } catch (error) {
-      off.add(name);
-      say(`rtstt_shim: ${name} failed and is off from now on; the application is not affected: ${redact(String(error))}`);
+      failed.add(name);
+      warn(`rtstt_shim: internal error while ${name}; the application is unaffected: ${redact(String(error))}`);
     }
   };
 }
 
 /**
- * Lets `seen` know of every call of one object's method, before the method itself runs.
+ * Calls `before` with the arguments of every call of one object's method, before the method runs.
  *
  * @param {object} object
  * @param {string} method
- * @param {(...args: any[]) => void} seen must not throw
- * @returns {() => void} takes it back, unless someone else has wrapped the method since
+ * @param {(...args: any[]) => void} before must not throw
+ * @returns {() => void} restores the method, unless another tool has wrapped it since
  */
-function observe(object, method, seen) {
+function observe(object, method, before) {
   const own = Object.getOwnPropertyDescriptor(object, method);
   const original = Reflect.get(object, method);
   /** @this {unknown} @param {unknown[]} args */
   function observed(...args) {
-    seen(...args);
+    before(...args);
     return Reflect.apply(original, this, args);
   }
   Object.defineProperty(object, method, { value: observed, configurable: true, writable: true, enumerable: false });

@@ -1,53 +1,51 @@
 /**
- * WebSocket clients that ask for their connection through Node's `http` and `https`: `ws` in every version, copy and
- * bundle, and whatever else sends an Upgrade.
+ * WebSocket clients that connect through Node's `http` and `https`: `ws` in every version, copy and bundle, and any other
+ * that sends an Upgrade.
  *
- * The request is corrected before its head is written, which is where all of them meet.
+ * The request is corrected before its head is written.
  */
 'use strict';
 
 const { guarded, observe } = require('./guard.cjs');
-const { callerStack } = require('./library.cjs');
+const { decideHandshake } = require('./handshake.cjs');
 const { tap } = require('./tap.cjs');
-const { fixUrl } = require('./url_rule.cjs');
-const { Watch } = require('./watch.cjs');
 
 /** @import { ClientRequest } from 'node:http' */
+/** @import { Watch } from './watch.cjs' */
 
-/** Corrects a request for a WebSocket whose head is not written yet, and watches what comes of it. */
-const created = guarded('looking at http requests', (/** @type {ClientRequest} */ request) => {
-  const base = `${request.protocol === 'https:' ? 'wss' : 'ws'}://${authorityOf(request)}`;
-  const decision = fixUrl(base + request.path);
-  if (!decision.transcription) return;
-  if (decision.changed && !request.headersSent) request.path = decision.url.slice(base.length);
-  watch(request, base + request.path);
+/** Corrects a WebSocket request, and watches its connection. */
+const created = guarded('correcting an http request', (/** @type {ClientRequest} */ request) => {
+  const origin = `${request.protocol === 'https:' ? 'wss' : 'ws'}://${authorityOf(request)}`;
+  const handshake = decideHandshake(origin, request.path, `node:${request.protocol.slice(0, -1)}`);
+  if (!handshake) return;
+  if (handshake.path !== request.path && !request.headersSent) request.path = handshake.path;
+  observeRequest(request, handshake.watch(origin + request.path));
 });
 
 /** @param {ClientRequest} request */
 function authorityOf(request) {
   const name = String(request.host);
   const host = name.includes(':') ? `[${name}]` : name;
-  // The Host header is the client's to set; it is where the port is known from.
-  const named = String(request.getHeader('host') ?? '');
-  return named.startsWith(`${host}:`) ? named : host;
+  // Only the Host header, which the client sets, shows the port.
+  const header = String(request.getHeader('host') ?? '');
+  return header.startsWith(`${host}:`) ? header : host;
 }
 
 /**
  * @param {ClientRequest} request
- * @param {string} url
+ * @param {Watch} watch
  */
-function watch(request, url) {
-  const seen = new Watch({ stack: callerStack(), fallback: `node:${request.protocol.slice(0, -1)}`, url });
+function observeRequest(request, watch) {
   let timedOut = false;
-  const emitted = guarded('watching a handshake', (/** @type {string} */ event, /** @type {unknown} */ value) => {
+  const emitted = guarded('watching an http request', (/** @type {string} */ event, /** @type {unknown} */ value) => {
     if (event === 'timeout') timedOut = true;
-    // A request that the client gave up itself is a failure only where it ran out of time.
+    // A request that the client aborts is a failure only after a timeout.
     else if (event === 'error' && (timedOut || !request.aborted)) {
-      seen.failedToConnect(value, timedOut ? 'timeout' : undefined);
+      watch.failedToConnect(value, timedOut ? 'timeout' : undefined);
     } else if (event === 'close') restore();
   });
   const restore = observe(request, 'emit', emitted);
-  request.once('socket', guarded('tapping a socket', (socket) => tap(socket, seen)));
+  request.once('socket', guarded('tapping a socket', (socket) => tap(socket, watch)));
 }
 
 module.exports = { created };

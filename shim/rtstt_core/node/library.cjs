@@ -1,24 +1,27 @@
-/** Which library opened a connection: read off the stack, when there is a failure to tell. */
+/** The library that opened a connection, read from the call stack when a failure is reported. */
 'use strict';
 
 const { readFileSync } = require('node:fs');
+const { fileURLToPath } = require('node:url');
 
-// The libraries that speak WebSocket. Others on the stack may be an instrumentation that has wrapped the request.
+// Libraries that speak WebSocket. Others on the stack may be instrumentation that has wrapped the request.
 const KNOWN = new Set(['ws', 'undici', 'websocket', 'websocket-driver', 'faye-websocket']);
-const INSTALLED = /(?:file:\/\/)?([^\s()]*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/g;
+const INSTALLED = /((?:file:\/\/)?[^\s()]*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/g;
 const BUILT_IN = /node:internal\/deps\/undici/;
+const DEPTH = 40;
 
-/** The stack of whoever is opening a connection now. */
-function callerStack() {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 40;
+/** Returns the current call stack. */
+function callStack() {
+  const { stackTraceLimit } = Error;
+  // Under --frozen-intrinsics it cannot be set.
+  Reflect.set(Error, 'stackTraceLimit', DEPTH);
   const { stack } = new Error();
-  Error.stackTraceLimit = limit;
+  Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
   return String(stack);
 }
 
 /**
- * The library on a stack, and its version; `fallback` where there is none to be told, as in a bundle.
+ * Returns the library on a stack, and its version; `fallback` if none is known, as in a bundle.
  *
  * @param {string} stack
  * @param {string} fallback
@@ -26,7 +29,7 @@ function callerStack() {
  */
 function libraryOn(stack, fallback) {
   for (const folder of new Set(Array.from(stack.matchAll(INSTALLED), ([, folder]) => folder))) {
-    // The folder's name is not the package's where it is installed under an alias.
+    // Installed under an alias, the folder has another name than the package.
     const { name, version } = manifestOf(folder);
     if (KNOWN.has(name)) return { library: name, version };
   }
@@ -34,14 +37,15 @@ function libraryOn(stack, fallback) {
   return { library: fallback, version: '' };
 }
 
-/** @param {string} folder */
+/** @param {string} folder a path or a file URL */
 function manifestOf(folder) {
   try {
-    const { name, version } = JSON.parse(readFileSync(`${decodeURI(folder)}/package.json`, 'utf8'));
+    const path = folder.startsWith('file:') ? fileURLToPath(folder) : folder;
+    const { name, version } = JSON.parse(readFileSync(`${path}/package.json`, 'utf8'));
     return { name: String(name), version: String(version ?? '') };
   } catch {
     return { name: /[^\\/]*$/.exec(folder)?.[0] ?? '', version: '' };
   }
 }
 
-module.exports = { callerStack, libraryOn };
+module.exports = { callStack, libraryOn };

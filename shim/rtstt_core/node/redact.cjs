@@ -1,35 +1,35 @@
-/** Texts and URLs with every secret masked, fit for a log line: the twin of `redact.py`. */
+/** Texts and URLs without secrets, fit for a log line: the twin of `redact.py`. */
 'use strict';
 
-// OpenAI's keys (`sk-`, `sk-proj-`, `ek_`, `sess-`), bearer values, and what a client may quote of the subprotocol.
+// OpenAI's keys (`sk-`, `sk-proj-`, `ek_`, `sess-`), Authorization values, and the key in a quoted subprotocol.
 const SECRET = /(?<![a-z0-9_])(sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\p{L}\p{N}_.~+/=*-]{4,}/giu;
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g;
-// Of any scheme: the URL of a proxy has a password too.
+// Any scheme: the URL of a proxy holds a password too.
 const URL_IN_TEXT = /:\/\/[^\s"'<>]+/g;
 const USERINFO = /(?<=\/\/)[^/]*@/g;
-// The only query parameters whose values say something about the failure and nothing about the caller.
-const SPEAKING = new Set(['intent', 'model', 'deployment', 'api-version']);
-const LIMIT = 400;
+// Query parameters whose values explain a failure and identify nobody; all other values are masked.
+const SHOWN_PARAMETERS = new Set(['intent', 'model', 'deployment', 'api-version']);
+const MAX_LENGTH = 400;
 
 /** @param {string} text */
 function clean(text) {
   const masked = text.replace(SECRET, '$1***').replace(CONTROL, ' ');
-  const letters = masked.length > LIMIT ? [...masked] : [];
-  return letters.length > LIMIT ? `${letters.slice(0, LIMIT - 3).join('')}...` : masked;
+  const letters = masked.length > MAX_LENGTH ? [...masked] : [];
+  return letters.length > MAX_LENGTH ? `${letters.slice(0, MAX_LENGTH - 3).join('')}...` : masked;
 }
 
 /** @param {string} pair */
 function maskPair(pair) {
   const equals = pair.indexOf('=');
   const key = equals < 0 ? pair : pair.slice(0, equals);
-  if (SPEAKING.has(key)) return pair;
-  // A bare word may be a key just as well.
+  if (SHOWN_PARAMETERS.has(key)) return pair;
+  // A word without a value may be a key.
   if (equals < 0) return key ? '***' : pair;
   return equals === pair.length - 1 ? pair : `${key}=***`;
 }
 
 /**
- * The URL without userinfo and fragment, and with the values of all but a few query parameters masked.
+ * Returns a URL without userinfo and fragment, with the values of all but a few query parameters masked.
  *
  * @param {string} url any string
  */
@@ -42,9 +42,9 @@ function redactUrl(url) {
 }
 
 /**
- * Text from a server or an exception, on one line, bounded, with keys and the URLs in it masked.
+ * Returns a text on one line, at most 400 characters long, with keys and the URLs in it masked.
  *
- * @param {string} text any string
+ * @param {string} text any string, such as the message of a server or of an exception
  */
 function redact(text) {
   return clean(text.replace(URL_IN_TEXT, redactUrl));

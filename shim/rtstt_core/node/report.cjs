@@ -1,120 +1,115 @@
 /**
- * The warning: one readable line on stderr per failure, never one per retry.
+ * The lines about the shim's findings: one readable line for each failure, not for each retry.
  *
- * A storm of the same failure (a client that reconnects for ever) is said once, then counted: the next line comes a
- * minute later at the earliest and says how many there were; what is still uncounted is said when the process ends.
- *
- * On stderr, and not through `process.emitWarning`: NODE_NO_WARNINGS, which production images like to set, would make
- * the failure as silent as the client left it, and a warning of the last moment is lost, since it waits for a tick that
- * an exiting process does not have. A program that wants the failure's fields subscribes to the channel
- * `rtstt_shim:failure` of `node:diagnostics_channel`.
+ * A failure that repeats (a client that reconnects in a loop) is printed once, then counted. The next line comes at the
+ * earliest a minute later and gives the count; counts that remain are printed when the process exits. A program that wants
+ * the failure's fields subscribes to the channel `rtstt_shim:failure` of `node:diagnostics_channel`.
  */
 'use strict';
 
-const { Console } = require('node:console');
 const { channel } = require('node:diagnostics_channel');
 const { diagnose } = require('./diagnosis.cjs');
 const { libraryOn } = require('./library.cjs');
+const { info: printInfo, warn } = require('./log.cjs');
 const { redact, redactUrl } = require('./redact.cjs');
 const { isNative } = require('./url_rule.cjs');
 
-/** @import { Diagnosis, Failure } from './diagnosis.cjs' */
+/** @import { Diagnosis, Symptom } from './diagnosis.cjs' */
 
 /**
- * Whose socket it is.
+ * The connection that a report is about.
  *
- * @typedef {object} Source
- * @property {string} stack who opened it
- * @property {string} fallback what to call the library where the stack does not tell it
- * @property {string} url the URL that was connected to, secrets included; never said as it is
+ * @typedef {object} ConnectionInfo
+ * @property {string} stack the call stack of the code that opened it
+ * @property {string} fallback the library's name if the stack does not show it
+ * @property {string} url the URL connected to, with its secrets; it is never printed as it is
  */
 
-const STORM_MS = 60_000;
-const STORMS_KEPT = 256;
+/**
+ * @typedef {object} ReportOptions
+ * @property {'transcription' | 'conversation'} [session] what the connection was to open
+ * @property {boolean} [byClient] whether the client closed the connection after an `error` event
+ * @property {number} [count] how often the symptom occurred
+ */
 
-/** @type {Map<string, { line: string, saidAt: number, more: number }>} */
-const storms = new Map();
+const INTERVAL_MS = 60_000;
+const MAX_REPORTED = 256;
+
+/** @type {Map<string, { print: (line: string) => void, line: string, printedAt: number, repeats: number }>} */
+const reported = new Map();
 const failures = channel('rtstt_shim:failure');
 
-/** @type {Console | undefined} */
-let output;
-
-/** @param {string} line */
-function say(line) {
-  try {
-    // One of our own: what the application makes of its `console` must not make the warning disappear. Unlike a plain
-    // write it survives a closed pipe.
-    output ??= new Console(process.stderr, process.stderr);
-    output.error('%s', line);
-  } catch {
-    // There is no stderr: nothing can be said, and the application must not notice.
-  }
-}
-
 /**
- * Says one failure, or counts it when it is one more of a storm.
+ * Prints a failure, or counts it if the same one was printed within the last minute. A session that ended well and
+ * without a transcript is printed only with `RTSTT_SHIM_LOG=info`.
  *
- * @param {Source} source whose socket it is
- * @param {Failure} failure what was seen; `native` is filled in here
- * @param {boolean} [byClient] whether the client closed the connection after an error event
+ * @param {ConnectionInfo} info the connection that failed
+ * @param {Symptom} symptom what the server or the network did; `native` is set here
+ * @param {ReportOptions} [options]
  */
-function report(source, failure, byClient = false) {
-  const seen = { ...failure, native: isNative(source.url) };
+function report(info, symptom, { session = 'transcription', byClient = false, count = 1 } = {}) {
+  const diagnosis = diagnose({ ...symptom, native: isNative(info.url) });
+  const masked = { ...symptom };
   for (const name of /** @type {const} */ (['type', 'code', 'message', 'param', 'close_reason'])) {
-    if (seen[name] !== undefined) seen[name] = redact(seen[name]);
+    if (masked[name] !== undefined) masked[name] = redact(masked[name]);
   }
-  const diagnosis = diagnose(seen);
-  const { library, version } = libraryOn(source.stack, source.fallback);
-  const url = redactUrl(source.url);
-  const line = lineOf(`${library} ${version}`.trimEnd(), url, seen, diagnosis, byClient);
-  const { kind, code, param, close_code, status } = seen;
+  const { library, version } = libraryOn(info.stack, info.fallback);
+  const url = redactUrl(info.url);
+  const line = `rtstt_shim: ${leadOf(masked, diagnosis, session, byClient)}: ${diagnosis.what}${evidenceOf(masked)}. ${
+    diagnosis.doThis
+  } [${`${library} ${version}`.trimEnd()}, ${url}]`;
+  const { kind, code, param, close_code, status } = masked;
   const key = JSON.stringify([library, url, diagnosis.id, kind, code, param, close_code, status]);
   const now = performance.now();
-  const storm = storms.get(key);
-  if (storm !== undefined && now - storm.saidAt < STORM_MS) {
-    storm.more += 1;
+  const before = reported.get(key);
+  if (before !== undefined && now - before.printedAt < INTERVAL_MS) {
+    before.repeats += count;
     return;
   }
-  const more = storm?.more ?? 0;
-  if (storm === undefined && storms.size >= STORMS_KEPT) {
-    for (const oldest of storms.keys()) {
-      storms.delete(oldest);
+  const more = before?.repeats ?? 0;
+  if (before === undefined && reported.size >= MAX_REPORTED) {
+    for (const oldest of reported.keys()) {
+      reported.delete(oldest);
       break;
     }
   }
-  storms.set(key, { line, saidAt: now, more: 0 });
-  say(line + again(more));
+  const print = kind === 'silent' ? printInfo : warn;
+  reported.set(key, { print, line, printedAt: now, repeats: count - 1 });
+  print(line + countOf(more));
   if (failures.hasSubscribers) {
-    const { native, ...fields } = seen;
-    failures.publish({ library, version, url, diagnosis: diagnosis.id, fatal: diagnosis.fatal, ...fields, more });
+    const { id, fatal } = diagnosis;
+    failures.publish({ library, version, url, session, diagnosis: id, fatal, ...masked, more });
   }
 }
 
-/** Says how often the failures came that were counted and not said; for the end of the process. */
-function sayUncounted() {
-  for (const { line, more } of storms.values()) {
-    if (more) say(line + again(more));
+/** Prints the counts of failures that have repeated since they were printed. */
+function reportRemainingCounts() {
+  for (const { print, line, repeats } of reported.values()) {
+    if (repeats) print(line + countOf(repeats));
   }
-  storms.clear();
+  reported.clear();
 }
 
-/** @param {number} more */
-const again = (more) => (more ? ` (and ${more} more like it)` : '');
+/** @param {number} repeats */
+const countOf = (repeats) => (repeats ? ` (and ${repeats} more like it)` : '');
 
-/** @type {(client: string, url: string, failure: Failure, diagnosis: Diagnosis, byClient: boolean) => string} */
-function lineOf(client, url, failure, diagnosis, byClient) {
-  const { type, code, message, status, close_code, close_reason } = failure;
-  let lead = 'realtime transcription error, the session stays open';
-  if (failure.kind === 'failed') lead = 'realtime transcription item failed';
-  else if (diagnosis.fatal) lead = 'realtime transcription session failed';
-  else if (byClient) lead = 'realtime transcription error, then the client closed the session';
-  const seen = [];
-  if (code || type || message) seen.push([code || type, message].filter(Boolean).join(': '));
-  if (status !== undefined) seen.push(`HTTP ${status}`);
-  if (close_code === 1006) seen.push('closed 1006 without a close frame');
-  else if (close_code !== undefined) seen.push(`closed ${close_code} ${close_reason ?? ''}`.trimEnd());
-  const evidence = seen.length ? ` (${seen.join('; ')})` : '';
-  return `rtstt_shim: ${lead}: ${diagnosis.what}${evidence}. ${diagnosis.doThis} [${client}, ${url}]`;
+/** @type {(symptom: Symptom, diagnosis: Diagnosis, session: string, byClient: boolean) => string} */
+function leadOf({ kind }, { fatal }, session, byClient) {
+  if (kind === 'failed') return 'realtime transcription item failed';
+  if (kind === 'silent') return 'realtime transcription session ended without a transcript';
+  if (fatal) return `realtime ${session} session failed`;
+  if (byClient) return 'realtime transcription error, then the client closed the session';
+  return 'realtime transcription error, the session stays open';
 }
 
-module.exports = { say, report, sayUncounted };
+/** @param {Symptom} symptom */
+function evidenceOf({ type, code, message, status, close_code, close_reason }) {
+  const parts = [];
+  if (code || type || message) parts.push([code || type, message].filter(Boolean).join(': '));
+  if (status !== undefined) parts.push(`HTTP ${status}`);
+  if (close_code === 1006) parts.push('closed 1006 without a close frame');
+  else if (close_code !== undefined) parts.push(`closed ${close_code} ${close_reason ?? ''}`.trimEnd());
+  return parts.length ? ` (${parts.join('; ')})` : '';
+}
+
+module.exports = { report, reportRemainingCounts };

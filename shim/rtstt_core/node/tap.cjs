@@ -1,26 +1,26 @@
 /**
- * Listening in on the socket under a WebSocket client, below the client's own code and above TLS.
+ * Watches the socket under a WebSocket client, below the client's own code and above TLS.
  *
- * Every client, whichever copy of whichever library it is, gets its bytes through `push` of the socket and answers
- * through `write`; watching there needs to know nothing of the client, changes nothing it can see, and costs other
- * sockets nothing.
+ * Every client, whichever copy of whichever library it is, receives its bytes through `push` of the socket and sends
+ * through `write`. Observing these depends on no client, changes nothing that a client can see, and costs other sockets
+ * nothing.
  */
 'use strict';
 
 const { clearTimeout, setTimeout } = require('node:timers');
-const { Exchange } = require('./exchange.cjs');
+const { ClientStream } = require('./client_stream.cjs');
 const { guarded, observe } = require('./guard.cjs');
-const { WORD } = require('./watch.cjs');
+const { ServerStream } = require('./server_stream.cjs');
 
 /** @import { Socket } from 'node:net' */
 /** @import { Watch } from './watch.cjs' */
 
-// A refusal is told with its body, which mostly comes with the head, and mostly nobody reads.
-const BODY_MS = 500;
+// A refusal is reported with its body, which usually arrives with the head, and which most clients never read.
+const BODY_WAIT_MS = 500;
 
 /**
- * Whether a client's write is its CLOSE frame: always masked, at most 125 bytes long, and written whole or the header
- * by itself.
+ * Returns whether a client's write is its CLOSE frame: masked, with a payload of at most 125 bytes, and written whole or
+ * the header by itself.
  *
  * @param {unknown} chunk
  */
@@ -34,54 +34,63 @@ function isCloseFrame(chunk) {
 }
 
 /**
- * Tells a watch what happens on a socket from now until its WebSocket is closed or refused.
+ * Passes what happens on a socket to a watch, until its WebSocket is closed or refused.
  *
- * @param {Socket} socket a connection on which nothing but the handshake's response is still to come
+ * @param {Socket} socket a connection on which the response to the handshake comes next
  * @param {Watch} watch
  */
 function tap(socket, watch) {
   let closing = false;
-  let hungUp = false;
+  let ended = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let patience;
-  const exchange = new Exchange(
-    {
-      refused: (status, body) => watch.refused(status, body),
-      message: (data) => watch.message(data),
-      closed: (code, reason) => watch.closed(code, reason, closing),
+  let bodyTimer;
+  /** @type {ClientStream | undefined} */
+  let client;
+  const server = new ServerStream({
+    get session() {
+      return watch.session;
     },
-    WORD,
-  );
-
-  const received = guarded('reading a watched socket', (/** @type {unknown} */ chunk) => {
-    if (Buffer.isBuffer(chunk)) {
-      exchange.feed(chunk);
-    } else if (chunk === null) {
-      hungUp = true;
-      exchange.end();
-    } else if (chunk instanceof Uint8Array) {
-      exchange.feed(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-    }
-    if (exchange.over) release();
-    else if (exchange.refusing) patience ??= setTimeout(ended, BODY_MS).unref();
+    wants: (head) => watch.wants(head),
+    delta: () => watch.delta(),
+    message: (data, head) => watch.message(data, head),
+    refused: (status, body) => watch.refused(status, body),
+    closed: (code, reason) => watch.closed(code, reason, closing),
   });
-  const sent = (/** @type {unknown} */ chunk) => {
+
+  const received = guarded('reading a socket', (/** @type {unknown} */ chunk) => {
+    if (Buffer.isBuffer(chunk)) {
+      server.receive(chunk);
+    } else if (chunk === null) {
+      ended = true;
+      server.end();
+    } else if (chunk instanceof Uint8Array) {
+      server.receive(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    }
+    if (server.over) release();
+    else if (server.refusing) bodyTimer ??= setTimeout(finish, BODY_WAIT_MS).unref();
+  });
+  const sent = guarded('reading what a client writes', (/** @type {unknown} */ chunk) => {
     if (isCloseFrame(chunk)) closing = true;
-  };
-  const ended = guarded('watching the end of a socket', () => {
-    exchange.end();
-    // Neither the server's end of the stream nor an error: the client itself took the connection down.
-    if (exchange.open) watch.lost(closing || !(hungUp || socket.errored));
+    // The request is written before the response is read.
+    if (watch.progress && server.open && chunk instanceof Uint8Array) {
+      client ??= new ClientStream(watch.progress);
+      client.receive(chunk);
+    }
+  });
+  const finish = guarded('watching the end of a socket', () => {
+    server.end();
+    // Without an end from the server and without an error, the client itself dropped the connection.
+    if (server.open) watch.lost(closing || !(ended || socket.errored));
     release();
   });
 
   const restore = [observe(socket, 'push', received), observe(socket, 'write', sent)];
   const release = () => {
     for (const undo of restore.splice(0)) undo();
-    socket.removeListener('close', ended);
-    clearTimeout(patience);
+    socket.removeListener('close', finish);
+    clearTimeout(bodyTimer);
   };
-  socket.once('close', ended);
+  socket.once('close', finish);
 }
 
 module.exports = { tap };

@@ -1,5 +1,5 @@
 /**
- * WebSocket clients on undici: Node's built-in `WebSocket`, and the package of that name in every version and copy.
+ * WebSocket clients on undici: Node's built-in `WebSocket`, and the package in every version and copy.
  *
  * All of them publish their requests on diagnostics channels of the same names, before the head is written.
  */
@@ -7,65 +7,67 @@
 
 const { subscribe } = require('node:diagnostics_channel');
 const { guarded, observe } = require('./guard.cjs');
-const { callerStack } = require('./library.cjs');
+const { decideHandshake } = require('./handshake.cjs');
 const { tap } = require('./tap.cjs');
-const { fixUrl } = require('./url_rule.cjs');
-const { Watch } = require('./watch.cjs');
 
-/** @type {WeakMap<object, Watch>} the requests that are watched */
+/** @import { Watch } from './watch.cjs' */
+
+const FALLBACK = 'undici';
+
+/** @type {WeakMap<object, Watch>} the watches of requests */
 const watches = new WeakMap();
-let watching = false;
+let subscribed = false;
 /** @type {{ key?: string, watch?: Watch }} the newest handshake */
 let newest = {};
 
-/** Corrects a request for a WebSocket whose head is not written yet, and watches what comes of it. */
-const created = guarded('looking at undici requests', (/** @type {any} */ request) => {
-  const base = String(request.origin).replace(/^http/i, 'ws');
-  const decision = fixUrl(base + request.path);
-  if (!decision.transcription) return;
-  if (decision.changed) request.path = decision.url.slice(base.length);
-  // Told 401, undici asks a second time by itself; it is the same handshake, with the same key.
+/** Corrects a WebSocket request, and watches its connection. */
+const created = guarded('correcting an undici request', (/** @type {any} */ request) => {
+  const handshake = decideHandshake(String(request.origin).replace(/^http/i, 'ws'), request.path, FALLBACK);
+  if (!handshake) return;
+  if (handshake.path !== request.path) request.path = handshake.path;
+  // After a 401 undici sends a second request by itself; it is the same handshake, with the same key.
   const key = /sec-websocket-key\W+([\w+/=]{24})/i.exec(String(request.headers))?.[1];
-  if (!newest.watch || key === undefined || key !== newest.key) {
-    newest = { key, watch: new Watch({ stack: callerStack(), fallback: 'undici', url: decision.url }) };
-  }
+  if (!newest.watch || key === undefined || key !== newest.key) newest = { key, watch: handshake.watch() };
   watches.set(request, /** @type {Watch} */ (newest.watch));
-  if (!watching) watchMore();
-  watching = true;
+  if (!subscribed) subscribeMore();
+  subscribed = true;
 });
 
-/** The channels that are of interest only once there is something to watch. */
-function watchMore() {
-  subscribe('undici:client:sendHeaders', (message) => sending(/** @type {any} */ (message)));
+/** Subscribes to the channels that matter only once there is a connection to watch. */
+function subscribeMore() {
+  subscribe('undici:client:sendHeaders', (message) => sendHeaders(/** @type {any} */ (message)));
   subscribe('undici:request:error', (message) => failed(/** @type {any} */ (message)));
   subscribe('undici:websocket:open', (message) => opened(/** @type {any} */ (message)));
 }
 
-const sending = guarded('tapping a socket of undici', (/** @type {any} */ { request, socket }) => {
+const sendHeaders = guarded('tapping a socket of undici', (/** @type {any} */ { request, socket }) => {
   const watch = watches.get(request);
-  // On HTTP/2 the socket carries more than this connection.
+  // A socket of HTTP/2 carries other streams too.
   if (watch && socket.alpnProtocol !== 'h2') tap(socket, watch);
 });
 
-const failed = guarded('watching a handshake of undici', (/** @type {any} */ { request, error }) => {
-  // The client gave it up itself, or goes on over HTTP/1.1 because the server's HTTP/2 knows no WebSocket.
+const failed = guarded('watching an undici request', (/** @type {any} */ { request, error }) => {
+  // The client aborted it, or retries over HTTP/1.1 because the server's HTTP/2 does not support WebSocket.
   if (error?.name === 'AbortError' || /Extended CONNECT/.test(error?.message)) return;
   watches.get(request)?.failedToConnect(error);
 });
 
 const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ { websocket, handshakeResponse }) => {
-  // Only a WebSocket over HTTP/2 is answered with 200; then there is no socket of its own to tap.
+  // Only over HTTP/2 is the status 200 (RFC 8441), and the connection has no socket of its own to tap.
   if (handshakeResponse?.status !== 200) return;
-  const { url, transcription } = fixUrl(websocket.url);
-  if (!transcription) return;
-  const watch = new Watch({ stack: callerStack(), fallback: 'undici', url });
+  const watch = decideHandshake('', websocket.url, FALLBACK)?.watch();
+  if (!watch) return;
   let closing = false;
   observe(websocket, 'close', () => {
     closing = true;
   });
   /** @type {(name: string, listener: (event: any) => void) => void} */
   const on = (name, listener) => websocket.addEventListener(name, guarded('watching a WebSocket over HTTP/2', listener));
-  on('message', ({ data }) => typeof data === 'string' && watch.message(data));
+  on('message', ({ data }) => {
+    if (typeof data !== 'string') return;
+    const head = data.slice(0, 512);
+    if (watch.wants(head)) watch.message(data, head);
+  });
   on('close', ({ code, reason }) => watch.closed(code, reason, closing));
 });
 

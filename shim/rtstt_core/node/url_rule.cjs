@@ -1,18 +1,18 @@
 /**
  * The URL rule: which realtime URLs OpenAI's endpoint refuses for certain, and what they have to become.
  *
- * The twin of `url_rule.py`, which says where its facts come from; `tests/vectors/url_rule.json` tests them both.
+ * The twin of `url_rule.py`, which names the sources of its facts; `tests/vectors/url_rule.json` tests both.
  */
 'use strict';
-
 
 /**
  * @typedef {object} Decision
  * @property {string} url the URL to connect to
  * @property {boolean} changed whether `url` differs from what was given
  * @property {'drop-model' | 'set-intent' | 'keep'} rule
- * @property {string} reason one clause saying why
- * @property {boolean} transcription whether a connection to `url` is a realtime transcription session, worth watching
+ * @property {string} reason one clause that gives the reason, fit for a log line
+ * @property {'transcription' | 'conversation' | 'none'} session what a connection to `url` opens, as far as the URL tells
+ * @property {boolean} native whether `url` is a realtime URL of OpenAI's own hosts, or of one that `RTSTT_SHIM_HOSTS` names
  */
 
 // Scheme, authority, path, query, fragment. Backslashes, spaces and control characters are left unmatched: parsers
@@ -31,7 +31,7 @@ function extraHosts(setting) {
 }
 
 /**
- * The host of a URL's authority, lower case and without a trailing dot; null for a malformed one.
+ * Returns the host of a URL's authority, lower case and without a trailing dot; null for a malformed one.
  *
  * @param {string} authority
  */
@@ -48,7 +48,7 @@ function isNativeAuthority(authority) {
 }
 
 /**
- * Whether the URL's host is one of OpenAI's own, or named by `RTSTT_SHIM_HOSTS`.
+ * Returns whether the URL's host is one of OpenAI's own, or named by `RTSTT_SHIM_HOSTS`.
  *
  * @param {string} url
  */
@@ -75,56 +75,76 @@ const keyOf = (pair) => unquote(pair.split('=', 1)[0]);
 const valueOf = (pair) => (pair.includes('=') ? unquote(pair.slice(pair.indexOf('=') + 1)) : '');
 
 /**
+ * Returns what a WebSocket with this URL opens, as far as the URL tells; see `_session` of `url_rule.py`.
+ *
+ * @param {string} path
+ * @param {string[]} keys
+ * @param {string[]} models
+ * @param {string[]} intents in lower case
+ * @param {boolean} native
+ * @returns {Decision['session']}
+ */
+function sessionOf(path, keys, models, intents, native) {
+  const segments = path.split('/');
+  const place = segments.indexOf('realtime');
+  if (place < 0) return 'none';
+  const below = segments.slice(place + 1).filter(Boolean);
+  if (below.includes('translations')) return native ? 'conversation' : 'none';
+  const given = intents.filter(Boolean);
+  if (given.some((intent) => intent.startsWith('transcri'))) return 'transcription';
+  if (!native) {
+    return !below.length && ['', 'v1', 'openai'].includes(segments[place - 1]) ? 'conversation' : 'none';
+  }
+  if (given.length) return 'conversation';
+  if ([...below, ...models].some((name) => /transcri|whisper/.test(name.toLowerCase()))) return 'transcription';
+  return models.length || below.length || keys.includes('call_id') ? 'conversation' : 'transcription';
+}
+
+/**
  * Decides what a realtime URL has to become so that OpenAI's endpoint accepts the transcription session.
  *
  * @param {string} url any string; one that is not the URL of a realtime socket is kept
  * @returns {Decision} it never throws on a string, and applying it twice changes nothing more
  */
 function fixUrl(url) {
-  /** @type {(reason: string, transcription?: boolean) => Decision} */
-  const keep = (reason, transcription = false) => ({ url, changed: false, rule: 'keep', reason, transcription });
-
-  if (!url.includes('realtime')) return keep('not a realtime URL');
-  const parts = PARTS.exec(url);
-  if (parts === null || !parts[2].endsWith('/realtime')) return keep('not a realtime URL');
-
-  const query = parts[3] ?? '';
-  const pairs = query.split('&');
-  const models = pairs.filter((pair) => keyOf(pair) === 'model');
-  const intents = pairs.filter((pair) => keyOf(pair) === 'intent').map((pair) => valueOf(pair).toLowerCase());
-  const transcription = intents.length > 0 && intents.every((intent) => intent === 'transcription');
-
-  if (!isNativeAuthority(parts[1])) {
-    const reason = models.length ? 'not an OpenAI host: gateways route on `model`' : 'not an OpenAI host';
-    return keep(reason, transcription);
+  const parts = url.includes('realtime') ? PARTS.exec(url) : null;
+  if (parts === null) {
+    return { url, changed: false, rule: 'keep', reason: 'not a realtime URL', session: 'none', native: false };
   }
-  // Without `intent` this is a transcription session only under a transcription client secret (`ek_…`); the endpoint
-  // refuses it with `missing_model` otherwise, which is worth a warning too.
-  if (!models.length) return keep('no `model` to drop', transcription || !intents.length);
+  const [, authority, path, query = ''] = parts;
+  const pairs = query.split('&');
+  const keys = pairs.map(keyOf);
+  const models = pairs.filter((_, place) => keys[place] === 'model').map(valueOf);
+  const intents = pairs.filter((_, place) => keys[place] === 'intent').map((pair) => valueOf(pair).toLowerCase());
+  const native = isNativeAuthority(authority);
+  const session = sessionOf(path, keys, models, intents, native);
+  /** @type {(reason: string) => Decision} */
+  const keep = (reason) => ({ url, changed: false, rule: 'keep', reason, session, native });
 
-  /** @type {string[]} */
-  let kept;
+  if (!path.endsWith('/realtime')) return keep('not a realtime URL');
+  if (!native) return keep(models.length ? 'not an OpenAI host: gateways route on `model`' : 'not an OpenAI host');
+  if (!models.length) return keep('no `model` to drop');
+
   /** @type {Decision['rule']} */
   let rule;
   let reason;
-  if (transcription) {
-    kept = pairs.filter((pair) => keyOf(pair) !== 'model');
+  if (intents.length && intents.every((intent) => intent === 'transcription')) {
     rule = 'drop-model';
     reason = 'OpenAI refuses `model` beside intent=transcription';
-  } else if (!intents.length && models.every((pair) => TRANSCRIPTION_MODEL.test(valueOf(pair)))) {
-    const first = pairs.indexOf(models[0]);
-    kept = pairs.flatMap((pair, place) =>
-      place === first ? ['intent=transcription'] : keyOf(pair) === 'model' ? [] : [pair],
-    );
+  } else if (!intents.length && models.every((model) => TRANSCRIPTION_MODEL.test(model))) {
     rule = 'set-intent';
     reason = 'OpenAI refuses a transcription model as the session model';
+    const first = keys.indexOf('model');
+    pairs[first] = 'intent=transcription';
+    keys[first] = 'intent';
   } else {
-    return keep('not a transcription session');
+    return keep('not certain to be a transcription session');
   }
 
+  const kept = pairs.filter((_, place) => keys[place] !== 'model');
   const start = url.indexOf('?') + 1;
   const fixed = url.slice(0, start) + kept.join('&') + url.slice(start + query.length);
-  return { url: fixed, changed: true, rule, reason, transcription: true };
+  return { url: fixed, changed: true, rule, reason, session: 'transcription', native: true };
 }
 
 module.exports = { isNative, fixUrl };

@@ -1,197 +1,226 @@
 /**
- * Watching one realtime transcription socket: from what the server sent to at most one report per failure.
+ * A watch on one realtime connection: from what the server sends to at most one report for each failure.
  *
- * The twin of `watch.py`. An `error` event is held for a moment, because whether it was fatal is known only when the
- * close that may follow has come.
+ * The twin of `watch.py`. It keeps an `error` event for half a second before it reports it, because only the close that
+ * may follow shows whether the error ended the session.
  */
 'use strict';
 
 // Not the globals, which test frameworks replace.
 const { clearTimeout, setTimeout } = require('node:timers');
-const { report, sayUncounted } = require('./report.cjs');
+const { causeOf, describe } = require('./connect_error.cjs');
+const { ErrorEvents, textOf } = require('./error_events.cjs');
 const { guarded } = require('./guard.cjs');
+const { Progress } = require('./progress.cjs');
+const { report, reportRemainingCounts } = require('./report.cjs');
 
-/** @import { Failure } from './diagnosis.cjs' */
-/** @import { Source } from './report.cjs' */
+/** @import { Symptom, ConnectCause } from './diagnosis.cjs' */
+/** @import { ErrorEvent } from './error_events.cjs' */
+/** @import { ConnectionInfo } from './report.cjs' */
 
-// Both events of interest hold an "error" object; every other message costs the search for this. Without the beginning:
-// a search looks for the first letter, and quotes and e's are everywhere in JSON.
-const WORD = 'rror"';
 // The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
-const HOLD_MS = 500;
+const CLOSE_WAIT_MS = 500;
+// The close codes by which the endpoint refuses a session (PROTOCOL.md section 1).
+const REFUSALS = [1013, 3000, 4000, 4004];
+const TRANSCRIPTION_PARAM =
+  /^(?:session\.audio\.input\.(?:transcription|turn_detection)|(?:session\.)?input_audio_transcription)/;
+const TRANSCRIPTION_UPDATE = /Passing a transcription session update|transcription_session\.update/;
 
-/** @type {Set<Watch>} the watches that hold an error event */
-const held = new Set();
+/** @type {Set<Watch>} the watches with an error event that waits for a close */
+const pending = new Set();
 let watches = 0;
 
-const atExit = guarded('telling the last failures', () => {
-  for (const watch of held) watch.flush();
-  sayUncounted();
+const atExit = guarded('reporting at exit', () => {
+  for (const watch of pending) watch.flush();
+  reportRemainingCounts();
 });
 
 class Watch {
-  #source;
+  #info;
   #number;
-  #over = false;
-  /** @type {Failure | undefined} */
-  #error;
+  #session;
+  #closed = false;
+  #errors = new ErrorEvents();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  #flush = guarded('telling a failure', () => this.flush());
+  #timeOut = guarded('reporting an error', () => {
+    this.#reportAll(this.#errors.pop(performance.now() - CLOSE_WAIT_MS / 2));
+    if (this.#errors.any) this.#wait();
+    else pending.delete(this);
+  });
 
-  /** @param {Source} source whose socket it is */
-  constructor(source) {
-    this.#source = source;
+  /**
+   * The progress of a transcription session; undefined once a transcript or an error came.
+   *
+   * @type {Progress | undefined}
+   */
+  progress;
+
+  /**
+   * @param {ConnectionInfo} info the connection
+   * @param {'transcription' | 'conversation'} [session] what it opens; of a conversation only a refusal and what concerns
+   *   transcription is reported
+   */
+  constructor(info, session = 'transcription') {
+    this.#info = info;
+    this.#session = session;
+    if (session === 'transcription') this.progress = new Progress();
     if (watches === 0) process.on('exit', atExit);
     watches += 1;
     this.#number = watches;
   }
 
+  /** What the connection opens. */
+  get session() {
+    return this.#session;
+  }
+
   /**
-   * Takes one whole text message from the server.
+   * Returns whether a message of the server has to be passed to `message`.
+   *
+   * @param {string} head the beginning of the message, in which each byte is a character
+   */
+  wants(head) {
+    // An `error` and a `failed` event both hold an "error" object.
+    return this.progress !== undefined || head.includes('"error"');
+  }
+
+  /** Receives a delta, the most frequent message of a transcription session. */
+  delta() {
+    this.progress = undefined;
+  }
+
+  /**
+   * Receives one whole text message from the server.
+   *
+   * @param {Buffer | string} data the message
+   * @param {string} head its beginning
+   */
+  message(data, head) {
+    if (head.includes('"error"') && this.#error(data)) {
+      this.progress = undefined;
+    } else if (this.progress?.received(head, data)) {
+      if (this.progress.isConversation) this.#session = 'conversation';
+      this.progress = undefined;
+    }
+  }
+
+  /**
+   * Keeps an event that may report an error.
    *
    * @param {Buffer | string} data
+   * @returns {boolean} whether any error is kept
    */
-  message(data) {
-    if (data.includes(WORD)) this.#event(data.toString());
+  #error(data) {
+    if (this.#errors.add(data)) {
+      this.#wait();
+      pending.add(this);
+    }
+    return this.#errors.any;
   }
 
-  /** @param {string} data */
-  #event(data) {
-    let event;
-    try {
-      event = JSON.parse(data);
-    } catch {
-      return;
-    }
-    if (event?.type === 'error') {
-      this.flush();
-      this.#error = failureOf('error', event.error);
-      this.#timer = setTimeout(this.#flush, HOLD_MS).unref();
-      held.add(this);
-    } else if (event?.type === 'conversation.item.input_audio_transcription.failed') {
-      report(this.#source, failureOf('failed', event.error));
-    }
+  #wait() {
+    this.#timer = setTimeout(this.#timeOut, CLOSE_WAIT_MS).unref();
   }
 
   /**
-   * Takes the end of the connection.
+   * Receives the end of the connection.
    *
-   * @param {number} code the code of the server's CLOSE frame; 1005 when it had none, 1006 when no frame came
+   * @param {number} code the close code of the server's CLOSE frame; 1005 if it has none, 1006 without a frame
    * @param {string} reason the CLOSE frame's reason
-   * @param {boolean} byClient whether the client began the closing handshake
+   * @param {boolean} byClient whether the client started the closing handshake
    */
   closed(code, reason, byClient) {
-    if (this.#over) return;
-    this.#over = true;
-    const error = this.#take();
-    // An echo of the client's own close says nothing of the server.
-    const echo = byClient && code !== 3000 && code !== 4000;
-    if (error !== undefined) {
-      if (echo) report(this.#source, error, true);
-      else report(this.#source, { ...error, close_code: code, close_reason: reason });
-    } else if (!echo && code !== 1000) {
-      report(this.#source, { kind: 'close', close_code: code, close_reason: reason });
+    if (this.#closed) return;
+    this.#closed = true;
+    // The server's echo of the client's own close is no failure.
+    const echo = byClient && !REFUSALS.includes(code);
+    const errors = this.#popAll();
+    const newest = errors.pop();
+    this.#reportAll(errors);
+    if (newest?.symptom.kind === 'error' && !echo) {
+      this.#report({ ...newest.symptom, close_code: code, close_reason: reason }, { count: newest.count });
+      return;
+    }
+    if (newest) this.#report(newest.symptom, { byClient: newest.symptom.kind === 'error', count: newest.count });
+    if (!echo && code !== 1000) {
+      this.#report({ kind: 'close', close_code: code, close_reason: reason });
+    } else {
+      const cause = this.progress?.silence();
+      if (cause) this.#report({ kind: 'silent', cause });
     }
   }
 
   /**
-   * Takes the end of the connection without a CLOSE frame.
+   * Receives the end of the connection without a CLOSE frame.
    *
-   * @param {boolean} byClient whether the client itself hung up
+   * @param {boolean} byClient whether the client dropped the connection
    */
   lost(byClient) {
     this.closed(1006, '', byClient);
   }
 
   /**
-   * Takes an answer to the handshake other than 101.
+   * Receives a response to the handshake other than 101.
    *
    * @param {number} status
-   * @param {string} body the response's body, or the beginning of it
+   * @param {string} body the response's body, or its beginning
    */
   refused(status, body) {
-    if (this.#over) return;
-    this.#over = true;
-    // A client that follows the redirection has asked again by now.
+    if (this.#closed) return;
+    this.#closed = true;
+    // A client that follows the redirect has sent another request by now.
     if (status < 400 && watches > this.#number) return;
-    report(this.#source, { kind: 'handshake', status, message: body || undefined });
+    this.#report({ kind: 'handshake', status, message: textOf(body || undefined) });
   }
 
   /**
-   * Takes an error that came before any answer to the handshake.
+   * Receives an error that came before the server answered the handshake.
    *
-   * @param {unknown} error the client's own, which goes on to the application
-   * @param {Failure['cause']} [cause] why, where the error does not say it
+   * @param {unknown} error the client's own error, which goes on to the application
+   * @param {ConnectCause} [cause] why there is no connection, if the error does not show it
    */
   failedToConnect(error, cause = causeOf(error)) {
-    if (this.#over) return;
-    this.#over = true;
-    report(this.#source, { kind: 'connect', cause, message: textOf(error) });
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#report({ kind: 'connect', cause, message: textOf(describe(error)) });
   }
 
-  /** Reports the error event that is held, if one is. */
+  /** Reports the error events that wait for a close. */
   flush() {
-    const error = this.#take();
-    if (error !== undefined) report(this.#source, error);
+    this.#reportAll(this.#popAll());
   }
 
-  #take() {
-    const error = this.#error;
-    this.#error = undefined;
+  #popAll() {
     clearTimeout(this.#timer);
-    held.delete(this);
-    return error;
+    pending.delete(this);
+    return this.#errors.pop();
+  }
+
+  /** @param {ErrorEvent[]} errors */
+  #reportAll(errors) {
+    for (const { symptom, count } of errors) this.#report(symptom, { count });
+  }
+
+  /**
+   * @param {Symptom} symptom
+   * @param {{ byClient?: boolean, count?: number }} [options]
+   */
+  #report(symptom, options) {
+    if (this.#session === 'conversation' && !isReportedOfConversation(symptom)) return;
+    report(this.#info, symptom, { session: this.#session, ...options });
   }
 }
 
 /**
- * A failure from the `error` object of an event; gateways are known to send a bare string.
+ * Returns whether a symptom is the refusal of a session or concerns transcription.
  *
- * @param {'error' | 'failed'} kind
- * @param {any} error
- * @returns {Failure}
+ * @param {Symptom} symptom
  */
-function failureOf(kind, error) {
-  /** @param {unknown} value */
-  const text = (value) => (value === undefined || value === null ? undefined : String(value));
-  if (typeof error !== 'object' || error === null) return { kind, message: text(error) };
-  return {
-    kind,
-    type: text(error.type),
-    code: text(error.code),
-    message: text(error.message),
-    param: text(error.param),
-  };
+function isReportedOfConversation({ kind, close_code, param = '', message = '' }) {
+  if (['handshake', 'connect', 'failed'].includes(kind)) return true;
+  if (close_code !== undefined && REFUSALS.includes(close_code)) return true;
+  return kind === 'error' && (TRANSCRIPTION_PARAM.test(param) || TRANSCRIPTION_UPDATE.test(message));
 }
 
-/** @param {any} error */
-function textOf(error) {
-  // Of several addresses tried at once, each with an error of its own, the first speaks for all.
-  const first = error?.message ? error : (error?.errors?.[0] ?? error);
-  return `${first?.name ?? 'Error'}: ${first?.message || first?.code || first}`;
-}
-
-/** @type {[Exclude<Failure['cause'], undefined>, RegExp][]} causes by the codes of Node, OpenSSL and undici */
-const CAUSES = [
-  ['dns', /^(?:ENOTFOUND|EAI_)/],
-  ['tls', /^(?:ERR_TLS|ERR_SSL|EPROTO|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA|UND_ERR_PRX_TLS)/],
-  ['timeout', /^(?:ETIMEDOUT|ESOCKETTIMEDOUT|UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT)/],
-  ['refused', /^ECONNREFUSED/],
-];
-
-/**
- * Why a connection could not be opened.
- *
- * @param {any} error
- * @returns {Exclude<Failure['cause'], undefined>}
- */
-function causeOf(error) {
-  for (let seen = error, depth = 0; seen && depth < 8; seen = seen.cause ?? seen.errors?.[0], depth++) {
-    const found = CAUSES.find(([, codes]) => codes.test(String(seen.code ?? '')));
-    if (found) return found[0];
-  }
-  return 'other';
-}
-
-module.exports = { WORD, Watch, causeOf };
+module.exports = { Watch };

@@ -1,1 +1,1 @@
-"""How the client libraries are patched: the table of targets, one module for each library, and the installation."""
+"""The patches of client libraries: the table of targets, one module for each library, and the installation."""

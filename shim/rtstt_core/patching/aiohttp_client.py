@@ -1,204 +1,146 @@
-"""aiohttp's `ClientSession.ws_connect`, the transport of livekit-plugins-openai and of much application code."""
+"""aiohttp's `ClientSession.ws_connect`, the transport of livekit-plugins-openai and of much application code.
+
+The URL is corrected in the arguments of `ws_connect`. Messages are watched as the application receives them, through
+`receive` and `close` of the one response object, so that what the application never reads is not seen, and a
+connection that is not watched costs nothing.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import weakref
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rtstt_core.patching.targets import Wrap, require_method, require_parameter
+from rtstt_core.patching.targets import require_attributes, require_callable, require_parameter
 
 if TYPE_CHECKING:
-    from rtstt_core.patching.installation import Connections
+    from rtstt_core.patching.guard import PatchContext
+    from rtstt_core.url_rule import Decision
     from rtstt_core.watch import Watch
 
 __all__ = ["patch"]
 
+# `WSMsgType` has the opcodes of RFC 6455.
+_TEXT, _CLOSE = 0x1, 0x8
 
-def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
+
+def patch(module: ModuleType, context: PatchContext) -> None:
     """Patch ``aiohttp.client``.
 
     Args:
         module: The module.
-        wrap: Wraps one of its functions.
-        connections: Decides about URLs and watches connections.
+        context: The target's context.
 
     Raises:
-        ShapeError: `ClientSession`, or what a socket's messages come through, is not what it was.
+        ShapeError: `ClientSession` or `ClientWebSocketResponse` lacks something that is used here.
     """
-    url_class = require_method(module, "URL")
-    opening = require_method(module, "ClientSession._ws_connect")
-    require_method(module, "ClientSession._build_url")
-    parameter = require_parameter(opening, "url")
-    require_parameter(opening, "params")
-    # The queue had another name until 3.10.
-    queue = "WebSocketDataQueue" if hasattr(module, "WebSocketDataQueue") else "FlowControlDataQueue"
-    for name in ("WebSocketReader.feed_data", "WebSocketReader.feed_eof", f"{queue}.is_eof", f"{queue}.exception"):
-        require_method(module, name)
+    url_class = require_callable(module, "URL")
+    method = require_callable(module, "ClientSession.ws_connect")
+    parameter = require_parameter(method, "url")
+    require_parameter(method, "params")
+    # Private, because nothing public gives the base URL of a session. Called for relative URLs alone.
+    require_callable(module, "ClientSession._build_url")
+    require_attributes(module.ClientSession, "closed", "connector")
+    for name in ("receive", "close"):
+        require_callable(module, f"ClientWebSocketResponse.{name}")
+    require_attributes(module.ClientWebSocketResponse, "close_code")
 
-    def ws_connect(wrapped: Any, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def wrapper(wrapped: Any, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         watch = None
-        with connections:
-            given, params = parameter.get(args, kwargs), kwargs.get("params")
-            # As aiohttp itself does: the session's base URL first, then the query parameters.
-            whole = session._build_url(given)
-            if params:
-                whole = _with_params(whole, params)
-            as_given = isinstance(given, str) and not params and url_class(given).is_absolute()
-            decision = connections.decide(given if as_given else str(whole))
+        with context.capture_internal_errors():
+            given = parameter.get(args, kwargs)
+            url = _whole_url(session, url_class, given, kwargs.get("params"))
+            decision = context.decide(str(url))
             if decision.changed:
-                url: Any = decision.url if as_given else url_class(decision.url, encoded=True)
-                if not url_class(given).is_absolute():
-                    # A session with a base URL takes relative ones only.
-                    url = url.relative()
-                args, kwargs = parameter.put(args, {**kwargs, "params": None}, url)
+                corrected = _corrected_url(url_class, given, url, decision)
+                args, kwargs = parameter.put(args, {**kwargs, "params": None}, corrected)
+                context.record_correction(str(url), decision)
             if decision.transcription:
-                watch = connections.watch(decision.url)
+                watch = context.watch(decision)
         connecting = wrapped(*args, **kwargs)
-        return connecting if watch is None else _watched(connecting, watch, connections)
+        if watch is not None:
+            watched = _connect(connecting, session, watch, context)
+            with context.capture_internal_errors():
+                # An awaitable that is an asynchronous context manager too, and is made of a coroutine.
+                return type(connecting)(watched)
+            watched.close()
+        return connecting
 
-    wrap(module, "ClientSession._ws_connect", ws_connect)
+    context.wrap(module, "ClientSession.ws_connect", wrapper)
 
 
-def _with_params(url: Any, params: Any) -> Any:
+def _whole_url(session: Any, url_class: Any, given: Any, params: Any) -> Any:
+    """Return the URL that aiohttp connects to: the text that was given, unless aiohttp composes another one."""
+    url = url_class(given)
+    if not url.is_absolute():
+        url = session._build_url(given)
+    elif isinstance(given, str) and not params:
+        return given
+    if not params:
+        return url
     added = url.with_query(params).raw_query_string
     query = "&".join(part for part in (url.raw_query_string, added) if part)
     text, _, fragment = str(url).partition("#")
-    return type(url)(
-        f"{text.partition('?')[0]}?{query}" + (f"#{fragment}" if fragment else ""),
-        encoded=True,
-    )
+    return url_class(f"{text.partition('?')[0]}?{query}" + (f"#{fragment}" if fragment else ""), encoded=True)
 
 
-async def _watched(connecting: Any, watch: Watch, connections: Connections) -> Any:
+def _corrected_url(url_class: Any, given: Any, url: Any, decision: Decision) -> Any:
+    """Return the corrected URL as `ws_connect` takes it."""
+    if isinstance(url, str):
+        return decision.url
+    corrected = url_class(decision.url, encoded=True)
+    # Up to 3.11 a session with a base URL takes relative ones only.
+    return corrected if url_class(given).is_absolute() else corrected.relative()
+
+
+async def _connect(connecting: Any, session: Any, watch: Watch, context: PatchContext) -> Any:
     try:
-        socket = await connecting
+        response = await connecting
     except Exception as error:
-        with connections:
+        with context.capture_internal_errors():
             status = getattr(error, "status", None)
-            # An answer of 101 that aiohttp does not accept carries a status too.
+            # A response of 101 that aiohttp does not accept carries a status too.
             if isinstance(status, int) and status != 101:
                 watch.refused(status)
             else:
                 watch.failed_to_connect(error)
         raise
-    with connections:
-        _observe(socket, watch, connections)
-    return socket
+    with context.capture_internal_errors():
+        _observe(response, session, watch, context)
+    return response
 
 
-def _observe(socket: Any, watch: Watch, connections: Connections) -> None:
-    # What the connection hands each of its reads to, not what the application takes messages from: of those there may
-    # be a thousand in one read.
-    protocol = socket._conn.protocol
-    messages = _Messages(socket, protocol, watch, connections)
-    # None where a frame that came with the handshake's answer ended the parsing.
-    if protocol._payload_parser is not None:
-        protocol._payload_parser = _Parser(protocol._payload_parser, protocol, messages)
-    messages.look()
+def _observe(response: Any, session: Any, watch: Watch, context: PatchContext) -> None:
+    next_message, end = response.receive, response.close
+    connector = session.connector
+    receiving, closing = 0, False
 
+    async def receive(*args: Any, **kwargs: Any) -> Any:
+        nonlocal receiving
+        receiving += 1
+        try:
+            message = await next_message(*args, **kwargs)
+        finally:
+            receiving -= 1
+        try:
+            if message.type == _TEXT:
+                watch.message(message.data)
+            elif message.type == _CLOSE:
+                watch.closed(message.data or 1005, message.extra or "")
+            elif message.type.name in ("CLOSED", "ERROR"):
+                watch.lost(by_client=closing or session.closed or connector.closed)
+        except Exception as error:
+            context.record_internal_error(error)
+        return message
 
-class _Messages:
-    """The queue of a connection's messages, looked at as they are put into it.
-
-    That is below `receive()` and `close()`: a CLOSE frame is seen even when the client gives up before it reads so far.
-    """
-
-    __slots__ = ("_beyond", "_connections", "_delta", "_last", "_protocol", "_queue", "_socket", "_watch", "hung_up")
-
-    def __init__(self, socket: Any, protocol: Any, watch: Watch, connections: Connections) -> None:
-        from rtstt_core.watch import DELTA
-
-        # Weak, since the open connection leads here: aiohttp closes it when the application has let go of the socket.
-        self._socket = weakref.ref(socket)
-        self._queue = socket._reader
-        self._protocol = protocol
-        self._watch = watch
-        self._connections = connections
-        self._last: Any = None
-        self.hung_up = False
-        # Two comparisons take half as long as `startswith()`: nothing that JSON has behind it sorts after a tilde.
-        self._delta = DELTA.decode()
-        self._beyond = self._delta + "~"
-
-    def look(self) -> None:
-        """Take what is new in the queue, and its end."""
-        with self._connections:
-            queue = self._queue
-            buffer, last, delta, beyond = queue._buffer, self._last, self._delta, self._beyond
-            new = []
-            for entry in reversed(buffer):
-                if entry is last:
-                    break
-                try:
-                    if delta <= entry[0][1] < beyond:
-                        continue
-                except TypeError:
-                    pass  # no text
-                new.append(entry[0])
-            if buffer:
-                self._last = buffer[-1]
-            for message in reversed(new):
-                self._take(message)
-            # Since 3.14.4 aiohttp leaves the rest of a read, once the queue is full, for when much of it was taken.
-            stalled = hasattr(queue, "_stalled_reader") and (
-                queue._stalled_reader is not None or queue._size > queue._limit
-            )
-            queue._protocol = _Stalled(self._protocol, self) if stalled else self._protocol
-            # A timeout of the application's own is no end.
-            if not stalled and queue.is_eof() and not isinstance(queue.exception(), asyncio.TimeoutError):
-                self._watch.lost(by_client=self.hung_up or self._closed())
-
-    def _take(self, message: Any) -> None:
-        kind = message.type.name
-        if kind == "TEXT":
-            self._watch.message(message.data)
-        elif kind == "CLOSE":
-            self._watch.closed(message.data or 1005, message.extra or "", by_client=self._closed())
-
-    def _closed(self) -> bool:
-        socket = self._socket()
-        return socket is None or bool(socket.closed)
-
-
-class _Parser:
-    """Stands in for the parser that a connection hands each of its reads to."""
-
-    __slots__ = ("_messages", "_parser", "_protocol")
-
-    def __init__(self, parser: Any, protocol: Any, messages: _Messages) -> None:
-        self._parser = parser
-        self._protocol = protocol
-        self._messages = messages
-
-    def feed_data(self, data: Any) -> Any:
-        result = self._parser.feed_data(data)
-        self._messages.look()
+    async def close(*args: Any, **kwargs: Any) -> Any:
+        nonlocal closing
+        # `receive` closes by itself, once it has set the close code.
+        by_application = not receiving or response.close_code is None
+        closing = closing or by_application
+        result = await end(*args, **kwargs)
+        if by_application:
+            with context.capture_internal_errors():
+                watch.closed(response.close_code or 1005, "", by_client=True)
         return result
 
-    def feed_eof(self) -> None:
-        self._parser.feed_eof()
-        # What the client itself closes has no transport any more.
-        self._messages.hung_up = self._protocol.transport is None
-        self._messages.look()
-
-
-class _Stalled:
-    """Stands in for the protocol of a queue that holds so much that aiohttp parses on as messages are taken from it.
-
-    Whenever it has done so it asks the protocol whether reading is paused.
-    """
-
-    __slots__ = ("_messages", "_protocol")
-
-    def __init__(self, protocol: Any, messages: _Messages) -> None:
-        object.__setattr__(self, "_protocol", protocol)
-        object.__setattr__(self, "_messages", messages)
-
-    def __getattr__(self, name: str) -> Any:
-        self._messages.look()
-        return getattr(self._protocol, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._protocol, name, value)
+    response.receive, response.close = receive, close

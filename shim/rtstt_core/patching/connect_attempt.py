@@ -1,7 +1,8 @@
-"""From the call of a client's `connect` to the answer: what goes wrong before there is a connection to be watched.
+"""One attempt to open a connection: from the call of a client's `connect` to the answer to its handshake.
 
-websockets makes the protocol, whose frames are watched, only when a TCP connection stands. So its `connect` is watched
-too, and both share one `Watch`: a failure is reported once, by whichever sees it first.
+websockets creates the protocol, whose frames are watched, only once a TCP connection is open. So its `connect` is
+watched too. Both share one `Watch`, and a failure is reported once, by whichever sees it first; the URL is decided
+about once, when the attempt starts.
 """
 
 from __future__ import annotations
@@ -11,69 +12,67 @@ from contextvars import ContextVar
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rtstt_core.patching.targets import Wrap, require_method
+from rtstt_core.patching.targets import require_attributes, require_callable
 
 if TYPE_CHECKING:
-    from rtstt_core.patching.installation import Connections
+    from rtstt_core.patching.guard import PatchContext
+    from rtstt_core.url_rule import Decision
     from rtstt_core.watch import Watch
 
-__all__ = ["Opening", "watch_await", "watch_for"]
+__all__ = ["ConnectAttempt", "current_attempt", "patch_awaitable", "start_attempt"]
 
-# A context is a task's own and a thread's own, and so is one opening of a connection.
-_current: ContextVar[Opening | None] = ContextVar("rtstt_shim.opening", default=None)
+# Every task and every thread has a context of its own, and so does every attempt.
+_current: ContextVar[ConnectAttempt | None] = ContextVar("rtstt_shim.connect_attempt", default=None)
 
 
-class Opening:
-    """One attempt to open a connection, redirects included; a context manager around the client's own.
+class ConnectAttempt:
+    """One attempt to open a connection, redirects included; a context manager around the client's own code.
 
     Args:
-        url: The URL the client was given, corrected.
-        connections: Makes watches, and takes what fails in our own code.
+        url: The URL that the client was given.
+        decision: The decision about it.
+        context: The target's context.
     """
 
-    def __init__(self, url: str, connections: Connections) -> None:
-        self._url = url
-        self._connections = connections
-        self._watch = self._fresh(url)
-        self._taken = False
-        self._around: Opening | None = None
-        self.over = False
+    def __init__(self, url: str, decision: Decision, context: PatchContext) -> None:
+        self.url = url
+        self.decision = decision
+        self._context = context
+        self._watch = context.watch(decision)
+        self._connected = False
+        self._outer: ConnectAttempt | None = None
+        self.finished = False
 
-    def _fresh(self, url: str) -> Watch:
-        watch = self._connections.watch(url)
-        watch.opening = True
-        return watch
-
-    def watch(self, url: str) -> Watch:
-        """The watch of the next connection; after a redirect there is another.
+    def watch(self, decision: Decision) -> Watch:
+        """Return the watch for the next connection of the attempt; after a redirect it is another one.
 
         Args:
-            url: The URL connected to.
+            decision: The decision about the URL of the connection.
         """
-        if self._taken:
-            self._watch = self._fresh(url)
-        self._taken = True
+        if self._connected:
+            self._watch = self._context.watch(decision)
+        self._connected = True
         return self._watch
 
-    def __enter__(self) -> Opening:
-        """Be the opening that protocols made from here on belong to."""
-        self._around = _current.get()
+    def __enter__(self) -> ConnectAttempt:
+        """Make this the attempt that new protocols belong to."""
+        self._outer = _current.get()
         _current.set(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Report what the client raises, which goes on to the application."""
-        # Not `reset()`: a generator that is thrown away may be closed in another context, where that would raise.
-        _current.set(self._around)
-        self.over = True
+        """Report the exception that the client raises, which goes on to the application."""
+        # Not `reset()`: an abandoned generator may be closed in another context, where that would raise.
+        _current.set(self._outer)
+        self.finished = True
         if error is None:
             return
-        with self._connections:
+        with self._context.capture_internal_errors():
             # A redirect that could not be followed is a failure of its own.
-            watch = self._fresh(self._url) if self._watch.redirected else self._watch
-            # The legacy client's only; of the others the protocol sees the answer.
+            watch = self._context.watch(self.decision) if self._watch.redirected else self._watch
+            # Of websockets' legacy client; of the others the protocol sees the response.
             status = getattr(error, "status_code", None)
             if isinstance(status, int):
                 watch.refused(status)
@@ -83,45 +82,51 @@ class Opening:
                 watch.given_up()
 
 
-def watch_for(url: str, connections: Connections) -> Watch:
-    """The watch for a connection to `url`: that of the opening it belongs to, or else one of its own.
+def start_attempt(url: str, context: PatchContext) -> ConnectAttempt | None:
+    """Return an attempt to connect to a URL, or None if its connection is not watched.
 
     Args:
-        url: The URL connected to.
-        connections: Makes watches.
+        url: The URL that the client was given.
+        context: The target's context.
     """
-    opening = _current.get()
+    decision = context.decide(url)
+    return ConnectAttempt(url, decision, context) if decision.transcription else None
+
+
+def current_attempt() -> ConnectAttempt | None:
+    """Return the attempt that a new connection belongs to; None if its client's `connect` is not watched."""
+    attempt = _current.get()
     # Callbacks of an open connection keep the context that it was opened in.
-    return connections.watch(url) if opening is None or opening.over else opening.watch(url)
+    return None if attempt is None or attempt.finished else attempt
 
 
-def watch_await(module: ModuleType, name: str, attribute: str, wrap: Wrap, connections: Connections) -> None:
+def patch_awaitable(module: ModuleType, name: str, attribute: str, context: PatchContext) -> None:
     """Patch a class whose instances open a connection when they are awaited.
 
     Args:
         module: The module.
         name: The class.
         attribute: The attribute of its instances that holds the URL.
-        wrap: Wraps one of the module's functions.
-        connections: Decides about URLs and watches connections.
+        context: The target's context.
 
     Raises:
-        ShapeError: The class is not what it was.
+        ShapeError: The class has no ``__await__`` or no such attribute.
     """
     path = f"{name}.__await__"
-    require_method(module, path)
+    require_callable(module, path)
+    require_attributes(getattr(module, name), attribute)
 
-    def awaited(wrapped: Any, connect: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def wrapper(wrapped: Any, connect: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         steps = wrapped(*args, **kwargs)
-        with connections:
-            opening = connections.opening(getattr(connect, attribute))
-            if opening is not None:
-                return _within(opening, steps)
+        with context.capture_internal_errors():
+            attempt = start_attempt(getattr(connect, attribute), context)
+            if attempt is not None:
+                return _run(attempt, steps)
         return steps
 
-    wrap(module, path, awaited)
+    context.wrap(module, path, wrapper)
 
 
-def _within(opening: Opening, steps: Any) -> Generator[Any, Any, Any]:
-    with opening:
+def _run(attempt: ConnectAttempt, steps: Any) -> Generator[Any, Any, Any]:
+    with attempt:
         return (yield from steps)

@@ -1,58 +1,54 @@
-"""What is patched, by whom it can be undone, and what could not be patched.
+"""Installing and uninstalling the patches, and their status.
 
-A patch goes through two gates, the library's version and then the shape of what is wrapped. A patch that fails either
-is recorded and warned of once, and the library works as it did before. Every wrapper carries a switch of its own
-installation: `uninstall()` throws it first, because a live session may hold the wrapped method for hours.
+A patch goes through two gates, the library's version and then the shape of everything it uses. A target that fails
+either is recorded, warned of once and left unpatched.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import importlib
-import os
 import re
 import sys
 import threading
-from collections.abc import Callable
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NamedTuple
 
-from rtstt_core.patching.targets import TARGETS, ShapeError, Target
-from rtstt_core.url_rule import Decision, fix_url
+from rtstt_core.bootstrap._rtstt_disable import is_disabled
+from rtstt_core.forking import call_in_forked_child
+from rtstt_core.patching.guard import Counters, PatchContext, State
+from rtstt_core.patching.messages import describe, log
+from rtstt_core.patching.targets import TARGETS, Target
+from rtstt_core.patching.wrapping import missing_from_wrapt
 
-if TYPE_CHECKING:
-    from rtstt_core.patching.connect_attempt import Opening
-    from rtstt_core.watch import Watch
-
-__all__ = ["NOT_DISABLED", "Connections", "Status", "TargetStatus", "install", "status", "uninstall"]
+__all__ = ["Installation", "Status", "TargetStatus", "install", "status", "uninstall"]
 
 
 class TargetStatus(NamedTuple):
-    """How one target stands.
+    """The status of one target.
 
     Attributes:
         name: The target.
         version: The library's version; empty while it is not imported.
-        state: ``"waiting"`` (not imported yet), ``"patched"``, ``"skipped"`` (its version is not one the shim was
-            tested with), ``"failed"`` (its shape is not, or our own code failed), ``"off"`` (not installed).
-        detail: Why, where there is something to say.
+        state: ``"waiting"`` (not imported yet), ``"patched"``, ``"skipped"`` (its version is not one the shim is tested
+            with), ``"failed"`` (its shape is not, or an internal error), ``"off"`` (not installed).
+        detail: The reason for the state; may be empty.
     """
 
     name: str
     version: str
-    state: str
+    state: State
     detail: str
 
 
 class Status(NamedTuple):
-    """How the shim stands.
+    """The status of the shim.
 
     Attributes:
         active: Whether it is installed.
-        reason: Why not, when it is not.
+        reason: Why it is not active; empty when it is.
         corrected: How many URLs were corrected in this process.
-        targets: One row a target.
+        targets: The status of each target.
     """
 
     active: bool
@@ -61,285 +57,160 @@ class Status(NamedTuple):
     targets: tuple[TargetStatus, ...]
 
     def __str__(self) -> str:
-        """A table for people."""
+        """Return a table for people."""
         head = "rtstt_shim is active" if self.active else f"rtstt_shim is not active: {self.reason}"
         lines = [f"{head}; URLs corrected: {self.corrected}"]
         lines += [f"  {row.name:<18} {row.version:<10} {row.state:<8} {row.detail}".rstrip() for row in self.targets]
         return "\n".join(lines)
 
 
-class _Patch:
-    """One target as it is patched now: its wrappers, and the switch that all of them obey."""
+class Installation:
+    """The patches of some targets, which are installed and uninstalled together.
 
-    def __init__(self, target: Target, version: str, module: ModuleType | None = None) -> None:
-        self.target = target
-        self.version = version
-        # A reload keeps the module and gives it another spec.
-        self.spec = getattr(module, "__spec__", None)
-        self.state = "patched"
-        self.detail = ""
-        self.on = True
-        self.handles: list[tuple[Any, str, Any]] = []
+    Args:
+        targets: The targets.
 
-    def is_on(self) -> bool:
-        return self.on
-
-    def wrap(self, owner: ModuleType, name: str, wrapper: Callable[..., Any]) -> None:
-        import wrapt
-
-        *path, attribute = name.split(".")
-        try:
-            # The class itself is kept: after a reload of its module the name leads to another one.
-            place = functools.reduce(getattr, path, cast(Any, owner))
-            handle = wrapt.wrap_object(place, attribute, wrapt.FunctionWrapper, (wrapper, self.is_on))
-        except AttributeError as error:
-            raise ShapeError(f"{owner.__name__} has no {name}") from error
-        self.handles.append((place, attribute, handle))
-
-    def undo(self) -> None:
-        import wrapt
-
-        self.on = False
-        while self.handles:
-            owner, name, handle = self.handles.pop()
-            try:
-                wrapt.unwrap_object(owner, name, handle, missing_ok=True)
-            except Exception as error:
-                # Another tool's plain closure stands above ours: it stays in place and, switched off, does nothing.
-                self.detail = f"left in place, inert: {_describe(error)}"
-        self.state = "off"
-
-
-class Connections:
-    """What a target's wrappers need to know about a connection that is being opened.
-
-    Used as a context manager around a wrapper's own work it keeps that work's exceptions from the application: they
-    are recorded, warned of once, and the client goes on as without the shim.
+    Attributes:
+        targets: The targets.
+        lock: Held while patches are made or removed, never while something is logged.
     """
 
-    def __init__(self, patch: _Patch) -> None:
-        self._patch = patch
+    def __init__(self, targets: Sequence[Target] = TARGETS) -> None:
+        self.targets = tuple(targets)
+        self.lock = threading.RLock()
+        self._contexts: dict[str, PatchContext] = {}
+        self._hooked: set[str] = set()
+        self._counters = Counters()
+        self._active = False
+        self._reason = "not installed"
 
-    def decide(self, url: str) -> Decision:
-        """Apply the URL rule, and count what it corrected.
-
-        Args:
-            url: The URL the client is about to connect to.
-        """
-        decision = fix_url(url)
-        if decision.changed:
-            global _corrected
-            _corrected += 1
-            _log("info", f"corrected the URL of a {self._patch.target.library} connection: {decision.reason}")
-        return decision
-
-    def watch(self, url: str) -> Watch:
-        """Begin to watch a connection.
-
-        Args:
-            url: The URL connected to.
-        """
-        from rtstt_core.report import Source
-        from rtstt_core.watch import Watch
-
-        return Watch(Source(self._patch.target.library, self._patch.version, url), self._patch.is_on)
-
-    def opening(self, url: str) -> Opening | None:
-        """Begin to watch a connection from before it stands.
-
-        Args:
-            url: The URL the client was given.
-
-        Returns:
-            None unless it is, or will be when corrected, that of a realtime transcription session.
-        """
-        decision = fix_url(url)
-        if not decision.transcription:
-            return None
-        from rtstt_core.patching.connect_attempt import Opening
-
-        return Opening(decision.url, self)
-
-    def failed(self, error: BaseException) -> None:
-        """Record a failure of our own code.
-
-        Args:
-            error: What it raised.
-        """
-        patch = self._patch
-        if patch.state != "failed":
-            patch.state, patch.detail = "failed", _describe(error)
-            _log(
-                "warning",
-                f"failed in its own code on {_label(patch)}; the client goes on without it: {patch.detail}",
-            )
-
-    def __enter__(self) -> Connections:
-        """Nothing to set up."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        """Keep an `Exception` from the application."""
-        if isinstance(error, Exception):
-            self.failed(error)
-            return True
-        return False
-
-
-NOT_DISABLED = ("", "0", "false", "no", "off")
-"""The values of ``RTSTT_SHIM_DISABLE`` that leave the shim active, in any case; every other one makes it inert."""
-
-# `unwrap_object` came with 2.4.
-_OF_WRAPT = ("FunctionWrapper", "ObjectProxy", "register_post_import_hook", "unwrap_object", "wrap_object")
-
-_lock = threading.RLock()
-_patches: dict[str, _Patch] = {}
-_hooked: set[str] = set()
-_active = False
-_reason = "not installed"
-_corrected = 0
-
-
-def install() -> None:
-    """Patch the client libraries that are imported, and those that will be, at the moment they are.
-
-    Installing twice is one installation; after a client library was reloaded it patches what is new in it. It never
-    raises: where it cannot work, `status()` says why, and so does one warning. With ``RTSTT_SHIM_DISABLE=1`` in the
-    environment nothing happens.
-    """
-    global _active, _reason
-    if os.environ.get("RTSTT_SHIM_DISABLE", "").lower() not in NOT_DISABLED:
-        _reason = "RTSTT_SHIM_DISABLE is set"
-        return
-    lacking = _what_wrapt_lacks()
-    if lacking:
-        told, _reason = _reason == lacking, lacking
-        if not told:
-            _log("warning", f"is not active, and the application runs as without it: {lacking}")
-        return
-    import wrapt
-
-    with _lock:
-        _active = True
-        fresh = [target for target in TARGETS if target.module not in _hooked]
-        _hooked.update(target.module for target in fresh)
-    for target in TARGETS:
-        hook = _Hook(target)
-        if target in fresh:
-            # Fires once; later installations find the module here.
-            wrapt.register_post_import_hook(hook, target.module)
-            hook.at_once = False
-        elif target.module in sys.modules:
-            hook(sys.modules[target.module])
-
-
-def uninstall() -> None:
-    """Take every patch back and calm the sessions that are open.
-
-    What another tool wrapped after us stays wrapped by it. Uninstalling twice is harmless.
-    """
-    global _active, _reason
-    with _lock:
-        if _active:
-            _active, _reason = False, "uninstalled"
-        for patch in _patches.values():
-            patch.undo()
-
-
-def status() -> Status:
-    """How the shim stands, target by target."""
-    if _active:
-        # A module that was half imported when its hook fired has its shape by now.
-        for target in TARGETS:
-            patch = _patches.get(target.name)
-            if target.module in sys.modules and (patch is None or patch.state == "waiting"):
-                _Hook(target)(sys.modules[target.module])
-    rows = []
-    for target in TARGETS:
-        patch = _patches.get(target.name)
-        if patch is None:
-            rows.append(TargetStatus(target.name, "", "waiting" if _active else "off", ""))
-        else:
-            rows.append(TargetStatus(target.name, patch.version, patch.state, patch.detail))
-    return Status(_active, "" if _active else _reason, _corrected, tuple(rows))
-
-
-def _what_wrapt_lacks() -> str:
-    """Why there is no patching with the wrapt that is installed; empty when it will do."""
-    needed = "wrapt 2.4 or newer is needed, and "
-    mend = " (pip install 'wrapt>=2.4,<3')"
-    try:
+    def install(self) -> None:
+        """Patch the targets that are imported, and the others at the moment they are; see the function `install`."""
+        if is_disabled():
+            self._reason = "RTSTT_SHIM_DISABLE is set"
+            return
+        missing = missing_from_wrapt()
+        if missing:
+            logged, self._reason = self._reason == missing, missing
+            if not logged:
+                log("warning", f"is not active; the application is unaffected: {missing}")
+            return
         import wrapt
-    except Exception as error:
-        return f"{needed}it cannot be imported: {_describe(error)}{mend}"
-    if all(hasattr(wrapt, name) for name in _OF_WRAPT):
-        return ""
-    return f"{needed}this is {getattr(wrapt, '__version__', 'another')}{mend}"
 
+        with self.lock:
+            self._active = True
+            new = [target for target in self.targets if target.module not in self._hooked]
+            self._hooked.update(target.module for target in new)
+        for target in self.targets:
+            if target in new:
+                # Fires once; later installations find the module in `sys.modules`.
+                hook = _ImportHook(self, target)
+                wrapt.register_post_import_hook(hook, target.module)
+                hook.registering = False
+            elif target.module in sys.modules:
+                self.patch(target, sys.modules[target.module])
 
-class _Hook:
-    """What wrapt calls at the end of a module's import, or at once where that has begun already."""
+    def uninstall(self) -> None:
+        """Remove every patch and silence the open sessions."""
+        with self.lock:
+            if self._active:
+                self._active, self._reason = False, "uninstalled"
+            for context in self._contexts.values():
+                context.undo()
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.at_once = True
+    def status(self) -> Status:
+        """Return the status, target by target."""
+        if self._active:
+            # A module that was half imported when its hook fired has its shape by now.
+            for target in self.targets:
+                context = self._contexts.get(target.name)
+                if target.module in sys.modules and (context is None or context.state == "waiting"):
+                    self.patch(target, sys.modules[target.module])
+        rows = []
+        for target in self.targets:
+            context = self._contexts.get(target.name)
+            if context is None:
+                rows.append(TargetStatus(target.name, "", "waiting" if self._active else "off", ""))
+            else:
+                rows.append(TargetStatus(target.name, context.version, context.state, context.detail))
+        return Status(self._active, "" if self._active else self._reason, self._counters.corrected, tuple(rows))
 
-    def __call__(self, module: ModuleType) -> None:
+    def patch(self, target: Target, module: ModuleType, *, importing: bool = True) -> None:
+        """Patch one target, through its gates. It never raises.
+
+        Args:
+            target: The target.
+            module: Its module.
+            importing: Whether the module's own import may still be running.
+        """
         # An exception here would fail the application's import.
         try:
-            _apply(self.target, module, half_imported=self.at_once and _half_imported(module))
+            self._patch(target, module, half_imported=importing and _is_half_imported(module))
         except Exception as error:
-            _log("warning", f"could not look at {self.target.name}: {_describe(error)}")
+            log("warning", f"internal error on {target.name}; the client is left unpatched: {describe(error)}")
+
+    def _patch(self, target: Target, module: ModuleType, *, half_imported: bool) -> None:
+        # Outside the lock: another thread may be importing this package and wait for the lock.
+        version = _version_of(target, module)
+        patcher = None
+        if target.tested_with(version):
+            patcher = importlib.import_module(f"rtstt_core.patching.{target.patch}")
+        with self.lock:
+            before = self._contexts.get(target.name)
+            if not self._active:
+                return
+            if before is not None and before.enabled:
+                spec = getattr(module, "__spec__", None)
+                if before.spec is spec:
+                    return
+                # Reloaded: what is open or was imported by name uses the classes of before, and keeps their patch.
+                context, before.spec = before, spec
+            else:
+                context = self._contexts[target.name] = PatchContext(target, version, self._counters, module)
+            if patcher is None:
+                context.enabled, context.state = False, "skipped"
+                oldest, below = (".".join(map(str, bound)) for bound in (target.oldest, target.below))
+                context.detail = f"tested with {oldest} up to, not including, {below}"
+            else:
+                try:
+                    patcher.patch(module, context)
+                except Exception as error:
+                    context.undo()
+                    context.state = "waiting" if half_imported else "failed"
+                    context.detail = describe(error)
+            logged = before is not None and before.detail == context.detail
+        if context.state in ("skipped", "failed") and not logged:
+            log("warning", f"{context} is left unpatched: {context.detail}")
+
+    def reset_lock(self) -> None:
+        """Replace the lock, which another thread of a forked parent may have held."""
+        self.lock = threading.RLock()
 
 
-def _half_imported(module: ModuleType) -> bool:
-    """Whether the module's own code is still running beneath us; where another thread runs it, wait for that."""
-    if _initializing(module):
+class _ImportHook:
+    """What wrapt calls at the end of a module's import, or while it is registered where that has already begun."""
+
+    def __init__(self, installation: Installation, target: Target) -> None:
+        self._installation = installation
+        self._target = target
+        self.registering = True
+
+    def __call__(self, module: ModuleType) -> None:
+        self._installation.patch(self._target, module, importing=self.registering)
+
+
+def _is_half_imported(module: ModuleType) -> bool:
+    """Return whether the module's own code is running further up the stack; wait for another thread that runs it."""
+    if _is_initializing(module):
         importlib.import_module(module.__name__)
-    return _initializing(module)
+    return _is_initializing(module)
 
 
-def _initializing(module: ModuleType) -> bool:
+def _is_initializing(module: ModuleType) -> bool:
     return getattr(getattr(module, "__spec__", None), "_initializing", None) is True
 
 
-def _apply(target: Target, module: ModuleType, *, half_imported: bool) -> None:
-    """Patch one target, through its gates."""
-    # Outside the lock: another thread may be importing this package and wait for the lock.
-    version = _version(target, module)
-    known = target.tested_with(version)
-    patcher = importlib.import_module(f"rtstt_core.patching.{target.patch}") if known else None
-    with _lock:
-        before = _patches.get(target.name)
-        if not _active:
-            return
-        if before is not None and before.on:
-            spec = getattr(module, "__spec__", None)
-            if before.spec is spec:
-                return
-            # Reloaded: what is open or was imported by name uses the classes of before, and keeps their patch.
-            patch, before.spec = before, spec
-        else:
-            patch = _patches[target.name] = _Patch(target, version, module)
-        if patcher is None:
-            patch.on, patch.state = False, "skipped"
-            oldest, below = (".".join(map(str, bound)) for bound in (target.oldest, target.below))
-            patch.detail = f"tested with {oldest} up to, not including, {below}"
-        else:
-            try:
-                patcher.patch(module, patch.wrap, Connections(patch))
-            except Exception as error:
-                patch.undo()
-                patch.state = "waiting" if half_imported else "failed"
-                patch.detail = _describe(error)
-        told = before is not None and before.detail == patch.detail
-    if patch.state in ("skipped", "failed") and not told:
-        _log("warning", f"does not patch {_label(patch)}, which works as without it: {patch.detail}")
-
-
-def _version(target: Target, module: ModuleType) -> str:
+def _version_of(target: Target, module: ModuleType) -> str:
     package = sys.modules.get(module.__name__.partition(".")[0])
     version = getattr(package, "__version__", None)
     if isinstance(version, str):
@@ -350,35 +221,34 @@ def _version(target: Target, module: ModuleType) -> str:
         distribution = metadata.distribution(target.library)
     except metadata.PackageNotFoundError:
         return ""
-    # websocket-client says it only at the end of its import, and `metadata.version` is half of what this hook would
-    # take: it reads the whole file as an e-mail.
+    # websocket-client sets `__version__` at the end of its import. `metadata.version` would take half of this hook's
+    # time: it parses the whole file as an e-mail.
     found = re.search(r"(?m)^Version: (.+)", distribution.read_text("METADATA") or "")
     return found[1] if found else distribution.version
 
 
-def _label(patch: _Patch) -> str:
-    return f"{patch.target.name} {patch.version or '(version unknown)'}"
+_installation = Installation()
+call_in_forked_child(_installation.reset_lock)
 
 
-def _describe(error: BaseException) -> str:
-    from rtstt_core.redact import redact
+def install() -> None:
+    """Patch the client libraries that are imported, and those that will be, at the moment they are.
 
-    return redact(str(error) if isinstance(error, ShapeError) else f"{type(error).__name__}: {error}")
-
-
-def _log(level: str, text: str) -> None:
-    import logging
-
-    # An application's own filter or handler may raise, and this runs in its imports.
-    with contextlib.suppress(Exception):
-        getattr(logging.getLogger("rtstt_shim"), level)("rtstt_shim: %s", text)
+    Installing twice is one installation; after a client library was reloaded it patches what is new in it. It never
+    raises: where it cannot work, one warning and `status()` give the reason. With ``RTSTT_SHIM_DISABLE=1`` in the
+    environment nothing happens.
+    """
+    _installation.install()
 
 
-def _after_fork() -> None:
-    # Another thread of the parent may have held it.
-    global _lock
-    _lock = threading.RLock()
+def uninstall() -> None:
+    """Remove every patch and silence the open sessions.
+
+    What another tool wrapped after the shim stays wrapped by it. Uninstalling twice is harmless.
+    """
+    _installation.uninstall()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def status() -> Status:
+    """Return the status of the shim, target by target."""
+    return _installation.status()

@@ -1,30 +1,38 @@
-"""The libraries whose sockets the shim corrects and watches: a table, and what its rows share.
+"""The table of client libraries that are patched, and the gates that a patch goes through.
 
-Every affected client (openai, LiteLLM, LiveKit, pipecat, openai-agents, applications) opens its socket with
-one of these three libraries, so these are all there is to patch.
+Every affected client (openai, LiteLLM, LiveKit, pipecat, openai-agents, applications) opens its WebSocket with one of
+these three libraries, so these are all there is to patch.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-__all__ = ["TARGETS", "Parameter", "ShapeError", "Target", "Wrap", "numbers", "require_method", "require_parameter"]
+__all__ = [
+    "TARGETS",
+    "Parameter",
+    "ShapeError",
+    "Target",
+    "numbers",
+    "require_attributes",
+    "require_callable",
+    "require_parameter",
+]
 
 
 class Target(NamedTuple):
-    """One library, or one of several clients in it.
+    """One client of a library.
 
     Attributes:
-        name: What `status()` calls it.
-        library: Its name on PyPI.
+        name: The name that `status()` shows.
+        library: The library's name on PyPI.
         module: The module whose import triggers the patch.
-        oldest: The oldest version it was tested with.
-        below: The first version it was not tested with.
-        patch: The module here that patches it: its ``patch(module, wrap, connection)``.
+        oldest: The oldest version that is tested.
+        below: The next release that was not tested, which is the first one left unpatched.
+        patch: The module in this package whose ``patch(module, context)`` patches it.
     """
 
     name: str
@@ -35,80 +43,58 @@ class Target(NamedTuple):
     patch: str
 
     def tested_with(self, version: str) -> bool:
-        """Whether a version of the library is one the shim was tested with."""
+        """Return whether the shim is tested with a version of the library."""
         return self.oldest <= numbers(version) < self.below
 
 
+# `below` is the next minor release after the newest one that the tests run.
 TARGETS = (
-    Target("websockets", "websockets", "websockets.client", (13, 1), (18,), "websockets_sansio"),
-    Target("websockets.asyncio", "websockets", "websockets.asyncio.client", (13, 1), (18,), "websockets_asyncio"),
-    Target("websockets.sync", "websockets", "websockets.sync.client", (13, 1), (18,), "websockets_sync"),
-    Target("websockets.trio", "websockets", "websockets.trio.client", (17,), (18,), "websockets_trio"),
-    Target("websockets.legacy", "websockets", "websockets.legacy.client", (13, 1), (18,), "websockets_legacy"),
-    Target("aiohttp", "aiohttp", "aiohttp.client", (3, 9), (4,), "aiohttp_client"),
-    Target("websocket-client", "websocket-client", "websocket._core", (1, 6), (2,), "websocket_client"),
+    Target("websockets", "websockets", "websockets.client", (13, 1), (17, 5), "websockets_sansio"),
+    Target("websockets.asyncio", "websockets", "websockets.asyncio.client", (13, 1), (17, 5), "websockets_asyncio"),
+    Target("websockets.sync", "websockets", "websockets.sync.client", (13, 1), (17, 5), "websockets_sync"),
+    Target("websockets.trio", "websockets", "websockets.trio.client", (17,), (17, 5), "websockets_trio"),
+    Target("websockets.legacy", "websockets", "websockets.legacy.client", (13, 1), (17, 5), "websockets_legacy"),
+    Target("aiohttp", "aiohttp", "aiohttp.client", (3, 9), (3, 15), "aiohttp_client"),
+    Target("websocket-client", "websocket-client", "websocket._core", (1, 6), (1, 10), "websocket_client"),
 )
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The release numbers of a version, to compare; empty where it begins with none."""
+    """Return the release numbers of a version, for comparison; none where it does not begin with a number."""
     match = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(map(int, match[0].split("."))) if match else ()
 
 
 class ShapeError(Exception):
-    """What is to be patched does not look as it did in the tested versions; the sentence says what is missing."""
-
-
-class Wrap(Protocol):
-    """Wraps one function of a patched module, undone by ``uninstall()``."""
-
-    def __call__(self, owner: ModuleType, name: str, wrapper: Callable[..., Any]) -> None:
-        """Wrap `owner`'s attribute at the dotted path `name`; raise `ShapeError` where there is none."""
+    """A library lacks something that a patch uses; the message names it."""
 
 
 class Parameter(NamedTuple):
-    """One parameter of a wrapped method: callers pass it by position or by name."""
+    """One parameter of a wrapped function, which callers pass by position or by name."""
 
     position: int
     name: str
 
     def get(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The argument a caller passed for it; raises `LookupError` where there is none."""
+        """Return the argument that a caller passed for it; raise `LookupError` where there is none."""
         return kwargs[self.name] if self.name in kwargs else args[self.position]
 
     def put(self, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The caller's arguments with another value for it."""
+        """Return the caller's arguments with another value for it."""
         if self.name in kwargs:
             return args, {**kwargs, self.name: value}
         return (*args[: self.position], value, *args[self.position + 1 :]), kwargs
 
 
-def require_parameter(function: Any, *names: str) -> Parameter:
-    """Find the parameter of a method that is of interest.
-
-    Args:
-        function: The method, not bound.
-        names: The names the parameter had in the tested versions.
-
-    Raises:
-        ShapeError: It has no such parameter.
-    """
-    for position, name in enumerate(inspect.signature(function).parameters):
-        if name in names:
-            return Parameter(position - 1, name)
-    raise ShapeError(f"{function.__qualname__} has no parameter {' or '.join(names)}")
-
-
-def require_method(owner: Any, path: str) -> Any:
-    """Find a class's method, or a module's class.
+def require_callable(owner: Any, path: str) -> Any:
+    """Return a function, method or class.
 
     Args:
         owner: The module or class.
         path: The dotted path from there.
 
     Raises:
-        ShapeError: There is no such thing.
+        ShapeError: There is none.
     """
     found = owner
     for name in path.split("."):
@@ -116,3 +102,43 @@ def require_method(owner: Any, path: str) -> Any:
     if not callable(found):
         raise ShapeError(f"{owner.__name__} has no {path}")
     return found
+
+
+def require_parameter(function: Any, *names: str, bound: bool = True) -> Parameter:
+    """Return the parameter of a function under the first of its names that it has.
+
+    Args:
+        function: The function, or the method looked up on its class.
+        names: The names of the parameter in the tested versions.
+        bound: Whether callers leave the first parameter out, as they do for a method's ``self``.
+
+    Raises:
+        ShapeError: It has no such parameter.
+    """
+    for position, name in enumerate(inspect.signature(function).parameters):
+        if name in names:
+            return Parameter(position - bound, name)
+    raise ShapeError(f"{function.__qualname__} has no parameter {' or '.join(names)}")
+
+
+def require_attributes(cls: type, *names: str) -> None:
+    """Check that a class has attributes, or that a constructor in its hierarchy sets them on instances.
+
+    Args:
+        cls: The class.
+        names: The attributes.
+
+    Raises:
+        ShapeError: It lacks one.
+    """
+    found = set(_names_in_constructors(cls))
+    for name in names:
+        if not hasattr(cls, name) and name not in found:
+            raise ShapeError(f"{cls.__module__} has no {cls.__name__}.{name}")
+
+
+def _names_in_constructors(cls: type) -> Iterator[str]:
+    for base in cls.__mro__:
+        yield from vars(base).get("__annotations__", ())
+        code = getattr(inspect.unwrap(vars(base).get("__init__", object.__init__)), "__code__", None)
+        yield from code.co_names if code else ()

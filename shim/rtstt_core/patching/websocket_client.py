@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rtstt_core.patching.targets import Wrap, require_method, require_parameter
+from rtstt_core.patching.targets import require_attributes, require_callable, require_parameter
 
 if TYPE_CHECKING:
-    from rtstt_core.patching.installation import Connections
+    from rtstt_core.patching.guard import PatchContext
     from rtstt_core.watch import Watch
 
 __all__ = ["patch"]
@@ -16,69 +16,71 @@ __all__ = ["patch"]
 _CLOSE = 0x8
 
 
-def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
+def patch(module: ModuleType, context: PatchContext) -> None:
     """Patch ``websocket._core``.
 
     Args:
         module: The module.
-        wrap: Wraps one of its functions.
-        connections: Decides about URLs and watches connections.
+        context: The target's context.
 
     Raises:
-        ShapeError: `WebSocket` is not what it was.
+        ShapeError: `WebSocket` lacks something that is used here.
     """
-    parameter = require_parameter(require_method(module, "WebSocket.connect"), "url")
-    require_method(module, "WebSocket.recv_frame")
+    parameter = require_parameter(require_callable(module, "WebSocket.connect"), "url")
+    require_callable(module, "WebSocket.recv_frame")
+    require_attributes(module.WebSocket, "connected")
 
-    def connect(wrapped: Any, socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def wrapper(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         watch = None
-        with connections:
-            decision = connections.decide(parameter.get(args, kwargs))
+        with context.capture_internal_errors():
+            url = parameter.get(args, kwargs)
+            decision = context.decide(url)
             if decision.changed:
                 args, kwargs = parameter.put(args, kwargs, decision.url)
+                context.record_correction(url, decision)
             if decision.transcription:
-                watch = connections.watch(decision.url)
-            # The object may be connected again, to somewhere else.
-            vars(socket).pop("recv_frame", None)
+                watch = context.watch(decision)
+            # The object may be connected again, to another URL.
+            vars(connection).pop("recv_frame", None)
         if watch is None:
             return wrapped(*args, **kwargs)
         try:
             result = wrapped(*args, **kwargs)
         except Exception as error:
-            with connections:
+            with context.capture_internal_errors():
                 status = getattr(error, "status_code", None)
                 if status is not None:
                     watch.refused(status, bytes(getattr(error, "resp_body", None) or b"").decode(errors="replace"))
                 else:
                     watch.failed_to_connect(error)
             raise
-        with connections:
-            _observe(socket, watch, connections)
+        with context.capture_internal_errors():
+            _observe(connection, watch, context)
         return result
 
-    wrap(module, "WebSocket.connect", connect)
+    context.wrap(module, "WebSocket.connect", wrapper)
 
 
-def _observe(socket: Any, watch: Watch, connections: Connections) -> None:
-    take_frame = socket.recv_frame
+def _observe(connection: Any, watch: Watch, context: PatchContext) -> None:
+    next_frame = connection.recv_frame
 
     def recv_frame() -> Any:
         # `connected` is cleared when the client closes, but also when it finds the connection gone.
-        open_before = socket.connected
+        was_connected = connection.connected
         try:
-            frame = take_frame()
+            frame = next_frame()
         except Exception as error:
-            with connections:
+            with context.capture_internal_errors():
                 if isinstance(error, ConnectionError) or type(error).__name__ == "WebSocketConnectionClosedException":
-                    watch.lost(by_client=not open_before)
+                    watch.lost(by_client=not was_connected)
             raise
         try:
             if frame.opcode == _CLOSE:
-                watch.close_frame(frame.data, by_client=not socket.connected)
+                watch.close_frame(frame.data, by_client=not connection.connected)
             else:
                 watch.frame(frame.opcode, bool(frame.fin), frame.data)
         except Exception as error:
-            connections.failed(error)
+            context.record_internal_error(error)
         return frame
 
-    socket.recv_frame = recv_frame
+    connection.recv_frame = recv_frame

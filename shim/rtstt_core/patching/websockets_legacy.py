@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rtstt_core.patching.connect_attempt import watch_await
-from rtstt_core.patching.targets import Wrap, require_method, require_parameter
-from rtstt_core.patching.websockets_sansio import corrected_call
+from rtstt_core.patching.connect_attempt import patch_awaitable
+from rtstt_core.patching.targets import require_attributes, require_callable, require_parameter
+from rtstt_core.patching.websockets_sansio import correct_call, require_uri
 
 if TYPE_CHECKING:
-    from rtstt_core.patching.installation import Connections
+    from rtstt_core.patching.guard import PatchContext
     from rtstt_core.watch import Watch
 
 __all__ = ["patch"]
@@ -18,42 +18,43 @@ __all__ = ["patch"]
 _CLOSE = 0x8
 
 
-def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
+def patch(module: ModuleType, context: PatchContext) -> None:
     """Patch ``websockets.legacy.client``.
 
     Args:
         module: The module.
-        wrap: Wraps one of its functions.
-        connections: Decides about URLs and watches connections.
+        context: The target's context.
 
     Raises:
-        ShapeError: The legacy client is not what it was.
+        ShapeError: The legacy client lacks something that is used here.
     """
-    handshake_method = require_method(module, "WebSocketClientProtocol.handshake")
-    require_method(module, "WebSocketClientProtocol.read_frame")
-    parameter = require_parameter(handshake_method, "wsuri")
+    parameter = require_parameter(require_callable(module, "WebSocketClientProtocol.handshake"), "wsuri")
+    require_uri(module)
+    require_callable(module, "WebSocketClientProtocol.read_frame")
+    require_attributes(module.WebSocketClientProtocol, "close_sent")
 
-    def handshake(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with connections:
-            args, kwargs, watch = corrected_call(parameter, args, kwargs, connections)
+    def wrapper(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with context.capture_internal_errors():
+            args, kwargs, watch = correct_call(parameter, args, kwargs, context)
             if watch is not None:
-                # No frame is read before the answer.
-                _observe(protocol, watch, connections)
+                # No frame is read before the response to the handshake.
+                _observe(protocol, watch, context)
         return wrapped(*args, **kwargs)
 
-    wrap(module, "WebSocketClientProtocol.handshake", handshake)
-    # The answer to the handshake, and what fails before there is a protocol to shake hands with.
-    watch_await(module, "Connect", "_uri", wrap, connections)
+    context.wrap(module, "WebSocketClientProtocol.handshake", wrapper)
+    # For the response to the handshake, and for failures before there is a protocol. `_uri` is private, but the one
+    # place where the legacy `Connect` holds its URL; the legacy client is deprecated and no longer changes.
+    patch_awaitable(module, "Connect", "_uri", context)
 
 
-def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
-    take_frame = protocol.read_frame
+def _observe(protocol: Any, watch: Watch, context: PatchContext) -> None:
+    next_frame = protocol.read_frame
 
     async def read_frame(max_size: int | None) -> Any:
         try:
-            frame = await take_frame(max_size)
+            frame = await next_frame(max_size)
         except (EOFError, OSError):
-            with connections:
+            with context.capture_internal_errors():
                 watch.lost(by_client=protocol.close_sent is not None)
             raise
         try:
@@ -62,7 +63,7 @@ def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
             else:
                 watch.frame(frame.opcode, frame.fin, frame.data)
         except Exception as error:
-            connections.failed(error)
+            context.record_internal_error(error)
         return frame
 
     protocol.read_frame = read_frame

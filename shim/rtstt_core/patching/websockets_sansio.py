@@ -11,103 +11,124 @@ import dataclasses
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rtstt_core.patching.connect_attempt import watch_for
-from rtstt_core.patching.targets import Parameter, Wrap, require_method, require_parameter
+from rtstt_core.patching.connect_attempt import current_attempt
+from rtstt_core.patching.targets import Parameter, require_attributes, require_callable, require_parameter
 
 if TYPE_CHECKING:
-    from rtstt_core.patching.installation import Connections
+    from rtstt_core.patching.guard import PatchContext
     from rtstt_core.watch import Watch
 
-__all__ = ["corrected_call", "patch"]
+__all__ = ["correct_call", "patch", "require_uri"]
 
 _CLOSE = 0x8
 
 
-def corrected_call(
-    parameter: Parameter, args: tuple[Any, ...], kwargs: dict[str, Any], connections: Connections
-) -> tuple[tuple[Any, ...], dict[str, Any], Watch | None]:
-    """Apply the URL rule to a call that takes a parsed `WebSocketURI`.
+def patch(module: ModuleType, context: PatchContext) -> None:
+    """Patch ``websockets.client``.
 
     Args:
-        parameter: Where the call takes it.
+        module: The module.
+        context: The target's context.
+
+    Raises:
+        ShapeError: The sans-I/O client lacks something that is used here.
+    """
+    protocol_class = require_callable(module, "ClientProtocol")
+    parameter = require_parameter(protocol_class.__init__, "uri", "wsuri")
+    require_uri(module)
+    for method in ("events_received", "receive_eof"):
+        require_callable(module, f"ClientProtocol.{method}")
+    # The close codes are public, but not who began the closing handshake, until the connection is closed.
+    require_attributes(protocol_class, "handshake_exc", "close_rcvd", "close_sent", "close_rcvd_then_sent")
+
+    def wrapper(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        watch = None
+        with context.capture_internal_errors():
+            args, kwargs, watch = correct_call(parameter, args, kwargs, context)
+        wrapped(*args, **kwargs)
+        if watch is not None:
+            with context.capture_internal_errors():
+                _observe(protocol, watch, context, current_attempt() is not None)
+
+    context.wrap(module, "ClientProtocol.__init__", wrapper)
+
+
+def require_uri(module: ModuleType) -> None:
+    """Check the shape of the parsed URL.
+
+    Args:
+        module: A module that has `WebSocketURI`.
+
+    Raises:
+        ShapeError: `WebSocketURI` lacks something that is used here.
+    """
+    uri = require_callable(module, "WebSocketURI")
+    require_attributes(uri, "secure", "host", "port", "resource_name", "query", "__dataclass_fields__")
+
+
+def correct_call(
+    parameter: Parameter, args: tuple[Any, ...], kwargs: dict[str, Any], context: PatchContext
+) -> tuple[tuple[Any, ...], dict[str, Any], Watch | None]:
+    """Correct the URL in a call that takes a parsed `WebSocketURI`.
+
+    Args:
+        parameter: The parameter that takes it.
         args: The call's positional arguments.
         kwargs: Its keyword arguments.
-        connections: Decides about URLs and watches connections.
+        context: The target's context.
 
     Returns:
-        The arguments to call with, and a watch if the connection is a realtime transcription session.
+        The arguments to call with, and a watch if the connection is watched.
     """
     uri = parameter.get(args, kwargs)
-    decision = connections.decide(_text(uri))
+    url = _text(uri)
+    attempt = current_attempt()
+    decision = attempt.decision if attempt is not None and attempt.url == url else context.decide(url)
     if decision.changed:
         uri = dataclasses.replace(uri, query=decision.url.partition("?")[2])
         args, kwargs = parameter.put(args, kwargs, uri)
-    return args, kwargs, watch_for(decision.url, connections) if decision.transcription else None
+        context.record_correction(url, decision)
+    if not decision.transcription:
+        return args, kwargs, None
+    return args, kwargs, context.watch(decision) if attempt is None else attempt.watch(decision)
 
 
 def _text(uri: Any) -> str:
-    """The URL of a `WebSocketURI`, without its user information."""
+    """Return the URL of a `WebSocketURI`, without its user information."""
     scheme, default = ("wss", 443) if uri.secure else ("ws", 80)
     host = f"[{uri.host}]" if ":" in uri.host else uri.host
     port = "" if uri.port == default else f":{uri.port}"
     return f"{scheme}://{host}{port}{uri.resource_name}"
 
 
-def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
-    """Patch ``websockets.client``.
-
-    Args:
-        module: The module.
-        wrap: Wraps one of its functions.
-        connections: Decides about URLs and watches connections.
-
-    Raises:
-        ShapeError: The sans-I/O client is not what it was.
-    """
-    constructor = require_method(module, "ClientProtocol.__init__")
-    require_method(module, "ClientProtocol.events_received")
-    require_method(module, "ClientProtocol.receive_eof")
-    parameter = require_parameter(constructor, "uri", "wsuri")
-
-    def init(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        watch = None
-        with connections:
-            args, kwargs, watch = corrected_call(parameter, args, kwargs, connections)
-        wrapped(*args, **kwargs)
-        if watch is not None:
-            with connections:
-                _observe(protocol, watch, connections)
-
-    wrap(module, "ClientProtocol.__init__", init)
-
-
-def _observe(protocol: Any, watch: Watch, connections: Connections) -> None:
+def _observe(protocol: Any, watch: Watch, context: PatchContext, in_attempt: bool) -> None:
     from rtstt_core.watch import DELTA
 
-    take_events, take_eof = protocol.events_received, protocol.receive_eof
+    next_events, end = protocol.events_received, protocol.receive_eof
     answered = False
     size = len(DELTA)
 
     def events_received() -> list[Any]:
-        events: list[Any] = take_events()
+        events: list[Any] = next_events()
         try:
             for event in events:
                 # A delta, of which there are many, costs this comparison and nothing else.
                 if not answered or event.data[:size] != DELTA:
-                    see(event)
+                    observe(event)
         except Exception as error:
-            connections.failed(error)
+            context.record_internal_error(error)
         return events
 
     def receive_eof() -> None:
-        take_eof()
-        with connections:
+        end()
+        with context.capture_internal_errors():
             if answered and protocol.handshake_exc is None:
                 watch.lost(by_client=protocol.close_sent is not None)
-            elif not watch.opening:
-                watch.failed_to_connect(protocol.handshake_exc or EOFError("the connection ended before an answer"))
+            elif not in_attempt:
+                # Otherwise the attempt reports what the client raises.
+                watch.failed_to_connect(protocol.handshake_exc or EOFError("the connection ended before a response"))
 
-    def see(event: Any) -> None:
+    def observe(event: Any) -> None:
         nonlocal answered
         if not answered:
             answered = True

@@ -1,46 +1,55 @@
-"""websockets' sync `connect`, for what fails before its connection stands: DNS, TCP, TLS, time."""
+"""websockets' sync `connect`, for failures before a connection is open: DNS, TCP, TLS, timeouts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rtstt_core.patching.targets import Parameter, Wrap, require_method, require_parameter
+from rtstt_core.patching.connect_attempt import start_attempt
+from rtstt_core.patching.targets import require_attributes, require_callable, require_parameter
 
 if TYPE_CHECKING:
-    from rtstt_core.patching.installation import Connections
+    from rtstt_core.patching.guard import PatchContext
 
 __all__ = ["patch"]
 
 
-def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
+def patch(module: ModuleType, context: PatchContext) -> None:
     """Patch ``websockets.sync.client``.
 
     Up to 16 `connect` is a function: one that was imported by name before the shim stays unwatched until its connection
-    stands. From 17 on it is a function over the class `reconnect`.
+    is open. From 17 on it is a function over the class `reconnect`.
 
     Args:
         module: The module.
-        wrap: Wraps one of its functions.
-        connections: Decides about URLs and watches connections.
+        context: The target's context.
 
     Raises:
-        ShapeError: It has neither.
+        ShapeError: The module has neither.
     """
-    parameter = None
-    path = "reconnect.connect" if hasattr(module, "reconnect") else "connect"
-    opener = require_method(module, path)
-    if path == "connect":
-        position, name = require_parameter(opener, "uri")
-        parameter = Parameter(position + 1, name)  # a function has no `self`
+    url_of: Callable[[Any, tuple[Any, ...], dict[str, Any]], str]
+    if hasattr(module, "reconnect"):
+        path = "reconnect.connect"
+        require_callable(module, path)
+        require_attributes(module.reconnect, "uri")
 
-    def connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        opening = None
-        with connections:
-            opening = connections.opening(instance.uri if parameter is None else parameter.get(args, kwargs))
-        if opening is None:
+        def url_of(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+            return str(instance.uri)
+    else:
+        path = "connect"
+        parameter = require_parameter(require_callable(module, path), "uri", bound=False)
+
+        def url_of(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+            return str(parameter.get(args, kwargs))
+
+    def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        attempt = None
+        with context.capture_internal_errors():
+            attempt = start_attempt(url_of(instance, args, kwargs), context)
+        if attempt is None:
             return wrapped(*args, **kwargs)
-        with opening:
+        with attempt:
             return wrapped(*args, **kwargs)
 
-    wrap(module, path, connect)
+    context.wrap(module, path, wrapper)

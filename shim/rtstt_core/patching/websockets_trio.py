@@ -1,42 +1,43 @@
-"""websockets' trio `connect` (17 and newer), for what fails before its connection stands: DNS, TCP, TLS, time."""
+"""websockets' trio `connect` (17 and newer), for failures before a connection is open: DNS, TCP, TLS, timeouts."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rtstt_core.patching.targets import Wrap, require_method
+from rtstt_core.patching.connect_attempt import start_attempt
+from rtstt_core.patching.targets import require_attributes, require_callable
 
 if TYPE_CHECKING:
-    from rtstt_core.patching.connect_attempt import Opening
-    from rtstt_core.patching.installation import Connections
+    from rtstt_core.patching.connect_attempt import ConnectAttempt
+    from rtstt_core.patching.guard import PatchContext
 
 __all__ = ["patch"]
 
 
-def patch(module: ModuleType, wrap: Wrap, connections: Connections) -> None:
+def patch(module: ModuleType, context: PatchContext) -> None:
     """Patch ``websockets.trio.client``.
 
     Args:
         module: The module.
-        wrap: Wraps one of its functions.
-        connections: Decides about URLs and watches connections.
+        context: The target's context.
 
     Raises:
-        ShapeError: `connect` is not what it was.
+        ShapeError: `connect` has no method of that name or does not hold its URL.
     """
-    require_method(module, "connect.connect")
+    require_callable(module, "connect.connect")
+    require_attributes(module.connect, "uri")
 
-    def connect(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        opening = None
-        with connections:
-            opening = connections.opening(instance.uri)
+    def wrapper(wrapped: Any, connect: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        attempt = None
+        with context.capture_internal_errors():
+            attempt = start_attempt(connect.uri, context)
         connecting = wrapped(*args, **kwargs)
-        return connecting if opening is None else _within(opening, connecting)
+        return connecting if attempt is None else _run(attempt, connecting)
 
-    wrap(module, "connect.connect", connect)
+    context.wrap(module, "connect.connect", wrapper)
 
 
-async def _within(opening: Opening, connecting: Any) -> Any:
-    with opening:
+async def _run(attempt: ConnectAttempt, connecting: Any) -> Any:
+    with attempt:
         return await connecting

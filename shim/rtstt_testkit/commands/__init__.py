@@ -1,1 +1,1 @@
-"""Subcommands of ``rtstt-shim`` that need the test kit."""
+"""The commands of ``rtstt-shim`` that need an extra: their work here, their arguments and help in `arguments`."""

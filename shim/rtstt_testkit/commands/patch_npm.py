@@ -1,15 +1,8 @@
-"""Patch the LiveKit OpenAI plugin of a Node project, in the form of the package manager it uses.
-
-Finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes a patch of
-its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and says how to apply and how to undo it.
-The patched plugin leaves `model` out for api.openai.com and its regional hosts, keeps it for gateways, and prints one
-warning when a realtime session fails. With --check nothing is written: exit 1 if a copy is affected and not patched.
-"""
+"""The work of ``rtstt-shim patch-npm``."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
@@ -17,14 +10,7 @@ from rtstt_testkit.upstream.files import write_all
 from rtstt_testkit.upstream.installed import PACKAGE, Installed, find_installed, need
 from rtstt_testkit.upstream.managers import MANAGERS, Manager, Project, choose, open_project
 
-__all__ = ["configure", "run"]
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommand's arguments."""
-    parser.add_argument("project", nargs="?", type=Path, default=Path(), metavar="PROJECT", help="default: here")
-    parser.add_argument("--manager", choices=["auto", *MANAGERS], default="auto", help="default: auto")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if affected and not patched")
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         if not copies:
             print(f"{PACKAGE} is not installed in {project.folder}: nothing to patch")
             return 0
-        manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "as asked")
+        manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "from --manager")
         return _check(project, manager, copies) if args.check else _patch(project, manager, why, copies)
     except BadInput as error:
         raise UsageError(str(error)) from error
@@ -49,8 +35,8 @@ def _check(project: Project, manager: Manager, copies: list[Installed]) -> int:
         reason = need(copy)
         if reason is None:
             affected = 1
-            mend = manager.apply(project) if manager.is_declared(project, copy) else "rtstt-shim patch-npm"
-            print(f"{copy.folder} ({copy.version}) is affected and not patched: run `{mend}`")
+            command = manager.apply(project) if manager.is_declared(project, copy) else "rtstt-shim patch-npm"
+            print(f"{copy.folder} ({copy.version}) is affected and not patched: run `{command}`")
         else:
             print(f"{copy.folder} ({copy.version}) is fine: {reason}")
     return affected
@@ -69,7 +55,7 @@ def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]
         files = manager.files(project, copy)
         write_all(project.folder, files)
         written += files
-        # The next version's declaration is added to this one's.
+        # The declaration of the next version is added to this one.
         project = open_project(project.folder)
     for name in dict.fromkeys(written):
         print(f"wrote {project.folder / name}")

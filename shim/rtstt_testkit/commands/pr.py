@@ -1,12 +1,4 @@
-"""Make an upstream pull request from a source you have: a checkout, or an unpacked npm or PyPI package.
-
-Writes into --out a patch for `git am` with tests and change note, and PR.md, the text to open the pull request with.
-A source that is fixed already is left alone (exit 0); one whose shape is not known is named (exit 1). Nothing is ever
-written into the source.
-
-    npm pack @livekit/agents-plugin-openai@1.9.0 && tar xzf livekit-agents-plugin-openai-1.9.0.tgz
-    rtstt-shim pr agents-js/model-param --source package --out pr --verify
-"""
+"""The work of ``rtstt-shim pr``."""
 
 from __future__ import annotations
 
@@ -17,6 +9,7 @@ from pathlib import Path
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream import git
 from rtstt_testkit.upstream.errors import BadInput, NotAffected, UpstreamError
+from rtstt_testkit.upstream.fixes import Fix, find_fix, load_fixes
 from rtstt_testkit.upstream.pull_request import (
     PullRequest,
     check_output,
@@ -24,30 +17,17 @@ from rtstt_testkit.upstream.pull_request import (
     write_pull_request,
 )
 from rtstt_testkit.upstream.source import open_source
-from rtstt_testkit.upstream.targets import Target, find_target, load_targets
 
-__all__ = ["configure", "run"]
+__all__ = ["run"]
 
 UNNAMED = "Your Name <you@example.com>"
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommand's arguments."""
-    parser.add_argument("target", nargs="?", metavar="TARGET", help="which pull request; see --list")
-    parser.add_argument("--source", type=Path, metavar="DIR", help="the checkout or unpacked package")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; an empty or new folder")
-    parser.add_argument("--author", metavar="'NAME <ADDRESS>'", help="who proposes it (default: your git identity)")
-    parser.add_argument("--verify", action="store_true", help="prove the patch first, and report that in PR.md")
-    parser.add_argument("--check", action="store_true", help="only check that the patch in --out still applies")
-    parser.add_argument("--list", action="store_true", help="list the targets, and whether --source needs them")
-    parser.add_argument("--online", action="store_true", help="also ask GitHub, npm and PyPI for the upstream's state")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make, check or list pull requests."""
     try:
         if args.list:
-            return _list([find_target(args.target)] if args.target else load_targets(), args)
+            return _list([find_fix(args.fix)] if args.fix else load_fixes(), args)
         return _make(args)
     except BadInput as error:
         raise UsageError(str(error)) from error
@@ -59,23 +39,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    if not (args.target and args.source and args.out):
-        raise UsageError("say what to make, from what and where to: rtstt-shim pr TARGET --source DIR --out DIR")
-    target = find_target(args.target)
+    if not (args.fix and args.source and args.out):
+        raise UsageError("a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR")
+    fix = find_fix(args.fix)
     if args.online:
-        _online(target)
-    source = open_source(target, args.source)
-    request = make_pull_request(target, source)
+        _online(fix)
+    source = open_source(fix, args.source)
+    request = make_pull_request(fix, source)
     if args.check:
         check_output(request, args.out)
-        print(f"the patch in {args.out} applies to {args.source} ({target.package} {source.version})")
+        print(f"the patch in {args.out} applies to {args.source} ({fix.package} {source.version})")
         return 0
     author = args.author or git.author(args.source)
     report = _verify(request) if args.verify else None
     for name in write_pull_request(request, args.out, author or UNNAMED, report):
         print(f"wrote {args.out / name}")
     if author is None:
-        print(f"git knows no identity here, so the patch is signed {UNNAMED!r}: use --author", file=sys.stderr)
+        print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
     print(f"{request.variant.title}\nopen it with: {request.command(str((args.out / 'PR.md').resolve()))}")
     return 0
 
@@ -86,46 +66,46 @@ def _verify(request: PullRequest) -> str:
     return verify(request, lambda line: print(line, file=sys.stderr, flush=True))
 
 
-def _online(target: Target) -> None:
+def _online(fix: Fix) -> None:
     from rtstt_testkit.upstream.online import states
 
-    for line in states(target):
+    for line in states(fix):
         print(line)
 
 
-def _list(targets: list[Target], args: argparse.Namespace) -> int:
-    for target in targets:
-        print(f"{target.name:34} {target.about}")
+def _list(fixes: list[Fix], args: argparse.Namespace) -> int:
+    for fix in fixes:
+        print(f"{fix.name:34} {fix.about}")
         if args.source is not None:
-            print(f"{'':34} {args.source}: {_need(target, args.source)}")
+            print(f"{'':34} {args.source}: {_need(fix, args.source)}")
         else:
-            for folder in _installed(target):
-                print(f"{'':34} {folder}: {_need(target, folder)}")
+            for folder in _installed(fix):
+                print(f"{'':34} {folder}: {_need(fix, folder)}")
         if args.online:
-            _online(target)
+            _online(fix)
     return 0
 
 
-def _need(target: Target, folder: Path) -> str:
+def _need(fix: Fix, folder: Path) -> str:
     try:
-        source = open_source(target, folder)
+        source = open_source(fix, folder)
     except UpstreamError as error:
         return f"not a source of it ({error})"
     try:
-        make_pull_request(target, source)
+        make_pull_request(fix, source)
     except UpstreamError as error:
         return f"{source.version}: {'not needed' if isinstance(error, NotAffected) else 'cannot tell'}: {error}"
     return f"{source.version}: needed"
 
 
-def _installed(target: Target) -> list[Path]:
-    """Return where a target's package is installed: in this Python environment, or below the current folder."""
-    if target.registry == "npm":
-        folder = Path("node_modules", *target.package.split("/"))
+def _installed(fix: Fix) -> list[Path]:
+    """Return the folders that have the package of a fix installed: this Python environment, or the current folder."""
+    if fix.registry == "npm":
+        folder = Path("node_modules", *fix.package.split("/"))
         return [folder] if (folder / "src").is_dir() else []
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        return [Path(str(distribution(target.package).locate_file("")))]
+        return [Path(str(distribution(fix.package).locate_file("")))]
     except PackageNotFoundError:
         return []

@@ -1,17 +1,4 @@
-"""Try the protocol's rules on an endpoint, and say row by row whether it answers as the mock does.
-
-  rtstt-shim probe                                  a mock of its own: what CI runs
-  rtstt-shim probe ws://127.0.0.1:40123/v1/realtime a mock or another server on this machine
-  OPENAI_API_KEY=… rtstt-shim probe --live          OpenAI's endpoint; a minute of audio in all
-  OPENAI_API_KEY=… rtstt-shim probe --live wss://eu.api.openai.com/v1/realtime
-
-Tried are the decision table of URLs and models, credentials, the session object, every known error, and the bundled
-recordings with every transcription model. Expected is what the mock answers to the same row; identifiers, times and
-random texts are not compared, and what nobody knows is not either. A key is sent to no host but the one that --live
-allows, and is in no output.
-
-Exit codes: 0 every row is as the mock says, 1 some row is not, 2 wrong use, or there is nobody to talk to.
-"""
+"""The work of ``rtstt-shim probe``."""
 
 from __future__ import annotations
 
@@ -27,51 +14,36 @@ from urllib.parse import urlsplit
 
 from rtstt_core.errors import UsageError
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
-from rtstt_testkit.probe.report import counts, document, lines, listing
-from rtstt_testkit.probe.rows import chosen
+from rtstt_testkit.probe.report import counts, document, lines, list_rows
+from rtstt_testkit.probe.rows import select_rows
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
 
-__all__ = ["configure", "run"]
+__all__ = ["run"]
 
 _LIVE = "wss://api.openai.com/v1/realtime"
 _PATH = "/v1/realtime"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``rtstt-shim probe``."""
-    parser.add_argument("url", nargs="?", metavar="URL", help="the endpoint (default: a mock started for this)")
-    parser.add_argument(
-        "--live", action="store_true", help="use OPENAI_API_KEY, on OpenAI's endpoint unless URL is given"
-    )
-    parser.add_argument("--only", metavar="WORDS", help="only the rows whose title contains all these words")
-    parser.add_argument(
-        "--list", action="store_true", help="list the rows and where each answer is known from, and exit"
-    )
-    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="for any answer (default: 10)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report, with every event, as JSON")
-
-
 def run(args: argparse.Namespace) -> int:
-    """Probe, print, and tell by the exit code whether something differs."""
-    rows = chosen(args.only)
+    """Probe, print the results, and return the exit code."""
+    rows = select_rows(args.only)
     if not rows:
         raise UsageError(f"no row's title contains {args.only!r}; see `rtstt-shim probe --list`")
     if args.list:
-        print("\n".join(listing(rows)))
+        print("\n".join(list_rows(rows)))
         return 0
     if not 0 < args.timeout <= 600:
-        raise UsageError(f"--timeout {args.timeout:g} cannot be waited for; give seconds from above 0 to 600")
+        raise UsageError(f"--timeout {args.timeout:g} is out of range; give a number of seconds above 0 and up to 600")
     endpoint = _endpoint(args)
     if args.report is not None:
-        _write(args.report, "")  # before anything is tried: nothing may be lost
+        _write(args.report, "")  # before the first row: an error here loses nothing
     target = endpoint.url if endpoint else "a mock started for this"
     shim = sys.modules.get("rtstt_shim")
     if shim is not None:
-        # `rtstt-shim run` activates it in every Python, and here it would correct the URLs that are tried.
+        # `rtstt-shim run` activates it in every Python process; here it would correct the URLs under test.
         shim.uninstall()
     if not args.json:
-        print(f"{target}, row by row; expected is what the mock says", flush=True)
+        print(f"{target}, row by row; the expected events are the mock's", flush=True)
     results: list[Result] = []
     began = datetime.now(timezone.utc).replace(microsecond=0)
 
@@ -95,37 +67,35 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"cannot probe {target}: {reason}; is it running, and is that its address?") from None
     finally:
         if args.report is not None:
-            _write(args.report, report())  # of an interrupted run, what there was until then
+            _write(args.report, report())  # an interrupted run leaves the results so far
     if args.json:
         print(report(), end="")
     else:
         found = counts(results)
         print(
-            f"{len(results)} rows: {found['ok']} as the mock says, {found['differs']} differ, "
-            f"{found['not tried']} could not be tried"
+            f"{len(results)} rows: {found['ok']} match the mock, {found['differs']} differ, "
+            f"{found['not tried']} could not be run"
         )
     return 0 if all(result.verdict == "ok" for result in results) else 1
 
 
 def _endpoint(args: argparse.Namespace) -> Endpoint | None:
-    """Whom to talk to; None for a mock of our own."""
+    """Return the endpoint; None for a mock started for this."""
     url = args.url or (_LIVE if args.live else None)
     if url is None:
         return None
     url = _checked(url)
     if not args.live:
         if not is_local(url):
-            raise UsageError(
-                f"{url} is not on this machine, and what is tried may cost money; add --live if you mean it"
-            )
+            raise UsageError(f"{url} is not on this machine, and the rows may cost money; add --live to use it")
         return Endpoint(url, MOCK_KEY, args.timeout)
     if not url.startswith("wss:") and not is_local(url):
-        raise UsageError(f"{url} would get your key unencrypted; give a wss:// URL")
+        raise UsageError(f"{url} would receive your key unencrypted; give a wss:// URL")
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if not key:
         raise UsageError("--live needs an API key; set OPENAI_API_KEY")
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise UsageError("OPENAI_API_KEY is no API key: it contains spaces or other characters that no key has")
+        raise UsageError("OPENAI_API_KEY is not an API key: it contains spaces or other characters that no key has")
     return Endpoint(url, key, args.timeout)
 
 
@@ -136,9 +106,9 @@ def _checked(url: str) -> str:
     except ValueError as error:
         raise UsageError(f"{url!r} is not a URL: {error}; give one such as ws://127.0.0.1:40123{_PATH}") from None
     if parts.scheme not in {"ws", "wss"} or not parts.hostname or port == 0:
-        raise UsageError(f"{url!r} is no WebSocket URL; give one such as ws://127.0.0.1:40123{_PATH}")
+        raise UsageError(f"{url!r} is not a WebSocket URL; give one such as ws://127.0.0.1:40123{_PATH}")
     if parts.query or parts.fragment or parts.username or parts.password:
-        raise UsageError("the URL must be without a query, a fragment and a user: every row brings its own query")
+        raise UsageError("the URL must not have a query, a fragment or a user: every row has its own query")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or _PATH}"
 
 

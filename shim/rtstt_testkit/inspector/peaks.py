@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterator
 from itertools import pairwise
 from math import sqrt
@@ -31,7 +32,7 @@ class Peaks:
     """
 
     def __init__(self, record: SessionRecord, axis: Axis) -> None:
-        self._record = record
+        self._record = weakref.ref(record)
         self._axis = axis
         self._values = bytearray()
         self._position = 0
@@ -51,8 +52,10 @@ class Peaks:
         return bytes(self._values)
 
     def _steps(self) -> Iterator[None]:
-        for start, size, format_ in self._missing():
-            audio = self._record.slice_audio(start, start + size)
+        record = self._record()
+        assert record is not None, "whoever looks at a waveform holds its session's record"
+        for start, size, format_ in self._missing(record.audio_received):
+            audio = record.slice_audio(start, start + size)
             if len(audio) < size:
                 self._skip_to(start + size - len(audio))
             step = int(_STEP * format_.rate) * format_.width
@@ -61,9 +64,8 @@ class Peaks:
                 yield
             self._position = start + size
 
-    def _missing(self) -> list[tuple[int, int, AudioFormat]]:
+    def _missing(self, received: int) -> list[tuple[int, int, AudioFormat]]:
         """The parts of the audio without peaks, in whole peaks: start, size in bytes, format."""
-        received = self._record.audio_received
         spans = [*self._axis.spans, Span(received, 0.0, self._axis.spans[-1].format)]
         parts = []
         for span, following in pairwise(spans):

@@ -17,7 +17,7 @@ from rtstt_testkit.inspector.stream import changes
 from rtstt_testkit.inspector.view import Observed, observed
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.server.api import Controlled, Route
-from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse
+from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse, json_error
 
 __all__ = ["ROUTES"]
 
@@ -38,8 +38,7 @@ def _of_session(answer: _Answer) -> Callable[[Controlled, HttpRequest, re.Match[
                 seen = observed(record)
                 seen.update()
                 return await answer(server, request, seen)
-        message = f"There is no session {number}; {len(server.sessions)} are known."
-        return HttpResponse(404, {"error": {"message": message}})
+        return json_error(404, f"There is no session {number}; {len(server.sessions)} are known.")
 
     return run
 
@@ -97,7 +96,7 @@ def _attachment(record: SessionRecord, ending: str) -> tuple[str, str]:
 
 def _number(request: HttpRequest, name: str) -> float:
     """A number of the query, 0 when there is none."""
-    value = parse_qs(urlsplit(request.target).query).get(name, ["0"])[0]
+    value = parse_qs(urlsplit(request.head.target).query).get(name, ["0"])[0]
     return float(value) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value) else 0.0
 
 
@@ -107,7 +106,7 @@ async def _json(request: HttpRequest, data: Any) -> HttpResponse:
 
 
 def _compressed(request: HttpRequest, body: bytes, content_type: str, *headers: tuple[str, str]) -> HttpResponse:
-    accepted = next((value for name, value in request.headers if name == "accept-encoding"), "")
+    accepted = request.head.header("accept-encoding") or ""
     if len(body) >= _SHORTEST_GZIP and "gzip" in accepted:
         headers = (*headers, ("Content-Encoding", "gzip"))
         body = gzip.compress(body, 5, mtime=0)

@@ -27,16 +27,22 @@ class Observed:
         record: The session.
 
     Attributes:
-        record: The session.
         axis: Its time axis.
         peaks: Its waveform.
         epoch: How often everything was worked out again.
     """
 
     def __init__(self, record: SessionRecord) -> None:
-        self.record = record
+        self._record = weakref.ref(record)  # what is worked out goes when the session is forgotten
         self.epoch = 0
         self._begin()
+
+    @property
+    def record(self) -> SessionRecord:
+        """The session."""
+        record = self._record()
+        assert record is not None, "whoever looks at a session holds its record"
+        return record
 
     def _begin(self) -> None:
         self.axis = Axis()

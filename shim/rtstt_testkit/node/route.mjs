@@ -1,8 +1,8 @@
-// Routing for Node programs, the twin of rtstt_testkit.routing: with `node --import …/route.mjs`, connections to the
-// hosts named in RTSTT_TESTKIT_ROUTES go to the relay listening there, and TLS to them trusts its CA,
-// RTSTT_TESTKIT_CA. The name stays: SNI, certificate check and Host header are what they were.
+// Routing for Node programs, the counterpart of rtstt_testkit.routing: with `node --import …/route.mjs`, connections to
+// the hosts named in RTSTT_TESTKIT_ROUTES go to the relay, and TLS to them trusts the CA in RTSTT_TESTKIT_CA. SNI,
+// certificate check and Host header keep the true name.
 //
-// Worker threads and forked children inherit the preload, and patch themselves.
+// Worker threads and forked children inherit the preload.
 
 import { readFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -22,11 +22,10 @@ function parseRoutes(text) {
 }
 
 function install(routes, ca) {
-  // Every TCP and TLS connection is made here: http.Agent, undici, `ws` and tls.connect all arrive with options that
-  // still say the name.
+  // http.Agent, undici, `ws` and tls.connect all open TCP connections here, with options that contain the host name.
   const { connect } = net.Socket.prototype;
   net.Socket.prototype.connect = function (...args) {
-    // Node's own callers pass one array of [options, callback], marked with a symbol of theirs.
+    // Node's own callers pass one array of [options, callback], marked with an internal symbol.
     const inside = Array.isArray(args[0]) ? args[0] : args;
     const given = typeof inside[0] === 'object' && inside[0] !== null ? inside[0] : { port: inside[0], host: inside[1] };
     const route = given.path ? undefined : routes.get(canonical(given.host));

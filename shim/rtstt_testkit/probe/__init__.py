@@ -1,5 +1,5 @@
-"""A differential runner: the same rows against an endpoint and against our own mock, and what differs.
+"""Run the same rows against an endpoint and against the mock, and report the differences.
 
-``rows`` is the table, ``attempt`` carries one row out, ``normal`` takes out what differs every time, ``compare`` finds
-the differences, ``runner`` does it for all rows and ``report`` shows them.
+``rows`` is the table. ``attempt`` runs one row, ``normal`` removes what differs on every run, ``compare`` finds the
+differences, ``runner`` runs all rows and ``report`` prints them.
 """

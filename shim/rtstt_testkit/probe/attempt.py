@@ -1,8 +1,8 @@
-"""Carries out one row on one endpoint, and says what happened as a list of events.
+"""Run one row on one endpoint and return what happened as a list of events.
 
-What is no event of the protocol gets a type in parentheses: ``(http)`` for an answer in place of the upgrade,
-``(secret)`` for the answer to a request for an ephemeral secret, ``(upgrade)``, ``(close)``, ``(silence)`` where
-something was waited for in vain, and ``(frame)`` for one that is no JSON object.
+What is not an event of the protocol has a type in parentheses: ``(http)`` for an HTTP response in place of the upgrade,
+``(secret)`` for the response to a request for an ephemeral secret, ``(upgrade)``, ``(close)``, ``(silence)`` for an
+event that did not arrive in time, and ``(frame)`` for a message that is not a JSON object.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
+from rtstt_testkit import speech
 from rtstt_testkit.mock.audio.formats import encode_g711
-from rtstt_testkit.probe.normal import Normalizer, collapsed
-from rtstt_testkit.probe.rows import BAD_KEY, Row, Say, Send, Step, Until
-from rtstt_testkit.speech import load, silence
+from rtstt_testkit.probe.normal import Normalizer, collapse
+from rtstt_testkit.probe.rows import BAD_KEY, AppendAudio, Row, SendFrame, Step, WaitFor
 
 __all__ = ["Attempt", "Endpoint", "Unreachable", "attempt", "is_local"]
 
-_CREATED = Until("session.created")
-#: Its answer comes after the answers to everything before it, and shows that the session is still open.
-_LAST = (Send({"type": "input_audio_buffer.clear"}), Until("input_audio_buffer.cleared"))
+_CREATED = WaitFor("session.created")
+#: The endpoint answers events in order, so this answer ends the row and shows that the session is still open.
+_LAST = (SendFrame({"type": "input_audio_buffer.clear"}), WaitFor("input_audio_buffer.cleared"))
 _CHUNK_MS = 100
-_PATIENCE = 10.0  # seconds for sending, beside the waiting
+_GRACE = 10.0  # seconds for sending, in addition to the waits
 _MOST_EVENTS = 1000
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 _LARGEST_EVENT = 4 * 1024 * 1024
@@ -49,16 +49,16 @@ _LARGEST_ANSWER = 1024 * 1024
 
 
 class Unreachable(Exception):
-    """There is nobody to talk to; the message says why."""
+    """The endpoint cannot be reached; the message says why."""
 
 
 class Endpoint(NamedTuple):
-    """Whom to talk to.
+    """An endpoint.
 
     Attributes:
-        url: Of the WebSocket, without a query.
+        url: The WebSocket URL, without a query.
         key: The API key.
-        timeout: Seconds that any one answer may take.
+        timeout: Seconds to wait for each event.
     """
 
     url: str
@@ -68,12 +68,12 @@ class Endpoint(NamedTuple):
 
 @dataclass
 class Attempt:
-    """What happened.
+    """The events of one row on one endpoint.
 
     Attributes:
-        events: Normalised, to be compared.
-        raw: As they came, each with the seconds since the beginning, without keys.
-        seconds: How long it took.
+        events: The events, normalised for comparison.
+        raw: The events as received, each with the seconds since the start; keys are masked.
+        seconds: The duration.
     """
 
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -81,20 +81,20 @@ class Attempt:
     seconds: float = 0.0
 
 
-class _Over(Exception):
-    """Nothing more will come."""
+class _RowEnded(Exception):
+    """The row has ended."""
 
 
 class _Connect(connect):
-    """A key goes to the endpoint that was named, never to one that it points to."""
+    """Does not follow redirects, so that a key is sent only to the endpoint that was named."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Take a redirect for the answer that it is."""
+        """Return the exception, so that a redirect is reported as a response."""
         return exc
 
 
 class _Connection(ClientConnection):
-    """Keeps every message until it is read; websockets 13 drops those that came together with the CLOSE."""
+    """Keeps every message until it is read; websockets 13 drops those received together with the close frame."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -103,7 +103,7 @@ class _Connection(ClientConnection):
         self._text = True
 
     def process_event(self, event: Event) -> None:
-        """Put messages together, and leave the rest to the library."""
+        """Assemble data frames into messages; pass control frames on to the library."""
         if not isinstance(event, Frame) or event.opcode not in _DATA:
             super().process_event(event)
             return
@@ -111,83 +111,83 @@ class _Connection(ClientConnection):
             self._text = event.opcode is Opcode.TEXT
         self._parts += event.data
         if event.fin:
-            self.messages.put_nowait(_decoded(bytes(self._parts), self._text))
+            self.messages.put_nowait(_decode(bytes(self._parts), self._text))
             self._parts.clear()
             if self.messages.qsize() >= _MOST_EVENTS:
-                self.transport.pause_reading()  # no more than that are read anyway
+                self.transport.pause_reading()  # no further messages are read
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Say that nothing more will come."""
+        """Mark the end of the messages."""
         super().connection_lost(exc)
         self.messages.put_nowait(None)
 
 
-def _decoded(payload: bytes, text: bool) -> str | bytes:
-    """A message as the client would get it; TEXT that is not UTF-8 stays bytes."""
+def _decode(payload: bytes, text: bool) -> str | bytes:
+    """Return a message as a client receives it; text that is not UTF-8 stays bytes."""
     with suppress(UnicodeDecodeError):
         return payload.decode() if text else payload
     return payload
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The same over HTTP."""
+    """Does not follow redirects over HTTP."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """Make an HTTPError of it."""
+        """Return None, which makes urllib raise HTTPError."""
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL names this machine."""
+    """Return whether a URL names this machine."""
     host = urlsplit(url).hostname or ""
     return host in {"localhost", "::1"} or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 async def attempt(row: Row, endpoint: Endpoint) -> Attempt:
-    """Carry out a row.
+    """Run a row.
 
     Args:
-        row: What to do.
-        endpoint: Whom to talk to.
+        row: The row.
+        endpoint: The endpoint.
 
     Returns:
-        What happened; that something waited for did not come is part of it.
+        What happened. An event that does not arrive in time is a part of it, not an error.
 
     Raises:
-        Unreachable: There was no answer at all.
+        Unreachable: The endpoint did not answer at all.
     """
-    talk = _Talk(row, endpoint)
-    waits = 3 + sum(isinstance(step, Until) for step in row.steps)
+    exchange = _Exchange(row, endpoint)
+    waits = 3 + sum(isinstance(step, WaitFor) for step in row.steps)
     try:
-        await asyncio.wait_for(talk.run(), waits * endpoint.timeout + _PATIENCE)
-    except _Over:
+        await asyncio.wait_for(exchange.run(), waits * endpoint.timeout + _GRACE)
+    except _RowEnded:
         pass
     except (asyncio.TimeoutError, TimeoutError):
-        talk.note({"type": "(silence)", "what": "it did not take what was sent"})
-    return talk.result()
+        exchange.note({"type": "(silence)", "what": "the endpoint stopped reading"})
+    return exchange.result()
 
 
-class _Talk:
+class _Exchange:
     def __init__(self, row: Row, endpoint: Endpoint) -> None:
         self._row = row
         self._endpoint = endpoint
         self._key = BAD_KEY if row.credentials == "bad" else endpoint.key
-        self._normalizer = Normalizer(endpoint.key, row.forms)
+        self._normalizer = Normalizer(endpoint.key, row.id_format)
         self._attempt = Attempt()
         self._began = time.monotonic()
         self._socket: _Connection
 
     def result(self) -> Attempt:
         self._attempt.seconds = time.monotonic() - self._began
-        self._attempt.events = collapsed(self._attempt.events)
+        self._attempt.events = collapse(self._attempt.events)
         return self._attempt
 
     def note(self, event: dict[str, Any]) -> None:
         at = round(time.monotonic() - self._began, 3)
         self._attempt.events.append(self._normalizer.event(event, time.time()))
-        self._attempt.raw.append({"at": at, "event": self._normalizer.scrubbed(event)})
+        self._attempt.raw.append({"at": at, "event": self._normalizer.mask(event)})
         if len(self._attempt.events) >= _MOST_EVENTS:
-            self._attempt.events.append({"type": "(silence)", "what": f"{_MOST_EVENTS} events; no more were read"})
-            raise _Over
+            self._attempt.events.append({"type": "(silence)", "what": f"{_MOST_EVENTS} events; the rest was not read"})
+            raise _RowEnded
 
     async def run(self) -> None:
         if self._row.credentials == "ephemeral":
@@ -199,15 +199,15 @@ class _Talk:
                 for step in (_CREATED, *self._row.steps, *_LAST):
                     await self._do(step)
                 await self._socket.close()
-                await self._rest()
+                await self._read_to_end()
             finally:
-                self._socket.transport.abort()  # whatever the other side does; it is closed by now where it closes
+                self._socket.transport.abort()  # the closing handshake has ended or timed out
                 await self._socket.wait_closed()
         except InvalidStatus as refused:
             body = refused.response.body or b""
             self.note({"type": "(http)", "status": refused.response.status_code, "body": _json(bytes(body))})
         except InvalidHandshake as refused:
-            raise Unreachable(f"it does not speak WebSocket ({refused})") from None
+            raise Unreachable(f"the server does not speak WebSocket ({refused})") from None
 
     async def _connect(self) -> _Connection:
         url = self._endpoint.url
@@ -230,32 +230,32 @@ class _Talk:
                 ping_interval=None,
                 max_size=_LARGEST_EVENT,
                 create_connection=_Connection,
-                **_direct(url),
+                **_without_proxy(url),
             )
         except (asyncio.TimeoutError, TimeoutError):
             raise Unreachable(f"no answer within {self._endpoint.timeout:g} s") from None
         except OSError as error:
-            raise Unreachable(_why(error)) from None
-        except (EOFError, ValueError) as error:  # of websockets 13; later ones make an InvalidHandshake of it
-            raise Unreachable(f"it does not speak WebSocket ({error})") from None
+            raise Unreachable(_reason(error)) from None
+        except (EOFError, ValueError) as error:  # websockets 13; later versions raise InvalidHandshake
+            raise Unreachable(f"the server does not speak WebSocket ({error})") from None
         return cast(_Connection, connection)
 
     async def _get_secret(self) -> None:
-        """Ask for an ephemeral secret and go on with it; what is no secret ends the row."""
+        """Request an ephemeral secret and use it as the key; end the row if there is none."""
         answer = await asyncio.to_thread(_post, self._endpoint, self._row.secret or {})
         body = answer["body"]
         value = body.get("value") if isinstance(body, dict) else None
         self.note(answer)
         if not isinstance(value, str):
-            raise _Over
+            raise _RowEnded
         self._key = value
 
     # -- steps
 
     async def _do(self, step: Step) -> None:
-        if isinstance(step, Until):
+        if isinstance(step, WaitFor):
             await self._read(step.type)
-        elif isinstance(step, Send):
+        elif isinstance(step, SendFrame):
             frame = step.frame
             await self._send(json.dumps(frame) if isinstance(frame, dict) else frame)
         else:
@@ -267,15 +267,15 @@ class _Talk:
         try:
             await self._socket.send(frame)
         except ConnectionClosed:
-            await self._rest()
+            await self._read_to_end()
 
-    async def _rest(self) -> None:
-        """Read what came before the end, and the end."""
+    async def _read_to_end(self) -> None:
+        """Read until the connection ends."""
         while True:
             await self._read(None)
 
     async def _read(self, until: str | None) -> None:
-        """Read until an event of that type has come, or to the end."""
+        """Read until an event of a type arrives, or until the connection ends."""
         deadline = time.monotonic() + self._endpoint.timeout
         while True:
             left = max(deadline - time.monotonic(), 0.001)
@@ -284,10 +284,10 @@ class _Talk:
             except (asyncio.TimeoutError, TimeoutError):
                 wanted = until or "the end of the connection"
                 self.note({"type": "(silence)", "what": f"no {wanted} within {self._endpoint.timeout:g} s"})
-                raise _Over from None
+                raise _RowEnded from None
             if frame is None:
                 self.note(_close(self._socket.protocol.close_exc))
-                raise _Over
+                raise _RowEnded
             event = _json(frame)
             if isinstance(frame, bytes) or not isinstance(event, dict):
                 event = {"type": "(frame)", "binary": isinstance(frame, bytes), "size": len(frame)}
@@ -304,7 +304,7 @@ def _close(closed: ConnectionClosed) -> dict[str, Any]:
 
 
 def _json(text: str | bytes) -> Any:
-    """The text as JSON, or as it is."""
+    """Return the parsed JSON, or the text if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -324,36 +324,36 @@ def _post(endpoint: Endpoint, body: dict[str, Any]) -> dict[str, Any]:
         with answer:
             return {"type": "(secret)", "status": answer.status, "body": _json(answer.read(_LARGEST_ANSWER))}
     except urllib.error.URLError as error:
-        raise Unreachable(_why(error.reason)) from None
+        raise Unreachable(_reason(error.reason)) from None
     except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(_why(error)) from None
+        raise Unreachable(_reason(error)) from None
 
 
-def _why(error: BaseException | str) -> str:
-    """The reason in the system's words; asyncio puts its own in their place."""
+def _reason(error: BaseException | str) -> str:
+    """Return the operating system's message; asyncio replaces it with its own."""
     if isinstance(error, ConnectionError) and error.errno:
         return os.strerror(error.errno)
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
-def _direct(url: str) -> dict[str, Any]:
-    """No proxy to this machine; websockets before 15 knows none."""
-    knows = "proxy" in inspect.signature(connect.__init__).parameters
-    return {"proxy": None} if knows and is_local(url) else {}
+def _without_proxy(url: str) -> dict[str, Any]:
+    """Return the options that disable a proxy for this machine; websockets before 15 uses none."""
+    supported = "proxy" in inspect.signature(connect.__init__).parameters
+    return {"proxy": None} if supported and is_local(url) else {}
 
 
 @lru_cache(maxsize=16)
-def _chunks(say: Say) -> list[bytes]:
-    spoken = load(say.recording).pcm if say.recording else b""
-    pcm = silence(say.before / 1000) + spoken + silence(say.after / 1000)
+def _chunks(step: AppendAudio) -> list[bytes]:
+    spoken = speech.load(step.recording).pcm if step.recording else b""
+    pcm = speech.silence(step.before / 1000) + spoken + speech.silence(step.after / 1000)
     size = 2 * 24 * _CHUNK_MS
-    if say.format != "audio/pcm":
-        pcm, size = encode_g711(_third(pcm), say.format), 8 * _CHUNK_MS
+    if step.format != "audio/pcm":
+        pcm, size = encode_g711(_downsample(pcm), step.format), 8 * _CHUNK_MS
     return [pcm[at : at + size] for at in range(0, len(pcm), size)]
 
 
-def _third(pcm: bytes) -> bytes:
-    """24 kHz as 8 kHz: the mean of every three samples."""
+def _downsample(pcm: bytes) -> bytes:
+    """Convert 24 kHz to 8 kHz: the mean of every three samples."""
     samples = array("h", pcm)
     if sys.byteorder == "big":
         samples.byteswap()

@@ -1,4 +1,4 @@
-"""The differences between what the mock answers to a row and what came back."""
+"""Find the differences between the mock's events and an endpoint's."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from rtstt_testkit.probe.rows import Row
 
-__all__ = ["Difference", "brief", "differences"]
+__all__ = ["Difference", "differences", "summarize"]
 
-#: How far numbers may be apart that depend on a detector or a tokenizer which nobody outside can reproduce. Zero is
-#: only like zero.
+#: The largest accepted difference of numbers that depend on OpenAI's own voice detector or tokenizer. Zero equals only
+#: zero.
 _TOLERANCES = {
     "audio_start_ms": 300,
     "audio_end_ms": 500,
@@ -28,9 +28,9 @@ class Difference(NamedTuple):
     """One difference.
 
     Attributes:
-        where: The event, counted from 1, and the path into it.
-        expected: What the mock says.
-        received: What came.
+        where: The event's number from 1, and the path of the field.
+        expected: The mock's value.
+        received: The endpoint's value.
     """
 
     where: str
@@ -38,11 +38,11 @@ class Difference(NamedTuple):
     received: Any
 
 
-def brief(event: dict[str, Any]) -> str:
-    """An event in a few words."""
+def summarize(event: dict[str, Any]) -> str:
+    """Return an event in a few words."""
     type_ = str(event.get("type"))
     if type_ == "(close)":
-        return f"close {event['code']} {event['reason']}".rstrip() + ("" if event["by"] == "server" else " (ours)")
+        return f"close {event['code']} {event['reason']}".rstrip() + ("" if event["by"] == "server" else " (client)")
     if type_ in ("(http)", "(secret)"):
         return f"HTTP {event['status']}"
     if type_ == "(silence)":
@@ -57,52 +57,52 @@ def differences(row: Row, expected: list[dict[str, Any]], received: list[dict[st
     """Compare two runs of a row.
 
     Args:
-        row: Which says what is not compared.
-        expected: What the mock answered, normalised.
-        received: What the endpoint answered, normalised.
+        row: The row, which names the fields that are not compared.
+        expected: The mock's events, normalised.
+        received: The endpoint's events, normalised.
     """
     found: list[Difference] = []
-    kinds, came = ([_kind(event) for event in events] for events in (expected, received))
-    for change, start, end, from_, to in SequenceMatcher(None, kinds, came, autojunk=False).get_opcodes():
+    kinds, others = ([_kind(event) for event in events] for events in (expected, received))
+    for change, start, end, from_, to in SequenceMatcher(None, kinds, others, autojunk=False).get_opcodes():
         if change == "equal":
             for index in range(end - start):
                 mine, theirs = expected[start + index], received[from_ + index]
                 found += _within(row, f"{from_ + index + 1} {mine.get('type')}: ", "", mine, theirs)
         else:
-            found.append(Difference(str(from_ + 1), _listed(expected[start:end]), _listed(received[from_:to])))
+            found.append(Difference(str(from_ + 1), _join(expected[start:end]), _join(received[from_:to])))
     return found
 
 
-def _listed(events: list[dict[str, Any]]) -> str:
-    return ", ".join(map(brief, events)) or _ABSENT
+def _join(events: list[dict[str, Any]]) -> str:
+    return ", ".join(map(summarize, events)) or _ABSENT
 
 
 def _kind(event: dict[str, Any]) -> tuple[str, str]:
-    """Events of one kind are compared field by field; whose CLOSE it is makes two kinds of it."""
+    """Return what two events must share to be compared field by field: the type, and for a close who sent it."""
     return str(event.get("type")), str(event.get("by", ""))
 
 
 def _within(row: Row, where: str, path: str, mine: Any, theirs: Any) -> Iterator[Difference]:
-    if any(path == known or path.startswith(f"{known}.") for known in row.not_known):
+    if any(path == known or path.startswith(f"{known}.") for known in row.not_compared):
         return
-    if path.startswith("session.") and path != "session.type" and not row.about_the_session:
+    if path.startswith("session.") and path != "session.type" and not row.compares_session:
         return
     if isinstance(mine, dict) and isinstance(theirs, dict):
         for name in [*mine, *(name for name in theirs if name not in mine)]:
             inner = f"{path}.{name}" if path else name
             yield from _within(row, where, inner, mine.get(name, _ABSENT), theirs.get(name, _ABSENT))
-    elif not _alike(path, mine, theirs, path in row.open_end):
+    elif not _equal(path, mine, theirs, path in row.prefix_only):
         yield Difference(where + path, mine, theirs)
 
 
-def _alike(path: str, mine: Any, theirs: Any, open_end: bool) -> bool:
+def _equal(path: str, mine: Any, theirs: Any, prefix_only: bool) -> bool:
     if mine == theirs and isinstance(mine, bool) == isinstance(theirs, bool):
         return True
     if isinstance(mine, str) and isinstance(theirs, str):
-        return open_end and theirs.startswith(mine.rstrip("."))
+        return prefix_only and theirs.startswith(mine.rstrip("."))
     name = path.rpartition(".")[2]
     if name in _TOLERANCES and isinstance(mine, int | float) and isinstance(theirs, int | float):
-        # Zero is a fact of its own, except on the time axis.
+        # Zero has a meaning of its own, except as a time.
         if not (mine and theirs) and not name.endswith("_ms"):
             return False
         return abs(mine - theirs) <= _TOLERANCES[name]

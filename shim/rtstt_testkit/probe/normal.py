@@ -1,17 +1,17 @@
-"""What two runs of the same row can be compared by: identifiers, times and random text taken out."""
+"""Normalise events for comparison: identifiers, times and random text become placeholders."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-__all__ = ["Normalizer", "collapsed"]
+__all__ = ["Normalizer", "collapse"]
 
 _ID = re.compile(r"(event|item|sess|resp|conv|ek)_.+")
-#: In a text it has to look like chance, or words with underscores would be taken for it.
+#: Inside a text an identifier must look random; otherwise words with underscores would match.
 _ID_IN_TEXT = re.compile(r"\b(event|item|sess|resp|conv|ek)_(?=[0-9A-Za-z_-]*[0-9A-Z])[0-9A-Za-z_-]{12,}")
-_FORM = re.compile(r"[a-z]+_[0-9A-Za-z]{21}")
-_OURS = frozenset({"item_probe"})
+_FORMAT = re.compile(r"[a-z]+_[0-9A-Za-z]{21}")
+_SENT_BY_ROWS = frozenset({"item_probe"})
 _EPHEMERAL = re.compile(r"\bek_[0-9A-Za-z]{8,}")
 _ASTERISKS = re.compile(r"\*{2,}")
 _WORDS = re.compile(r"[\w'’]+")
@@ -22,29 +22,29 @@ _LOGPROB = {"token", "logprob", "bytes"}
 
 
 class Normalizer:
-    """Normalises the events of one attempt; an identifier keeps its name throughout.
+    """Normalises the events of one attempt; equal identifiers get equal placeholders.
 
     Args:
-        key: The key in use, which nothing may show.
-        forms: Whether an identifier of another form than the endpoint's is left as it is.
+        key: The API key, which is masked.
+        id_format: Whether to keep an identifier that does not have the endpoint's format.
     """
 
-    def __init__(self, key: str, forms: bool = False) -> None:
+    def __init__(self, key: str, id_format: bool = False) -> None:
         self._key = key
-        self._forms = forms
+        self._id_format = id_format
         self._names: dict[str, str] = {}
         self._deltas: dict[str, str] = {}
 
-    def scrubbed(self, value: Any) -> Any:
-        """The value as it came, without the key and without ephemeral secrets."""
+    def mask(self, value: Any) -> Any:
+        """Return a value with the key and ephemeral secrets masked."""
         return _each(value, lambda text: _EPHEMERAL.sub("ek_***", text.replace(self._key, "***")))
 
     def event(self, event: dict[str, Any], wall: float) -> dict[str, Any]:
-        """An event in the form in which it can be compared.
+        """Return an event normalised.
 
         Args:
-            event: As it came.
-            wall: When, in seconds since 1970.
+            event: The event as received.
+            wall: The time it was received, in seconds since 1970.
         """
         type_ = event.get("type")
         text = event.get("delta")
@@ -85,9 +85,9 @@ class Normalizer:
 
     def _name(self, match: re.Match[str]) -> str:
         kind = match[1]
-        if match[0] in _OURS or (self._forms and not _FORM.fullmatch(match[0])):
+        if match[0] in _SENT_BY_ROWS or (self._id_format and not _FORMAT.fullmatch(match[0])):
             return match[0]
-        if kind in {"event", "sess", "conv", "ek"}:  # one of a kind, or not worth a number
+        if kind in {"event", "sess", "conv", "ek"}:  # one a session, or of no interest
             return f"<{kind}>"
         if match[0] not in self._names:
             number = 1 + sum(name.startswith(f"<{kind} ") for name in self._names.values())
@@ -96,7 +96,7 @@ class Normalizer:
 
 
 def _each(value: Any, change: Any) -> Any:
-    """The value with every string in it changed."""
+    """Return a value with a function applied to every string in it."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
@@ -106,8 +106,8 @@ def _each(value: Any, change: Any) -> Any:
     return value
 
 
-def collapsed(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events with deltas, and segments, that follow each other and are alike as one: their number is chance."""
+def collapse(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Merge equal deltas, and equal segments, that follow each other: their number varies from run to run."""
     kept: list[dict[str, Any]] = []
     for event in events:
         if kept and event == kept[-1] and event.get("type") in {_DELTA, _SEGMENT}:

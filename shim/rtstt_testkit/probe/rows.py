@@ -1,35 +1,35 @@
-"""What is tried: one row a fact of the protocol, with where the mock has the fact from.
+"""The rows of the probe: one for each fact of the protocol, with the evidence for it.
 
-A row says how to connect, what to send and what to wait for. It does not say what to expect: that is what the mock
-answers to the same row.
+A row defines how to connect, what to send and what to wait for. The expected events are the mock's answer to the same
+row.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["BAD_KEY", "ROWS", "Credentials", "Row", "Say", "Send", "Step", "Until", "chosen"]
+__all__ = ["BAD_KEY", "ROWS", "AppendAudio", "Credentials", "Row", "SendFrame", "Step", "WaitFor", "select_rows"]
 
-#: Refused by the mock, which goes by its words, and by every real endpoint.
+#: Refused by the mock, because it contains "invalid", and by every real endpoint.
 BAD_KEY = "sk-proj-invalid" + "0" * 40 + "robe"
 
 Credentials = Literal["bearer", "none", "bad", "subprotocol", "ephemeral"]
 
 
-class Send(NamedTuple):
-    """Send an event, or a TEXT (str) or BINARY (bytes) frame as it is."""
+class SendFrame(NamedTuple):
+    """Send an event, or a text (str) or binary (bytes) frame as it is."""
 
     frame: dict[str, Any] | str | bytes
 
 
-class Say(NamedTuple):
+class AppendAudio(NamedTuple):
     """Append audio: a bundled recording with silence around it.
 
     Attributes:
-        recording: Its name; None for silence alone.
+        recording: Its name; None for silence only.
         before: Milliseconds of silence before it.
         after: Milliseconds of silence after it.
-        format: Of ``audio.input.format``.
+        format: The ``audio.input.format``.
     """
 
     recording: str | None
@@ -38,35 +38,35 @@ class Say(NamedTuple):
     format: str = "audio/pcm"
 
 
-class Until(NamedTuple):
-    """Read until an event of this type has come."""
+class WaitFor(NamedTuple):
+    """Read until an event of this type arrives."""
 
     type: str
 
 
-Step = Send | Say | Until
+Step = SendFrame | AppendAudio | WaitFor
 
 
 class Row(NamedTuple):
-    """One thing to try.
+    """One test of the endpoint.
 
-    Every row waits for ``session.created`` first, and at its end clears the audio buffer and waits for the answer: by
-    then everything before it was answered, and the session is seen to be open still.
+    Every row waits for ``session.created`` first. At its end it clears the audio buffer and waits for the answer, which
+    shows that everything before was answered and that the session is still open.
 
     Attributes:
-        group: The heading it is under.
-        name: What is tried, in words; unique.
-        evidence: Where the mock has its answer from.
-        steps: What is done once the session is created.
-        query: Of the URL.
-        credentials: How the client says who it is.
-        headers: Sent besides.
-        path: In place of the endpoint's own, None for that.
-        secret: For ``ephemeral``: the body that asks for the secret.
-        moment: Whether it is not settled when the endpoint refuses: at once, or at the ``session.update``.
-        not_known: Paths into an event that nobody knows or the mock does not model; they are not compared.
-        open_end: Paths of texts of which only the beginning is known.
-        forms: Whether the form of identifiers is looked at; in one row, or it would be said of every one.
+        group: The heading in the list.
+        name: The title; unique.
+        evidence: The source of the mock's answer.
+        steps: What to do after ``session.created``.
+        query: The query of the URL.
+        credentials: How the client authenticates.
+        headers: Additional request headers.
+        path: A path in place of the endpoint's; None for the endpoint's.
+        secret: For ``ephemeral``: the body of the request for the secret.
+        moment: Whether it is unknown when the endpoint refuses: on connect, or on ``session.update``.
+        not_compared: Paths of fields whose value is unknown, or which the mock does not reproduce.
+        prefix_only: Paths of texts of which only the beginning is known.
+        id_format: Whether the format of identifiers is compared; in one row only, to report it once.
     """
 
     group: str
@@ -79,27 +79,27 @@ class Row(NamedTuple):
     path: str | None = None
     secret: dict[str, Any] | None = None
     moment: bool = False
-    not_known: tuple[str, ...] = ()
-    open_end: tuple[str, ...] = ()
-    forms: bool = False
+    not_compared: tuple[str, ...] = ()
+    prefix_only: tuple[str, ...] = ()
+    id_format: bool = False
 
     @property
-    def about_the_session(self) -> bool:
-        """Whether the session object is looked at; the other rows look at its type alone, for the same reason."""
+    def compares_session(self) -> bool:
+        """Whether the session object is compared; the other rows compare its type only, to report a difference once."""
         return self.group == "session object" or self.secret is not None
 
 
 MODEL = "gpt-4o-mini-transcribe"
 ID = "probe-1"
-_MIND = "gpt-realtime"  # a conversation's model
+_CONVERSATION_MODEL = "gpt-realtime"  # a conversation's model
 _IN = "audio.input"
 
 
-def _session(session: Any) -> Send:
-    return Send({"type": "session.update", "event_id": ID, "session": session})
+def _session(session: Any) -> SendFrame:
+    return SendFrame({"type": "session.update", "event_id": ID, "session": session})
 
 
-def _update(model: str | None = MODEL, *, include: Any = None, options: Any = None, **audio_input: Any) -> Send:
+def _update(model: str | None = MODEL, *, include: Any = None, options: Any = None, **audio_input: Any) -> SendFrame:
     if model is not None:
         audio_input["transcription"] = {"model": model, **(options or {})}
     session: dict[str, Any] = {"type": "transcription", "audio": {"input": audio_input}}
@@ -108,18 +108,18 @@ def _update(model: str | None = MODEL, *, include: Any = None, options: Any = No
     return _session(session)
 
 
-def _event(type_: str, **fields: Any) -> Send:
-    return Send({"type": type_, "event_id": ID, **fields})
+def _event(type_: str, **fields: Any) -> SendFrame:
+    return SendFrame({"type": type_, "event_id": ID, **fields})
 
 
-_UPDATED = Until("session.updated")
-_COMPLETED = Until("conversation.item.input_audio_transcription.completed")
-_DELTA = Until("conversation.item.input_audio_transcription.delta")
+_UPDATED = WaitFor("session.updated")
+_COMPLETED = WaitFor("conversation.item.input_audio_transcription.completed")
+_DELTA = WaitFor("conversation.item.input_audio_transcription.delta")
 _COMMIT = _event("input_audio_buffer.commit")
 _LOGPROBS = ["item.input_audio_transcription.logprobs"]
 _MANUAL: dict[str, Any] = {"turn_detection": None}
 _READY = (_update(), _UPDATED)
-_SENTENCE = Say("hello", after=1000)
+_SENTENCE = AppendAudio("hello", after=1000)
 
 _ISSUE = "livekit/agents-js#1756 (2026-06-11) and four later sources"
 _NOT_TOGETHER = "openai-python#2253 (2025-03), #2652 (2025-09) and later"
@@ -138,7 +138,7 @@ def _refused_model(model: str, evidence: str, intent: str = "intent=transcriptio
         (_update(), _UPDATED),
         f"{intent}model={model}",
         moment=bool(intent),
-        open_end=("error.message",) if model == "gpt-nope" else (),
+        prefix_only=("error.message",) if model == "gpt-nope" else (),
     )
 
 
@@ -150,9 +150,9 @@ _CONNECTING = (
         for model in ("gpt-4o-mini-transcribe", "gpt-4o-transcribe", "whisper-1", "gpt-transcribe")
     ),
     _refused_model("gpt-live-transcribe", _ISSUE),
-    _refused_model(_MIND, _NOT_TOGETHER),
+    _refused_model(_CONVERSATION_MODEL, _NOT_TOGETHER),
     _refused_model("gpt-realtime-whisper", _NOT_TOGETHER),
-    _refused_model("gpt-nope", "assumed: the words for a known transcription model"),
+    _refused_model("gpt-nope", "assumed: the message for a known transcription model"),
     _refused_model("", "assumed: an empty model counts as present"),
     Row("connecting", "neither intent nor model", _CAPTURE, (_update(), _UPDATED), ""),
     _refused_model("gpt-4o-mini-transcribe", _NOT_A_SESSION_MODEL, ""),
@@ -160,26 +160,26 @@ _CONNECTING = (
     _refused_model("gpt-nope", f"{_CAPTURE}; the message's end is not known", ""),
     Row(
         "connecting",
-        f"model={_MIND}: a conversation takes its update",
+        f"model={_CONVERSATION_MODEL}: a conversation accepts its update",
         _CAPTURE,
         (_session({"type": "realtime", "instructions": "Be brief."}), _UPDATED),
-        f"model={_MIND}",
-        not_known=("conversation",),
+        f"model={_CONVERSATION_MODEL}",
+        not_compared=("conversation",),
     ),
     Row(
         "connecting",
-        f"model={_MIND}: a conversation refuses a transcription update",
+        f"model={_CONVERSATION_MODEL}: a conversation refuses a transcription update",
         "justspeaktoit#427 and others",
         (_update(),),
-        f"model={_MIND}",
-        not_known=("conversation", "error.param"),
+        f"model={_CONVERSATION_MODEL}",
+        not_compared=("conversation", "error.param"),
     ),
     Row(
         "connecting",
         "a transcription session refuses a conversation's update",
         "reports of 2026-01 and 2026-09",
         (_session({"type": "realtime", "instructions": "Be brief."}),),
-        not_known=("error.param",),
+        not_compared=("error.param",),
     ),
     Row(
         "connecting",
@@ -188,7 +188,7 @@ _CONNECTING = (
         _READY,
         headers=(("OpenAI-Beta", "realtime=v1"),),
     ),
-    Row("connecting", "a path that is not there", _CAPTURE, path="/v1/realtimes", not_known=("body",)),
+    Row("connecting", "an unknown path", _CAPTURE, path="/v1/realtimes", not_compared=("body",)),
 )
 
 _SECRET = {
@@ -198,7 +198,7 @@ _SECRET = {
 
 _CREDENTIALS = (
     Row("credentials", "no key", _CAPTURE, credentials="none"),
-    Row("credentials", "a key that nobody knows", _CAPTURE, credentials="bad"),
+    Row("credentials", "an unknown key", _CAPTURE, credentials="bad"),
     Row("credentials", "the key as a subprotocol", "published browser clients", _READY, credentials="subprotocol"),
     Row(
         "credentials",
@@ -228,7 +228,7 @@ _CREDENTIALS = (
     ),
     Row(
         "credentials",
-        "a secret that would live for a second",
+        "a secret that expires after one second",
         "the openai SDK's types: 10 to 7200 seconds",
         credentials="ephemeral",
         secret={**_SECRET, "expires_after": {"anchor": "created_at", "seconds": 1}},
@@ -236,7 +236,7 @@ _CREDENTIALS = (
 )
 
 _SESSION = (
-    Row("session object", "created and never updated; the form of identifiers", _CAPTURE, forms=True),
+    Row("session object", "created and never updated; the form of identifiers", _CAPTURE, id_format=True),
     Row("session object", "noise reduction", _CAPTURE, (_update(noise_reduction={"type": "near_field"}), _UPDATED)),
     Row(
         "session object",
@@ -286,7 +286,7 @@ _SESSION = (
                 }
             ),
             _SENTENCE,
-            Until("conversation.item.done"),
+            WaitFor("conversation.item.done"),
             _session({"type": "transcription"}),
             _UPDATED,
         ),
@@ -300,7 +300,7 @@ def _error(name: str, evidence: str, *steps: Step, **options: Any) -> Row:
 
 _ERRORS = (
     _error("a commit of nothing", _CAPTURE, _COMMIT),
-    _error("a commit of 50 ms", _CAPTURE, Say(None, before=50), _COMMIT),
+    _error("a commit of 50 ms", _CAPTURE, AppendAudio(None, before=50), _COMMIT),
     _error("an unknown event", _CAPTURE, _event("nope")),
     _error(
         "transcription_session.update, the beta's event", _CAPTURE, _event("transcription_session.update", session={})
@@ -316,28 +316,28 @@ _ERRORS = (
     ),
     _error("turn detection with gpt-realtime-whisper", _CAPTURE, _update("gpt-realtime-whisper")),
     _error("turn detection with gpt-live-transcribe", _CAPTURE, _update("gpt-live-transcribe")),
-    _error("not JSON", f"{_CAPTURE}; the message's end is not known", Send("{nope"), open_end=("error.message",)),
-    _error("a binary frame", _CAPTURE, Send(b"\0\1")),
+    _error("not JSON", f"{_CAPTURE}; the message's end is unknown", SendFrame("{nope"), prefix_only=("error.message",)),
+    _error("a binary frame", _CAPTURE, SendFrame(b"\0\1")),
     _error(
         "an append of nothing",
         "public issues; the code is not known",
         _event("input_audio_buffer.append", audio=""),
-        not_known=("error.code", "error.param"),
+        not_compared=("error.code", "error.param"),
     ),
     _error(
         "an append that is not base64",
         "public issues; the code is not known",
         _event("input_audio_buffer.append", audio="!!"),
-        not_known=("error.code", "error.param"),
+        not_compared=("error.code", "error.param"),
     ),
     _error("an append without audio", _ASSUMED, _event("input_audio_buffer.append")),
-    _error("an event without a type", _ASSUMED, Send({"event_id": ID})),
+    _error("an event without a type", _ASSUMED, SendFrame({"event_id": ID})),
     _error("an unknown format", _ASSUMED, _update(format={"type": "audio/wav"})),
     _error(
         "an unknown transcription model",
-        "not known: the mock uses the words for any list of values",
+        "not known: the mock uses the message for any list of values",
         _update("gpt-nope"),
-        open_end=("error.message",),
+        prefix_only=("error.message",),
     ),
     _error("a threshold above 1", _ASSUMED, _update(turn_detection={"type": "server_vad", "threshold": 1.5})),
     _error(
@@ -349,8 +349,8 @@ _ERRORS = (
     _error("an unknown noise reduction", _ASSUMED, _update(noise_reduction={"type": "mid_field"})),
     _error("an unknown include", _ASSUMED, _update(include=["logprobs"])),
     _error("delay with whisper-1", _ASSUMED, _update("whisper-1", options={"delay": "low"})),
-    _error("a response in a transcription session", "not known: the mock's own words", _event("response.create")),
-    _error("an item that is not there", "public reports", _event("conversation.item.retrieve", item_id="item_probe")),
+    _error("a response in a transcription session", "not known: the mock's own message", _event("response.create")),
+    _error("an unknown item", "public reports", _event("conversation.item.retrieve", item_id="item_probe")),
 )
 
 
@@ -361,17 +361,17 @@ def _turn(model: str, evidence: str = _CAPTURE, **options: Any) -> Row:
 
 
 def _manual(model: str, evidence: str = _CAPTURE) -> Row:
-    steps = (_update(model, **_MANUAL), _UPDATED, Say("hello"), _COMMIT, _COMPLETED)
+    steps = (_update(model, **_MANUAL), _UPDATED, AppendAudio("hello"), _COMMIT, _COMPLETED)
     return Row("transcribing", f"{model}, a commit by the client", evidence, steps)
 
 
 def _streaming(model: str) -> Row:
-    steps = (_update(model, **_MANUAL), _UPDATED, Say("coffee"), _DELTA, _COMMIT, _COMPLETED)
+    steps = (_update(model, **_MANUAL), _UPDATED, AppendAudio("coffee"), _DELTA, _COMMIT, _COMPLETED)
     return Row("transcribing", f"{model}, deltas before the commit", _CAPTURE, steps)
 
 
 def _telephone(format_: str) -> Row:
-    steps = (_update(format={"type": format_}), _UPDATED, Say("hello", after=1000, format=format_), _COMPLETED)
+    steps = (_update(format={"type": format_}), _UPDATED, AppendAudio("hello", after=1000, format=format_), _COMPLETED)
     return Row("transcribing", f"{format_}, server_vad", "the openai SDK's types", steps)
 
 
@@ -383,7 +383,7 @@ _TRANSCRIBING = (
     _turn(
         "gpt-4o-transcribe-diarize",
         "the openai SDK's types; whether it takes server_vad, and its usage, are not known",
-        not_known=("usage",),
+        not_compared=("usage",),
     ),
     Row(
         "transcribing",
@@ -392,10 +392,10 @@ _TRANSCRIBING = (
         (
             _update(turn_detection={"type": "semantic_vad", "eagerness": "high"}),
             _UPDATED,
-            Say("hello", after=3000),
+            AppendAudio("hello", after=3000),
             _COMPLETED,
         ),
-        not_known=("audio_end_ms", "usage"),
+        not_compared=("audio_end_ms", "usage"),
     ),
     _manual("gpt-4o-mini-transcribe"),
     _manual("whisper-1"),
@@ -405,19 +405,19 @@ _TRANSCRIBING = (
         "transcribing",
         "silence, committed to gpt-live-transcribe",
         _CAPTURE,
-        (_update("gpt-live-transcribe", **_MANUAL), _UPDATED, Say(None, before=1000), _COMMIT, _COMPLETED),
+        (_update("gpt-live-transcribe", **_MANUAL), _UPDATED, AppendAudio(None, before=1000), _COMMIT, _COMPLETED),
     ),
     Row(
         "transcribing",
         "log probabilities",
         _TYPES,
-        (_update(include=_LOGPROBS, **_MANUAL), _UPDATED, Say("hello"), _COMMIT, _COMPLETED),
+        (_update(include=_LOGPROBS, **_MANUAL), _UPDATED, AppendAudio("hello"), _COMMIT, _COMPLETED),
     ),
     Row(
         "transcribing",
         "two turns, one after the other: the chain of items",
         _CAPTURE,
-        (*_READY, _SENTENCE, _COMPLETED, Say("weather", after=1000), _COMPLETED),
+        (*_READY, _SENTENCE, _COMPLETED, AppendAudio("weather", after=1000), _COMPLETED),
     ),
     _telephone("audio/pcmu"),
     _telephone("audio/pcma"),
@@ -425,7 +425,7 @@ _TRANSCRIBING = (
         "transcribing",
         "cleared audio is gone",
         "the openai SDK's types",
-        (_update(**_MANUAL), _UPDATED, Say("hello"), _event("input_audio_buffer.clear"), _COMMIT),
+        (_update(**_MANUAL), _UPDATED, AppendAudio("hello"), _event("input_audio_buffer.clear"), _COMMIT),
     ),
     Row(
         "transcribing",
@@ -434,8 +434,8 @@ _TRANSCRIBING = (
         (
             _update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}),
             _UPDATED,
-            Say(None, before=5200),
-            Until("input_audio_buffer.timeout_triggered"),
+            AppendAudio(None, before=5200),
+            WaitFor("input_audio_buffer.timeout_triggered"),
             _COMPLETED,
         ),
     ),
@@ -444,11 +444,11 @@ _TRANSCRIBING = (
 ROWS: tuple[Row, ...] = _CONNECTING + _CREDENTIALS + _SESSION + _ERRORS + _TRANSCRIBING
 
 
-def chosen(words: str | None) -> list[Row]:
-    """The rows whose group and name together contain every word; all of them without words.
+def select_rows(words: str | None) -> list[Row]:
+    """Return the rows whose group and name together contain every word; all rows without words.
 
     Args:
-        words: Separated by spaces; upper and lower case are the same.
+        words: Words separated by spaces; case does not matter.
     """
     wanted = (words or "").lower().split()
     return [row for row in ROWS if all(word in f"{row.group}: {row.name}".lower() for word in wanted)]

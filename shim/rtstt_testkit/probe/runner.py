@@ -1,4 +1,4 @@
-"""All rows on an endpoint, each beside the same row on our own mock."""
+"""Run rows on an endpoint, and each of them on a mock for comparison."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from rtstt_testkit.probe.rows import Row
 __all__ = ["MOCK_KEY", "Result", "Verdict", "probe", "probe_own_mock"]
 
 MOCK_KEY = "sk-probe-" + "0" * 40
-_PATIENCE = 30.0  # seconds for the mock, which answers at once unless the machine is very busy
+_MOCK_TIMEOUT = 30.0  # seconds; the mock answers at once unless the machine is very busy
 
 Verdict = Literal["ok", "differs", "not tried"]
 
 
 @dataclass
 class Result:
-    """What came of one row.
+    """The result of one row.
 
     Attributes:
-        row: Of the table.
-        verdict: ``ok``, ``differs``, or ``not tried`` where the endpoint could not be reached.
-        note: What else there is to say, in words.
-        differences: Between what was expected and what came.
-        expected: What the mock answered.
-        received: What the endpoint answered.
+        row: The row.
+        verdict: ``ok``, ``differs``, or ``not tried`` if the endpoint could not be reached.
+        note: A remark for the reader, or empty.
+        differences: The differences.
+        expected: The mock's events.
+        received: The endpoint's events.
     """
 
     row: Row
@@ -50,24 +50,24 @@ async def probe(
     on_result: Callable[[Result], None] = lambda result: None,
     workers: int = 1,
 ) -> list[Result]:
-    """Try rows on an endpoint.
+    """Run rows on an endpoint.
 
     Args:
-        rows: What to try.
-        endpoint: Whom to talk to.
-        on_result: Called with each result as it is there, in the order of the rows.
-        workers: How many rows are tried at the same time.
+        rows: The rows.
+        endpoint: The endpoint.
+        on_result: Called with each result, in the order of the rows.
+        workers: The number of rows that run at the same time.
 
     Returns:
-        One result a row, in order.
+        One result for each row, in order.
 
     Raises:
-        Unreachable: The first row found nobody to talk to.
-        RuntimeError: The shim is active in this process; it would correct what is to be tried.
+        Unreachable: The endpoint did not answer to the first row.
+        RuntimeError: The shim is active in this process; it would correct the URLs under test.
     """
     shim = sys.modules.get("rtstt_shim")
     if shim is not None and shim.status().active:
-        raise RuntimeError("the shim is active and would correct what is probed; call rtstt_shim.uninstall() first")
+        raise RuntimeError("the shim is active and would correct the tested URLs; call rtstt_shim.uninstall() first")
     async with AsyncExitStack() as stack:
         mocks = {
             moment: await stack.enter_async_context(RealtimeServer(strict=False, refuse=moment, keep_audio=None))
@@ -77,7 +77,7 @@ async def probe(
 
         async def one(row: Row) -> Result:
             async with gate:
-                return await _try(row, endpoint, mocks)
+                return await _run_row(row, endpoint, mocks)
 
         first = await one(rows[0])
         if first.verdict == "not tried":
@@ -102,28 +102,28 @@ async def probe_own_mock(
     timeout: float = 10.0,
     **options: Any,
 ) -> list[Result]:
-    """Start a mock and try rows on it.
+    """Start a mock and run rows on it.
 
     Args:
-        rows: What to try.
+        rows: The rows.
         on_result: As for `probe`.
-        timeout: Seconds that any one answer may take.
-        **options: Of `rtstt_testkit.RealtimeServer`.
+        timeout: Seconds to wait for each event.
+        **options: Arguments of `rtstt_testkit.RealtimeServer`.
     """
     async with RealtimeServer(**{"strict": False, **options}) as server:
         return await probe(rows, Endpoint(server.url, MOCK_KEY, timeout), on_result)
 
 
-#: The moment of some refusals is not settled; both are right, and the mock can do either.
+#: It is not known when the endpoint sends some refusals; either moment is accepted.
 _MOMENTS: dict[Moment, str] = {
     "at-connect": "",
     "on-update": "refused after session.update, as livekit/agents-js#1756 saw it",
 }
 
 
-async def _try(row: Row, endpoint: Endpoint, mocks: dict[Moment, RealtimeServer]) -> Result:
+async def _run_row(row: Row, endpoint: Endpoint, mocks: dict[Moment, RealtimeServer]) -> Result:
     expected = {
-        moment: (await attempt(row, Endpoint(mock.url, MOCK_KEY, _PATIENCE))).events
+        moment: (await attempt(row, Endpoint(mock.url, MOCK_KEY, _MOCK_TIMEOUT))).events
         for moment, mock in mocks.items()
         if row.moment or moment == "at-connect"
     }

@@ -1,9 +1,9 @@
 """Send an unmodified client's ``wss://api.openai.com/…`` sockets to a server on this machine.
 
 What depends on the host name (the URL rule, gateways, regional hosts) has to be tested under the true name.
-So the name stays: the client resolves it, offers it in TLS (SNI), checks the certificate against it and sends
-it as ``Host``; only the address behind it is a relay on the loopback interface, which takes TLS off and
-passes the bytes to the target.
+So the client resolves the true name, sends it in TLS (SNI), checks the certificate against it and sends it as
+``Host``; only the address is that of a relay on the loopback interface, which terminates TLS and passes the
+bytes to the server.
 
     with route({"api.openai.com": ("127.0.0.1", server.port)}):
         ...  # any client in this process
@@ -12,8 +12,8 @@ passes the bytes to the target.
         subprocess.run(command, env={**os.environ, **additions})
 
 The second form reaches a child that calls `activate_from_env` (Python) or is started with ``node --import
-route.mjs``; ``rtstt-shim run --route`` arranges both. Routed are exactly the names given, in any case, with
-or without a trailing dot.
+route.mjs``; ``rtstt-shim run --route`` does both. Only the names given are routed, in any case,
+with or without a trailing dot.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ __all__ = ["activate_from_env", "route", "route_env"]
 def route(routes: Mapping[str, Address]) -> Iterator[None]:
     """Route host names within this process.
 
-    Nests: an inner route wins for its own names. On leaving, everything patched is what it was before; a
-    session still open is aborted. A TLS context the client keeps goes on trusting the CA, whose key is gone.
+    Routes nest: an inner route takes precedence for its names. Leaving the context undoes every patch and aborts
+    the sessions that are still open. A TLS context that the client keeps still trusts the CA, whose key no longer
+    exists.
 
     Args:
-        routes: For every host name the ``(host, port)`` of the server that gets its connections, without TLS.
+        routes: For each host name the ``(host, port)`` of the server that receives its connections, without TLS.
 
     Raises:
-        ValueError: If a host name or an address cannot be one.
+        ValueError: If a host name or an address is malformed.
         ModuleNotFoundError: If the extra ``testkit`` is not installed.
     """
     from rtstt_testkit.routing.relay import Relay
@@ -69,10 +70,10 @@ def route_env(routes: Mapping[str, Address]) -> Iterator[dict[str, str]]:
         routes: As for `route`.
 
     Yields:
-        The variables to add to the child's environment. They hold for as long as the context is open.
+        The variables to add to the child's environment. They are valid as long as the context is open.
 
     Raises:
-        ValueError: If a host name or an address cannot be one.
+        ValueError: If a host name or an address is malformed.
         ModuleNotFoundError: If the extra ``testkit`` is not installed.
     """
     from rtstt_testkit.routing.relay import Relay
@@ -88,10 +89,10 @@ def route_env(routes: Mapping[str, Address]) -> Iterator[dict[str, str]]:
 
 
 def activate_from_env() -> None:
-    """Route, until this process ends, what the environment asks for; nothing if it asks for nothing.
+    """Apply the routes of the environment, if there are any, until this process ends.
 
     Raises:
-        ValueError: If the variables were damaged on the way here.
+        ValueError: If the variables are malformed.
         OSError: If the certificate they name cannot be read.
     """
     routes = os.environ.get(environment.ROUTES)

@@ -1,8 +1,7 @@
-"""The patches in a client's process: routed names get the relay's address, TLS contexts trust the relay's CA.
+"""The patches in a client's process: routed names resolve to the relay, and TLS contexts trust the relay's CA.
 
-`PATCHES` lists everything that is patched. The standard library's resolver and TLS contexts serve most
-clients; the rest are libraries that resolve names, or choose the port, by themselves. Those are patched when
-they are imported.
+`PATCHES` lists everything that is patched. Most clients use the standard library's resolver and TLS contexts. The other
+entries are libraries that resolve names or choose the port themselves; they are patched when they are imported.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ __all__ = ["Layer", "patched", "push"]
 
 
 class Layer(NamedTuple):
-    """Routes that are in force together."""
+    """Routes that are applied together."""
 
     addresses: Mapping[str, Address]
     """Where to connect, by host name in canonical form."""
 
     ca_pem: str
-    """The CA certificate (PEM) that speaks for these names there."""
+    """The CA certificate (PEM) that signs the certificates of these names."""
 
 
 _layers: list[Layer] = []
@@ -61,14 +60,18 @@ def _getaddrinfo(original: Callable[..., Any]) -> Callable[..., Any]:
         found = _find(host)
         if found is None:
             return original(host, *args, **kwargs)
-        # Whatever family was asked for: the relay has one address.
+        # The relay has one address, whatever the family requested.
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", found[0])]
 
     return getaddrinfo
 
 
 def _trusting(position: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a method of `ssl.SSLContext` trust the relay; its ``server_hostname`` is at ``position``."""
+    """Return a wrapper for a method of `ssl.SSLContext` that trusts the relay.
+
+    Args:
+        position: The position of the method's ``server_hostname``.
+    """
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -156,12 +159,12 @@ PATCHES = (
     _Patch("socket", None, "getaddrinfo", _getaddrinfo),
     _Patch("ssl", "SSLContext", "wrap_socket", _trusting(4)),
     _Patch("ssl", "SSLContext", "wrap_bio", _trusting(3)),
-    # uvloop resolves in C. Its loop is a Python class on top of one in C: it can be given methods of its own.
+    # uvloop resolves in C. Its loop is a Python subclass of a class in C, so methods can be added.
     _Patch("uvloop", "Loop", "create_connection", _uvloop_create_connection),
     _Patch("uvloop", "Loop", "getaddrinfo", _uvloop_getaddrinfo),
-    # With aiodns installed, aiohttp does not ask the operating system.
+    # With aiodns installed, aiohttp does not use the operating system's resolver.
     _Patch("aiohttp.resolver", "AsyncResolver", "resolve", _aiohttp_resolve),
-    # anyio (under httpx, and so under the OpenAI SDK's HTTP) takes the resolver's address, but not its port.
+    # anyio (used by httpx, and so by the openai SDK over HTTP) uses the resolver's address, but not its port.
     _Patch("anyio", None, "connect_tcp", _anyio_connect_tcp),
 )
 
@@ -173,13 +176,13 @@ def _apply(patch: _Patch) -> None:
     module = sys.modules[patch.module]
     owner: Any = getattr(module, patch.owner, None) if patch.owner else module
     original = getattr(owner, patch.attribute, None)
-    if original is None:  # a release of the library that does not have it
+    if original is None:  # this release of the library does not have it
         return
     inherited = patch.attribute not in vars(owner)
     replacement = patch.wrap(original)
 
     def undo() -> None:
-        # Someone who wrapped ours meanwhile keeps theirs; ours then passes every call on.
+        # If another tool has wrapped the replacement, it stays and passes every call on.
         if vars(owner).get(patch.attribute) is replacement:
             if inherited:
                 delattr(owner, patch.attribute)
@@ -197,7 +200,7 @@ def _on_import(patch: _Patch, _module: object) -> None:
 
 
 def push(layer: Layer) -> None:
-    """Put routes in force, before those already there."""
+    """Apply routes; they take precedence over earlier ones."""
     import wrapt
 
     with _lock:
@@ -224,7 +227,7 @@ def _drop(layer: Layer) -> None:
 
 @contextmanager
 def patched(layer: Layer) -> Iterator[None]:
-    """Put routes in force for as long as the context is open."""
+    """Apply routes while the context is open."""
     push(layer)
     try:
         yield

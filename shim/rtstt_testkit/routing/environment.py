@@ -1,7 +1,8 @@
-"""Routes as text: how they are written in environment variables, and how host names are compared."""
+"""The text form of routes in environment variables, and the comparison of host names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 __all__ = [
@@ -25,23 +26,26 @@ CA = "RTSTT_TESTKIT_CA"
 """The file with the relay's CA certificate (PEM)."""
 
 
+_HOST_NAME = r"(?=.{1,253}\Z)[\w-]{1,63}(?:\.[\w-]{1,63})*"
+
+
 def canonical(host: str) -> str:
-    """Return the form in which host names are compared: lower case, no trailing dot.
+    """Return a host name in canonical form: lower case, no trailing dot.
 
     Raises:
-        ValueError: If the text cannot be a host name.
+        ValueError: If the text is not a host name.
     """
     name = host.removesuffix(".").lower()
-    if not name or set(name) & set(" ,=:/@[]?#"):
+    if not re.fullmatch(_HOST_NAME, name):
         raise ValueError(f"{host!r} is not a host name")
     return name
 
 
 def parse_address(text: str) -> Address:
-    """Read ``HOST:PORT`` (an IPv6 address in brackets).
+    """Parse ``HOST:PORT`` (an IPv6 address in brackets).
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If the text has another form.
     """
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
@@ -56,12 +60,12 @@ def parse_address(text: str) -> Address:
 
 
 def format_routes(routes: Mapping[str, Address]) -> str:
-    """Write routes as the value of `ROUTES`."""
+    """Return routes as the value of `ROUTES`."""
     return ",".join(f"{host}={address}:{port}" for host, (address, port) in routes.items())
 
 
 def parse_routes(text: str) -> dict[str, Address]:
-    """Read the value of `ROUTES`.
+    """Parse the value of `ROUTES`.
 
     Raises:
         ValueError: If a pair is malformed.
@@ -74,7 +78,7 @@ def parse_routes(text: str) -> dict[str, Address]:
 
 
 def proxy_bypass(hosts: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the ``no_proxy`` variables that keep routed hosts away from a configured proxy."""
+    """Return the ``no_proxy`` variables that exclude routed hosts from a configured proxy."""
     names = [form for host in hosts for form in (host, f"{host}.")]
     known = [environ[name] for name in ("no_proxy", "NO_PROXY") if environ.get(name)]
     value = ",".join(known[:1] + names)

@@ -1,7 +1,7 @@
-"""The relay: takes connections for routed hosts on the loopback interface, takes TLS off, passes bytes on.
+"""The relay: accepts connections for routed hosts on the loopback interface, terminates TLS, and passes bytes on.
 
-It runs an event loop of its own in one background thread, so that it serves synchronous and asynchronous
-clients alike and never depends on the loop of the program under test.
+It runs an event loop in a background thread, so that it serves synchronous and asynchronous clients and does not
+depend on the event loop of the program under test.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ TLS_HANDSHAKE = 0x16
 """First byte of a TLS connection: content type handshake (RFC 8446, section 5.1)."""
 
 TLS_CHUNK = 1 << 18
-"""Bytes to decrypt at most in one step; asyncio reads no more at a time."""
+"""The maximum of bytes to decrypt in one step; asyncio reads no more at a time."""
 
 ACCEPT_PAUSE = 0.05
-"""Seconds to wait after the system refused to accept a connection (too many open files)."""
+"""Seconds to wait after the operating system refused to accept a connection (too many open files)."""
 
 
 class _Side(asyncio.Protocol):
-    """One of the two connections that make a relayed one: what arrives here is written to the other.
+    """One of the two connections of a relayed connection: what it receives is written to the other.
 
-    Ends travel the same way: of one direction as that, of the connection as that, a reset as a reset.
+    An end of file, a close and a reset are each passed on as what they are.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class _Side(asyncio.Protocol):
         self._ended = False
 
     def join(self, other: _Side) -> None:
-        """Make the other connection the one to write to."""
+        """Set the other connection."""
         self._other = other
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,7 +60,7 @@ class _Side(asyncio.Protocol):
         if self._other._ended:
             self.close()
             self._other.close()
-        return True  # the other direction may go on
+        return True  # keep the other direction open
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -78,7 +78,7 @@ class _Side(asyncio.Protocol):
         self._other.read(True)
 
     def read(self, on: bool) -> None:
-        """Take bytes from the network, or leave them there."""
+        """Resume or pause reading from the network."""
         if self._transport and not self._transport.is_closing():
             if on:
                 self._transport.resume_reading()
@@ -91,33 +91,33 @@ class _Side(asyncio.Protocol):
             self._transport.write(data)
 
     def end(self) -> None:
-        """Say that nothing more will be sent."""
+        """Send an end of file."""
         if self._transport and not self._transport.is_closing():
             self._transport.write_eof()
 
     def close(self) -> None:
-        """End the connection when everything is sent."""
+        """Close the connection after everything has been sent."""
         if self._transport:
             self._transport.close()
 
     def reset(self) -> None:
-        """End the connection at once with a RST, which its peer reports as "connection reset"."""
+        """Abort the connection with a TCP RST, which the peer reports as "connection reset"."""
         if self._transport:
             _reset_on_close(self._transport.get_extra_info("socket"))
             self._transport.abort()
 
     async def abort(self) -> None:
-        """End the connection at once, and wait until it has ended."""
+        """Abort the connection and wait until it has ended."""
         if self._transport:
             self._transport.abort()
             await self.lost
 
 
 class _ClientSide(_Side):
-    """The connection a client opened: TLS if its first byte says so, plain otherwise.
+    """The connection that a client opened: TLS if its first byte is a TLS handshake, plain otherwise.
 
-    TLS is done here rather than by the loop, whose own differs between Python versions, knows no half-closed
-    connection and hides resets.
+    TLS is handled here because asyncio's implementation differs between Python versions, does not support half-closed
+    connections and hides resets.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -144,7 +144,7 @@ class _ClientSide(_Side):
         if self._first:
             self._other.read(True)
         if self._tls is not None and self._tls.version() is None:
-            self.close()  # in the middle of the handshake
+            self.close()  # during the handshake
             return True
         return super().eof_received()
 
@@ -158,7 +158,7 @@ class _ClientSide(_Side):
             super().eof_received()  # close_notify
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLError:  # most of all: the client does not accept the certificate
+        except ssl.SSLError:  # usually: the client does not accept the certificate
             self._flush()
             self.close()
         self._flush()
@@ -176,7 +176,7 @@ class _ClientSide(_Side):
 
     def end(self) -> None:
         if self._tls is not None:
-            with contextlib.suppress(ssl.SSLError):  # it would like to wait for the client's close_notify
+            with contextlib.suppress(ssl.SSLError):  # unwrap() would wait for the client's close_notify
                 self._tls.unwrap()
             self._flush()
         super().end()
@@ -191,14 +191,14 @@ class Relay:
     """Listeners on the loopback interface, one for every routed host; a context manager.
 
     Args:
-        routes: For every host name the ``(host, port)`` that gets its connections.
+        routes: For each host name the ``(host, port)`` of the server that receives its connections.
 
     Attributes:
-        addresses: For every host name, in canonical form, the address to connect to in its place.
-        ca_pem: The CA certificate (PEM) which a TLS client has to trust. Its key never leaves this process.
+        addresses: For each host name, in canonical form, the address of the relay.
+        ca_pem: The CA certificate (PEM) that a TLS client has to trust. Its key stays in this process.
 
     Raises:
-        ValueError: If there is no route, or a host name or a port cannot be one.
+        ValueError: If there is no route, or a host name or a port is malformed.
     """
 
     def __init__(self, routes: Mapping[str, Address]) -> None:
@@ -218,10 +218,10 @@ class Relay:
         listeners: list[tuple[socket.socket, Address, ssl.SSLContext]] = []
         for host, target in self._targets.items():
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            # OpenSSL compares names as they are: who keeps the trailing dot needs it in the certificate.
+            # OpenSSL compares names literally: a client that keeps the trailing dot needs it in the certificate.
             authority.issue_cert(host, f"{host}.").configure_cert(context)
-            # A client that reads in one thread while it writes in another (websockets' sync client) can lose what it
-            # writes while OpenSSL reads a session ticket: about one connection in 300. So there are none to read.
+            # A client that reads in one thread and writes in another (websockets' sync client) can lose what it writes
+            # while OpenSSL reads a session ticket: about one connection in 300. So none are sent.
             context.num_tickets = 0
             listener = socket.create_server(("127.0.0.1", 0))
             listener.setblocking(False)
@@ -280,9 +280,9 @@ async def _relay(client: socket.socket, target: Address, context: ssl.SSLContext
     try:
         await loop.create_connection(lambda: far, *target)
         await loop.connect_accepted_socket(lambda: near, client)
-        near.read(True)  # the far side follows when the client has said something
+        near.read(True)  # the server side follows after the client's first bytes
         await asyncio.wait([near.lost, far.lost])
-    except OSError:  # the target is not there; nobody is to take this for an orderly end
+    except OSError:  # the server is not reachable; a reset shows the client that this is not an orderly end
         _reset_on_close(client)
     finally:
         await near.abort()

@@ -1,1 +1,1 @@
-"""The fix as upstream pull requests and as npm patches, generated from sources a person has."""
+"""Generate upstream pull requests and npm patches from a checkout or an installed package."""

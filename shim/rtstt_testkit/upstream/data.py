@@ -1,4 +1,4 @@
-"""Where the rules and texts are: ``patches/`` of a checkout, or its copy inside an installed wheel."""
+"""The location of the rules and texts: ``patches/`` of a checkout, or its copy in an installed wheel."""
 
 from __future__ import annotations
 

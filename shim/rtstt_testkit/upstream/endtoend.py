@@ -1,4 +1,4 @@
-"""Drives a client of a target against mocks of the endpoint and of a gateway, under true host names."""
+"""Run a client against mocks of the endpoint and of a gateway, under their true host names."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from rtstt_testkit.routing import route_env
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.scratch import execute
 
-__all__ = ["GATEWAY", "NATIVE_HOSTS", "Session", "drive"]
+__all__ = ["GATEWAY", "NATIVE_HOSTS", "ClientRun", "drive"]
 
 NATIVE_HOSTS = ("api.openai.com", "eu.api.openai.com")
 GATEWAY = "gateway.example.com"
 
 
 @dataclass(frozen=True)
-class Session:
-    """One run of a client: what the server saw, and what the application got.
+class ClientRun:
+    """One run of a client, as the server and the application saw it.
 
     Attributes:
-        host: The host name the client opened.
+        host: The host name that the client connected to.
         query: The query of its URL.
-        refusal: Code of the error the session was refused with, and the close code, or None.
-        transcript: The final transcript the application got, or None.
-        errors: The errors the application got, each ``{"name": …, "retryable": …}``.
+        refusal: The code of the error that refused the session with the close code, or None.
+        transcript: The final transcript that the application received, or None.
+        errors: The errors that the application received, each ``{"name": …, "retryable": …}``.
         warnings: The log lines of level WARNING or above.
     """
 
@@ -48,20 +48,20 @@ class Session:
 
 def drive(
     command: Sequence[str | Path], folder: Path, host: str, environment: Mapping[str, str], *more: str
-) -> Session:
+) -> ClientRun:
     """Run a client that streams audio to ``https://host/v1``.
 
     Args:
-        command: The client; it is given the base URL, and prints ``RESULT`` and a line of JSON.
-        folder: Where to run it.
-        host: The host name, routed to the mock that plays it.
+        command: The client; it takes the base URL as its argument and prints ``RESULT`` with a line of JSON.
+        folder: The working directory.
+        host: The host name, which is routed to a mock.
         environment: Additions to the client's environment.
         more: Further arguments for the client.
 
     Raises:
-        VerificationFailed: The client opened no socket, or printed no result.
+        VerificationFailed: The client opened no connection, or printed no result.
     """
-    # A person's own key stays here, even from a mock.
+    # The user's own key is not sent, not even to a mock.
     environment = {"OPENAI_API_KEY": "", **environment}
     with ThreadedRealtimeServer(profile="gateway" if host == GATEWAY else "openai") as server:
         with route_env({host: ("127.0.0.1", server.port)}) as routes:
@@ -71,13 +71,13 @@ def drive(
     results = [line.removeprefix("RESULT ") for line in lines if line.startswith("RESULT ")]
     if not results or not records:
         reason = next((line for line in reversed(lines) if line.strip()), f"exit code {done.returncode}")
-        raise VerificationFailed(f"the client gave no result against {host}: {reason}")
+        raise VerificationFailed(f"the client printed no result for {host}: {reason}")
     seen = json.loads(results[-1])
     record = records[0]
     refusal = None
     if record.refusal is not None:
         refusal = f"`{record.refusal.code}`" + (f", close {record.close.code}" if record.close else "")
-    return Session(
+    return ClientRun(
         host=host,
         query=record.handshake.query,
         refusal=refusal,
@@ -88,7 +88,7 @@ def drive(
 
 
 def _is_warning(line: str) -> bool:
-    """Tell a log line of level WARNING or above: pino's JSON (40 and more), Python's, or the patched dist's."""
+    """Return whether a line is a log record of level WARNING or above: pino's, Python's, or the patch's."""
     if line.startswith("{"):
         try:
             entry = json.loads(line)

@@ -1,4 +1,4 @@
-"""How the upstream kit ends badly; every message is one sentence naming the thing and the mend."""
+"""The exceptions of the upstream kit; each message is one sentence that names the thing and the fix."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ __all__ = ["BadInput", "NotAffected", "UnknownShape", "UpstreamError", "Verifica
 
 
 class UpstreamError(Exception):
-    """The kit was understood, and what it was asked to do failed."""
+    """The base class of these exceptions."""
 
 
 class BadInput(UpstreamError, ValueError):
-    """The kit was given a folder, file or option it cannot work with."""
+    """A folder, file or option cannot be used."""
 
 
 class UnknownShape(UpstreamError):
-    """A source does not hold what a semantic patch looks for; nothing is written then."""
+    """A source does not contain what a semantic patch looks for; nothing is written."""
 
 
 class NotAffected(UpstreamError):
-    """A source does not need the patch: it is fixed already, or never had the fault."""
+    """A source does not need the patch: it is fixed already, or never had the bug."""
 
 
 class VerificationFailed(UpstreamError):
-    """A run that was to prove a patch did not prove it."""
+    """A verification did not prove a patch."""

@@ -1,4 +1,4 @@
-"""Writing several files so that a failure leaves none of them half-made."""
+"""Write several files: all of them or none."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def write_all(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files below a folder: all are written beside their place first, then moved there.
+    """Write files below a folder: each to a temporary file first, then all are renamed.
 
     Raises:
-        BadInput: One cannot be written; then none is.
+        BadInput: A file cannot be written; in that case none is.
     """
     ready: list[tuple[Path, Path]] = []
     try:

@@ -1,4 +1,4 @@
-"""Git, run without a person's configuration, so that its output depends on nothing but its input."""
+"""Run git without the user's configuration, so that its output depends on its input only."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def git(*arguments: str, cwd: Path, configured: bool = False, stdin: str | None 
     Args:
         arguments: The subcommand and its arguments.
         cwd: Where to run it.
-        configured: Whether the person's own configuration counts.
-        stdin: Text to give it.
+        configured: Whether to use the user's configuration.
+        stdin: Text for its standard input.
 
     Raises:
-        BadInput: There is no git.
-        UpstreamError: Git failed; the message is its own first line.
+        BadInput: git is not installed.
+        UpstreamError: git failed; the message is its first line.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or configured}
     if not configured:
@@ -39,7 +39,7 @@ def git(*arguments: str, cwd: Path, configured: bool = False, stdin: str | None 
             check=False,
         )
     except FileNotFoundError as error:
-        raise BadInput("git is not installed, and patches are made and checked with it: install git") from error
+        raise BadInput("git is not installed: install git, which makes and checks the patches") from error
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"git {arguments[0]} failed"]
         raise UpstreamError(lines[0].removeprefix("error: ").removeprefix("fatal: "))
@@ -47,7 +47,7 @@ def git(*arguments: str, cwd: Path, configured: bool = False, stdin: str | None 
 
 
 def author(folder: Path) -> str | None:
-    """Return ``Name <address>`` as the person's git would sign a commit made in a folder, if it is configured."""
+    """Return the user's git identity in a folder as ``Name <address>``, or None if it is not configured."""
     try:
         name = git("config", "user.name", cwd=folder, configured=True).strip()
         address = git("config", "user.email", cwd=folder, configured=True).strip()

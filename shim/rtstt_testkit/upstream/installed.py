@@ -1,4 +1,4 @@
-"""The plugin as a Node project has it installed, wherever its package manager keeps it."""
+"""The installed copies of the plugin in a Node project."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PACKAGE", "Installed", "find_installed", "need"]
 
 PACKAGE = "@livekit/agents-plugin-openai"
 FILES = ("dist/stt.js", "dist/stt.cjs")
-#: Where managers keep packages once and link to them: pnpm, bun, npm with install-strategy=linked.
+#: The folders of managers that store each package once and link to it: pnpm, bun, npm with install-strategy=linked.
 STORES = (".pnpm", ".bun", ".store")
 _DEPTH = 4
 
@@ -32,11 +32,11 @@ class Installed:
     files: Mapping[str, str]
 
     def patched(self) -> dict[str, str]:
-        """Return the files as the patch makes them.
+        """Return the patched files.
 
         Raises:
-            NotAffected: They do not need it.
-            UnknownShape: The rules do not find what they look for.
+            NotAffected: They do not need the patch.
+            UnknownShape: They do not contain what the rules look for.
         """
         rules = load_rules(patches() / "agents-js" / "published" / "rules.yml")
         after, reason = dict(self.files), ""
@@ -50,7 +50,11 @@ class Installed:
         return after
 
     def patch(self, folder: str) -> str:
-        """Return the patch as git's diff, its paths below a folder: ``""``, or one that ends in ``/``."""
+        """Return the patch in git's format.
+
+        Args:
+            folder: A prefix of its paths: empty, or a folder that ends with ``/``.
+        """
         after = self.patched()
         return git.diff(
             {f"{folder}{path}": text for path, text in self.files.items()},
@@ -59,10 +63,10 @@ class Installed:
 
 
 def find_installed(project: Path) -> list[Installed]:
-    """Find every copy of the plugin below a project: its workspaces, nested ones and managers' stores included.
+    """Return every copy of the plugin below a project, including its workspaces, nested copies and stores.
 
     Raises:
-        BadInput: Nothing is installed at all, or a copy cannot be read.
+        BadInput: The project has no node_modules, or a copy cannot be read.
     """
     if (project / ".pnp.cjs").is_file():
         return [_read_archive(archive) for archive in _archives(project)]
@@ -77,7 +81,7 @@ def find_installed(project: Path) -> list[Installed]:
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
-    """Walk the folders in which a project's workspaces may be."""
+    """Yield the folders that may be workspaces of a project."""
     yield folder
     if depth:
         for child in sorted(folder.iterdir()):
@@ -86,12 +90,12 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _copies(modules: Path) -> Iterator[Path]:
-    """Walk a ``node_modules``, the nested ones and the stores in it."""
+    """Yield the copies in a ``node_modules``, its nested ones and its stores."""
     if (modules / PACKAGE / "package.json").is_file():
         yield modules / PACKAGE
     for child in sorted(modules.iterdir()):
         if child.name in STORES:
-            # Only what another package links to: copies of an earlier install stay in a store unused.
+            # Only copies that another package links to: those of earlier installs stay in a store unused.
             yield from (link for link in sorted(child.glob(f"*/node_modules/{PACKAGE}")) if link.is_symlink())
         elif child.name.startswith("@") and _is_folder(child):
             nested = [package / "node_modules" for package in sorted(child.iterdir()) if _is_folder(package)]
@@ -103,7 +107,7 @@ def _copies(modules: Path) -> Iterator[Path]:
 
 
 def _archives(project: Path) -> list[Path]:
-    """Return the zip files of yarn's Plug'n'Play that hold the plugin, patched or not."""
+    """Return the zip files of yarn's Plug'n'Play that contain the plugin."""
     text = (project / ".pnp.cjs").read_text(encoding="utf-8", errors="replace")
     found = re.findall(rf'"packageLocation": "([^"]+\.zip)/node_modules/{PACKAGE}/"', text)
     virtual = re.compile(r"__virtual__/[^/]+/(\d+)/")
@@ -138,7 +142,7 @@ def _read(folder: Path) -> Installed:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{folder} is damaged ({error}): reinstall it") from error
     if not files:
-        raise UnknownShape(f"{folder} has neither {' nor '.join(FILES)}, so this version is not known")
+        raise UnknownShape(f"{folder} has neither {' nor '.join(FILES)}, so this version is unknown")
     return Installed(folder, version, files)
 
 

@@ -1,4 +1,4 @@
-"""Package managers: the form of their patches, the declaration each needs, and how it is applied and undone."""
+"""Package managers: the form of their patches, and how each is declared, applied and undone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATCH_PACKAGE = "^8.0.1"
 
 @dataclass(frozen=True)
 class Project:
-    """The root of a Node project: where the lockfile, the patches and their declaration are."""
+    """The root of a Node project, with its lockfile, patches and their declarations."""
 
     folder: Path
     manifest: dict[str, Any]
@@ -39,7 +39,7 @@ class Project:
     lockfile: str | None
 
     def read(self, name: str) -> str | None:
-        """Return the text of a file of the project, or None where there is none."""
+        """Return the text of a file of the project, or None if it does not exist."""
         try:
             return (self.folder / name).read_text(encoding="utf-8-sig")
         except FileNotFoundError:
@@ -48,26 +48,26 @@ class Project:
             raise BadInput(f"cannot read {self.folder / name}: {error}") from error
 
     def with_manifest(self, manifest: Mapping[str, Any]) -> dict[str, str]:
-        """Return ``package.json`` with another content, in the indentation it has."""
+        """Return ``package.json`` with new content, in its present indentation."""
         indent = re.search(r"^[\t ]+", self.manifest_text, re.MULTILINE)
         text = json.dumps(manifest, indent=indent.group() if indent else 2, ensure_ascii=False)
         return {"package.json": text + ("\n" if self.manifest_text.endswith("\n") else "")}
 
     def dependencies(self) -> set[str]:
-        """Return the names of all packages the project asks for itself."""
+        """Return the names of the project's direct dependencies."""
         groups = (self.manifest.get(name) for name in ("dependencies", "devDependencies", "optionalDependencies"))
         return {name for group in groups if isinstance(group, dict) for name in group}
 
 
 @dataclass(frozen=True)
 class Manager:
-    """How one manager has a package patched.
+    """How one package manager patches a package.
 
     Attributes:
-        path: Where the patch goes, below the project; ``{version}`` is filled in.
-        folder: What precedes the package's own paths inside the patch.
-        declare: Returns the files, other than the patch, that make the manager apply it; no change, no file.
-        declaration: Where the declaration is, for a person who takes it back.
+        path: The path of the patch below the project, with ``{version}``.
+        folder: The prefix of the paths inside the patch.
+        declare: Returns the changed files, other than the patch, that make the manager apply it.
+        declaration: The place of the declaration, for the undo instructions.
     """
 
     name: str
@@ -82,19 +82,19 @@ class Manager:
         return f"{tool} install"
 
     def files(self, project: Project, copy: Installed) -> dict[str, str]:
-        """Return the files that patch one installed version: those that are not as they must be already."""
+        """Return the changed files that patch one installed version."""
         path = self.path.format(version=copy.version)
         files = {path: copy.patch(self.folder), **self.declare(project, copy, path)}
         return {name: text for name, text in files.items() if project.read(name) != text}
 
     def is_declared(self, project: Project, copy: Installed) -> bool:
-        """Whether the project has the patch of a version and its declaration already."""
+        """Return whether the project contains the patch of a version and its declaration."""
         path = self.path.format(version=copy.version)
         return (project.folder / path).is_file() and not self.declare(project, copy, path)
 
 
 def open_project(folder: Path) -> Project:
-    """Read a project, or the workspace root above it that has the lockfile.
+    """Open a project, or the workspace root above it that has the lockfile.
 
     Raises:
         BadInput: It is not a Node project, or a file of it is broken.
@@ -122,7 +122,7 @@ def open_project(folder: Path) -> Project:
 
 
 def choose(project: Project) -> tuple[Manager, str]:
-    """Return the manager a project uses, and how that was told."""
+    """Return the package manager of a project, and the evidence for it."""
     if "patch-package" in project.dependencies():
         return MANAGERS["patch-package"], "package.json lists it"
     name, _, version = str(project.manifest.get("packageManager", "")).partition("@")
@@ -142,7 +142,9 @@ def choose(project: Project) -> tuple[Manager, str]:
 
 def _npm_version(project: Project) -> str:
     if shutil.which("npm") is None:
-        raise BadInput("there is no npm here to tell its version: say --manager npm (12 or newer) or patch-package")
+        raise BadInput(
+            "npm is not installed, so its version is unknown: give --manager npm (12 or newer) or patch-package"
+        )
     words = execute(["npm", "--version"], project.folder).stdout.split()
     return next((word for word in words if re.fullmatch(r"\d+\.\d+\.\d+\S*", word)), "0.0.0")
 
@@ -169,7 +171,7 @@ def _check_lockfile(project: Project) -> None:
             raise ValueError("it holds no mapping")
     except (ValueError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInput(f"{project.folder / name} is broken ({reason}): have it made again before patching") from error
+        raise BadInput(f"{project.folder / name} is broken ({reason}): generate it again before patching") from error
 
 
 def _in_manifest(project: Project, keys: tuple[str, ...], name: str, value: str) -> dict[str, str]:
@@ -223,7 +225,7 @@ def _pnpm(project: Project, copy: Installed, path: str) -> dict[str, str]:
 
 
 def _yarn(project: Project, copy: Installed, path: str) -> dict[str, str]:
-    """One resolution for each range that resolves to the version: yarn's own ``patch-commit`` writes the same."""
+    """Add a resolution for each range that resolves to the version, as ``yarn patch-commit`` does."""
     entries = yaml.safe_load(project.read("yarn.lock") or "") or {}
     ranges = sorted(
         wanted.rpartition("@")[2]
@@ -247,7 +249,7 @@ def _yarn(project: Project, copy: Installed, path: str) -> dict[str, str]:
 def _patch_package(project: Project, copy: Installed, path: str) -> dict[str, str]:
     manifest = json.loads(json.dumps(project.manifest))
     if "patch-package" not in project.dependencies():
-        # Not a development dependency: an install for production applies the patch too.
+        # Not a development dependency, so that a production install applies the patch too.
         manifest.setdefault("dependencies", {})["patch-package"] = PATCH_PACKAGE
     script = manifest.setdefault("scripts", {}).get("postinstall", "")
     if "patch-package" not in script:

@@ -1,4 +1,4 @@
-"""A ready pull request: a patch for ``git am``, its change note and tests, and the text to open it with."""
+"""A pull request: a patch for ``git am`` with change note and tests, and its text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from rtstt_testkit.upstream import git
 from rtstt_testkit.upstream.errors import BadInput, UnknownShape
 from rtstt_testkit.upstream.files import write_folder
+from rtstt_testkit.upstream.fixes import Fix, Variant
 from rtstt_testkit.upstream.rules import apply_rules
 from rtstt_testkit.upstream.source import Source
-from rtstt_testkit.upstream.targets import Target, Variant
 
 __all__ = ["PullRequest", "check_output", "make_pull_request", "write_pull_request"]
 
-#: Where the patch with the repository's paths is when the source was a package.
+#: The folder of the patch with the repository's paths, if the source is a package.
 CHECKOUT = "checkout"
 NOT_RUN = "Not run yet: this text was generated without `--verify`."
 
@@ -28,7 +28,7 @@ NOT_RUN = "Not run yet: this text was generated without `--verify`."
 class PullRequest:
     """The files of a pull request before and after it, by their path in the upstream's repository."""
 
-    target: Target
+    fix: Fix
     source: Source
     variant: Variant
     before: Mapping[str, str]
@@ -41,15 +41,15 @@ class PullRequest:
 
     @property
     def test_path(self) -> str:
-        """The test module that the pull request edits or adds."""
-        return next(path for path in (self.target.tests, self.target.new_tests) if path and path in self.after)
+        """The test module that the pull request changes or adds."""
+        return next(path for path in (self.fix.tests, self.fix.new_tests) if path and path in self.after)
 
     def patch(self, author: str, *, checkout: bool) -> str:
         """Return the patch as a message for ``git am``.
 
         Args:
-            author: ``Name <address>`` of the person who proposes it.
-            checkout: Use the repository's paths rather than the source's.
+            author: ``Name <address>``.
+            checkout: Whether to use the repository's paths instead of the source's.
         """
 
         def name(path: str) -> str:
@@ -71,24 +71,24 @@ class PullRequest:
         )
 
     def text(self, report: str | None) -> str:
-        """Return the body of the pull request, headed by a comment with the commands that open it.
+        """Return the text of the pull request, preceded by a comment with the commands that open it.
 
         Args:
-            report: What a verification printed; None if there was none.
+            report: The report of a verification; None if there was none.
         """
         path = self.patch_name if self.source.is_checkout else f"{CHECKOUT}/{self.patch_name}"
-        body = self.target.template().format(
+        body = self.fix.template().format(
             description=_reflow(self.variant.description),
             changes="\n".join(f"- {change}" for change in self.variant.changes),
             testing=report or NOT_RUN,
             verified="x" if report else " ",
-            notes=f"Generated from {self.target.package} {self.source.version} and verified as described above."
+            notes=f"Generated from {self.fix.package} {self.source.version} and verified as described above."
             if report
-            else f"Generated from {self.target.package} {self.source.version}.",
+            else f"Generated from {self.fix.package} {self.source.version}.",
         )
         return (
             f"<!--\nTitle: {self.variant.title}\n\n"
-            f"In a checkout of {self.target.upstream}, with OUT set to the folder of this file:\n\n"
+            f"In a checkout of {self.fix.upstream}, with OUT set to the folder of this file:\n\n"
             f"    git switch -c {self.variant.slug} main\n"
             f'    git am "$OUT/{path}"\n'
             "    git push -u origin HEAD\n"
@@ -98,57 +98,57 @@ class PullRequest:
     def command(self, body: str) -> str:
         """Return the command that opens the pull request from a pushed branch."""
         return (
-            f"gh pr create --repo {self.target.upstream} --base main "
+            f"gh pr create --repo {self.fix.upstream} --base main "
             f'--title {shlex.quote(self.variant.title)} --body-file "{body}"'
         )
 
 
-def make_pull_request(target: Target, source: Source) -> PullRequest:
+def make_pull_request(fix: Fix, source: Source) -> PullRequest:
     """Patch a source in memory.
 
     Raises:
-        NotAffected: The source does not need it.
-        UnknownShape: The source does not hold what the rules look for.
+        NotAffected: The source does not need the fix.
+        UnknownShape: The source does not contain what the rules look for.
     """
-    before = {target.source: source.read(target.source) or ""}
-    texts = {"source": before[target.source]}
-    where = {"source": source.local(target.source)}
-    tests = source.read(target.tests) if target.tests else None
-    if target.tests and tests is not None:
-        before[target.tests] = texts["tests"] = tests
-        where["tests"] = source.local(target.tests)
-    applied = apply_rules(target.rules, texts, where)
-    after = {target.source: applied.texts["source"]}
-    variant = target.variant(applied.rules)
-    if target.tests and tests is not None:
-        after[target.tests] = applied.texts["tests"]
-    elif target.new_tests is None:
-        raise UnknownShape(f"{source.folder} has no {source.local(target.tests or '')} to add tests to")
+    before = {fix.source: source.read(fix.source) or ""}
+    texts = {"source": before[fix.source]}
+    where = {"source": source.local(fix.source)}
+    tests = source.read(fix.tests) if fix.tests else None
+    if fix.tests and tests is not None:
+        before[fix.tests] = texts["tests"] = tests
+        where["tests"] = source.local(fix.tests)
+    applied = apply_rules(fix.rules, texts, where)
+    after = {fix.source: applied.texts["source"]}
+    variant = fix.variant(applied.rules)
+    if fix.tests and tests is not None:
+        after[fix.tests] = applied.texts["tests"]
+    elif fix.new_tests is None:
+        raise UnknownShape(f"{source.folder} has no {source.local(fix.tests or '')} to add tests to")
     else:
-        after[target.new_tests] = target.new_test_module()
-    note = target.changeset(variant)
+        after[fix.new_tests] = fix.new_test_module()
+    note = fix.changeset(variant)
     if note is not None:
         after[note[0]] = note[1]
     for path in after:
         if path not in before and source.read(path) is not None:
             raise BadInput(f"{source.folder} already has a {source.local(path)}: remove it first")
-    return PullRequest(target, source, variant, before, after)
+    return PullRequest(fix, source, variant, before, after)
 
 
 def write_pull_request(request: PullRequest, out: Path, author: str, report: str | None) -> list[str]:
-    """Write the patch and the text into a folder that holds nothing else.
+    """Write the patch and the text into a folder that contains nothing else.
 
     Args:
-        request: What to write.
-        out: The folder; it is made if need be.
-        author: ``Name <address>`` of the person who proposes it.
-        report: What a verification printed; None if there was none.
+        request: The pull request.
+        out: The folder; it is created if it does not exist.
+        author: ``Name <address>``.
+        report: The report of a verification; None if there was none.
 
     Returns:
         The paths written, relative to the folder.
 
     Raises:
-        BadInput: The folder cannot be written to, or holds other files.
+        BadInput: The folder cannot be written to, or contains other files.
     """
     files = {request.patch_name: request.patch(author, checkout=False), "PR.md": request.text(report)}
     if not request.source.is_checkout:
@@ -161,20 +161,18 @@ def check_output(request: PullRequest, out: Path) -> None:
     """Check that patches written earlier apply to the source as it is now.
 
     Raises:
-        BadInput: The folder holds no patch.
-        UnknownShape: A patch does not apply any more.
+        BadInput: The folder contains no patch.
+        UnknownShape: A patch no longer applies.
     """
     patches = sorted(out.glob("*.patch"))
     if not patches:
-        raise BadInput(f"{out} holds no patch to check: generate it first, without --check")
+        raise BadInput(f"{out} contains no patch to check: generate it first, without --check")
     local = {request.source.local(path): text for path, text in request.before.items()}
     for patch in [*patches, *sorted(out.glob(f"{CHECKOUT}/*.patch"))]:
         files = request.before if patch.parent.name == CHECKOUT else local
         error = git.apply_error(patch.read_text(encoding="utf-8"), files)
         if error:
-            raise UnknownShape(
-                f"{patch} does not apply to {request.source.folder} any more ({error}): generate it again"
-            )
+            raise UnknownShape(f"{patch} no longer applies to {request.source.folder} ({error}): generate it again")
 
 
 def _reflow(text: str) -> str:

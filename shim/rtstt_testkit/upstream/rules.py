@@ -1,16 +1,16 @@
 """Semantic patches: ast-grep rule files, applied to a source text.
 
-A rule file is what the ``ast-grep`` command reads (several YAML documents), with three keys of ours in ``metadata``:
+A rule file is what the ``ast-grep`` command reads (several YAML documents), with three keys in ``metadata``:
 
 ``file``
-    The file the rule is about, by the name the target gives it.
+    The file that the rule applies to: ``source`` or ``tests``.
 ``step``
-    Rules of one step are alternatives (one per shape the upstream has had): the first that matches is applied.
-    A step whose rules are all ``optional`` may find nothing.
+    Rules of one step are alternatives, one for each shape that the upstream has had: the first that matches is applied.
+    A step whose rules are all ``optional`` may match nothing.
 ``place``
-    Where ``fix`` goes: ``replace`` (the default) the match, or ``before`` / ``after`` it.
+    ``replace`` (the default) replaces the match with ``fix``; ``before`` and ``after`` insert ``fix`` there.
 
-A rule without ``fix`` recognises a source that needs no patch, and its ``message`` says why.
+A rule without ``fix`` recognises a source that needs no patch; its ``message`` is the reason.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class Rule:
     step: str
     place: str
     optional: bool
-    fix: str | None
+    replacement: str | None
     config: Mapping[str, Any]
 
     def matches(self, source: str) -> list[SgNode]:
-        """Return every place in a source that the rule describes."""
+        """Return every match in a source."""
         return SgRoot(source, self.language).root().find_all(cast(Config, dict(self.config)))
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What a set of rules made of the files they are about."""
+    """The result of applying rules."""
 
     texts: Mapping[str, str]
     rules: Sequence[str]
@@ -62,7 +62,7 @@ def load_rules(path: Path) -> list[Rule]:
     """Read a rule file.
 
     Args:
-        path: A YAML file with one ast-grep rule per document.
+        path: A YAML file with one ast-grep rule in each document.
 
     Returns:
         The rules, in the order of the file.
@@ -79,7 +79,7 @@ def load_rules(path: Path) -> list[Rule]:
                 step=metadata.get("step", document["id"]),
                 place=metadata.get("place", "replace"),
                 optional=metadata.get("optional", False),
-                fix=document.get("fix"),
+                replacement=document.get("fix"),
                 config={key: document[key] for key in ("rule", "constraints", "utils") if key in document},
             )
         )
@@ -87,35 +87,37 @@ def load_rules(path: Path) -> list[Rule]:
 
 
 def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mapping[str, str]) -> Applied:
-    """Apply the rules to the files they are about.
+    """Apply rules to files.
 
     Args:
         rules: The rules of one semantic patch.
-        sources: The text of each file, by the name the rules use.
-        where: The path of each file, for messages.
+        sources: The text of each file, by the name that the rules use.
+        where: The path of each file, for error messages.
 
     Returns:
-        The new text of every file in ``sources``, and the ids of the rules that were applied.
+        The new text of each file, and the ids of the applied rules.
 
     Raises:
-        NotAffected: A rule without ``fix`` recognises the source.
-        UnknownShape: A step finds no place, or more than one.
+        NotAffected: A rule without ``fix`` matches.
+        UnknownShape: A step has no match, or more than one.
     """
     rules = [rule for rule in rules if rule.file in sources]
     for rule in rules:
-        if rule.fix is None and rule.matches(sources[rule.file]):
+        if rule.replacement is None and rule.matches(sources[rule.file]):
             raise NotAffected(rule.message)
     patched = dict(sources)
     applied = []
     steps: dict[tuple[str, str], list[Rule]] = {}
     for rule in rules:
-        if rule.fix is not None:
+        if rule.replacement is not None:
             steps.setdefault((rule.file, rule.step), []).append(rule)
     for (file, _), alternatives in steps.items():
         for rule in alternatives:
             found = rule.matches(patched[file])
             if len(found) > 1:
-                raise UnknownShape(f"{where[file]} holds {rule.message} {len(found)} times, where once was expected")
+                raise UnknownShape(
+                    f"{where[file]} has an unknown shape: expected {rule.message} once, found it {len(found)} times"
+                )
             if found:
                 patched[file] = _edit(patched[file], found[0], rule)
                 applied.append(rule.id)
@@ -123,7 +125,7 @@ def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mappin
         else:
             if not all(rule.optional for rule in alternatives):
                 wanted = ", or ".join(rule.message for rule in alternatives)
-                raise UnknownShape(f"{where[file]} has a shape this version does not know: it looked for {wanted}")
+                raise UnknownShape(f"{where[file]} has an unknown shape: expected {wanted}")
     return Applied(patched, applied)
 
 
@@ -131,7 +133,7 @@ def _edit(source: str, node: SgNode, rule: Rule) -> str:
     start, end = node.range().start.index, node.range().end.index
     line = source[source.rfind("\n", 0, start) + 1 : start]
     indent = line[: len(line) - len(line.lstrip(" \t"))]
-    text = _fill(cast(str, rule.fix), node, source, indent)
+    text = _fill(cast(str, rule.replacement), node, source, indent)
     if rule.place == "before":
         end = start
         text = text + indent if text.endswith("\n") else text
@@ -141,7 +143,7 @@ def _edit(source: str, node: SgNode, rule: Rule) -> str:
 
 
 def _fill(template: str, node: SgNode, source: str, indent: str) -> str:
-    """Indent a template like the line it goes to, then put in what the pattern's variables matched."""
+    """Indent a template like its line, then insert what the pattern's variables matched."""
     lines = template.split("\n")
     template = "\n".join([lines[0], *(indent + line if line else line for line in lines[1:])])
 

@@ -1,4 +1,4 @@
-"""Scratch environments from npm and PyPI, kept between runs in the user's cache."""
+"""Environments with packages from npm and PyPI, kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from filelock import FileLock
 
 from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
 
-__all__ = ["Say", "execute", "npm_project", "python_environment", "workspace"]
+__all__ = ["Progress", "execute", "npm_project", "python_environment", "workspace"]
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
-_PATIENCE = 300.0
+_INSTALL_TIMEOUT = 300.0
 
 
 def execute(
@@ -30,14 +30,14 @@ def execute(
     environment: Mapping[str, str] | None = None,
     timeout: float = 600,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command and catch what it prints.
+    """Run a command and capture its output.
 
     Raises:
-        VerificationFailed: There is no such command, or it did not end in ``timeout`` seconds.
+        VerificationFailed: The command is not installed, or did not end within ``timeout`` seconds.
     """
-    program = shutil.which(command[0])  # also finds what is a script on Windows
+    program = shutil.which(command[0])  # finds scripts on Windows too
     if program is None:
-        raise VerificationFailed(f"{command[0]} is not installed, and this needs it: install it first")
+        raise VerificationFailed(f"{command[0]} is not installed: install it first")
     try:
         return subprocess.run(
             [program, *(str(word) for word in command[1:])],
@@ -51,38 +51,38 @@ def execute(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise VerificationFailed(f"{' '.join(map(str, command[:3]))} did not end in {timeout:.0f} s") from error
+        raise VerificationFailed(f"{' '.join(map(str, command[:3]))} did not end within {timeout:.0f} s") from error
 
 
-def npm_project(dependencies: Mapping[str, str], say: Say) -> Path:
+def npm_project(dependencies: Mapping[str, str], progress: Progress) -> Path:
     """Return a folder with npm packages installed.
 
     Args:
-        dependencies: Version by package.
-        say: Where progress goes.
+        dependencies: Versions by package name.
+        progress: Called with each line of progress.
 
     Raises:
         VerificationFailed: npm could not install them.
     """
     manifest = json.dumps({"private": True, "type": "module", "dependencies": dict(sorted(dependencies.items()))})
     folder = _cache("npm", manifest)
-    with _alone(folder):
+    with _locked(folder):
         if not (folder / "ready").exists():
-            say(f"installing {len(dependencies)} npm packages (about 400 MB, kept in {folder})")
+            progress(f"installing {len(dependencies)} npm packages (about 400 MB, kept in {folder})")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             (folder / "package.json").write_text(manifest, encoding="utf-8")
             install = ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline"]
             try:
-                done = execute(install, folder, timeout=_PATIENCE)
-            except VerificationFailed:  # npm is known to hang over a connection that was lost
-                done = execute(install, folder, timeout=_PATIENCE)
+                done = execute(install, folder, timeout=_INSTALL_TIMEOUT)
+            except VerificationFailed:  # npm can hang after a lost connection
+                done = execute(install, folder, timeout=_INSTALL_TIMEOUT)
             _succeed(done, "npm install")
             (folder / "ready").touch()
     return folder
 
 
-def python_environment(requirements: Sequence[str], say: Say) -> Path:
+def python_environment(requirements: Sequence[str], progress: Progress) -> Path:
     """Return the interpreter of a virtual environment with PyPI packages installed.
 
     Raises:
@@ -90,9 +90,9 @@ def python_environment(requirements: Sequence[str], say: Say) -> Path:
     """
     folder = _cache("pypi", json.dumps([sys.version, *requirements]))
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    with _alone(folder):
+    with _locked(folder):
         if not (folder / "ready").exists():
-            say(f"installing {', '.join(requirements)} from PyPI (kept in {folder})")
+            progress(f"installing {', '.join(requirements)} from PyPI (kept in {folder})")
             shutil.rmtree(folder, ignore_errors=True)
             _succeed(execute([sys.executable, "-m", "venv", folder], folder.parent), "python -m venv")
             uv = shutil.which("uv")
@@ -103,8 +103,8 @@ def python_environment(requirements: Sequence[str], say: Say) -> Path:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let no other process make the same environment meanwhile."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of an environment."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         yield
@@ -112,7 +112,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def workspace(parent: Path) -> Iterator[Path]:
-    """Make a folder for one run inside a scratch environment, and remove it afterwards."""
+    """Create a folder for one run inside an environment, and remove it afterwards."""
     folder = Path(mkdtemp(prefix="run-", dir=parent))
     try:
         yield folder

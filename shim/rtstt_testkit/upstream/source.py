@@ -1,4 +1,4 @@
-"""A source a person has: a checkout of an upstream's repository, or its package as published and unpacked."""
+"""A source: a checkout of an upstream's repository, or its published package unpacked."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtstt_testkit.upstream.errors import BadInput, UnknownShape
+from rtstt_testkit.upstream.fixes import Fix
 from rtstt_testkit.upstream.git import git
-from rtstt_testkit.upstream.targets import Target
 
 __all__ = ["Source", "open_source"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A recognised source; paths are given as in the upstream's repository.
+    """A recognised source; paths are those of the upstream's repository.
 
-    ``prefix`` is what the repository's paths have and the source's lack: empty for a checkout.
+    ``prefix`` is the part of the repository's paths that the source's paths lack: empty for a checkout.
     """
 
     folder: Path
@@ -25,18 +25,18 @@ class Source:
 
     @property
     def is_checkout(self) -> bool:
-        """Whether this is the repository rather than a package."""
+        """Whether the source is a repository, not a package."""
         return not self.prefix
 
     def local(self, path: str) -> str:
-        """Return a repository path as it is in this source."""
+        """Return the path in this source for a path in the repository."""
         return path.removeprefix(self.prefix)
 
     def read(self, path: str) -> str | None:
-        """Return the text of a file, or None where there is none.
+        """Return the text of a file, or None if it does not exist.
 
         Raises:
-            BadInput: The file cannot be read as text with Unix line endings.
+            BadInput: The file is not UTF-8 text with Unix line endings.
         """
         file = self.folder / self.local(path)
         try:
@@ -52,28 +52,28 @@ class Source:
         return text
 
 
-def open_source(target: Target, folder: Path) -> Source:
-    """Recognise a folder as a source of a target's upstream.
+def open_source(fix: Fix, folder: Path) -> Source:
+    """Recognise a folder as a source of a fix's upstream.
 
     Raises:
-        BadInput: It is not one, or holds changes of its own.
-        UnknownShape: It is, but the file to patch is not where it was.
+        BadInput: It is not one, or has uncommitted changes.
+        UnknownShape: It is one, but the file to patch does not exist.
     """
     if not folder.is_dir():
         problem = "is a file: unpack it first" if folder.exists() else "does not exist: give the folder of the source"
         raise BadInput(f"{folder} {problem}")
-    for prefix in ("", target.root):
+    for prefix in ("", fix.root):
         source = Source(folder, prefix, "unknown")
-        text = source.read(target.version_file)
-        if text is None or (target.registry == "npm" and f'"name": "{target.package}"' not in text):
+        text = source.read(fix.version_file)
+        if text is None or (fix.registry == "npm" and f'"name": "{fix.package}"' not in text):
             continue
-        if source.read(target.source) is None:
-            raise UnknownShape(f"{folder} is {target.package}, but has no {source.local(target.source)} to patch")
+        if source.read(fix.source) is None:
+            raise UnknownShape(f"{folder} is {fix.package}, but has no {source.local(fix.source)} to patch")
         _refuse_changes(folder)
-        return Source(folder, prefix, target.version(text) or "unknown")
+        return Source(folder, prefix, fix.version(text) or "unknown")
     raise BadInput(
-        f"{folder} is neither a checkout of {target.upstream} nor an unpacked {target.package}: "
-        f"it has no {target.version_file} and no {target.version_file.removeprefix(target.root)}"
+        f"{folder} is neither a checkout of {fix.upstream} nor an unpacked {fix.package}: "
+        f"it has no {fix.version_file} and no {fix.version_file.removeprefix(fix.root)}"
     )
 
 

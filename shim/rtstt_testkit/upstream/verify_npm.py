@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rtstt_testkit.upstream.data import patches
-from rtstt_testkit.upstream.endtoend import Session, drive
+from rtstt_testkit.upstream.endtoend import ClientRun, drive
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.pull_request import PullRequest
-from rtstt_testkit.upstream.scratch import Say, execute, npm_project, workspace
+from rtstt_testkit.upstream.scratch import Progress, execute, npm_project, workspace
 from rtstt_testkit.upstream.workbench import TestRun, Workbench
 
 __all__ = ["workbench"]
@@ -101,11 +101,11 @@ await build({{ entryPoints, outdir: process.argv[2], format: 'esm', platform: 'n
 
 
 @contextmanager
-def workbench(request: PullRequest, say: Say) -> Iterator[Workbench]:
+def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
     """Prepare a scratch project for the version that a pull request was made from."""
-    target = request.target
-    project = npm_project({**TOOLS, target.package: request.source.version}, say)
-    source = (request.source.folder / request.source.local(target.source)).parent
+    fix = request.fix
+    project = npm_project({**TOOLS, fix.package: request.source.version}, progress)
+    source = (request.source.folder / request.source.local(fix.source)).parent
     with workspace(project) as folder:
         for name, text in {**FILES, "build.mjs": BUILD}.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -118,13 +118,13 @@ def workbench(request: PullRequest, say: Say) -> Iterator[Workbench]:
             tools=f"vitest {TOOLS['vitest']}, TypeScript {TOOLS['typescript']} and prettier {TOOLS['prettier']}",
             checks=[("`prettier --check`", bench.prettier), ("`tsc`", bench.tsc)],
             test=bench.test,
-            session=bench.session,
+            run_client=bench.run_client,
             caveat=_caveat(request),
         )
 
 
 def _caveat(request: PullRequest) -> str:
-    """Say which imports of the tests were stubbed."""
+    """Progress which imports of the tests were stubbed."""
     stubbed = [f"`{name}`" for name in STUBS if name in request.after[request.test_path]]
     if not stubbed:
         return ""
@@ -133,8 +133,8 @@ def _caveat(request: PullRequest) -> str:
 
 class _Npm:
     def __init__(self, request: PullRequest, project: Path, folder: Path) -> None:
-        self._package = request.target.package
-        self._root = request.target.root
+        self._package = request.fix.package
+        self._root = request.fix.root
         self._project = project
         self._folder = folder
 
@@ -164,7 +164,7 @@ class _Npm:
                 outcomes.setdefault(test["status"], []).append(test["fullName"])
         return TestRun(outcomes["passed"], outcomes["failed"], outcomes["skipped"])
 
-    def session(self, files: Mapping[str, str], host: str) -> Session:
+    def run_client(self, files: Mapping[str, str], host: str) -> ClientRun:
         self._lay_out(files)
         package = self._folder / "node_modules" / self._package
         shutil.rmtree(package, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The workbench for Python upstreams: pytest and ruff, with the upstream's settings, on its package from PyPI."""
+"""The workbench of Python upstreams: pytest and ruff with the upstream's settings, on its package from PyPI."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
-import rtstt_testkit
-from rtstt_testkit.upstream.endtoend import Session, drive
+from rtstt_testkit.upstream.endtoend import ClientRun, drive
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.pull_request import PullRequest
-from rtstt_testkit.upstream.scratch import Say, execute, python_environment, workspace
+from rtstt_testkit.upstream.scratch import Progress, execute, python_environment, workspace
 from rtstt_testkit.upstream.workbench import TestRun, Workbench
 
 __all__ = ["workbench"]
@@ -23,29 +22,29 @@ ACTIVATE = "import rtstt_testkit.routing\n\nrtstt_testkit.routing.activate_from_
 
 
 @contextmanager
-def workbench(request: PullRequest, say: Say) -> Iterator[Workbench]:
+def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
     """Prepare an environment for the version that a pull request was made from."""
-    # wrapt is what the test kit's routing needs in the client's process.
+    # The test kit's routing needs wrapt in the client's process.
     tools = ["wrapt>=2.4,<3", *(f"{name}=={version}" for name, version in TOOLS.items())]
-    python = python_environment([*tools, *request.target.requirements(request.source.version)], say)
+    python = python_environment([*tools, *request.fix.requirements(request.source.version)], progress)
     with workspace(python.parents[1]) as folder:
         bench = _PyPI(request, python, folder)
         yield Workbench(
             tools=f"Python {bench.version()}, pytest {TOOLS['pytest']} and ruff {TOOLS['ruff']}",
             checks=[("`ruff format --check`", bench.format), ("`ruff check`", bench.lint)],
             test=bench.test,
-            session=bench.session,
+            run_client=bench.run_client,
         )
 
 
 class _PyPI:
     def __init__(self, request: PullRequest, python: Path, folder: Path) -> None:
         self._request = request
-        self._target = request.target
+        self._fix = request.fix
         self._python = python
         self._folder = folder
-        # Ahead of the installed package: both are portions of one namespace, or this one hides the other.
-        self._environment = {"PYTHONPATH": str(folder / self._target.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        # Before the installed package: the two share a namespace package, or this one shadows the other.
+        self._environment = {"PYTHONPATH": str(folder / self._fix.root), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def version(self) -> str:
         return self._run("-c", "import platform; print(platform.python_version())").strip()
@@ -74,28 +73,28 @@ class _PyPI:
             (skipped if case.find("skipped") is not None else outcome).append(case.attrib["name"])
         return TestRun(passed, failed, skipped)
 
-    def session(self, files: Mapping[str, str], host: str) -> Session:
+    def run_client(self, files: Mapping[str, str], host: str) -> ClientRun:
         self._lay_out(files)
-        # A copy, so that no other package of this environment becomes visible to the client.
-        testkit = self._folder / self._target.root / "rtstt_testkit"
+        # A copy, so that the client cannot import other packages of this environment.
+        testkit = self._folder / self._fix.root / "rtstt_testkit"
         if not testkit.exists():
-            shutil.copytree(Path(rtstt_testkit.__file__).parent, testkit, ignore=shutil.ignore_patterns("upstream"))
+            shutil.copytree(Path(__file__).parents[1], testkit, ignore=shutil.ignore_patterns("upstream"))
         script = self._folder / "drive.py"
-        text = (self._target.folder.parent / "drive.py").read_text(encoding="utf-8")
+        text = (self._fix.folder.parent / "drive.py").read_text(encoding="utf-8")
         script.write_text(f"{ACTIVATE}{text}", encoding="utf-8")
         return drive([self._python, script], self._folder, host, self._environment)
 
     def _ruff(self, *arguments: str, files: Mapping[str, str]) -> Sequence[str]:
         self._lay_out(files)
-        (self._folder / "ruff.toml").write_text(self._target.ruff, encoding="utf-8")
+        (self._folder / "ruff.toml").write_text(self._fix.ruff, encoding="utf-8")
         lines = self._run("-m", "ruff", *arguments, *files).splitlines()
         return [line for line in lines if line.startswith(("Would reformat", *files))]
 
     def _lay_out(self, files: Mapping[str, str]) -> None:
-        package = self._folder / self._target.package_folder
+        package = self._folder / self._fix.package_folder
         if not package.exists():
             source = self._request.source
-            shutil.copytree(source.folder / source.local(self._target.package_folder), package)
+            shutil.copytree(source.folder / source.local(self._fix.package_folder), package)
         for path, text in files.items():
             (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self._folder / path).write_bytes(text.encode())

@@ -1,20 +1,20 @@
-"""What a language has to offer for the proof of a pull request."""
+"""The tools of a language for the verification of a pull request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rtstt_testkit.upstream.endtoend import Session
+from rtstt_testkit.upstream.endtoend import ClientRun
 
 __all__ = ["TestRun", "Workbench"]
 
 
 @dataclass(frozen=True)
 class TestRun:
-    """The outcome of one run of a test module: names by outcome."""
+    """The tests of one run, by outcome."""
 
-    __test__ = False  # not for pytest to collect
+    __test__ = False  # pytest must not collect it
 
     passed: Sequence[str]
     failed: Sequence[str]
@@ -31,18 +31,18 @@ class TestRun:
 
 @dataclass(frozen=True)
 class Workbench:
-    """What a language offers for a proof. Files are given by their path in the upstream's repository.
+    """The tools of a language. Files are given by their paths in the upstream's repository.
 
     Attributes:
-        tools: Names and versions of what is used, for the report.
-        checks: Formatter, linter, type checker: name, and a function that returns the complaints about files.
-        test: Runs the test module with a set of files.
-        session: Streams audio through the client made of a set of files to a host.
-        caveat: What is not as in the upstream's own tree, as a sentence for the report; empty if nothing.
+        tools: Names and versions of the tools, for the report.
+        checks: Formatter, linter and type checker: the name, and a function that returns the findings for files.
+        test: Runs the test module on a set of files.
+        run_client: Streams audio to a host through the client built from a set of files.
+        caveat: A sentence for the report on the differences from the upstream's repository, or empty.
     """
 
     tools: str
     checks: Sequence[tuple[str, Callable[[Mapping[str, str]], Sequence[str]]]]
     test: Callable[[Mapping[str, str]], TestRun]
-    session: Callable[[Mapping[str, str], str], Session]
+    run_client: Callable[[Mapping[str, str], str], ClientRun]
     caveat: str = ""

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
-import { Exchange } from '../../../shim/rtstt_core/node/exchange.cjs';
 import { FrameReader } from '../../../shim/rtstt_core/node/frames.cjs';
+import { ServerStream } from '../../../shim/rtstt_core/node/server_stream.cjs';
 
 const [CONTINUATION, TEXT, BINARY, CLOSE, PING] = [0, 1, 2, 8, 9];
 
@@ -23,23 +23,26 @@ function closing(code, reason = '') {
   return frame(CLOSE, Buffer.concat([payload, Buffer.from(reason)]));
 }
 
-/** What a reader makes of the bytes, cut into chunks of one size. */
-function read(bytes, { extensions, size = bytes.length, head = '', word = '' } = {}) {
+/** What is received from the bytes, cut into chunks of one size. */
+function read(bytes, { extensions, size = bytes.length, head = '', word = '', session = 'transcription' } = {}) {
   const seen = [];
   const receiver = {
+    session,
+    wants: (head) => head.includes(word),
+    delta: () => {},
     message: (data) => seen.push(data.toString()),
     closed: (code, reason) => seen.push([code, reason]),
     refused: (status, body) => seen.push({ status, body }),
   };
-  const reader = head ? new Exchange(receiver, word) : new FrameReader(receiver, word, extensions);
+  const reader = head ? new ServerStream(receiver) : new FrameReader(receiver, extensions);
   const all = Buffer.concat([Buffer.from(head), bytes]);
-  for (let at = 0; at < all.length; at += size || 1) reader.feed(all.subarray(at, at + (size || 1)));
+  for (let at = 0; at < all.length; at += size || 1) reader.receive(all.subarray(at, at + (size || 1)));
   return head ? { seen, reader } : seen;
 }
 
 const everyCut = (bytes) => [1, 2, 3, 5, 7, 64, 1000, 65536, bytes.length];
 
-/** A connection's messages, each compressed with what went before in mind, as a server sends them. */
+/** A connection's messages, each compressed with reference to those before it, as a server sends them. */
 async function deflated(messages) {
   const deflate = zlib.createDeflateRaw();
   const out = [];
@@ -70,7 +73,7 @@ test('messages are read whole, however the bytes are cut', () => {
   for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size }), expected, `in chunks of ${size}`);
 });
 
-test('a fragmented message is put together, with a ping in its middle', () => {
+test('a fragmented message is joined, with a ping in its middle', () => {
   const bytes = Buffer.concat([
     frame(TEXT, '{"type":', { fin: false }),
     frame(PING, ''),
@@ -83,7 +86,7 @@ test('a fragmented message is put together, with a ping in its middle', () => {
   for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size }), ['{"type":"error"}', 'next']);
 });
 
-test('what is too long for an error event is passed over, and the reading goes on', () => {
+test('a message that is too long for an error event is skipped, and those after it are read', () => {
   const bytes = Buffer.concat([
     frame(TEXT, 'x'.repeat(70_000)),
     frame(TEXT, 'y'.repeat(40_000), { fin: false }),
@@ -95,7 +98,7 @@ test('what is too long for an error event is passed over, and the reading goes o
   for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size }), ['short', [1000, '']]);
 });
 
-test('only messages that hold the word are handed over', async () => {
+test('only messages of interest are received', async () => {
   const pack = (text) => zlib.deflateRawSync(text, { finishFlush: zlib.constants.Z_SYNC_FLUSH }).subarray(0, -4);
   const bytes = Buffer.concat([
     frame(TEXT, 'nothing'),
@@ -120,7 +123,7 @@ test('only messages that hold the word are handed over', async () => {
   }
 });
 
-test('deltas are passed over, whatever their text, and what is between them is not', () => {
+test('deltas are skipped, whatever their text, and messages between them are not', () => {
   const delta = '{"type":"conversation.item.input_audio_transcription.delta"';
   const bytes = Buffer.concat([
     frame(TEXT, `${delta},"delta":" \\"error\\""}`),
@@ -144,12 +147,12 @@ test('a CLOSE frame without a code is 1005', () => {
   assert.deepEqual(read(frame(CLOSE, '')), [[1005, '']]);
 });
 
-test('a masked frame from a server ends the reading: it is no WebSocket', () => {
+test('a masked frame from a server ends the reading: this is no WebSocket', () => {
   const bytes = Buffer.concat([frame(TEXT, 'abcd', { masked: true }), closing(1000)]);
   for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size }), [], `in chunks of ${size}`);
 });
 
-test('compressed messages are inflated, each with those before it in mind', async () => {
+test('compressed messages are inflated, each with reference to those before it', async () => {
   const messages = ['{"type":"error","error":{"code":"a"}}', 'z'.repeat(90_000), '{"type":"error","error":{"code":"b"}}', ''];
   const packed = await deflated(messages);
   const half = packed[2].length >> 1;
@@ -175,7 +178,7 @@ test('with server_no_context_takeover each message stands alone', () => {
   assert.deepEqual(read(bytes, { extensions: 'permessage-deflate; server_no_context_takeover' }), ['one one one', 'two']);
 });
 
-test('a compressed message that cannot be read leaves only the close to be told', () => {
+test('after a compressed message that cannot be read only the close is received', () => {
   const bomb = zlib.deflateRawSync(Buffer.alloc(2_000_000), { finishFlush: zlib.constants.Z_SYNC_FLUSH }).subarray(0, -4);
   for (const payload of [bomb, Buffer.from([0xff, 0xff, 0xff]), Buffer.alloc(1_100_000)]) {
     const bytes = Buffer.concat([
@@ -199,15 +202,15 @@ test('frames follow a 101, even in the same chunk', () => {
   }
 });
 
-test('an open connection is one from which a close is still to come', () => {
+test('a connection is open until its CLOSE frame', () => {
   const { reader } = read(frame(TEXT, 'x'), { head: 'HTTP/1.1 101 X\r\n\r\n' });
   assert.deepEqual([reader.open, reader.refusing, reader.over], [true, false, false]);
 });
 
-test('a refusal is told with its body', () => {
+test('a refusal is received with its body', () => {
   const body = '{"error":{"code":"OperationNotSupported"}}';
   const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
-  for (const [head, sent, told = body] of [
+  for (const [head, sent, expected = body] of [
     [`HTTP/1.1 400 Bad Request\r\nContent-Length: ${body.length}\r\n\r\n`, body],
     ['HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n', chunked],
     ['HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n', '', ''],
@@ -215,13 +218,13 @@ test('a refusal is told with its body', () => {
   ]) {
     for (const size of [1, 17, 4096]) {
       const { seen, reader } = read(Buffer.from(sent), { head, size });
-      assert.deepEqual(seen, [{ status: 400, body: told }], head);
+      assert.deepEqual(seen, [{ status: 400, body: expected }], head);
       assert.equal(reader.over, true);
     }
   }
 });
 
-test('a body without a length, and a redirection, are told when the connection ends', () => {
+test('a body without a length, and a redirect, are received when the connection ends', () => {
   for (const head of ['HTTP/1.0 502 Bad Gateway\r\n\r\n', 'HTTP/1.1 302 Found\r\nContent-Length: 2\r\n\r\n']) {
     const { seen, reader } = read(Buffer.from('no'), { head });
     assert.deepEqual(seen, []);
@@ -233,11 +236,28 @@ test('a body without a length, and a redirection, are told when the connection e
   }
 });
 
-test('what is no HTTP response is left alone', () => {
+test('anything but an HTTP response is ignored', () => {
   for (const head of ['SSH-2.0-OpenSSH\r\n\r\n', 'x'.repeat(40_000)]) {
     const { seen, reader } = read(closing(1011), { head, size: 1000 });
     reader.end();
     assert.deepEqual(seen, []);
     assert.equal(reader.over, true);
   }
+});
+
+test('a long message of interest is received whole, and one of no interest is never kept', () => {
+  const [long, audio] = [`"error"${'x'.repeat(60_000)}`, 'y'.repeat(60_000)];
+  const bytes = Buffer.concat([frame(TEXT, audio), frame(TEXT, long), frame(TEXT, audio), frame(TEXT, '"error"')]);
+  for (const size of everyCut(bytes)) assert.deepEqual(read(bytes, { size, word: '"error"' }), [long, '"error"']);
+});
+
+test('of a compressed conversation only the first short messages are read', async () => {
+  const noise = Buffer.from(Array.from({ length: 20_000 }, () => Math.floor(Math.random() * 256))).toString('base64');
+  const messages = ['{"type":"error"}', noise, 'after the audio'];
+  const bytes = Buffer.concat((await deflated(messages)).map((data) => frame(TEXT, data, { rsv1: true })));
+  const extensions = 'permessage-deflate';
+  assert.deepEqual(read(bytes, { extensions, session: 'conversation' }), messages.slice(0, 1));
+  assert.deepEqual(read(bytes, { extensions }), messages);
+  const many = Buffer.concat((await deflated(Array(70).fill('x'))).map((data) => frame(TEXT, data, { rsv1: true })));
+  assert.equal(read(many, { extensions, session: 'conversation' }).length, 64);
 });

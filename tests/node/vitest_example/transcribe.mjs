@@ -1,4 +1,4 @@
-// A client of one's own, such as the example tests: streams PCM, resolves with the first transcript.
+// The client under test: streams PCM and resolves with the first transcript.
 import WebSocket from 'ws';
 
 export function transcribe(url, pcm, apiKey) {

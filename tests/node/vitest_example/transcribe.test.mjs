@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => mock.kill());
 
-const say = async (script) => {
+const putScript = async (script) => {
   const headers = { 'Content-Type': 'application/json' };
   const answer = await fetch(`${control}/script`, { method: 'PUT', headers, body: JSON.stringify(script) });
   if (!answer.ok) throw new Error((await answer.json()).error.message);
@@ -27,18 +27,18 @@ afterEach(async () => {
 });
 
 test('the transcript comes back', async () => {
-  await say({ transcript: [{ text: 'Hello there.' }] });
+  await putScript({ transcript: [{ text: 'Hello there.' }] });
   expect(await transcribe(url, speech, 'sk-test-key')).toBe('Hello there.');
   const { sessions } = await (await fetch(`${control}/sessions`)).json();
   expect(sessions.at(-1)).toMatchObject({ query: { intent: ['transcription'] }, audio_bytes: speech.length });
 });
 
-test('a failed transcription is an error of ours', async () => {
-  await say({ fault: [{ action: 'fail', on: 'completed' }] });
+test('a failed transcription is an error', async () => {
+  await putScript({ fault: [{ action: 'fail', on: 'completed' }] });
   await expect(transcribe(url, speech, 'sk-test-key')).rejects.toThrow('429 Too Many Requests');
 });
 
 test('so is a server that goes away', async () => {
-  await say({ fault: [{ action: 'close', before: 'delta', code: 1011, reason: 'restarting' }] });
+  await putScript({ fault: [{ action: 'close', before: 'delta', code: 1011, reason: 'restarting' }] });
   await expect(transcribe(url, speech, 'sk-test-key')).rejects.toThrow('closed 1011 restarting');
 });

@@ -32,6 +32,7 @@ class Event:
         type: Its ``type``; ``(binary)`` and ``(no event)`` for frames that have none.
         data: The event; of an append only the length of its audio is kept.
         count: How many appends came in this run; 1 for every other event.
+        until: When the last append of the run came; the same as ``at`` for every other event.
     """
 
     sender: Sender
@@ -67,6 +68,7 @@ class SessionRecord:
     Attributes:
         number: Which connection it was, counted from 1.
         opened_at: When it came, in seconds since the server's first.
+        opened_wall: When it came, in seconds since 1970.
         handshake: The opening request, secrets masked.
         kind: ``transcription`` or ``realtime``; None when the upgrade was refused.
         http_status: 101, or the status that refused the upgrade.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from rtstt_testkit.mock.inspect.explain import explain, explain_all
@@ -20,15 +20,18 @@ from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse
 
-__all__ = ["Controlled", "answer"]
+__all__ = ["Controlled", "respond"]
 
 
 class Controlled(Protocol):
     """What the API needs of a server."""
 
-    sessions: list[SessionRecord]
     control: bool
-    routes: tuple[Route, ...]
+    routes: Sequence[Route]
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        """The records of the sessions."""
 
     @property
     def url(self) -> str:
@@ -86,8 +89,8 @@ class Route(NamedTuple):
         return re.compile(self.path.replace("{number}", r"(\d{1,9})"))
 
 
-async def answer(server: Controlled, request: HttpRequest) -> HttpResponse:
-    """Answer a request."""
+async def respond(server: Controlled, request: HttpRequest) -> HttpResponse:
+    """Return the response to a request."""
     methods = []
     for route in (*ROUTES, *server.routes):
         found = route.pattern.fullmatch(request.path)
@@ -117,7 +120,7 @@ def _body(request: HttpRequest) -> Any:
 
 
 async def _client_secrets(server: Controlled, request: HttpRequest, found: re.Match[str]) -> HttpResponse:
-    credentials = Request(request.target, request.headers)
+    credentials = Request(request.head.target, request.head.headers)
     if credentials.key is None:
         return _problem(401, "", errors.MISSING_KEY)
     if not credentials.has_plausible_key:
@@ -176,7 +179,7 @@ async def _audio(server: Controlled, request: HttpRequest, found: re.Match[str])
 
 def _format(request: HttpRequest) -> str:
     """The script's format by the Content-Type, such as ``application/yaml``; TOML unless it says otherwise."""
-    kind = next((value for name, value in request.headers if name == "content-type"), "")
+    kind = request.head.header("content-type") or ""
     return re.split(r"[/+-]", kind.partition(";")[0].strip().lower())[-1]
 
 
@@ -223,7 +226,7 @@ async def _verify(server: Controlled, request: HttpRequest, found: re.Match[str]
 
 
 async def _openapi(server: Controlled, request: HttpRequest, found: re.Match[str]) -> HttpResponse:
-    return HttpResponse(200, describe())
+    return HttpResponse(200, describe(server.routes))
 
 
 _ANY_OBJECT: dict[str, Any] = {"type": "object"}
@@ -365,12 +368,16 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 _NUMBER = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
 
 
-def describe() -> dict[str, Any]:
-    """The API as an OpenAPI 3.1 document."""
+def describe(routes: Sequence[Route] = ()) -> dict[str, Any]:
+    """The API as an OpenAPI 3.1 document.
+
+    Args:
+        routes: Operations beyond those of `ROUTES`.
+    """
     from rtstt_testkit.mock.script.json_schema import schema
 
     paths: dict[str, Any] = {}
-    for route in ROUTES:
+    for route in (*ROUTES, *routes):
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     script = {name: value for name, value in schema().items() if not name.startswith("$")}
     return {

@@ -1,9 +1,9 @@
-"""Frames: a client's bytes cut into the short TEXT messages that nearly all of a session consists of, and the rest.
+"""The short TEXT frames that nearly all of a session consists of, read without websockets' parser.
 
-websockets parses frames in Python, one generator step a field, which costs more than all that the mock does with an
-append. This reads only the plainest frame there is, a masked TEXT message in one piece and shorter than 64 KiB; the
-bytes of every other frame go to websockets as they came, which alone answers it, refuses it, or puts it together. The
-layout is that of RFC 6455, section 5.2.
+websockets parses frames in Python, one generator step for each field, which costs more than everything else that the
+mock does with an append: FIGURE. `FrameReader` reads only the plainest frame there is, a masked TEXT
+message in one frame of less than 64 KiB, and passes the bytes of every other frame to websockets unchanged, which
+alone answers it, refuses it or reassembles it. A test compares the two parsers. RFC 6455, section 5.2 has the layout.
 """
 
 from __future__ import annotations
@@ -15,62 +15,62 @@ try:
 except ImportError:  # websockets without its C extension
     from websockets.utils import apply_mask
 
-__all__ = ["FrameReader", "text_frame"]
+__all__ = ["FrameReader"]
 
-_TEXT = 0x81  # a whole message, and no extension's bits
-_CLOSE = 0x88
+_FIN = 0x80
+_OPCODE = 0x0F
+_CONTINUATION, _TEXT, _BINARY = 0, 1, 2
+_PLAIN = _FIN | _TEXT  # a whole message, without an extension's bits
 _MASKED = 0x80
 _LENGTH_16, _LENGTH_64 = 126, 127
 _MASK = 4
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A server's TEXT message in one piece, not compressed."""
-    size = len(payload)
-    if size < _LENGTH_16:
-        head = bytes((_TEXT, size))
-    elif size < 1 << 16:
-        head = bytes((_TEXT, _LENGTH_16)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((_TEXT, _LENGTH_64)) + size.to_bytes(8, "big")
-    return head + payload
+_ALL = 1 << 62
 
 
 class FrameReader:
-    """Reads one connection from a frame's first byte on.
+    """Reads the frames of one connection, from the first byte after the opening handshake.
 
     Args:
-        take: Gets the payload of each short TEXT message; False when it declines.
-        pass_on: Gets the bytes of everything else.
+        receive_text: Receives the payload of each plain TEXT frame; returns False when websockets has to refuse it.
+        pass_on: Receives the bytes of all other frames; returns False when the connection does not accept messages
+            any more.
 
     Attributes:
-        direct: Whether messages are still taken. Once ``take`` declined, or somebody set this to False, or the client
-            said CLOSE, all bytes are passed on.
+        direct: Whether plain frames are still read here. If not, all bytes are passed on.
     """
 
-    __slots__ = ("_missing", "_pass_on", "_rest", "_take", "direct")
+    __slots__ = ("_fragmented", "_missing", "_pass_on", "_receive_text", "_rest", "direct")
 
-    def __init__(self, take: Callable[[bytes], bool], pass_on: Callable[[bytes], None]) -> None:
-        self._take = take
+    def __init__(self, receive_text: Callable[[bytes], bool], pass_on: Callable[[bytes], bool]) -> None:
+        self._receive_text = receive_text
         self._pass_on = pass_on
         self._rest = b""
         self._missing = 0
+        self._fragmented = False
         self.direct = True
 
-    def feed(self, data: bytes) -> None:
-        """Read on.
+    def receive(self, data: bytes, limit: int = _ALL) -> bool:
+        """Read the frames in bytes from the network.
 
         Args:
-            data: The bytes that came.
+            data: The bytes.
+            limit: The number of frames to read at most.
+
+        Returns:
+            Whether the limit was reached; ``receive(b"")`` continues then.
         """
         if self._rest:
             data, self._rest = self._rest + data, b""
         at, end = 0, len(data)
         if self._missing:
-            at = self._pass_on_some(data, 0)
+            at = self._pass_on_frame(data, 0)
         while self.direct and end - at >= 2:
+            if not limit:
+                self._rest = data[at:]
+                return True
+            limit -= 1
             length = data[at + 1] - _MASKED
-            if data[at] != _TEXT or not 0 <= length <= _LENGTH_16:
+            if data[at] != _PLAIN or not 0 <= length <= _LENGTH_16 or self._fragmented:
                 stop = self._other_frame(data, at)
                 if stop == at:
                     break
@@ -85,7 +85,7 @@ class FrameReader:
             stop = body + length
             if stop > end:
                 break
-            if not self._take(apply_mask(data[body:stop], data[body - _MASK : body])):
+            if not self._receive_text(apply_mask(data[body:stop], data[body - _MASK : body])):
                 self.direct = False
                 break
             at = stop
@@ -93,11 +93,12 @@ class FrameReader:
             self._rest = data[at:]
         elif at < end:
             self._pass_on(data[at:])
+        return False
 
     def _other_frame(self, data: bytes, at: int) -> int:
-        """Pass on a frame that is not ours, as far as it is there; returns where what is left begins."""
-        length = data[at + 1] - _MASKED
-        if length < 0:  # not masked, which websockets refuses
+        """Pass on what has arrived of a frame that is not read here; return where the next one begins."""
+        first, length = data[at], data[at + 1] - _MASKED
+        if length < 0:  # not masked: websockets fails the connection
             self.direct = False
             return at
         body = at + 2 + _MASK
@@ -107,15 +108,18 @@ class FrameReader:
             if body > len(data):
                 return at
             length = int.from_bytes(data[at + 2 : at + 2 + size], "big")
+        opcode = first & _OPCODE
+        if opcode == _CONTINUATION:
+            self._fragmented = not first & _FIN
+        elif opcode in (_TEXT, _BINARY):
+            self._fragmented = self._fragmented or not first & _FIN
         self._missing = body + length - at
-        stop = self._pass_on_some(data, at)
-        if data[at] == _CLOSE:
-            self.direct = False
-        return stop
+        return self._pass_on_frame(data, at)
 
-    def _pass_on_some(self, data: bytes, at: int) -> int:
-        """Pass on what is there of the bytes that are missing; returns where what is left begins."""
+    def _pass_on_frame(self, data: bytes, at: int) -> int:
+        """Pass on what has arrived of the bytes that are missing; return where the next frame begins."""
         stop = min(at + self._missing, len(data))
         self._missing -= stop - at
-        self._pass_on(data[at:stop])
+        if not self._pass_on(data[at:stop]):
+            self.direct = False
         return stop

@@ -1,4 +1,4 @@
-"""Connections that do not come about: one warning that says why, on every transport, and the client's own exception."""
+"""Connections that fail to open: one warning that says why, on every transport, and the client's own exception."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from typing import Any, NoReturn
 
 import pytest
 from endpoint import listening, serving, transcribe
-from tracebacks import gained, ours, told
+from tracebacks import gained, messages, ours
 
 import rtstt_shim
 from rtstt_core import report
-from rtstt_core.patching.connect_attempt import watch_for
-from rtstt_core.patching.installation import Connections, _Patch
-from rtstt_core.patching.targets import TARGETS
 
 Records = list[logging.LogRecord]
 Connect = Callable[..., None]
@@ -121,7 +118,7 @@ def raised(connect: Connect, url: str, **options: Any) -> BaseException:
     return caught.value
 
 
-# -- servers that are none
+# -- servers that do not speak the protocol
 
 
 def only(records: Records) -> dict[str, Any]:
@@ -143,7 +140,7 @@ def test_a_name_that_does_not_resolve(
     assert record["rtstt_url"] == "wss://nowhere.api.openai.com/v1/realtime?intent=transcription"
 
 
-def test_a_port_that_nobody_listens_at(connect: Connect, warnings_logged: Records, refusing_port: int) -> None:
+def test_a_port_that_refuses_connections(connect: Connect, warnings_logged: Records, refusing_port: int) -> None:
     raised(connect, f"ws://127.0.0.1:{refusing_port}{PATH}")
     assert only(warnings_logged)["rtstt_diagnosis"] == "connect-refused"
 
@@ -213,7 +210,7 @@ def test_the_exception_is_the_clients_own_and_its_traceback_gains_one_line(
         rtstt_shim.install()
         seen = raised(connect, url, timeout=timeout)
     assert len(warnings_logged) == 1
-    assert told(seen) == told(without)
+    assert messages(seen) == messages(without)
     assert gained(seen, without) == 1
 
 
@@ -241,20 +238,20 @@ def test_a_loop_that_connects_again_and_again_is_one_warning(
     assert attempts == 4
     [record] = warnings_logged
     assert vars(record)["rtstt_diagnosis"] == "connect-refused"
-    [storm] = report._storms.values()
-    assert storm.more == 3
+    [storm] = report._reported.values()
+    assert storm.repeats == 3
 
 
-def test_an_attempt_the_application_cancels_is_its_own_affair(warnings_logged: Records) -> None:
+def test_an_attempt_that_the_application_cancels_at_once_is_no_failure(warnings_logged: Records) -> None:
     from websockets.asyncio.client import connect
 
     async def talk(url: str) -> None:
-        opening = asyncio.ensure_future(connect(url))
+        attempt = asyncio.ensure_future(connect(url))
         while not await asyncio.to_thread(accepted.acquire, timeout=0.05):
             await asyncio.sleep(0)
-        opening.cancel()
+        attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await opening
+            await attempt
 
     accepted = threading.Semaphore(0)
     with listening(None, accepted) as port:
@@ -274,17 +271,17 @@ def test_one_that_is_given_up_by_a_timeout_of_the_applications_is_too(warnings_l
     assert warnings_logged == []
 
 
-def test_uninstalled_while_it_connects_nothing_is_said(warnings_logged: Records) -> None:
+def test_uninstalled_while_it_connects_nothing_is_logged(warnings_logged: Records) -> None:
     from websockets.asyncio.client import connect
 
     async def talk(url: str) -> None:
-        opening = asyncio.ensure_future(connect(url))
+        attempt = asyncio.ensure_future(connect(url))
         while not await asyncio.to_thread(accepted.acquire, timeout=0.05):
             await asyncio.sleep(0)
         rtstt_shim.uninstall()
         release.set()
         with pytest.raises(Exception):  # noqa: B017
-            await opening
+            await attempt
 
     accepted, release = threading.Semaphore(0), threading.Event()
     with listening(b"", accepted, release) as port:
@@ -293,7 +290,7 @@ def test_uninstalled_while_it_connects_nothing_is_said(warnings_logged: Records)
 
 
 @pytest.mark.parametrize("name", ["websockets asyncio", "websockets legacy"])
-def test_a_redirect_to_nowhere_is_a_failure_of_where_it_led(
+def test_a_redirect_to_nowhere_is_a_failure_of_its_destination(
     name: str, warnings_logged: Records, refusing_port: int
 ) -> None:
     nowhere = f"ws://127.0.0.1:{refusing_port}{PATH}"
@@ -323,17 +320,19 @@ def test_a_connection_opened_within_a_callback_of_another_has_a_watch_of_its_own
             return ClientConnection(*args, **kwargs)
 
         async with connect(url, create_connection=kept):
-            watch = contexts[0].run(watch_for, nowhere, Connections(_Patch(TARGETS[0], "17.4")))
-        watch.failed_to_connect(ConnectionRefusedError("no"))
+            protocol = contexts[0].run(ClientProtocol, parse_uri(nowhere))
+        protocol.receive_eof()
 
     from websockets.asyncio.client import ClientConnection
+    from websockets.client import ClientProtocol
+    from websockets.uri import parse_uri
 
     with serving(lambda connection: list(connection)) as endpoint:  # type: ignore[arg-type,return-value]
         asyncio.run(talk(endpoint.url(), "ws://127.0.0.1:1/v1/realtime?intent=transcription"))
     assert only(warnings_logged)["rtstt_url"] == "ws://127.0.0.1:1/v1/realtime?intent=transcription"
 
 
-def test_other_connections_are_opened_with_nothing_of_ours_in_between(
+def test_other_connections_are_opened_without_a_frame_of_the_shim(
     connect: Connect, warnings_logged: Records, refusing_port: int
 ) -> None:
     error = raised(connect, f"ws://127.0.0.1:{refusing_port}/v1/chat")

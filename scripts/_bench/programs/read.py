@@ -1,11 +1,17 @@
-"""What a test's own fake server does: decode every event, and the audio in it."""
+"""A bare websockets server that discards messages, or decodes them as the server of a test does: `read.py [decode]`."""
 
 import asyncio
 import base64
 import json
 import logging
+import sys
 
 from websockets.asyncio.server import serve
+
+
+async def discard(connection):
+    async for _ in connection:
+        pass
 
 
 async def decode(connection):
@@ -17,11 +23,11 @@ async def decode(connection):
             del audio[:-1_000_000]
 
 
-async def main():
-    async with serve(decode, "127.0.0.1", 0, compression=None, max_size=None, ping_interval=None) as server:
+async def main(handler):
+    async with serve(handler, "127.0.0.1", 0, compression=None, max_size=None, ping_interval=None) as server:
         print(f"listening on ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
         await server.wait_closed()
 
 
 logging.getLogger("websockets").setLevel(logging.CRITICAL)
-asyncio.run(main())
+asyncio.run(main(decode if "decode" in sys.argv else discard))

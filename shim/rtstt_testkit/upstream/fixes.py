@@ -1,4 +1,4 @@
-"""The pull requests this kit can make: one ``target.yml`` each, beside its rules and texts."""
+"""The pull requests that the kit can make: a ``fix.yml`` each, next to its rules and texts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.errors import BadInput
 from rtstt_testkit.upstream.rules import Rule, load_rules
 
-__all__ = ["Target", "Variant", "find_target", "load_targets"]
+__all__ = ["Fix", "Variant", "find_fix", "load_fixes"]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What a pull request says; a target has one per shape the upstream has had."""
+    """The texts of a pull request; a fix has one for each shape that the upstream has had."""
 
     title: str
     slug: str
@@ -29,11 +29,11 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Target:
+class Fix:
     """One upstream pull request. Paths are those of the upstream's repository.
 
-    ``root`` is the folder that a published package unpacks to; ``tests`` is edited where the source holds it, else
-    ``new_tests`` is written.
+    ``root`` is the folder of the published package. ``tests`` is changed if the source contains it; otherwise
+    ``new_tests`` is added.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Target:
     pins: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def requirements(self, version: str) -> list[str]:
-        """Return what pip installs to test a version of a Python target; ``pins`` go by the version's beginning."""
+        """Return the requirements to test a version; the keys of ``pins`` are prefixes of versions."""
         pins = [pin for start, names in self.pins.items() if version.startswith(start) for pin in names]
         return [name.format(version=version) for name in (*self.environment, *pins)]
 
@@ -68,53 +68,53 @@ class Target:
         return load_rules(self.folder / "rules.yml")
 
     def variant(self, applied: Sequence[str]) -> Variant:
-        """Return the texts that fit the rules which were applied."""
+        """Return the texts for the rules that were applied."""
         return next(variant for rule, variant in self.variants.items() if rule in applied)
 
     def version(self, text: str) -> str | None:
-        """Read the upstream's version from the text of its ``version_file``."""
+        """Return the version in the text of a ``version_file``."""
         match = re.search(self.version_pattern, text)
         return match.group(1) if match else None
 
     def template(self) -> str:
-        """Return the body of a pull request in the upstream's form."""
+        """Return the upstream's template of a pull request."""
         return (self.folder.parent / "PR.md").read_text(encoding="utf-8")
 
     def changeset(self, variant: Variant) -> tuple[str, str] | None:
-        """Return path and text of the change note, where the upstream uses them."""
+        """Return path and text of the change note, or None if the upstream has none."""
         if variant.changeset is None:
             return None
         template = (self.folder.parent / "changeset.md").read_text(encoding="utf-8")
         return f".changeset/{variant.slug}.md", template.format(changeset=variant.changeset)
 
     def new_test_module(self) -> str:
-        """Return a test module for a source that came without the upstream's tests."""
+        """Return a test module for a source that does not contain the upstream's tests."""
         text = (self.folder / "new_tests.py.txt").read_text(encoding="utf-8")
-        body = "".join(rule.fix or "" for rule in self.rules if rule.step == "new-tests").strip("\n")
+        body = "".join(rule.replacement or "" for rule in self.rules if rule.step == "new-tests").strip("\n")
         return f"{text}\n\n{body}\n" if body else text
 
 
-def load_targets() -> list[Target]:
-    """Read every target, sorted by name."""
-    return [_load(path) for path in sorted(patches().glob("*/*/target.yml"))]
+def load_fixes() -> list[Fix]:
+    """Read every fix, sorted by name."""
+    return [_load(path) for path in sorted(patches().glob("*/*/fix.yml"))]
 
 
-def find_target(name: str) -> Target:
-    """Return one target.
+def find_fix(name: str) -> Fix:
+    """Return one fix.
 
     Raises:
-        BadInput: There is none of that name.
+        BadInput: There is no fix of that name.
     """
-    targets = load_targets()
-    for target in targets:
-        if target.name == name:
-            return target
-    raise BadInput(f"there is no target {name!r}: choose one of {', '.join(target.name for target in targets)}")
+    fixes = load_fixes()
+    for fix in fixes:
+        if fix.name == name:
+            return fix
+    raise BadInput(f"there is no fix {name!r}: choose one of {', '.join(fix.name for fix in fixes)}")
 
 
-def _load(path: Path) -> Target:
+def _load(path: Path) -> Fix:
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return Target(
+    return Fix(
         name=f"{path.parent.parent.name}/{path.parent.name}",
         folder=path.parent,
         upstream=data["upstream"],

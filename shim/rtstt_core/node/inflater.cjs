@@ -1,0 +1,43 @@
+/** Inflates the compressed messages of one connection (RFC 7692). */
+'use strict';
+
+const { constants, inflateRawSync } = require('node:zlib');
+
+const WINDOW = 32_768;
+const MAX_LENGTH = 1_048_576;
+// The sender removes these bytes from the end of each compressed message (RFC 7692 section 7.2.1).
+const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+
+class Inflater {
+  /** @type {Buffer | undefined} */
+  #window;
+  #takesOver;
+
+  /** @param {string} extensions the response's Sec-WebSocket-Extensions */
+  constructor(extensions) {
+    // Each message may refer back to those before it, unless the server agreed that it does not.
+    this.#takesOver = !/server_no_context_takeover/i.test(extensions);
+  }
+
+  /**
+   * Returns a message, inflated.
+   *
+   * @param {Buffer} data the whole compressed message
+   * @throws {Error} if it is damaged or longer than 1 MiB
+   */
+  inflate(data) {
+    const whole = inflateRawSync(Buffer.concat([data, TAIL]), {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      maxOutputLength: MAX_LENGTH,
+      ...(this.#window && { dictionary: this.#window }),
+    });
+    if (this.#takesOver && whole.length) {
+      const all = this.#window ? Buffer.concat([this.#window, whole]) : whole;
+      // A copy: a view would keep the whole message in memory.
+      this.#window = Buffer.from(all.subarray(-WINDOW));
+    }
+    return whole;
+  }
+}
+
+module.exports = { Inflater };

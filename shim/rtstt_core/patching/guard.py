@@ -1,0 +1,148 @@
+"""What the wrappers of one patched target share: decisions, watches, and a guard against the shim's own errors."""
+
+from __future__ import annotations
+
+import contextlib
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from rtstt_core.patching.messages import describe, log
+from rtstt_core.patching.targets import Target
+from rtstt_core.patching.wrapping import Wrappers
+from rtstt_core.url_rule import Decision, fix_url
+
+if TYPE_CHECKING:
+    from rtstt_core.watch import Watch
+
+__all__ = ["Counters", "PatchContext", "State"]
+
+State = Literal["waiting", "patched", "skipped", "failed", "off"]
+
+
+class Counters:
+    """What an installation did so far.
+
+    Attributes:
+        corrected: How many URLs it corrected.
+        watched: How many connections it watched.
+    """
+
+    def __init__(self) -> None:
+        self.corrected = 0
+        self.watched = 0
+
+
+class PatchContext:
+    """One target as it is patched now.
+
+    Args:
+        target: The target.
+        version: The library's version.
+        counters: Where corrections and watches are counted.
+        module: The target's module.
+
+    Attributes:
+        state: The state of the target.
+        detail: The reason for the state; may be empty.
+        enabled: Whether the wrappers are on. Switched off before they are removed, because an open session may hold a
+            wrapped method for hours.
+        spec: The module's import spec, by which a reload is recognized: it keeps the module and gives it another spec.
+        wrap: Wraps a function of the target; see `Wrappers.wrap`.
+    """
+
+    def __init__(self, target: Target, version: str, counters: Counters, module: ModuleType | None = None) -> None:
+        self.target = target
+        self.version = version
+        self.spec = getattr(module, "__spec__", None)
+        self.state: State = "patched"
+        self.detail = ""
+        self.enabled = True
+        self._counters = counters
+        self._wrappers = Wrappers(self.is_enabled)
+        self._guard = _Guard(self)
+        self.wrap = self._wrappers.wrap
+
+    def __str__(self) -> str:
+        """Return the target and its version, for a log line."""
+        return f"{self.target.name} {self.version or '(version unknown)'}"
+
+    def is_enabled(self) -> bool:
+        """Return whether the wrappers are on."""
+        return self.enabled
+
+    def undo(self) -> None:
+        """Switch the wrappers off and remove them."""
+        self.enabled = False
+        self.detail = self._wrappers.unwrap() or self.detail
+        self.state = "off"
+
+    def decide(self, url: str) -> Decision:
+        """Apply the URL rule.
+
+        Args:
+            url: The URL that the client is about to connect to.
+        """
+        return fix_url(url)
+
+    def record_correction(self, url: str, decision: Decision) -> None:
+        """Count a corrected URL, and log the first one.
+
+        Args:
+            url: The URL that the client had.
+            decision: The decision that changed it.
+        """
+        self._counters.corrected += 1
+        if self._counters.corrected == 1:
+            from rtstt_core.redact import redact_url
+
+            log(
+                "info",
+                f"corrected the URL of a {self.target.library} connection from {redact_url(url)} "
+                f"to {redact_url(decision.url)}: {decision.reason}",
+            )
+
+    def watch(self, decision: Decision) -> Watch:
+        """Return a watch for a new connection.
+
+        Args:
+            decision: The decision about its URL.
+        """
+        from rtstt_core.report import ConnectionInfo
+        from rtstt_core.watch import Watch
+
+        self._counters.watched += 1
+        info = ConnectionInfo(self.target.library, self.version, decision.url)
+        return Watch(info, self.is_enabled, decision.session)
+
+    def capture_internal_errors(self) -> _Guard:
+        """Return a context manager that keeps the shim's own exceptions from the application and records them.
+
+        It swallows every `Exception` that is raised in it, and nothing that ends a program.
+        """
+        return self._guard
+
+    def record_internal_error(self, error: Exception) -> None:
+        """Record an exception of the shim's own code; log the first one.
+
+        Args:
+            error: The exception.
+        """
+        if self.state != "failed":
+            self.state, self.detail = "failed", describe(error)
+            log("warning", f"internal error on {self}; the client is unaffected: {self.detail}")
+
+
+class _Guard(contextlib.AbstractContextManager[None]):
+    """See `PatchContext.capture_internal_errors`."""
+
+    def __init__(self, context: PatchContext) -> None:
+        self._context = context
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        """Record an `Exception` and swallow it."""
+        if isinstance(error, Exception):
+            self._context.record_internal_error(error)
+            return True
+        return False

@@ -1,0 +1,24 @@
+"""Patch the LiveKit OpenAI plugin of a Node project, in the form of its package manager.
+
+The command finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes
+a patch of its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and prints how to apply and how
+to undo it. The patched plugin omits `model` for api.openai.com and its regional hosts, keeps it for gateways, and logs
+one warning when a realtime session fails. With --check nothing is written; the exit code is 1 if a copy is affected and
+not patched.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["MANAGERS", "configure"]
+
+MANAGERS = ("auto", "npm", "pnpm", "yarn", "bun", "patch-package")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments."""
+    parser.add_argument("project", nargs="?", type=Path, default=Path(), metavar="PROJECT", help="default: here")
+    parser.add_argument("--manager", choices=MANAGERS, default="auto", help="default: auto")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if affected and not patched")

@@ -1,0 +1,32 @@
+"""Make an upstream pull request from a checkout, or from an unpacked npm or PyPI package.
+
+The command writes to --out a patch for `git am` with tests and change note, and PR.md, the text of the pull request.
+The source itself is never changed. Exit codes: 0 the files are written or the source needs no fix, 1 the source has an
+unknown shape or the verification failed, 2 usage error.
+
+    npm pack @livekit/agents-plugin-openai@1.9.0 && tar xzf livekit-agents-plugin-openai-1.9.0.tgz
+    rtstt-shim pr agents-js/model-param --source package --out pr --verify
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["configure"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments."""
+    parser.add_argument("fix", nargs="?", metavar="FIX", help="which pull request; see --list")
+    parser.add_argument("--source", type=Path, metavar="DIR", help="the checkout or unpacked package")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the output folder, new or empty")
+    parser.add_argument(
+        "--author", metavar="'NAME <ADDRESS>'", help="the author of the patch (default: your git identity)"
+    )
+    parser.add_argument("--verify", action="store_true", help="verify the patch first and report the results in PR.md")
+    parser.add_argument("--check", action="store_true", help="only check that the patch in --out still applies")
+    parser.add_argument("--list", action="store_true", help="list the fixes, and whether --source needs them")
+    parser.add_argument(
+        "--online", action="store_true", help="also query GitHub, npm and PyPI for the upstream's state"
+    )

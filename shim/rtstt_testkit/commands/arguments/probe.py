@@ -1,0 +1,36 @@
+"""Test an endpoint against the protocol's rules, and report row by row whether it answers as the mock does.
+
+  rtstt-shim probe                                  a mock started for this: what CI runs
+  rtstt-shim probe ws://127.0.0.1:40123/v1/realtime a mock or another server on this machine
+  OPENAI_API_KEY=… rtstt-shim probe --live          OpenAI's endpoint; a minute of audio in all
+  OPENAI_API_KEY=… rtstt-shim probe --live wss://eu.api.openai.com/v1/realtime
+
+The rows cover the decision table of URLs and models, credentials, the session object, every known error, and the
+bundled recordings with every transcription model. The expected events are the mock's answer to the same row.
+Identifiers, times, random texts and what is unknown about the endpoint are not compared. A key is sent only to the
+endpoint that --live allows, and appears in no output.
+
+Exit codes: 0 every row matches the mock, 1 some row differs, 2 usage error or unreachable endpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["configure"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``rtstt-shim probe``."""
+    parser.add_argument("url", nargs="?", metavar="URL", help="the endpoint (default: a mock started for this)")
+    parser.add_argument(
+        "--live", action="store_true", help="use OPENAI_API_KEY, on OpenAI's endpoint unless URL is given"
+    )
+    parser.add_argument("--only", metavar="WORDS", help="only the rows whose title contains all these words")
+    parser.add_argument("--list", action="store_true", help="list the rows with the evidence for each answer, and exit")
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="SECONDS", help="how long to wait for each event (default: 10)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report, with every event, as JSON")

@@ -1,0 +1,76 @@
+"""The listening socket of a server, and the end of the connections that it accepted."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from rtstt_testkit.mock.server.connection import Connection, Host
+
+__all__ = ["Listener"]
+
+_BACKLOG = 1024  # clients that may connect at the same moment
+_STOP_SECONDS = 0.3  # without any client ending its connection
+
+
+class Listener:
+    """Accepts connections.
+
+    Args:
+        host: What the connections need.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._server: asyncio.Server | None = None
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses and ports that it listens on."""
+        sockets = [] if self._server is None else self._server.sockets
+        return [listening.getsockname()[:2] for listening in sockets]
+
+    async def start(self, address: str, port: int, *, reuse_port: bool) -> None:
+        """Listen.
+
+        Args:
+            address: A host name or an IP address.
+            port: The port, 0 for any free one.
+            reuse_port: Whether other processes may listen on the port as well.
+
+        Raises:
+            OSError: The address cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self._host), address, port, backlog=_BACKLOG, reuse_port=reuse_port or None
+        )
+
+    async def stop(self, code: int, reason: str) -> None:
+        """Stop listening, close every connection, and cut those whose client does not answer.
+
+        Args:
+            code: The close code.
+            reason: The close reason.
+        """
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        connections = self._host.connections
+        try:
+            for connection in list(connections):
+                connection.close(code, reason)
+            before = None
+            while connections and len(connections) != before:
+                before = len(connections)
+                await self._ended(_STOP_SECONDS)
+        finally:
+            for connection in list(connections):
+                connection.abort()
+        await self._ended(_STOP_SECONDS)
+
+    async def _ended(self, timeout: float) -> None:
+        """Wait until every connection is gone, or for a time."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._host.idle.wait(), timeout)

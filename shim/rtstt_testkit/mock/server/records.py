@@ -1,0 +1,120 @@
+"""What is kept of a server's sessions, and who is notified of their events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from rtstt_testkit.mock.inspect.record import Event, SessionRecord
+from rtstt_testkit.mock.protocol.handshake import Request
+
+__all__ = ["Observer", "Records"]
+
+Observer = Callable[[SessionRecord, Event], None]
+
+_logger = logging.getLogger("rtstt_testkit.mock")
+
+
+class Records:
+    """The records of a server's sessions.
+
+    Args:
+        keep_sessions: The number of sessions to keep; the oldest that ended is dropped first.
+        keep_audio: The number of bytes of audio that each keeps, None for all.
+        observer: Called with every event.
+
+    Attributes:
+        sessions: The records, in the order in which the clients connected.
+        count: The number of clients that connected since the last `reset`.
+        unexpected: The numbers of the connections for which the script had no transcript left.
+        observer_errors: The number of exceptions that the observer raised.
+    """
+
+    def __init__(self, keep_sessions: int, keep_audio: int | None, observer: Observer | None) -> None:
+        self._keep_sessions = keep_sessions
+        self._keep_audio = keep_audio
+        self._observer = observer
+        self._first: float | None = None
+        self._waiters: list[_Waiter] = []
+        self.sessions: list[SessionRecord] = []
+        self.count = 0
+        self.unexpected: list[int] = []
+        self.observer_errors = 0
+
+    def add(self, request: Request, now: float, wall: float) -> SessionRecord:
+        """Make the record of a client that connects.
+
+        Args:
+            request: Its opening handshake.
+            now: The clock, in seconds.
+            wall: The time of day, in seconds since 1970.
+        """
+        self.count += 1
+        record = SessionRecord(self.count, request.record(), self._keep_audio)
+        record.notify = partial(self._notify, record)
+        self._first = now if self._first is None else self._first
+        record.opened_at = now - self._first
+        record.opened_wall = wall
+        self.sessions.append(record)
+        if len(self.sessions) > self._keep_sessions:
+            ended = next((index for index, session in enumerate(self.sessions) if not session.open), None)
+            if ended is not None:
+                del self.sessions[ended]
+        return record
+
+    def reset(self) -> None:
+        """Drop the sessions that ended."""
+        self.sessions = [session for session in self.sessions if session.open]
+        self.count = max((session.number for session in self.sessions), default=0)
+        self.unexpected = []
+
+    async def wait_for(self, type_: str, count: int, timeout: float) -> Event | None:
+        """Return the ``count``-th event of a type, past ones included; None if it does not come in time."""
+        seen = [event for session in self.sessions for event in session.events if event.type == type_]
+        if len(seen) >= count:
+            return seen[count - 1]
+        waiter = _Waiter(type_, count - len(seen))
+        self._waiters.append(waiter)
+        try:
+            await asyncio.wait({waiter.future}, timeout=timeout)
+        finally:
+            self._waiters.remove(waiter)
+        done = waiter.future.done() and not waiter.future.cancelled()
+        return waiter.future.result() if done else None
+
+    def stop_waiting(self) -> None:
+        """Let every `wait_for` return."""
+        for waiter in self._waiters:
+            waiter.future.cancel()
+
+    def _notify(self, record: SessionRecord, event: Event) -> None:
+        if self._observer is not None:
+            try:
+                self._observer(record, event)
+            except Exception as error:
+                self._observer_failed(error)
+        for waiter in self._waiters:
+            waiter.receive(event)
+
+    def _observer_failed(self, error: Exception) -> None:
+        """Count an exception of the observer, and log the first: a session must not end because of it."""
+        self.observer_errors += 1
+        if self.observer_errors == 1:
+            _logger.error("the observer raised an exception; further ones are only counted", exc_info=error)
+
+
+class _Waiter:
+    """A call of `Records.wait_for`."""
+
+    def __init__(self, type_: str, missing: int) -> None:
+        self.type = type_
+        self.missing = missing
+        self.future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+
+    def receive(self, event: Event) -> None:
+        if event.type == self.type:
+            self.missing -= 1
+            if self.missing == 0 and not self.future.done():
+                self.future.set_result(event)
