@@ -17,7 +17,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _LOCAL = {"127.0.0.1", "", None}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives an event loop runs, beside which other modules could run none
 def browser() -> Iterator[Browser]:
     """A browser without windows; tests are skipped where none is installed."""
     found = os.environ.get("RTSTT_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)

@@ -12,8 +12,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.inspector.routes import ROUTES
+from rtstt_testkit.speech import load, silence
 
 KEY = "sk-proj-" + "a" * 40 + "ueba"
+CANARY = "sk-proj-" + "Canary7" * 8
+HELLO = silence(0.3) + load("hello").pcm + silence(1.0)
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 
 

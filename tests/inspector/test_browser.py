@@ -10,7 +10,7 @@ import pytest
 import tomllib
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from talking import COMPLETED, append, client, page_url, refused, server, talk, update
+from talking import COMPLETED, HELLO, append, client, page_url, refused, server, talk, update
 
 from rtstt_testkit import Failure, ThreadedRealtimeServer
 from rtstt_testkit.mock.audio.formats import encode_g711
@@ -19,7 +19,6 @@ from rtstt_testkit.speech import load, silence
 
 pytestmark = pytest.mark.browser
 
-HELLO = silence(0.3) + load("hello").pcm + silence(1.0)
 TWO = load("hello+coffee").pcm + silence(1.0)
 CURSOR = "() => parseFloat(document.querySelector('.wave > div').shadowRoot.querySelector('[part=cursor]').style.left)"
 SCROLLED = """() => {

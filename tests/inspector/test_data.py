@@ -12,7 +12,7 @@ import wave
 import weakref
 
 import pytest
-from talking import COMPLETED, KEY, append, client, get, page_url, refused, server, talk, update
+from talking import CANARY, COMPLETED, HELLO, KEY, append, client, get, page_url, refused, server, talk, update
 
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.peaks import RATE, Peaks
@@ -20,10 +20,7 @@ from rtstt_testkit.inspector.stream import changes
 from rtstt_testkit.inspector.view import observed
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
-from rtstt_testkit.speech import load, silence
-
-HELLO = silence(0.3) + load("hello").pcm + silence(1.0)
-CANARY = "sk-proj-" + "Canary7" * 8
+from rtstt_testkit.speech import silence
 
 
 def record(*audio: bytes, keep: int | None = None) -> SessionRecord:
@@ -43,7 +40,8 @@ def peaks(made: SessionRecord) -> Peaks:
 
 
 def test_the_waveform_has_a_byte_for_every_hundredth_of_a_second() -> None:
-    found = peaks(record(silence(1.0), b"\x00\x40" * 24000)).read_now()
+    made = record(silence(1.0), b"\x00\x40" * 24000)
+    found = peaks(made).read_now()
     assert len(found) == 2 * RATE
     assert set(found[:RATE]) == {0}
     assert set(found[RATE:]) == {round(255 * 0.5**0.5)}  # half of full scale
@@ -63,14 +61,16 @@ def test_the_waveform_is_continued_and_not_computed_again(monkeypatch: pytest.Mo
 
 def test_audio_that_is_not_kept_is_silence_in_its_place() -> None:
     loud = b"\x00\x40" * 24000
-    found = peaks(record(loud, loud, loud, loud, keep=len(loud))).read_now()
+    made = record(loud, loud, loud, loud, keep=len(loud))
+    found = peaks(made).read_now()
     assert len(found) == 4 * RATE
     assert found[0] == 0
     assert found[-1] > 0
 
 
 def test_sessions_do_not_wait_for_a_long_waveform() -> None:
-    seen = peaks(record(HELLO * 300))
+    made = record(HELLO * 300)
+    seen = peaks(made)
 
     async def longest_pause() -> float:
         task = asyncio.ensure_future(seen.read())
@@ -191,8 +191,9 @@ def test_a_clip_begins_where_it_is_asked_to() -> None:
 def test_a_session_that_is_not_there_is_said_so(path: str) -> None:
     with server() as mock, pytest.raises(urllib.error.HTTPError) as refused_:
         get(mock, f"sessions/9/{path}")
-    assert refused_.value.code == 404
-    assert json.loads(refused_.value.read())["error"]["message"] == "There is no session 9; 0 are known."
+    with refused_.value as answer:
+        assert answer.code == 404
+        assert json.loads(answer.read())["error"]["message"] == "There is no session 9; 0 are known."
 
 
 def test_a_number_in_the_query_that_is_none_counts_as_left_out() -> None:
@@ -253,4 +254,5 @@ def test_the_page_is_served_with_a_policy_that_names_no_other_place() -> None:
 def test_the_page_is_not_served_without_the_control_api() -> None:
     with server(control=False) as mock, pytest.raises(urllib.error.HTTPError) as refused_:
         get(mock, "")
-    assert refused_.value.code == 404
+    with refused_.value as answer:
+        assert answer.code == 404

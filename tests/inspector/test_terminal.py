@@ -4,8 +4,7 @@ import io
 import json
 
 import pytest
-from talking import client, refused, server, talk, update
-from test_data import CANARY, HELLO
+from talking import CANARY, HELLO, client, refused, server, talk, update
 
 from rtstt_testkit import Failure, Fault, ThreadedRealtimeServer
 from rtstt_testkit.inspector.terminal import Line, Sessions, log_to

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 
 from rtstt_core.errors import UsageError
+from rtstt_testkit.inspector.routes import ROUTES
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.server.server import RealtimeServer
@@ -37,6 +38,7 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
     seed = args.seed
     if worker is not None and seed is not None:
         seed = f"{seed}/{worker}"  # the same in every run, and not the same in every worker
+    control = not args.no_control and worker is None
     try:
         script = _load_script(args.script)
         return RealtimeServer(
@@ -49,7 +51,8 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             seed=seed,
             virtual_time=args.virtual_time,
             compression=args.compression,
-            control=not args.no_control and worker is None,
+            control=control,
+            routes=ROUTES if control else (),
             keep_audio=_KEEP_AUDIO,
             keep_sessions=_KEEP_SESSIONS,
             max_sessions=args.max_sessions,
@@ -79,7 +82,9 @@ def collecting_rarely() -> Iterator[None]:
 
 
 def announce(server: RealtimeServer) -> None:
-    """Say that it listens, as the first line on stdout; on stderr, whom it lets in that is not this machine's own.
+    """Say where it listens, as the first line on stdout, and where the inspector is, as the second.
+
+    A line on stderr says whom it lets in that is not this machine's own.
 
     Args:
         server: One that listens, or that stands for those that do.
@@ -93,6 +98,8 @@ def announce(server: RealtimeServer) -> None:
             flush=True,
         )
     print(f"listening on {server.url}", flush=True)
+    if server.control:
+        print(f"inspector at {server.base_url.removesuffix('v1')}_mock/", flush=True)
 
 
 def cannot_listen(host: str, port: int, error: Exception) -> UsageError:

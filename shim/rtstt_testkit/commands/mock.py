@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import json
 import signal
+from pathlib import Path
 
 from rtstt_core.errors import UsageError
 from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, make_server
+from rtstt_testkit.inspector.command import inspecting
 from rtstt_testkit.mock.server.server import RealtimeServer
 
 __all__ = ["run"]
@@ -25,7 +27,9 @@ def run(args: argparse.Namespace) -> int:
     if args.workers < 1:
         raise UsageError(f"--workers {args.workers} is no number of processes; choose 1 or more")
     if args.workers == 1:
-        return asyncio.run(_serve(make_server(args)))
+        return asyncio.run(_serve(make_server(args), args))
+    if args.log is not None or args.report is not None:
+        raise UsageError("--log and --report need the sessions in one process; leave out --workers")
     if args.virtual_time:
         raise UsageError("--virtual-time needs one clock, and each worker has its own; leave out --workers")
     from rtstt_testkit.commands import workers
@@ -33,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     return workers.run(args)
 
 
-async def _serve(server: RealtimeServer) -> int:
+async def _serve(server: RealtimeServer, args: argparse.Namespace) -> int:
+    report = _report(args.report)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -44,9 +49,23 @@ async def _serve(server: RealtimeServer) -> int:
     except (OSError, OverflowError) as error:
         raise cannot_listen(server.host, server.port, error) from None
     announce(server)
-    with collecting_rarely():
-        try:
-            await stop.wait()
-        finally:
-            await server.stop()
+    quiet = args.quiet or (args.json_log and args.log is None)
+    async with inspecting(server, log=args.log, quiet=quiet, report=report):
+        with collecting_rarely():
+            try:
+                await stop.wait()
+            finally:
+                await server.stop()
     return 0
+
+
+def _report(file: str | None) -> Path | None:
+    """Return the path of the report, which can be written."""
+    if file is None:
+        return None
+    path = Path(file)
+    try:
+        path.touch()
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}; choose another --report") from None
+    return path

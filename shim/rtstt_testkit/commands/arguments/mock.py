@@ -1,6 +1,7 @@
 """Serve a mock of OpenAI's Realtime transcription endpoint until interrupted.
 
-The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`. A key that begins with `sk-` or `ek_`
+The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`, the second the address of the inspector, a page
+that shows the sessions. A key that begins with `sk-` or `ek_`
 is accepted, unless it contains `bad` or `invalid`.
 
 With --workers, N processes share the port, and the system spreads connections over them. What would need a state in
@@ -45,3 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to serve with (default: 1)")
     parser.add_argument("--no-control", action="store_true", help="leave out the HTTP control API under /_mock/")
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
+    parser.add_argument(
+        "--log",
+        choices=("text", "json"),
+        help="write a line for each event that matters to stderr (default: text on a terminal, else none)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="write no such lines on a terminal either")
+    parser.add_argument("--report", metavar="FILE", help="write an HTML report of the sessions at the end")

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from talking import client, get, refused, server, talk, update
-from test_data import CANARY, HELLO
+from talking import CANARY, HELLO, client, get, refused, server, talk, update
 
 from rtstt_testkit.inspector import page as page_module
 from rtstt_testkit.inspector.report import report_name, write_report
