@@ -45,6 +45,22 @@ def test_a_gap_in_the_audio_is_a_gap_on_the_axis() -> None:
     assert second - (first + 1.0) == pytest.approx(4.9)
 
 
+def test_audio_that_comes_steadily_and_too_slowly_is_spread_over_its_time() -> None:
+    seen = axis(audio(0.0, 2.0, until=2.9, count=30), event(2.9), audio(3.0, 2.0, until=5.9, count=30))
+    assert [(placed.x, placed.width) for placed in seen.placed] == [
+        pytest.approx((-0.1, 3.0), abs=0.11),
+        (2.9, 0.0),
+        pytest.approx((2.9, 3.0), abs=0.11),
+    ]
+    assert seen.seconds == 4.0
+
+
+def test_a_time_of_the_clock_has_a_place() -> None:
+    seen = axis(event(0.0), audio(0.01, 5.0, until=0.02, count=50), event(0.03))
+    assert seen.place_of(1.03) == pytest.approx(6.0, abs=0.05)
+    assert axis().place_of(2.0) == 2.0
+
+
 def test_a_run_of_appends_grows_in_its_place() -> None:
     seen = Axis()
     run = audio(0.0, 0.1)

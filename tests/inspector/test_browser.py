@@ -269,6 +269,27 @@ def test_an_event_is_copied_as_json_as_script_and_as_assertion(page: Page, tmp_p
                 exec(text, {"realtime_server": mock})  # raises where it does not hold
 
 
+# -- the mistakes that people make
+
+
+def test_audio_of_another_rate_is_noticed_while_it_is_sent(page: Page, mock: ThreadedRealtimeServer) -> None:
+    open_page(page, mock)
+    with client(mock) as one:
+        one.send(update())
+        for _ in range(45):  # 16 kHz, in real time
+            one.send(append(bytes(2 * 1600)))
+            time.sleep(0.1)
+        expect(page.locator(".verdict.waiting")).to_contain_text("16,000 Hz. Resample it to 24,000 Hz")
+
+
+def test_a_client_that_never_commits_is_told_so_while_it_waits(page: Page, mock: ThreadedRealtimeServer) -> None:
+    open_page(page, mock)
+    with client(mock) as one:
+        one.send(update(turn_detection=None))
+        one.audio(HELLO)
+        expect(page.locator(".verdict.waiting")).to_contain_text("never sent input_audio_buffer.commit")
+
+
 # -- what clients send
 
 

@@ -162,6 +162,18 @@ def test_the_view_has_events_places_and_words_and_can_be_continued() -> None:
         assert rest["list"] == view["list"][5:]
 
 
+def test_pings_stand_on_the_axis_with_the_time_to_their_answer() -> None:
+    with server(ping_interval=0.05) as mock, client(mock) as one:
+        one.wait("session.created")
+        for _ in range(200):
+            pings = json.loads(get(mock, "sessions/1/view"))["pings"]
+            if len(pings) > 2:
+                break
+            time.sleep(0.02)
+    assert [place for place, _ in pings] == sorted(place for place, _ in pings)
+    assert all(0 <= answered < 5 for _, answered in pings[:2])
+
+
 def test_a_long_answer_is_compressed_where_the_browser_takes_it() -> None:
     with server() as mock:
         talk(mock, HELLO)

@@ -3,11 +3,13 @@
 An event has a clock time. Audio has a length, and it may arrive faster than it plays: a test sends ten seconds in ten
 milliseconds. On the axis every piece of audio is as long as it plays, ends no earlier than it arrived, and never
 overlaps the piece before it; an event stands no earlier than the end of the audio that came before it. With audio in
-real time the axis is the clock. Otherwise it runs ahead of the clock by `Axis.lag`.
+real time the axis is the clock. Otherwise it runs ahead of the clock by `Axis.lag`. Audio that comes steadily and
+slower than it plays is spread over the time that it took.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +17,9 @@ from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat
 from rtstt_testkit.mock.inspect.record import APPEND, Event
 
 __all__ = ["Axis", "Placed", "Span", "events_since"]
+
+_STEADY = 5  # appends, from which on their pace means something
+_SLOWEST = 4.0  # times as long as it plays: 8 kHz audio sent as 24 kHz takes three times as long
 
 
 class Placed(NamedTuple):
@@ -24,11 +29,13 @@ class Placed(NamedTuple):
         event: The event.
         x: Its place on the axis, in seconds; of a run of appends, where its audio begins.
         heard: Seconds of audio received up to and including it.
+        width: Of a run of appends, how long its audio is on the axis, in seconds.
     """
 
     event: Event
     x: float
     heard: float
+    width: float = 0.0
 
 
 class Span(NamedTuple):
@@ -50,14 +57,14 @@ class Axis:
 
     Attributes:
         placed: Every event seen, in order.
-        pieces: The audio, as tuples of place, position in the audio and length, in seconds.
+        pieces: The audio, as tuples of place, position in the audio, length, and length on the axis, in seconds.
         spans: The formats of the audio.
         lag: How far the axis is ahead of the clock, in seconds.
     """
 
     def __init__(self) -> None:
         self.placed: list[Placed] = []
-        self.pieces: list[tuple[float, float, float]] = []
+        self.pieces: list[tuple[float, float, float, float]] = []
         self.spans: list[Span] = [Span(0, 0.0, FORMATS["audio/pcm"])]
         self.lag = 0.0
         self._end = 0.0
@@ -118,13 +125,13 @@ class Axis:
         if event.type == APPEND and size:
             before = (self.lag, self._end, self._bytes, self._seconds, len(self.pieces))
             length = self._length(size)
-            arrived = event.until if event.count > 1 else event.at
-            end = max(arrived + self.lag, self._end + length)
-            self.pieces.append((end - length, self._seconds, length))
+            end = max(event.until + self.lag, self._end + length)
+            width = max(length, min(_spread(event, length), end - self._end))
+            self.pieces.append((end - width, self._seconds, length, width))
             self._end = end
             self._bytes += size
             self._seconds += length
-            self.placed.append(Placed(event, end - length, self._seconds))
+            self.placed.append(Placed(event, end - width, self._seconds, width))
             self._before_run = before if following is None else None
             return
         x = event.at + self.lag
@@ -145,6 +152,15 @@ class Axis:
         if format_ != self.spans[-1].format:
             self.spans.append(Span(self._bytes, self._seconds, format_))
 
+    def place_of(self, at: float) -> float:
+        """The place of a time on the clock."""
+        index = bisect_right(self.placed, at, key=lambda placed: placed.event.at) - 1
+        if index < 0:
+            return at
+        placed = self.placed[index]
+        begins = placed.event.until if placed.event.type == APPEND else placed.event.at
+        return placed.x + max(0.0, at - begins)
+
     def time_of(self, position: int) -> float:
         """The time of a byte position, in seconds of audio."""
         span = max((span for span in self.spans if span.start <= position), key=lambda span: span.start)
@@ -154,6 +170,14 @@ class Axis:
         """The byte position of a time in the audio, on a whole sample."""
         span = max((span for span in self.spans if span.seconds <= seconds), key=lambda span: span.seconds)
         return span.start + int((seconds - span.seconds) * span.format.rate) * span.format.width
+
+
+def _spread(event: Event, length: float) -> float:
+    """How long a run of appends took that came steadily and slower than it plays, else no more than it plays."""
+    if event.count < _STEADY:
+        return length
+    took = (event.until - event.at) * event.count / (event.count - 1)
+    return took if took <= length * _SLOWEST else length
 
 
 def events_since(events: Sequence[Event], last: Event | None) -> list[Event]:

@@ -9,8 +9,8 @@ __all__ = ["hints"]
 
 _SHORTEST = 2.0  # seconds that appends must last, and _FEWEST how many there must be, before their rate means anything
 _FEWEST = 20
-_TOLERANCE = 0.05
-_RATES = (8000, 11025, 12000, 16000, 22050, 32000, 44100, 48000)
+_TOLERANCE = 0.08  # clients that sleep between appends are slower than real time
+_RATES = (8000, 16000, 44100, 48000)
 
 
 def hints(axis: Axis) -> list[str]:
@@ -41,7 +41,7 @@ def hints(axis: Axis) -> list[str]:
     for rate in _RATES:
         if rate != format_.rate and abs(arriving / rate - 1) < _TOLERANCE:
             return [
-                f"The audio arrives at {round(arriving):,} samples a second, and the session's format has "
+                f"The audio arrives at about {rate:,} samples a second, and the session's format has "
                 f"{format_.rate:,}: if the client streams in real time, its audio is {rate:,} Hz. Resample it to "
                 f"{format_.rate:,} Hz before it is sent."
             ]

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TextIO
 
 from rtstt_testkit.inspector.axis import events_since
-from rtstt_testkit.mock.inspect.explain import explain
+from rtstt_testkit.inspector.view import sentences
 from rtstt_testkit.mock.inspect.record import APPEND, Event, SessionRecord
 from rtstt_testkit.mock.protocol.secrets import mask_keys
 
@@ -143,7 +143,7 @@ class _Progress:
 
     def _end(self) -> Line:
         record = self._record
-        said = " ".join(explain(record))
+        said = " ".join(sentences(record))
         if record.http_status != 101 or record.refusal is not None:
             return self._line(self._latest, "refused", said)
         close = record.close

@@ -13,7 +13,7 @@ from rtstt_testkit.inspector.url import url_parts
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 
-__all__ = ["Observed", "observed"]
+__all__ = ["Observed", "observed", "sentences"]
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 _SHOWN_TRANSCRIPT = 300  # characters, the last
@@ -111,9 +111,11 @@ class Observed:
     def _view(self, after: int) -> dict[str, Any]:
         self.update()
         record, axis = self.record, self.axis
+        found = hints(axis)
         return {
             **self._summary(),
-            "explanation": [*map(_sentence, explain(record)), *hints(axis)],
+            "explanation": [*sentences(record), *found],
+            "suspicious": bool(found),
             "headers": record.handshake.headers,
             "subprotocols": record.handshake.subprotocols,
             "session": record.session,
@@ -123,6 +125,10 @@ class Observed:
             "end": round(axis.end, 3),
             "lag": round(axis.lag, 3),
             "pieces": [[round(value, 3) for value in piece] for piece in axis.pieces],
+            "pings": [
+                [round(axis.place_of(ping.at), 3), None if ping.answered is None else round(ping.answered - ping.at, 4)]
+                for ping in record.pings
+            ],
             "first": after,
             "list": [
                 {
@@ -130,6 +136,7 @@ class Observed:
                     "at": round(placed.event.at, 4),
                     "until": round(placed.event.until, 4),
                     "x": round(placed.x, 3),
+                    "width": round(placed.width, 3),
                     "heard": round(placed.heard, 3),
                     "count": placed.event.count,
                     "type": placed.event.type,
@@ -153,9 +160,13 @@ def _model(record: SessionRecord) -> str | None:
     return transcription.get("model") or record.handshake.query.get("model", [None])[0]
 
 
-def _sentence(text: str) -> str:
-    """The text with a capital letter, unless it begins with a name of the protocol."""
-    return text if "_" in text.split(" ", 1)[0] else text[:1].upper() + text[1:]
+def sentences(record: SessionRecord) -> list[str]:
+    """Return what became of a session, as sentences.
+
+    Args:
+        record: The session.
+    """
+    return [text if "_" in text.split(" ", 1)[0] else text[:1].upper() + text[1:] for text in explain(record)]
 
 
 _observed: weakref.WeakKeyDictionary[SessionRecord, Observed] = weakref.WeakKeyDictionary()

@@ -26,6 +26,7 @@ export function draw(context, view) {
   context.textBaseline = 'middle';
   drawLines(context, view);
   drawGaps(context, view);
+  drawPings(context, view);
   const rows = placeItems(view);
   drawItems(context, view, rows);
   drawEvents(context, view, 'client', GAP_HEIGHT);
@@ -86,6 +87,27 @@ function drawGaps(context, { model, left, scale, width, colours }) {
   }
 }
 
+/** A PING is a dot in the top lane; one without an answer is red. */
+function drawPings(context, { model, left, scale, width, colours }) {
+  let free = -Infinity;
+  for (const [x, answered] of model.view.pings) {
+    const at = (x - left) * scale;
+    if (at < 0 || at > width) continue;
+    context.fillStyle = answered === null ? colours.problem : colours.muted;
+    context.beginPath();
+    context.arc(at, GAP_HEIGHT / 2, 3, 0, 2 * Math.PI);
+    context.fill();
+    const text = answered === null ? 'PING without PONG' : `PING, PONG after ${duration(answered)}`;
+    const size = context.measureText(text).width;
+    if (at + 6 < free || at + 6 + size > width) continue;
+    context.fillStyle = colours.panel;
+    context.fillRect(at + 4, 0, size + 6, GAP_HEIGHT);
+    context.fillStyle = answered === null ? colours.problem : colours.muted;
+    context.fillText(text, at + 6, GAP_HEIGHT / 2);
+    free = at + size + 16;
+  }
+}
+
 function drawEvents(context, { model, left, scale, width, selected, colours }, sender, top) {
   const right = left + width / scale;
   let free = -Infinity; // where the last label ends
@@ -94,7 +116,7 @@ function drawEvents(context, { model, left, scale, width, selected, colours }, s
   const visible = [];
   for (const [index, entry] of model.list.entries()) {
     if (entry.sender !== sender) continue;
-    const end = entry.type === APPEND ? entry.x + entry.length : entry.x;
+    const end = entry.type === APPEND ? entry.x + entry.width : entry.x;
     if (end < left || entry.x > right) continue;
     visible.push([index, entry]);
   }
@@ -104,7 +126,7 @@ function drawEvents(context, { model, left, scale, width, selected, colours }, s
     const marked = index === selected;
     if (entry.kind === 'audio') {
       context.fillStyle = colours.audio;
-      context.fillRect(x, top + LANE_HEIGHT - 5, Math.max(2, entry.length * scale), 4);
+      context.fillRect(x, top + LANE_HEIGHT - 5, Math.max(2, entry.width * scale), 4);
     }
     if (x === column && entry.kind === columnKind && !marked) continue; // one line a pixel
     [column, columnKind] = [x, entry.kind];

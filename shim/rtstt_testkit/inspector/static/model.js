@@ -41,7 +41,7 @@ export class Model {
   get end() {
     const { pieces } = this.view;
     const last = pieces.at(-1);
-    return Math.max(this.view.end, last ? last[0] + last[2] : 0, 0.5);
+    return Math.max(this.view.end, last ? last[0] + last[3] : 0, 0.5);
   }
 
   derive() {
@@ -54,7 +54,6 @@ export class Model {
     this.problems = 0;
     for (const [index, entry] of this.list.entries()) {
       entry.kind = kindOf(entry);
-      entry.length = entry.heard - (this.list[index - 1]?.heard ?? entry.heard);
       if (entry.kind === 'problem') this.problems += 1;
       const { event } = entry;
       const id = event.item_id;
@@ -100,7 +99,9 @@ export class Model {
   xOfAudio(seconds) {
     const { pieces } = this.view;
     const piece = pieces[lastBefore(pieces, seconds, 1)];
-    return piece ? piece[0] + Math.min(Math.max(seconds - piece[1], 0), piece[2]) : seconds;
+    if (!piece) return seconds;
+    const [x, start, length, width] = piece;
+    return x + (Math.min(Math.max(seconds - start, 0), length) * width) / length;
   }
 
   /** The time in the audio at a place; between two pieces, where the later begins. */
@@ -109,19 +110,22 @@ export class Model {
     const at = lastBefore(pieces, x, 0);
     const piece = pieces[at];
     if (!piece) return 0;
-    if (x <= piece[0] + piece[2]) return piece[1] + Math.max(0, x - piece[0]);
-    return pieces[at + 1] ? pieces[at + 1][1] : piece[1] + piece[2];
+    const [begin, start, length, width] = piece;
+    if (x <= begin + width) return start + (Math.max(0, x - begin) * length) / width;
+    return pieces[at + 1] ? pieces[at + 1][1] : start + length;
   }
 
   /** The waveform on the axis, between 0 and 1. */
   waveform() {
     const rate = this.view.peak_rate;
     const wave = new Float32Array(Math.max(1, Math.ceil(this.end * rate)));
-    for (const [x, start, length] of this.view.pieces) {
+    for (const [x, start, length, width] of this.view.pieces) {
       const from = Math.round(start * rate);
       const to = Math.round(x * rate);
-      const count = Math.min(Math.round(length * rate), this.peaks.length - from, wave.length - to);
-      for (let index = 0; index < count; index += 1) wave[to + index] = LEVEL[this.peaks[from + index]];
+      const count = Math.min(Math.round(width * rate), wave.length - to);
+      for (let index = 0; index < count; index += 1) {
+        wave[to + index] = LEVEL[this.peaks[from + Math.floor((index * length) / width)] ?? 0];
+      }
     }
     return wave;
   }
@@ -130,9 +134,9 @@ export class Model {
   gaps() {
     const found = [];
     let end = null;
-    for (const [x, , length] of this.view.pieces) {
+    for (const [x, , , width] of this.view.pieces) {
       if (end !== null && x - end > 1) found.push([end, x]);
-      end = x + length;
+      end = x + width;
     }
     if (end !== null && this.end - end > 1) found.push([end, this.end]);
     return found;

@@ -123,7 +123,8 @@ export class SessionPane {
       ),
     );
     const bad = state === 'refused' || this.model.problems > 0 || !view.transcript;
-    const kind = bad ? (state === 'open' && !this.model.problems ? 'waiting' : 'bad') : 'good';
+    const waits = (state === 'open' && !this.model.problems) || (!bad && view.suspicious);
+    const kind = waits && (bad || view.suspicious) ? 'waiting' : bad ? 'bad' : 'good';
     if (this.said !== view.explanation.join('\n') + kind) {
       this.said = view.explanation.join('\n') + kind;
       this.verdict.className = `verdict ${kind}`;

@@ -16,10 +16,11 @@ from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Handshake
 
-__all__ = ["Closed", "Event", "SessionRecord"]
+__all__ = ["Closed", "Event", "Ping", "SessionRecord"]
 
 APPEND = "input_audio_buffer.append"
 _MAX_EVENTS = 20_000
+_MAX_PINGS = 1000
 
 
 @dataclass
@@ -45,6 +46,19 @@ class Event:
 
     def __post_init__(self) -> None:
         self.until = max(self.until, self.at)
+
+
+@dataclass
+class Ping:
+    """A PING that the server sent.
+
+    Attributes:
+        at: When, in seconds since the connection opened.
+        answered: When its PONG came, None while there is none.
+    """
+
+    at: float
+    answered: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,7 @@ class SessionRecord:
         self.close: Closed | None = None
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._last_append: Event | None = None
+        self._pings: deque[Ping] = deque(maxlen=_MAX_PINGS)
         self._tape = AudioBuffer(audio_limit)
         self.notify: Callable[[Event], None] | None = None
 
@@ -168,6 +183,28 @@ class SessionRecord:
     def audio_received(self) -> int:
         """How many bytes of audio came in all, kept or not."""
         return self._tape.received
+
+    @property
+    def pings(self) -> list[Ping]:
+        """The PINGs that the server sent, the last 1,000."""
+        return list(self._pings)
+
+    def add_ping(self, at: float) -> None:
+        """Record a PING.
+
+        Args:
+            at: When it was sent, in seconds since the connection opened.
+        """
+        self._pings.append(Ping(at))
+
+    def add_pong(self, at: float) -> None:
+        """Record the PONG that answers the last PING.
+
+        Args:
+            at: When it came, in seconds since the connection opened.
+        """
+        if self._pings:
+            self._pings[-1].answered = at
 
     @property
     def audio_dropped(self) -> int:

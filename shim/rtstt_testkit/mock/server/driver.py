@@ -51,6 +51,7 @@ class SessionDriver:
         "_ended",
         "_loop",
         "_now",
+        "_opened",
         "_outputs",
         "_session",
         "_timer",
@@ -65,7 +66,7 @@ class SessionDriver:
         self._ended: Callable[[SessionDriver], None] | None = ended
         self._loop = asyncio.get_running_loop()
         self._websocket: WebSocket | None = None
-        self._now = clock.now()
+        self._now = self._opened = clock.now()
         self._appends: list[bytes] = []
         self._outputs: deque[Output] = deque()
         self._trickle: asyncio.TimerHandle | None = None
@@ -118,6 +119,14 @@ class SessionDriver:
                 self._session.append_audio(appends, self._now)
             except Exception as error:
                 self._fail(error)
+
+    def ping_sent(self) -> None:
+        """Record a PING of the server's."""
+        self._session.record.add_ping(self._clock.now() - self._opened)
+
+    def pong_received(self) -> None:
+        """Record the PONG that answers it."""
+        self._session.record.add_pong(self._clock.now() - self._opened)
 
     def settle(self) -> None:
         """Send what is due, or set the timer."""
