@@ -276,7 +276,7 @@ CLIENTS = (
     _livekit("1.8.9", tier="default"),
     *_litellm("1.74.9", "heavy"),
     *_litellm("1.79.3"),
-    *_litellm("1.84.0", "heavy"),
+    *_litellm("1.84.0"),
     *_litellm("1.92.2"),
     *_litellm("1.105.7", "heavy"),
     *_litellm("1.106.0", "heavy"),

@@ -33,7 +33,7 @@ from websockets.exceptions import ConnectionClosed  # noqa: E402
 
 from rtstt_testkit import RealtimeServer  # noqa: E402
 from rtstt_testkit.probe.attempt import Endpoint  # noqa: E402
-from rtstt_testkit.probe.report import shown  # noqa: E402
+from rtstt_testkit.probe.report import format_value  # noqa: E402
 from rtstt_testkit.probe.rows import ROWS  # noqa: E402
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe  # noqa: E402
 from rtstt_testkit.speech import load  # noqa: E402
@@ -53,7 +53,7 @@ SHOWN = (
     "a transcription session refuses a conversation's update",
     "the header of the beta",
     "no key",
-    "a key that nobody knows",
+    "an unknown key",
     "the key as a subprotocol",
     "an ephemeral secret opens the bare URL with its session",
     "created and never updated; the form of identifiers",
@@ -180,7 +180,7 @@ def cell(result: Result) -> str:
         field = result.differences[0]
         path = field.where.partition(": ")[2]
         # Identifiers differ in every run.
-        received = re.sub(r"\b(event|sess|item)_[\w-]{6,}", r"\1_…", shown(field.received))
+        received = re.sub(r"\b(event|sess|item)_[\w-]{6,}", r"\1_…", format_value(field.received))
         return f"{text}; {path} {'missing' if received == '<nothing>' else received}"
     return text
 

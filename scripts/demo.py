@@ -11,7 +11,9 @@ to get its transcript. Exit code: 0 if every row is as expected, 1 if not, 2 for
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
+import string
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -64,17 +66,24 @@ def _row(client: str, before: _drive.Observed, after: _drive.Observed) -> Row:
 
 
 def table(rows: list[Row], columns: int) -> Iterator[str]:
-    """Yield the lines of the table, its cells wrapped to fit the columns."""
-    heads = ("client", "URL as built", "without the shim", "with the shim")
-    cells = [(*row[:3], row.with_ if row.expected else f"{row.with_} <- NOT EXPECTED") for row in rows]
-    widths = column_widths([heads, *cells], columns)
+    """Yield the lines of the table, its cells wrapped to fit the columns, and the URLs below it."""
+    urls = list(dict.fromkeys(row.url for row in rows))
+    names = dict(zip(urls, string.ascii_letters, strict=False))
+    heads = ("client", "URL", "without the shim", "with the shim")
+    cells = [
+        (row.client, names[row.url], row.without, row.with_ if row.expected else f"{row.with_} <- NOT EXPECTED")
+        for row in rows
+    ]
+    widths = _widths([heads, *cells], columns)
     yield from _lines(heads, widths)
     yield "  ".join("-" * width for width in widths)
     for row in cells:
         yield from _lines(row, widths)
+    yield "\nURL as the client built it, without the shim:"
+    yield from (f"  {name}  {url}" for url, name in names.items())
 
 
-def column_widths(rows: list[tuple[str, ...]], columns: int) -> list[int]:
+def _widths(rows: list[tuple[str, ...]], columns: int) -> list[int]:
     """Return the width of each column; the widest are made narrower until the table fits."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     while sum(widths) + 2 * (len(widths) - 1) > max(columns, 40):
@@ -83,17 +92,10 @@ def column_widths(rows: list[tuple[str, ...]], columns: int) -> list[int]:
 
 
 def _lines(cells: tuple[str, ...], widths: list[int]) -> Iterator[str]:
-    wrapped = [_wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
-    for place in range(max(map(len, wrapped))):
-        parts = [lines[place] if place < len(lines) else "" for lines in wrapped]
+    """Yield the lines of one row."""
+    wrapped = [textwrap.wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    for parts in itertools.zip_longest(*wrapped, fillvalue=""):
         yield "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    """Break a cell at spaces, and a URL before `?` and `&`."""
-    breakable = text.replace("?", " ?").replace("&", " &") if "://" in text else text
-    lines = textwrap.wrap(breakable, width, break_on_hyphens=False) or [""]
-    return [line.replace(" ?", "?").replace(" &", "&") for line in lines] if "://" in text else lines
 
 
 def main() -> int:

@@ -112,17 +112,22 @@ def _counts(report):
     return max(0, total - failed - skipped), failed, skipped
 
 
-def _left_out(python, tier):
-    """Return how many tests of each file a tier leaves out, in words."""
-    command = [python, "-m", "pytest", "--collect-only", "-q", "-n0", "-m", f"not ({MARKERS[tier]})"]
+def _print_left_out(python):
+    """Print how many tests of each file --all leaves out."""
+    command = [python, "-m", "pytest", "--collect-only", "-q", "-n0", "-m", f"not ({MARKERS['all']})"]
     listed = subprocess.run(command, cwd=_env.ROOT, capture_output=True, text=True).stdout
     counts = collections.Counter(re.findall(r"^(tests/\S+?)::", listed, re.MULTILINE))
-    return ", ".join(f"{file} {count}" for file, count in sorted(counts.items())) or "nothing"
+    print(f"\n{counts.total()} tests are left out; --release runs them:")
+    for file, count in sorted(counts.items()):
+        print(f"  {count:4}  {file}")
 
 
 def _arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/test.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/test.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # other arguments go to pytest
     )
     tier = parser.add_mutually_exclusive_group()
     tier.add_argument("--all", dest="tier", action="store_const", const="all", help="what CI runs")
@@ -189,12 +194,12 @@ def main():
     _main_python(run, tool, args, selection, python)
     if args.tier != "default":
         _other_pythons(run, wheel, selection, python)
-    if args.tier == "all" and not selection:
-        run.remark("left out", f"tests that only --release runs: {_left_out(tool, args.tier)}")
     node = _env.node()
     run.remark("Node.js", node.version if node else f"{_env.NODE} or newer is not installed: its tests were skipped")
     if args.tier == "release" and not selection and not run.totals()[1]:
         _record(run)
+    if args.tier == "all" and not selection:
+        _print_left_out(tool)
     run.print_summary()
     return 1 if run.totals()[1] else 0
 

@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent / "mock"))
 import sdk_types
 
 NODE = 20
-"""The oldest Node the project works with."""
+"""The oldest Node.js the project works with."""
 
 
 @functools.cache
 def _node() -> int | None:
-    """The major version of the Node on PATH."""
+    """Return the major version of the Node.js on PATH; None without one."""
     executable = shutil.which("node")
     if executable is None:
         return None
@@ -44,8 +44,8 @@ WATCH = sdk_types.Watch()
 def _patient_settrace() -> None:
     """Let a thread start while another one starts to be traced.
 
-    CPython 3.11 raises in `sys.settrace` while another thread is inside it, and so a new thread that is measured for
-    coverage dies before its first line: now and then, and a server whose thread that was waits for it for ever.
+    CPython 3.11 raises in `sys.settrace` while another thread is inside it. A new thread that is measured for coverage
+    then ends before its first line, and a server that runs in it never starts.
     """
     settrace = sys.settrace
 
@@ -65,14 +65,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_FailuresAtOnce(config))
     WATCH.install()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # In the background of a script. Programs that the tests start would inherit it, and could not be interrupted.
+        # The background of a script ignores it; programs that the tests start inherit that, and cannot be interrupted.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.version_info[:2] == (3, 11):
         _patient_settrace()
 
 
 class _FailuresAtOnce:
-    """Names a test when it fails: the report of a run that takes half an hour comes at its end."""
+    """Prints the name of a test as soon as it fails; pytest's own report comes at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._plugins = config.pluginmanager
@@ -85,7 +85,7 @@ class _FailuresAtOnce:
 
 @pytest.fixture(autouse=True)
 def every_event_is_one_the_openai_sdk_knows() -> Iterator[None]:
-    """Whatever a test does: each event that a mock sent in it is parsed strictly with the SDK's own types."""
+    """Parse each event that a mock sent during the test strictly with the SDK's own types."""
     yield
     problems = WATCH.take()
     if problems:
@@ -94,7 +94,7 @@ def every_event_is_one_the_openai_sdk_knows() -> Iterator[None]:
 
 @pytest.fixture
 def refusing_port() -> Iterator[int]:
-    """A port of 127.0.0.1 that refuses connections until the test is over: taken, so that no server can have it."""
+    """A port of 127.0.0.1 that refuses connections: bound during the test, so that no server can bind it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
@@ -102,5 +102,5 @@ def refusing_port() -> Iterator[int]:
 
 @pytest.fixture
 def event_watch() -> sdk_types.Watch:
-    """What looks at every event; for the tests of that."""
+    """The object that parses every event; for its own tests."""
     return WATCH

@@ -10,17 +10,16 @@ import atexit
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from argparse import Namespace
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from talk import KEY, MODEL, Outcome, arguments, client_events, run
+from talk import KEY, MODEL, Outcome, arguments, client_events, reserved_port, run
 
 READY = "Uvicorn running on"
 
@@ -38,13 +37,9 @@ class Proxy:
     """
 
     def __init__(self, hosts: list[str], shim: bool) -> None:
-        # Bound, so that the system gives the port to nobody else; the proxy may bind it too, with SO_REUSEADDR.
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind(("127.0.0.1", 0))
-        self.port = self._reserved.getsockname()[1]
-        self._folder = tempfile.TemporaryDirectory()
-        config = Path(self._folder.name, "config.yaml")
+        self._stack = ExitStack()
+        self.port = self._stack.enter_context(reserved_port())
+        config = Path(self._stack.enter_context(tempfile.TemporaryDirectory()), "config.yaml")
         models = [
             {
                 "model_name": host,
@@ -94,8 +89,7 @@ class Proxy:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reserved.close()
-        self._folder.cleanup()
+        self._stack.close()
 
 
 _proxies: list[Proxy] = []

@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import importlib.util
 import inspect
 import json
 import os
+import socket
 import sys
 import wave
 from collections import Counter
@@ -28,6 +30,19 @@ KEY = "sk-" + "demo" * 4
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 SECONDS = 30
 """Seconds that a driver waits for a transcript."""
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """Reserve a port for a program that takes the number of the port it listens on.
+
+    The socket stays bound, so that the system gives the port to nobody else; the program has to bind it with
+    SO_REUSEADDR, as servers do.
+    """
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 def chunks(args: argparse.Namespace) -> Iterator[bytes]:

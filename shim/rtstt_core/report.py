@@ -7,7 +7,6 @@ earliest a minute later and gives the count; counts that remain are logged when 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import threading
 from time import monotonic
@@ -15,13 +14,16 @@ from typing import NamedTuple
 
 from rtstt_core.diagnosis import Diagnosis, Symptom, diagnose
 from rtstt_core.forking import call_in_forked_child
+from rtstt_core.log import flush, log
 from rtstt_core.redact import redact, redact_url
 from rtstt_core.url_rule import Session, is_native
 
-__all__ = ["ConnectionInfo", "report"]
+__all__ = ["ConnectionInfo", "failure_count", "report"]
 
 _INTERVAL_SECONDS = 60.0
 _MAX_REPORTED = 256
+# How long the exit of the process waits for a handler that runs in another thread.
+_EXIT_SECONDS = 1.0
 
 
 class ConnectionInfo(NamedTuple):
@@ -55,7 +57,13 @@ class _Reported:
 
 
 _reported: dict[tuple[object, ...], _Reported] = {}
+_failures = 0
 _lock = threading.Lock()
+
+
+def failure_count() -> int:
+    """Return how many failures were reported in this process, repeated ones included."""
+    return _failures
 
 
 def report(
@@ -77,6 +85,7 @@ def report(
         by_client: Whether the client closed the connection after an ``error`` event.
         count: How often the symptom occurred.
     """
+    global _failures
     symptom = symptom._replace(native=is_native(info.url))
     diagnosis = diagnose(symptom)
     symptom = _redacted(symptom)
@@ -90,6 +99,7 @@ def report(
         *(getattr(symptom, name) for name in ("kind", "code", "param", "close_code", "status")),
     )
     with _lock:
+        _failures += count if level == logging.WARNING else 0
         reported = _reported.get(key)
         if reported is not None and now - reported.logged_at < _INTERVAL_SECONDS:
             reported.repeats += count
@@ -99,7 +109,7 @@ def report(
             del _reported[next(iter(_reported))]
         _reported[key] = _Reported(level, line, now)
         _reported[key].repeats = count - 1
-    _log(level, line + _count(repeats), _fields(info, symptom, diagnosis, session, repeats))
+    log(level, line + _count(repeats), _fields(info, symptom, diagnosis, session, repeats))
 
 
 def _redacted(symptom: Symptom) -> Symptom:
@@ -117,18 +127,16 @@ def _redacted(symptom: Symptom) -> Symptom:
 
 def _log_remaining_counts() -> None:
     with _lock:
-        remaining = [reported for reported in _reported.values() if reported.repeats]
-        _reported.clear()
-    for reported in remaining:
-        _log(reported.level, reported.line + _count(reported.repeats), {"rtstt_more": reported.repeats})
-
-
-def _log(level: int, line: str, fields: dict[str, object]) -> None:
-    # Called without a lock: a handler of the application may open a connection that is watched itself. It may raise,
-    # and that must not reach the client library.
-    with contextlib.suppress(Exception):
-        # Get the logger now, not at import: `logging.config.dictConfig` disables the loggers that exist before it.
-        logging.getLogger("rtstt_shim").log(level, "%s", line, extra=fields)
+        remaining = [
+            (reported.level, reported.line + _count(reported.repeats), {"rtstt_more": reported.repeats})
+            for reported in _reported.values()
+            if reported.repeats
+        ]
+        for reported in _reported.values():
+            reported.repeats = 0
+    for record in remaining:
+        log(*record)
+    flush(_EXIT_SECONDS)
 
 
 def _count(repeats: int) -> str:

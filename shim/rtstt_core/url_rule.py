@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus
 
-__all__ = ["Decision", "Rule", "Session", "fix_url", "is_native"]
+__all__ = ["Decision", "Rule", "Session", "fix_url", "invalid_hosts", "is_native"]
 
 Rule = Literal["drop-model", "set-intent", "keep"]
 Session = Literal["transcription", "conversation", "none"]
@@ -33,6 +33,7 @@ _PARTS = (
     r"(?:\?(?P<query>[^#]*))?(?:#.*)?"
 )
 _HOST_AND_PORT = r"(?ai)(?P<host>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d*)?"
+_HOST_NAME = r"\[[0-9a-f:.]+\]|[\w-]+(?:\.[\w-]+)*"
 _NATIVE_HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com"
 _TRANSCRIPTION_MODEL = (
     r"(?a)(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)"
@@ -68,6 +69,11 @@ class Decision(NamedTuple):
         """Whether a connection to `url` is a realtime transcription session, as far as the URL tells."""
         return self.session == "transcription"
 
+    @property
+    def watched(self) -> bool:
+        """Whether a connection to `url` is watched."""
+        return self.session != "none"
+
     def __repr__(self) -> str:
         """Return the fields, with the secrets of the URL masked: logs and error trackers show it."""
         from rtstt_core.redact import redact_url
@@ -78,8 +84,12 @@ class Decision(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _extra_hosts(setting: str) -> frozenset[str]:
+    return frozenset(_split(setting))
+
+
+def _split(setting: str) -> list[str]:
     names = (name.strip().rstrip(".").lower() for name in setting.split(","))
-    return frozenset(filter(None, names))
+    return [name for name in names if name]
 
 
 def _host(authority: str) -> str | None:
@@ -96,6 +106,15 @@ def _is_native_authority(authority: str) -> bool:
         return True
     extra = os.environ.get("RTSTT_SHIM_HOSTS")
     return extra is not None and host in _extra_hosts(extra)
+
+
+def invalid_hosts(setting: str) -> list[str]:
+    """Return the entries of ``RTSTT_SHIM_HOSTS`` that are no host names, and so match no URL.
+
+    Args:
+        setting: The variable's value.
+    """
+    return [name for name in _split(setting) if not re.fullmatch(_HOST_NAME, name)]
 
 
 def is_native(url: str) -> bool:

@@ -1,6 +1,8 @@
 """``import rtstt_shim`` at application start: realtime transcription sockets work again, and failures are seen.
 
 Importing installs the shim; ``RTSTT_SHIM_DISABLE=1`` in the environment keeps it inert.
+
+PYTEST_DONT_REWRITE: pytest rewrites the packages of its plugins, and warns of those that are imported already.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Test kit for realtime speech-to-text clients; importing it never activates the shim."""
+"""Test kit for realtime speech-to-text clients; importing it never activates the shim.
+
+PYTEST_DONT_REWRITE: pytest rewrites the packages of its plugins, and warns of those that are imported already.
+"""
 
 from __future__ import annotations
 

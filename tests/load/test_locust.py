@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from rtstt_testkit import ThreadedRealtimeServer
 
 _env = pytest.importorskip("_env", reason="needs the project's scripts")
+talk = pytest.importorskip("drivers.talk", reason="needs the project's scripts")
 
 pytestmark = [pytest.mark.client, pytest.mark.heavy, pytest.mark.timeout(300)]
 
@@ -38,15 +38,6 @@ class WithModel(TranscriptionUser):
 def python() -> Path:
     made: Path = _env.environment(wheel=_env.wheel(), extras=["load"])
     return made
-
-
-@contextlib.contextmanager
-def port_for_a_server() -> Iterator[str]:
-    """Reserve a port for a program that takes the number of the port to listen on."""
-    with socket.socket() as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as that program does: both may have it
-        kept.bind(("127.0.0.1", 0))
-        yield str(kept.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -74,11 +65,12 @@ def table(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_master_and_two_workers_report_the_waits_and_the_refusals(python: Path, tmp_path: Path) -> None:
-    with ThreadedRealtimeServer(latency="capture", strict=False) as server, port_for_a_server() as port:
+    with ThreadedRealtimeServer(latency="capture", strict=False) as server, talk.reserved_port() as port:
         (tmp_path / "locustfile.py").write_text(LOCUSTFILE.format(url=server.url))
-        master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2")
+        bind = ("--master-bind-host", "127.0.0.1", "--master-bind-port", str(port))
+        master = ("--master", *bind, "--expect-workers", "2")
         test = ("--headless", "--csv", "out", "--users", "8", "--spawn-rate", "8", "--run-time", "8s")
-        worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+        worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port))
         with (
             locust(python, tmp_path, *master, *test) as first,
             locust(python, tmp_path, *worker) as second,

@@ -54,9 +54,9 @@ def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
 def turns(pieces: Iterable[bytes]) -> list[SpeechBoundary]:
     """What the detector hears in 16-bit PCM, one piece after the other."""
     heard: list[SpeechBoundary] = []
-    detector = SpeechDetector(FORMATS["audio/pcm"], 0.5, 200, heard.append)
+    detector = SpeechDetector(FORMATS["audio/pcm"], 0.5, 200)
     for piece in pieces:
-        detector.feed(piece)
+        detector.detect(piece, heard.append)
     return heard
 
 
@@ -102,8 +102,8 @@ class Talk:
         assert isinstance(answer, Admission)
         self.now = 1000.0
         self.close: Output | None = None
-        self.odd: list[Output] = []
-        self.record = SessionRecord(number, Request(target).record())
+        self.raw: list[Output] = []
+        self.record = SessionRecord(number, Request(target, headers).record())
         self.cursor = cursor or ScriptCursor(script or Script.of(transcripts))
         self.session = Session(
             answer,
@@ -114,9 +114,9 @@ class Talk:
             self.now,
         )
         self.session.start(WALL)
-        self.opening = self.hear()
+        self.opening = self.receive()
 
-    def hear(self) -> list[dict[str, Any]]:
+    def receive(self) -> list[dict[str, Any]]:
         """What is due now."""
         events = []
         for output in self.session.poll(self.now):
@@ -125,10 +125,10 @@ class Talk:
                 try:
                     events.append(json.loads(output.text))
                 except ValueError:
-                    self.odd.append(output)
+                    self.raw.append(output)
                     continue
             elif isinstance(output, RawFrame | Trickle):
-                self.odd.append(output)
+                self.raw.append(output)
             else:
                 self.close = output
         return events
@@ -136,9 +136,9 @@ class Talk:
     def send(self, event: Any) -> list[dict[str, Any]]:
         """Send an event (or a frame as it is) and return what comes at once."""
         self.session.receive_frame(event if isinstance(event, str | bytes) else json.dumps(event), self.now)
-        return self.hear()
+        return self.receive()
 
-    def say(self, audio: bytes, chunk_ms: float = 50, rate: int = 24000, width: int = 2) -> list[dict[str, Any]]:
+    def speak(self, audio: bytes, chunk_ms: float = 50, rate: int = 24000, width: int = 2) -> list[dict[str, Any]]:
         """Append audio in chunks."""
         step = max(1, round(chunk_ms * rate / 1000) * width)
         return [
@@ -147,7 +147,7 @@ class Talk:
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         self.now += seconds
-        return self.hear()
+        return self.receive()
 
 
 def types(events: list[dict[str, Any]]) -> list[str]:

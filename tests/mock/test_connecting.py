@@ -1,9 +1,15 @@
-"""Who gets in and what the others are told: PROTOCOL sections 1 and 2, row by row."""
+"""Which handshakes are accepted and how the others are refused: PROTOCOL.md, sections 1 and 2, row by row."""
+
+from typing import Any
 
 import pytest
-from talk import KEY, Talk, admission, append, silence, types, update
+from talk import KEY, WALL, Talk, admission, append, silence, types, update
 
+from rtstt_testkit import Script
 from rtstt_testkit.mock.protocol.admission import HttpRefusal
+from rtstt_testkit.mock.protocol.errors import ApiError
+from rtstt_testkit.mock.protocol.ids import Ids
+from rtstt_testkit.mock.protocol.secret_store import SecretStore
 
 REALTIME = "/v1/realtime"
 TRANSCRIPTION = "/v1/realtime?intent=transcription"
@@ -77,7 +83,7 @@ def test_an_ephemeral_key_with_a_model_is_refused_like_intent_with_a_model() -> 
 
 def test_a_realtime_model_opens_a_conversation() -> None:
     talk = Talk(f"{REALTIME}?model=gpt-realtime")
-    assert types(talk.opening) == ["session.created", "conversation.created"]
+    assert types(talk.opening) == ["session.created"]
     assert talk.opening[0]["session"]["model"] == "gpt-realtime"
     update_ = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
     (updated,) = talk.send(update_)
@@ -110,6 +116,76 @@ def test_the_beta_header_is_fatal() -> None:
         "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.",
     )
     assert talk.close == (4000, "invalid_request_error.beta_api_shape_disabled")
+
+
+@pytest.mark.parametrize("header", [(), (("OpenAI-Beta", "realtime=v1"),)], ids=["alone", "with the header"])
+def test_the_beta_subprotocol_is_fatal(header: tuple[tuple[str, str], ...]) -> None:
+    offered = ("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{KEY}, openai-beta.realtime-v1")
+    talk = Talk(TRANSCRIPTION, offered, *header, key=None)
+    assert refusal(talk)[0] == "beta_api_shape_disabled"
+    assert talk.close == (4000, "invalid_request_error.beta_api_shape_disabled")
+
+
+@pytest.mark.parametrize("target", [f"{REALTIME}?model=gpt-realtime", TRANSCRIPTION])
+def test_a_refused_session_is_recorded_as_the_kind_that_the_client_asked_for(target: str) -> None:
+    kind = "transcription" if target == TRANSCRIPTION else "realtime"
+    assert Talk(target, key="sk-bad").record.kind == kind
+    assert Talk(target, ("OpenAI-Beta", "realtime=v1")).record.kind == kind
+
+
+class TestAccount:
+    """The account has no credit, no quota or not the model: refused after a good handshake."""
+
+    @pytest.mark.parametrize("target", [f"{REALTIME}?model=gpt-realtime", TRANSCRIPTION])
+    @pytest.mark.parametrize(
+        ("account", "type_", "code", "close", "message"),
+        [
+            (
+                "no-credit",
+                "insufficient_quota",
+                "credit_balance_exhausted",
+                1013,
+                "You have no credits remaining. Add credits to continue using the API at "
+                "https://platform.openai.com/settings/organization/billing/.",
+            ),
+            (
+                "quota",
+                "insufficient_quota",
+                "insufficient_quota",
+                1013,
+                "You exceeded your current quota, please check your plan and billing details.",
+            ),
+            (
+                "spend-limit",
+                "insufficient_quota",
+                "organization_spend_limit_exceeded",
+                1013,
+                "Your organization has reached its configured enforced spend limit.",
+            ),
+            (
+                "no-model",
+                "invalid_request_error",
+                "model_not_found",
+                4004,
+                "The model does not exist or you do not have access to it.",
+            ),
+        ],
+    )
+    def test_the_session_is_refused(
+        self, target: str, account: Any, type_: str, code: str, close: int, message: str
+    ) -> None:
+        for talk in (Talk(target, account=account), Talk(target, script=Script(account=account))):
+            (event,) = talk.opening
+            assert event["error"] == {"type": type_, "code": code, "message": message, "param": None, "event_id": None}
+            assert talk.close == (close, f"{type_}.{code}")
+
+    def test_a_refusal_of_the_handshake_comes_first(self) -> None:
+        assert Talk(TRANSCRIPTION, key="sk-bad", account="no-credit").close[0] == 3000
+        assert Talk(f"{TRANSCRIPTION}&model=whisper-1", account="no-credit").close[0] == 4000
+
+    def test_a_client_secret_is_made_all_the_same(self) -> None:
+        made = SecretStore(Ids(1), lambda: WALL).create({"session": {"type": "transcription"}})
+        assert not isinstance(made, ApiError)
 
 
 def test_a_key_in_the_subprotocols_is_as_good_as_a_header() -> None:
@@ -191,9 +267,12 @@ class TestGateway:
 
 class TestAzure:
     @pytest.mark.parametrize(
-        ("query", "kind"), [("intent=transcription", "transcription"), ("deployment=mine", "realtime")]
+        ("query", "kind"),
+        [("intent=transcription", "transcription"), ("model=mine", "realtime"), ("deployment=mine", "realtime")],
     )
-    def test_deployment_or_intent(self, query: str, kind: str) -> None:
+    def test_a_deployment_opens_a_conversation_and_the_intent_a_transcription_session(
+        self, query: str, kind: str
+    ) -> None:
         answer = admission(f"/openai/v1/realtime?{query}", ("api-key", "0123456789abcdef"), profile="azure", key=None)
         assert not isinstance(answer, HttpRefusal)
         assert answer.kind == kind
@@ -203,9 +282,11 @@ class TestAzure:
         ("target", "key", "status", "code"),
         [
             ("/openai/v1/realtime", KEY, 400, "OperationNotSupported"),
+            ("/openai/v1/realtime?model=d&intent=transcription", KEY, 400, "OperationNotSupported"),
             ("/openai/v1/realtime?deployment=d&intent=transcription", KEY, 400, "OperationNotSupported"),
             ("/openai/v1/realtime?intent=transcription", None, 401, "401"),
             ("/openai/v1/realtime?intent=transcription", "bad", 401, "401"),
+            ("/openai/v1/realtime?model=missing", KEY, 404, "DeploymentNotFound"),
             ("/openai/v1/chat", KEY, 404, "404"),
         ],
     )
@@ -213,6 +294,19 @@ class TestAzure:
         answer = admission(target, profile="azure", key=key)
         assert isinstance(answer, HttpRefusal)
         assert (answer.status, answer.code) == (status, code)
+
+    def test_the_text_of_its_400_is_azures(self) -> None:
+        assert admission("/openai/v1/realtime", profile="azure").message == (
+            "This operation requires either deployment=<deployment-id> or intent=transcription present on the "
+            "querystring."
+        )
+
+    def test_the_preview_is_refused_with_a_sentence(self) -> None:
+        answer = admission("/openai/realtime?api-version=2025-04-01-preview&deployment=mine", profile="azure")
+        assert (answer.status, answer.message) == (
+            501,
+            "The mock does not speak the beta protocol of Azure's preview API; connect to /openai/v1/realtime.",
+        )
 
 
 class TestSecrets:

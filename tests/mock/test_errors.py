@@ -1,4 +1,4 @@
-"""Every refusal of an event, in the endpoint's words: PROTOCOL section 7."""
+"""Every refusal of an event, in the endpoint's words: PROTOCOL.md, section 7."""
 
 import json
 from typing import Any
@@ -93,7 +93,7 @@ def transcription(**fields: Any) -> dict[str, Any]:
             "Invalid value: 'bogus'. Supported values are: 'minimal', 'low', 'medium', 'high', and 'xhigh'.",
         ),
         (
-            update("gpt-realtime-whisper"),
+            update("gpt-realtime-whisper", turn_detection={"type": "server_vad"}),
             "invalid_value",
             f"{IN}.turn_detection",
             "Turn detection is not supported for this transcription model.",
@@ -231,16 +231,47 @@ def transcription(**fields: Any) -> dict[str, Any]:
         ),
         (
             transcription(model="whisper-1", delay="low"),
-            "unsupported_parameter",
+            "invalid_value",
             f"{IN}.transcription.delay",
-            f"Unsupported parameter: '{IN}.transcription.delay' is not supported with the 'whisper-1' model.",
+            "The 'delay' parameter is not supported for this model.",
         ),
         (
             transcription(model="gpt-realtime-whisper", prompt="x"),
-            "unsupported_parameter",
+            "invalid_value",
             f"{IN}.transcription.prompt",
-            f"Unsupported parameter: '{IN}.transcription.prompt' is not supported with the "
-            "'gpt-realtime-whisper' model.",
+            "The 'prompt' parameter is not supported for this model.",
+        ),
+        (
+            transcription(model="gpt-4o-transcribe", prompt="x" * 2048),
+            "string_above_max_length",
+            f"{IN}.transcription.prompt",
+            f"Invalid '{IN}.transcription.prompt': string too long. Expected a string with maximum length 1024, but "
+            "got a string with length 2048 instead.",
+        ),
+        (
+            audio_input(format={"type": "audio/pcm"}),
+            "missing_required_parameter",
+            f"{IN}.format.rate",
+            f"Missing required parameter: '{IN}.format.rate'.",
+        ),
+        (
+            transcription(model="gpt-live-transcribe", languages=[]),
+            "empty_array",
+            f"{IN}.transcription.languages",
+            f"Invalid '{IN}.transcription.languages': empty array. Expected an array with minimum length 1, but got an "
+            "empty array instead.",
+        ),
+        (
+            transcription(model="gpt-live-transcribe", languages=None),
+            "invalid_type",
+            f"{IN}.transcription.languages",
+            f"Invalid type for '{IN}.transcription.languages': expected an array of strings, but got null instead.",
+        ),
+        (
+            transcription(model="gpt-live-transcribe", language="en", languages=["de"]),
+            "invalid_value",
+            f"{IN}.transcription.languages",
+            "The 'language' and 'languages' parameters cannot be used together.",
         ),
         (
             vad(threshold=1.5),
@@ -364,3 +395,23 @@ def test_an_append_may_carry_an_event_id() -> None:
     assert talk.send({**append(tone(20)), "event_id": "a"}) == []
     (error,) = talk.send({"type": "input_audio_buffer.append", "audio": "", "event_id": "b"})
     assert error["error"]["event_id"] == "b"
+
+
+@pytest.mark.parametrize("character", list("<>\r\n"))
+def test_a_keyword_with_an_unsupported_character_is_refused_without_the_clients_event_id(character: str) -> None:
+    event = transcription(model="gpt-live-transcribe", keywords=["gateway", f"a{character}b"])
+    (error,) = Talk().send({**event, "event_id": "client-1"})
+    assert error["error"] == {
+        "type": "invalid_request_error",
+        "code": "invalid_value",
+        "message": "The 'keywords' parameter contains unsupported characters.",
+        "param": f"{IN}.transcription.keywords",
+        "event_id": None,
+    }
+
+
+def test_a_prompt_is_measured_in_code_points_and_keywords_may_be_empty_and_many() -> None:
+    for options in ({"prompt": "🎤" * 1024}, {"keywords": [""] * 16_384}):
+        event = transcription(model="gpt-live-transcribe", **options)
+        assert types(Talk().send(event)) == ["session.updated"]
+    assert types(Talk().send(transcription(model="whisper-1", prompt="🎤" * 1025))) == ["error"]

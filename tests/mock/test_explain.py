@@ -1,18 +1,23 @@
 """What a session came to, in words; and what a strict script has to say at the end."""
 
 import asyncio
+import gc
+import json
 import re
+import weakref
+from contextlib import suppress
 from functools import partial
 
 import pytest
-from talk import KEY, Talk, append, silence, tone, update
+from talk import COMPLETED, KEY, Talk, append, silence, tone, update
 from test_server import client, receive, run, settled, transcribe
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtstt_testkit import Failure, Fault, RealtimeServer, Script, ScriptNotFollowed, ThreadedRealtimeServer, Transcript
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
+from rtstt_testkit.mock.inspect.verify import verify
 from rtstt_testkit.mock.protocol.handshake import Request
 
 TRANSCRIPTION = "/v1/realtime?intent=transcription"
@@ -32,9 +37,9 @@ COMMIT = {"type": "input_audio_buffer.commit"}
         (
             "/v1/realtime?model=whisper-1",
             {},
-            "the client sent `?model=whisper-1` without intent=transcription: OpenAI takes only realtime models there, "
-            "answers `invalid_model` and closes 4000. For transcription, replace `model` by `intent=transcription` in "
-            "the URL.",
+            "the client sent `?model=whisper-1` without intent=transcription: OpenAI accepts only realtime models "
+            "there, answers `invalid_model` and closes 4000. For transcription, replace `model` by "
+            "`intent=transcription` in the URL.",
         ),
         (
             "/v1/realtime",
@@ -42,7 +47,11 @@ COMMIT = {"type": "input_audio_buffer.commit"}
             "the URL has neither `intent=transcription` nor `model`: OpenAI answers `missing_model` and closes 4000. "
             "Add `?intent=transcription` for transcription.",
         ),
-        (TRANSCRIPTION, {"key": "sk-bad"}, "the API key was refused (close 3000). The mock takes any key that begins "),
+        (
+            TRANSCRIPTION,
+            {"key": "sk-bad"},
+            "the API key was refused (close 3000). The mock accepts any key that begins ",
+        ),
         (
             TRANSCRIPTION,
             {"key": None},
@@ -50,7 +59,7 @@ COMMIT = {"type": "input_audio_buffer.commit"}
         ),
     ],
 )
-def test_a_refusal_is_explained_with_the_mend(target, options, said) -> None:
+def test_a_refusal_is_explained_with_the_fix(target, options, said) -> None:
     (sentence,) = explain(Talk(target, **options).record)
     assert sentence.startswith(said)
 
@@ -60,10 +69,31 @@ def test_the_beta_header_is_explained() -> None:
     assert sentence.endswith("OpenAI has refused since 2026-05-12 (close 4000). Do not send it.")
 
 
+def test_the_beta_subprotocol_is_explained() -> None:
+    offered = ("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{KEY}, openai-beta.realtime-v1")
+    (sentence,) = explain(Talk(TRANSCRIPTION, offered, key=None).record)
+    assert sentence.startswith("the client sent the subprotocol `openai-beta.realtime-v1`, which OpenAI has refused")
+
+
+@pytest.mark.parametrize(
+    ("account", "explanation"),
+    [
+        ("no-credit", "the account has no credit, as the mock's account setting says: OpenAI closes 1013, "),
+        ("quota", "the account's quota is used up, as the mock's account setting says: OpenAI closes 1013, "),
+        ("spend-limit", "the organization's spend limit is reached, as the mock's account setting says: "),
+        ("no-model", "the key's project has no access to the model, as the mock's account setting says: "),
+    ],
+)
+def test_an_account_that_is_refused_is_explained(account, explanation) -> None:
+    (sentence,) = explain(Talk(TRANSCRIPTION, account=account).record)
+    assert sentence.startswith(explanation)
+    assert sentence.endswith("and retrying does not help.")
+
+
 def course(*steps, script=(), **settings) -> str:
     talk = Talk(transcripts=script)
     for step in steps:
-        talk.say(step) if isinstance(step, bytes) else talk.send(step)
+        talk.speak(step) if isinstance(step, bytes) else talk.send(step)
     return " ".join(explain(talk.record))
 
 
@@ -83,8 +113,8 @@ VAD, MANUAL = update(), update(turn_detection=None)
         ),
         (
             [update(bogus=1), tone(500), silence(300)],
-            "the server answered with an error: Unknown parameter: 'session.audio.input.bogus'. An update that is "
-            "refused is discarded whole. audio came, but no "
+            "the server answered with an error: Unknown parameter: 'session.audio.input.bogus'. A refused update is "
+            "discarded whole. audio came, but no "
             "accepted session.update set session.audio.input.transcription, so no transcript can come.",
         ),
         (
@@ -93,6 +123,10 @@ VAD, MANUAL = update(), update(turn_detection=None)
         ),
         (
             [VAD, silence(500)],
+            "all of the audio is silence: is the microphone muted, or the right one?",
+        ),
+        (
+            [VAD, tone(500, loudness=0.01)],
             "nothing in the audio was loud enough, for long enough, to count as speech; is it 16-bit little-endian "
             "mono PCM?",
         ),
@@ -119,13 +153,37 @@ def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
             "session.audio.input.",
         ),
         (
-            update("gpt-live-transcribe"),
-            "Set `turn_detection: null` and send input_audio_buffer.commit, or take a model with VAD. An update that "
-            "is refused is discarded whole.",
+            update("gpt-live-transcribe", turn_detection={"type": "server_vad"}),
+            "Set `turn_detection: null` and send input_audio_buffer.commit, or use a model with VAD. A refused "
+            "update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "gpt-realtime-whisper", "prompt": "x"}),
+            "Leave it out, or use a model that takes it. A refused update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "whisper-1", "prompt": "x" * 2000}),
+            "Shorten the prompt to 1,024 characters. A refused update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "gpt-live-transcribe", "keywords": ["<b>"]}),
+            "Remove angle brackets and line breaks from the keywords. A refused update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "gpt-live-transcribe", "language": "en", "languages": ["de"]}),
+            "Send either `language` or `languages`. A refused update is discarded whole.",
+        ),
+        (
+            update(None, transcription={"model": "gpt-live-transcribe", "languages": []}),
+            "Name a language, or leave `languages` out. A refused update is discarded whole.",
+        ),
+        (
+            update(format={"type": "audio/pcm"}),
+            "Send `rate: 24000` with audio/pcm. A refused update is discarded whole.",
         ),
         (
             {"type": "session.update", "session": {}},
-            "Send `type: transcription` in session.update. An update that is refused is discarded whole.",
+            "Send `type: transcription` in session.update. A refused update is discarded whole.",
         ),
         (
             {"type": "session.update", "session": {"type": "realtime"}},
@@ -133,7 +191,7 @@ def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
         ),
         (
             update(format={"type": "audio/pcm", "rate": 16000}),
-            "OpenAI takes PCM at 24000 Hz only; resample, or send audio/pcmu or audio/pcma. An update that is refused "
+            "OpenAI accepts PCM at 24000 Hz only; resample, or send audio/pcmu or audio/pcma. A refused update "
             "is discarded whole.",
         ),
         (
@@ -148,7 +206,7 @@ def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
         ),
     ],
 )
-def test_an_error_is_explained_with_the_mend(step, said) -> None:
+def test_an_error_is_explained_with_the_fix(step, said) -> None:
     talk = Talk()
     talk.send(step)
     explanation = " ".join(explain(talk.record))
@@ -160,7 +218,7 @@ def test_an_error_is_explained_with_the_mend(step, said) -> None:
 def test_binary_audio_is_explained() -> None:
     talk = Talk()
     talk.session.receive_frame(b"\0" * 100, talk.now)
-    talk.hear()
+    talk.receive()
     assert "Send audio as base64 in input_audio_buffer.append, in TEXT frames." in " ".join(explain(talk.record))
 
 
@@ -218,7 +276,7 @@ def test_a_file_sent_as_audio_is_explained(beginning, kind) -> None:
 def ended(*faults: Fault, close: Closed | None = None, steps=(VAD,)) -> str:
     talk = Talk(script=Script.of(["One"], faults))
     for step in steps:
-        talk.say(step) if isinstance(step, bytes) else talk.send(step)
+        talk.speak(step) if isinstance(step, bytes) else talk.send(step)
     if close is not None:
         talk.session.closed(close)
     return explain(talk.record)[-1]
@@ -243,27 +301,142 @@ def test_the_end_is_explained_where_it_is_the_news(close, said) -> None:
     assert ended(close=close) == said
 
 
-def test_an_end_that_the_script_wanted_is_told_from_a_clients_mistake() -> None:
+def test_an_end_by_the_script_is_distinguished_from_a_clients_mistake() -> None:
     assert ended(Fault("close", after="session.updated", code=4001, reason="gone")) == (
-        "the server closed 4001 gone, as the script wanted it."
+        "the server closed 4001 gone, as the script says."
     )
-    assert ended(Fault("reset", after="session.updated")) == "the server cut the connection, as the script wanted it."
+    assert ended(Fault("reset", after="session.updated")) == "the server cut the connection, as the script says."
     assert ended(Fault("expire", after="session.updated")) == (
         "the session reached its 60 minutes and was closed 1001; open a new one before that."
     )
 
 
-def test_a_client_that_leaves_too_early_is_told() -> None:
+def test_a_client_that_leaves_too_early_is_explained() -> None:
     pause = Fault("pause", before="delta", seconds=60)
     steps = [MANUAL, tone(300), COMMIT]
     assert ended(pause, steps=steps, close=Closed(1000, "", "client")) == (
-        "the client closed before the transcript came: wait for `…completed` of the last item."
+        "the client closed before the transcript was sent (2 events dropped, among them the transcript 'One'): wait "
+        "for `…completed` of the last item."
     )
 
 
 def test_a_failed_transcription_and_one_still_to_come() -> None:
-    assert course(MANUAL, tone(500), COMMIT, script=[Failure()]) == "the transcription failed, as the script wanted it."
+    assert course(MANUAL, tone(500), COMMIT, script=[Failure()]) == "the transcription failed, as the script says."
     assert course(MANUAL, tone(500), COMMIT, script=[Transcript("x", delay=5)]) == "nothing was transcribed."
+
+
+class TestEventsThatWereNotSent:
+    """The record is what happened: what the connection's end dropped is no answer."""
+
+    def left_early(self, *faults: Fault) -> Talk:
+        talk = Talk(script=Script.of(["Hello."], faults))
+        talk.send(MANUAL)
+        talk.speak(tone(300))
+        talk.session.receive_frame(json.dumps(COMMIT), talk.now)
+        talk.session.closed(Closed(1000, "", "client"))
+        assert talk.receive() == []
+        return talk
+
+    def test_they_are_recorded_as_dropped_and_not_as_sent(self) -> None:
+        record = self.left_early().record
+        assert record.types == ["session.created", "session.updated"]
+        assert record.transcripts == []
+        assert [event.type for event in record.dropped][-1] == COMPLETED
+        assert {event.dropped for event in record.dropped} == {"close"}
+
+    def test_the_explanation_and_the_timeline_name_them(self) -> None:
+        record = self.left_early().record
+        assert explain(record) == [
+            "the client closed before the transcript was sent (6 events dropped, among them the transcript 'Hello.'): "
+            "wait for `…completed` of the last item."
+        ]
+        assert record.timeline()[-2:] == [
+            f"   0.000 s  × {COMPLETED}  'Hello.', 7 tokens (not sent: the connection ended before)",
+            "            closed 1000 by the client",
+        ]
+
+    def test_a_strict_check_fails(self) -> None:
+        talk = self.left_early()
+        with pytest.raises(ScriptNotFollowed) as caught:
+            verify(talk.cursor, [talk.record], 1, "scripted", [])
+        assert str(caught.value).splitlines()[0] == (
+            "1 of 1 transcripts were never sent: 'Hello.'. The connection ended first; wait for `…completed` of the "
+            "last item before closing. Pass strict=False if the client may leave before."
+        )
+
+    def test_what_the_script_drops_is_recorded_as_such_and_passes_the_check(self) -> None:
+        for fault, dropped in (
+            (Fault("drop", on="completed"), "fault"),
+            (Fault("close", before="completed", code=4001), "end"),
+        ):
+            talk = Talk(script=Script.of(["Hello."], [fault]))
+            talk.send(MANUAL)
+            talk.speak(tone(300))
+            talk.send(COMMIT)
+            assert talk.record.transcripts == []
+            assert [event.dropped for event in talk.record.dropped if event.type == COMPLETED] in ([dropped], [])
+            verify(talk.cursor, [talk.record], 1, "scripted", [])
+
+    def test_outputs_that_could_not_be_written_are_recorded_as_dropped(self) -> None:
+        talk = Talk(transcripts=["Hello."])
+        talk.send(MANUAL)
+        talk.speak(tone(300))
+        talk.session.receive_frame(json.dumps(COMMIT), talk.now)
+        outputs = talk.session.poll(talk.now)
+        talk.session.unsent(outputs[-2:])
+        assert talk.record.transcripts == []
+        assert [event.type for event in talk.record.dropped][-1] == COMPLETED
+
+    def test_the_record_of_a_client_that_commits_and_closes_at_once_is_what_it_received(self) -> None:
+        async def scenario():
+            received = []
+            async with RealtimeServer(transcripts=["Hello."]) as server:
+                async with client(server) as socket_:
+                    await socket_.send(json.dumps(MANUAL))
+                    received += [event["type"] for event in await receive(socket_, "session.updated")]
+                    for event in (append(tone(300)), COMMIT):
+                        socket_.protocol.send_text(json.dumps(event).encode())
+                    socket_.protocol.send_close(1000)
+                    socket_.transport.write(b"".join(socket_.protocol.data_to_send()))
+                    with suppress(ConnectionClosed):
+                        while True:
+                            received.append(json.loads(await socket_.recv())["type"])
+                await settled(server)
+                assert server.sessions[0].types == received
+                assert server.sessions[0].unsent_transcripts == ["Hello."]
+
+        with pytest.raises(ScriptNotFollowed, match=r"1 of 1 transcripts were never sent: 'Hello\.'"):
+            run(scenario)
+
+
+def test_a_timeline_shows_texts_codes_and_durations() -> None:
+    talk = Talk(transcripts=["Hello."])
+    talk.send(VAD)
+    talk.speak(silence(300) + tone(500) + silence(300))
+    talk.send({"type": "nope"})
+    talk.session.closed(Closed(1001, "going away", "client"))
+    lines = [line.partition(" s  ")[2] or line.strip() for line in talk.record.timeline()]
+    assert "→ input_audio_buffer.append × 7  0.350 s of audio" in lines
+    assert "← input_audio_buffer.speech_started  audio_start_ms 0" in lines
+    assert f"← {COMPLETED}  'Hello.', 14 tokens" in lines
+    assert any(line.startswith("← error  invalid_value, Invalid value: 'nope'.") for line in lines)
+    assert lines[-1] == "closed 1001 going away by the client"
+
+
+def test_a_session_that_ended_is_freed_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        talk = Talk(transcripts=["Hello."])
+        talk.send(update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
+        talk.speak(silence(300) + tone(500) + silence(300) + tone(300))
+        talk.session.closed(Closed(1000, "", "client"))
+        session, record = weakref.ref(talk.session), weakref.ref(talk.record)
+        del talk
+        assert session() is None
+        assert record() is None
+    finally:
+        gc.enable()
 
 
 def test_the_server_explains_every_session() -> None:
@@ -294,7 +467,7 @@ class TestStrict:
             run(scenario)
         assert str(caught.value) == (
             "3 of 4 transcripts were not used: 'Two', a failure, 'Vier' (for language='de'). Each answers one "
-            "committed item with speech; 1 came. Pass strict=False if some may be left over.\n"
+            "committed item with speech; 1 came. Pass strict=False if some may stay unused.\n"
             "What happened:\n"
             "  <session 1 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed."
         )
@@ -314,7 +487,7 @@ class TestStrict:
             run(scenario)
         assert str(caught.value) == (
             "2 clients connected where connections=1 allows 1. Raise it, or leave it out to allow as many as the "
-            "script has answers for.\n"
+            "script has transcripts for.\n"
             "What happened:\n"
             "  <session 1 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed.\n"
             "  <session 2 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed."
@@ -345,8 +518,8 @@ class TestStrict:
         with pytest.raises(ScriptNotFollowed) as caught:
             run(partial(scenario, *never))
         assert str(caught.value).splitlines()[0] == (
-            "2 of 3 faults did not happen: close after cleared, drop on delta (number 9). No such event came on a "
-            "connection it is for. Pass strict=False if it need not."
+            "2 of 3 faults were not applied: close after cleared, drop on delta (number 9). No such event came on a "
+            "connection that they are for. Pass strict=False if some need not be."
         )
         run(partial(scenario, *never, strict=False))
         run(partial(scenario, Fault("drop", on="delta", probability=0)))
@@ -376,7 +549,7 @@ class TestStrict:
     def test_it_can_be_relaxed_and_does_not_hide_another_failure(self) -> None:
         async def relaxed():
             async with RealtimeServer(transcripts=["One"], strict=False) as server:
-                assert server.cursor.left
+                assert server.cursor.unused
 
         run(relaxed)
 
@@ -391,7 +564,7 @@ class TestStrict:
 def test_a_threaded_server_is_steered_like_the_other() -> None:
     with ThreadedRealtimeServer(strict=False) as server:
         server.load(Script.of(["One"]))
-        assert [left.text for left in server.cursor.left] == ["One"]
+        assert [unused.text for unused in server.cursor.unused] == ["One"]
         server.reset()
         assert server.explain() == f"No client has connected to {server.url}."
         with pytest.raises(ScriptNotFollowed):

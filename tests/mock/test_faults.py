@@ -22,7 +22,7 @@ ITEM = ["input_audio_buffer.committed", "conversation.item.added", "conversation
 def commit_with(*faults: Fault, text: str = "One two", **options) -> tuple[Talk, list]:
     talk = Talk(script=Script.of([text, "again"], faults), **options)
     assert types(talk.send(update(turn_detection=None))) == ["session.updated"]
-    talk.say(tone(200))
+    talk.speak(tone(200))
     return talk, talk.send(COMMIT)
 
 
@@ -89,7 +89,7 @@ class TestServerEvents:
             Fault("trickle", on="delta", nth=2, seconds=3),
         )
         assert types(events) == ["input_audio_buffer.committed", COMPLETED]
-        malformed, invalid, binary, trickle = talk.odd
+        malformed, invalid, binary, trickle = talk.raw
         assert isinstance(malformed, Send)
         assert malformed.text.startswith('{"type":"conversation.item.added"')
         assert isinstance(invalid, RawFrame)
@@ -173,7 +173,7 @@ class TestServerEvents:
     def test_a_pause_between_deltas_stops_that_item_alone(self) -> None:
         talk, events = commit_with(Fault("pause", before="delta", nth=2, seconds=3))
         assert types(events) == [*ITEM, DELTA]
-        talk.say(tone(200))
+        talk.speak(tone(200))
         assert types(talk.send(COMMIT)) == [*ITEM, DELTA, COMPLETED]
         assert talk.wait(2.9) == []
         late = talk.wait(0.1)
@@ -183,7 +183,7 @@ class TestServerEvents:
     def test_a_pause_after_a_delta_holds_what_a_streaming_model_says_later(self) -> None:
         talk = Talk(script=Script.of(["a b c d e f g h"], [Fault("pause", after="delta", seconds=60)]))
         talk.send(update("gpt-realtime-whisper", turn_detection=None))
-        assert types(talk.say(tone(3000))) == [DELTA]
+        assert types(talk.speak(tone(3000))) == [DELTA]
         assert types(talk.send(COMMIT)) == ITEM
         assert types(talk.wait(60)) == [DELTA] * 7 + [COMPLETED]
 
@@ -194,18 +194,18 @@ class TestComposition:
     def test_two_that_happen_to_the_event_itself(self) -> None:
         talk, events = commit_with(Fault("binary", on="delta"), Fault("duplicate", on="delta"))
         assert types(events) == [*ITEM, DELTA, COMPLETED]
-        assert [json.loads(odd.payload)["delta"] for odd in talk.odd] == ["One", "One"]
+        assert [json.loads(raw.payload)["delta"] for raw in talk.raw] == ["One", "One"]
 
     def test_three_that_happen_to_the_event_itself(self) -> None:
         faults = Fault("malformed", on="added"), Fault("trickle", on="added", seconds=2), Fault("reorder", on="added")
         talk, events = commit_with(*faults)
         assert types(events)[:2] == ["input_audio_buffer.committed", "conversation.item.done"]
-        (odd,) = talk.odd
-        assert isinstance(odd, Trickle)
-        assert odd.payload.startswith(b'{"type":"conversation.item.added"')
-        assert odd.seconds == 2
+        (raw,) = talk.raw
+        assert isinstance(raw, Trickle)
+        assert raw.payload.startswith(b'{"type":"conversation.item.added"')
+        assert raw.seconds == 2
         with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
-            json.loads(odd.payload)
+            json.loads(raw.payload)
 
     def test_a_failure_sent_twice_and_then_the_end_of_the_connection(self) -> None:
         talk, events = commit_with(
@@ -301,9 +301,9 @@ class TestClientEvents:
 
     def test_appends_are_events_too(self) -> None:
         talk = Talk(script=Script.of(faults=[Fault("close", after="append", nth=3, code=4001)]))
-        talk.say(silence(100))
+        talk.speak(silence(100))
         assert talk.close is None
-        talk.say(silence(50))
+        talk.speak(silence(50))
         assert talk.close == Close(4001, "")
         assert talk.record.audio_received == 3 * 2400
 
@@ -317,11 +317,11 @@ class TestClientEvents:
             {"action": "close", "before": "a", "after": "b"},
             "'close' needs one of before, after and on, not before and after",
         ),
-        ({"action": "close", "on": "delta"}, "'close' goes with before or after, not on='delta'"),
-        ({"action": "drop", "before": "delta"}, "'drop' goes with on, not before='delta'"),
-        ({"action": "http", "before": "delta"}, "'http' goes with on='connect', not before='delta'"),
-        ({"action": "http", "on": "delta"}, "'http' goes with on='connect', not on='delta'"),
-        ({"action": "drop", "on": "connect"}, "'drop' cannot happen on connect; delay, http, reset can"),
+        ({"action": "close", "on": "delta"}, "'close' needs before or after, not on='delta'"),
+        ({"action": "drop", "before": "delta"}, "'drop' needs on, not before='delta'"),
+        ({"action": "http", "before": "delta"}, "'http' needs on='connect', not before='delta'"),
+        ({"action": "http", "on": "delta"}, "'http' needs on='connect', not on='delta'"),
+        ({"action": "drop", "on": "connect"}, "'drop' cannot be applied on connect; delay, http, reset can"),
         ({"action": "http", "on": "connect", "code": 200}, "code is 200; it must be an HTTP status from 400 to 599"),
         (
             {"action": "close", "after": "delta", "code": 1006},
@@ -330,11 +330,11 @@ class TestClientEvents:
         ({"action": "drop", "on": "delta", "probability": 2}, "probability is 2; it must be from 0 to 1"),
         (
             {"action": "close", "after": "sesion.updated"},
-            "after='sesion.updated' is no event of either side; did you mean 'session.updated'?",
+            "after='sesion.updated' is not an event of either side; did you mean 'session.updated'?",
         ),
         (
             {"action": "close", "after": "x"},
-            "after='x' is no event of either side; give its type, the last part of it, or '*'",
+            "after='x' is not an event of either side; give its type, the last part of it, or '*'",
         ),
         ({"action": "fail", "on": "delta"}, "'fail' is for completed of a transcription, not on='delta'"),
         (
@@ -343,7 +343,7 @@ class TestClientEvents:
         ),
         (
             {"action": "duplicate", "on": "session.update"},
-            "'duplicate' happens only to what the server sends, not to 'session.update'",
+            "'duplicate' is for events that the server sends, not for 'session.update'",
         ),
     ],
 )
@@ -357,7 +357,7 @@ def test_too_many_requests() -> None:
     failed = Failure.rate_limited()
     talk = Talk(transcripts=[failed])
     talk.send(update(turn_detection=None))
-    talk.say(tone(200))
+    talk.speak(tone(200))
     event = talk.send(COMMIT)[-1]
     assert event["error"]["message"] == (
         f"Input transcription failed for item '{event['item_id']}'. 429 Too Many Requests"
@@ -478,9 +478,9 @@ def test_a_soak_by_chance_is_the_same_for_the_same_seed_whatever_the_order_of_cl
     def course(number: int) -> tuple[list[str], list[str], object]:
         talk = Talk(script=Script((), "One two three four", faults), number=number)
         talk.send(update(turn_detection=None))
-        talk.say(tone(200))
+        talk.speak(tone(200))
         talk.send(COMMIT)
-        return talk.record.types, [type(odd).__name__ for odd in talk.odd], talk.close
+        return talk.record.types, [type(raw).__name__ for raw in talk.raw], talk.close
 
     forwards = {number: course(number) for number in range(1, 41)}
     backwards = {number: course(number) for number in range(40, 0, -1)}
@@ -587,7 +587,7 @@ def test_faults_from_a_script_file(tmp_path) -> None:
     path.write_text('[[fault]]\naction = "close"\nafter = "delta"\n\n[[fault]]\naction = "drop"\nbefore = "delta"\n')
     with pytest.raises(ScriptError) as caught:
         load_script(path)
-    assert str(caught.value) == (f"{path}, line 5: `fault[2]` does not fit: 'drop' goes with on, not before='delta'")
+    assert str(caught.value) == (f"{path}, line 5: `fault[2]` does not fit: 'drop' needs on, not before='delta'")
 
 
 def test_speech_survives_beside_faults() -> None:

@@ -191,7 +191,7 @@ def test_a_missing_field_is_refused_by_name(path, missing) -> None:
 def test_each_model_takes_its_own_options_and_no_others(model, option) -> None:
     value = {"prompt": "x", "languages": ["en"], "keywords": ["x"], "delay": "low"}[option]
     event = update(None, transcription={"model": model, option: value}, turn_detection=None)
-    # PROTOCOL section 8.
+    # PROTOCOL.md, section 8.
     guided, streamed = {"gpt-transcribe", "gpt-live-transcribe"}, {"gpt-live-transcribe", "gpt-realtime-whisper"}
     takes = {
         "languages": model in guided,
@@ -203,4 +203,4 @@ def test_each_model_takes_its_own_options_and_no_others(model, option) -> None:
         assert Talk().send(event)[0]["type"] == "session.updated"
     else:
         param = f"session.audio.input.transcription.{option}"
-        assert refusal({**event, "event_id": "mine"}) == ("unsupported_parameter", param)
+        assert refusal({**event, "event_id": "mine"}) == ("invalid_value", param)

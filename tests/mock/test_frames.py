@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from talk import cut
 from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from rtstt_testkit import RealtimeServer
 from rtstt_testkit.mock.audio.buffer import AudioBuffer
+from rtstt_testkit.mock.inspect.record import Closed
 from rtstt_testkit.mock.server.frames import FrameReader
+from rtstt_testkit.mock.server.websocket import WebSocket
 
 HANDSHAKE = (
     b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: mock\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -117,6 +120,131 @@ def test_frames_of_an_extension_and_pieces_of_a_message_are_passed_on() -> None:
     piece, squeezed = text(3, fin=False), bytes([0xC1]) + text(3)[1:]
     heard = Heard().feed(piece + squeezed)
     assert (heard.taken, heard.passed) == ([], piece + squeezed)
+
+
+class Closes:
+    """A receiver that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.close: Closed | None = None
+
+    def begin(self) -> None: ...
+    def before_control(self) -> None: ...
+    def settle(self) -> None: ...
+    def writable(self) -> None: ...
+
+    def receive_text(self, payload: bytes) -> bool:
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return False
+        self.messages.append(b"text " + payload)
+        return True
+
+    def receive_binary(self, payload: bytes) -> None:
+        self.messages.append(b"binary " + payload)
+
+    def closed(self, close: Closed) -> None:
+        self.close = close
+
+
+class Sink(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.ended = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+async def received(pieces: list[bytes], direct: bool) -> tuple[list[bytes], bytes, bool, Closed | None]:
+    """The messages, the bytes of the answers and the end that some bytes lead to; without the reader if not direct."""
+    receiver, sink = Closes(), Sink()
+    protocol = ServerProtocol(state=State.OPEN, max_size=100_000)
+    websocket = WebSocket(sink, protocol, receiver, None)
+    websocket._reader.direct = direct
+    for piece in pieces:
+        websocket.receive(piece)
+        while websocket._waiting:
+            websocket._continue()
+    websocket.receive_eof()
+    websocket.lost()
+    return receiver.messages, sink.written, sink.ended, receiver.close
+
+
+CONTROL = st.sampled_from([Opcode.PING, Opcode.PONG])
+DATA = st.sampled_from([Opcode.TEXT, Opcode.TEXT, Opcode.TEXT, Opcode.BINARY, Opcode.CONT])
+PAYLOADS = st.one_of(
+    st.binary(max_size=140), st.text(max_size=60).map(str.encode), st.sampled_from([b"a" * 126, b"b" * 65_535])
+)
+WHOLE = st.builds(
+    lambda opcode, data, fin, mask: Frame(opcode, data, fin).serialize(mask=mask),
+    DATA,
+    PAYLOADS,
+    st.sampled_from([True, True, True, False]),
+    st.sampled_from([True] * 20 + [False]),
+)
+CONTROLS = st.builds(lambda opcode, data: Frame(opcode, data).serialize(mask=True), CONTROL, st.binary(max_size=125))
+FRAGMENTED = st.lists(st.text(max_size=20).map(str.encode), min_size=2, max_size=4).map(
+    lambda parts: b"".join(
+        Frame(Opcode.CONT if index else Opcode.TEXT, part, index == len(parts) - 1).serialize(mask=True)
+        for index, part in enumerate(parts)
+    )
+)
+ENDS = st.sampled_from(
+    [
+        Frame(Opcode.CLOSE, b"").serialize(mask=True),
+        Frame(Opcode.CLOSE, b"\x03\xe8bye").serialize(mask=True),
+        Frame(Opcode.CLOSE, b"\x03").serialize(mask=True),
+        Frame(Opcode.CLOSE, b"\x0f\xa0\xff").serialize(mask=True),
+        b"\xc1\x81\x00\x00\x00\x00a",
+        b"\x83\x80\x00\x00\x00\x00",
+        b"\x81\xff\x00\x00\x00\x00\x00\x01\x86\xa1\x00\x00\x00\x00",
+        b"\x81\xff" + b"\xff" * 8,
+    ]
+)
+
+
+@settings(deadline=None, max_examples=600)
+@given(
+    st.lists(WHOLE | FRAGMENTED | CONTROLS | WHOLE | FRAGMENTED | ENDS | st.binary(max_size=30), max_size=12),
+    st.lists(st.integers(1, 300), min_size=1, max_size=8),
+)
+def test_the_reader_leads_to_the_same_as_websockets_parser_alone(frames: list[bytes], sizes: list[int]) -> None:
+    pieces = list(cut(b"".join(frames), sizes))
+    assert asyncio.run(received(pieces, True)) == asyncio.run(received(pieces, False))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_frames_beyond_the_limit_wait_for_their_turn(limit: int) -> None:
+    heard, last = Heard(), text(4)
+    more = heard.reader.receive(text(1) + PING + text(2) + PING + text(3) + last[:3], limit)
+    turns = 1
+    while more:
+        more = heard.reader.receive(b"", limit)
+        turns += 1
+    heard.feed(last[3:])
+    assert heard.taken == [b"a", b"aa", b"aaa", b"aaaa"]
+    assert heard.passed == PING * 2
+    assert turns == {1: 6, 2: 3, 5: 2}[limit]
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 import wave
+from contextlib import suppress
 from typing import Any
 
 import openapi_spec_validator
@@ -91,7 +92,12 @@ class TestClientSecrets:
                 {
                     "session": {
                         "type": "transcription",
-                        "audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}},
+                        "audio": {
+                            "input": {
+                                "transcription": {"model": "gpt-realtime-whisper"},
+                                "turn_detection": {"type": "server_vad"},
+                            }
+                        },
                     }
                 },
                 "session.audio.input.turn_detection",
@@ -135,7 +141,7 @@ class TestClientSecrets:
                 assert made["session"]["model"] == "gpt-realtime"
                 headers = {"Authorization": f"Bearer {made['value']}"}
                 async with client(server, "", additional_headers=headers) as socket_:
-                    events = await receive(socket_, "conversation.created")
+                    events = await receive(socket_, "session.created")
                     assert events[0]["session"]["type"] == "realtime"
 
         run(scenario)
@@ -291,7 +297,7 @@ class TestControl:
     )
     def test_a_script_may_come_in_any_of_its_formats(self, server, kind, body) -> None:
         assert call(server, "PUT", "/_mock/script", body, headers={"Content-Type": kind})[0] == 200
-        assert [left.text for left in server.cursor.left] == ["One"]
+        assert [unused.text for unused in server.cursor.unused] == ["One"]
 
     def test_a_script_that_was_not_followed_is_told(self, server) -> None:
         status, body = call(server, "GET", "/_mock/verify")
@@ -391,3 +397,151 @@ class TestHttp:
                 writer.close()
 
         run(scenario)
+
+
+async def exchange(server, *parts: bytes) -> bytes:
+    """What the server answers until it ends the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    answer = b""
+    for part in parts:
+        writer.write(part)
+        with suppress(asyncio.TimeoutError):
+            answer += await asyncio.wait_for(reader.read(65536), 0.2 if part is not parts[-1] else 10)
+    answer += await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer
+
+
+RESET = b"POST /_mock/reset HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+SCRIPT = b"PUT /_mock/script HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+UPGRADE = (
+    b"Host: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer sk-a\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /_mock/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200),
+        (b"GET /_mock/sessions HTTP/1.1\nHost: 127.0.0.1\n\n", 200),
+        (b"GET /_mock/sessions HTTP/1.0\r\n\r\n", 200),
+        (b"GET http://127.0.0.1/_mock/sessions?x#y HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200),
+        (b"GET //[/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET http://[::1/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"OPTIONS /_mock/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 405),
+        (b"GET /_mock/sessions HTTP/1.1\r\n\r\n", 400),
+        (b"GET /_mock/sessions HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET  /x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 400),
+        (b"GET /x HTTP/1.1\r\nHost: 127.0.0.1\r\nX: a\0b\r\n\r\n", 400),
+        (b"GET /x\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"\0", 400),
+        (b"\x16\x03\x01\x02\x00" + bytes(512), 400),
+        (RESET + b"Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}", 400),
+        (RESET + b"Content-Length: +2\r\n\r\n{}", 400),
+        (RESET + b"Content-Length: 5000000\r\n\r\n", 413),
+        (RESET + b"Content-Length: 5000000\r\n\r\n" + b"x" * 5_000_000, 413),
+        (RESET + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 200),
+        (RESET + b"Transfer-Encoding: xchunked\r\n\r\n", 501),
+        (b"GET //[/x HTTP/1.1\r\n" + UPGRADE + b"\r\n", 400),
+        (b"GET /v1/realtime?intent=transcription HTTP/1.0\r\n" + UPGRADE + b"\r\n", (400, 505)),
+        (b"GET /v1/realtime/\xc3\xa9 HTTP/1.1\r\n" + UPGRADE + b"\r\n", 400),
+        (b"GET /v1/realtime?intent=transcription HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 5\r\n\r\nhello", 400),
+        (b"GET /v1/realtime?intent=transcription HTTP/1.1\r\n" + UPGRADE.replace(b"13", b"8") + b"\r\n", (400, 426)),
+        (b"POST /v1/realtime HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 0\r\n\r\n", 404),
+    ],
+)
+def test_every_request_is_answered_once_and_the_connection_ends(request_, status, caplog) -> None:
+    async def scenario():
+        async with RealtimeServer(control=True, strict=False) as server:
+            answer = await exchange(server, request_)
+            assert answer.count(b"HTTP/1.1 ") == 1
+            assert int(answer.split(b" ")[1]) in (status if isinstance(status, tuple) else (status,))
+            assert all(session.close or session.http_status != 101 for session in server.sessions)
+
+    run(scenario)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+class TestHttpFeatures:
+    def test_a_chunked_body_is_put_together(self) -> None:
+        async def scenario():
+            async with RealtimeServer(control=True) as server:
+                head = SCRIPT + b"Transfer-Encoding: chunked\r\n\r\n"
+                answer = await exchange(server, head, b"9\r\ndefault =\r\n", b"6\r\n 'abc'\r\n0\r\n\r\n")
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert server.cursor.script.default == "abc"
+
+        run(scenario)
+
+    def test_a_client_that_expects_100_continue_gets_it_and_sends_its_body_then(self) -> None:
+        async def scenario():
+            async with RealtimeServer(control=True) as server:
+                head = SCRIPT + b"Expect: 100-continue\r\nContent-Length: 15\r\n\r\n"
+                answer = await exchange(server, head, b"default = 'abc'")
+                assert answer.startswith(b"HTTP/1.1 100 \r\n\r\nHTTP/1.1 200 OK\r\n")
+                assert server.cursor.script.default == "abc"
+                head = SCRIPT + b"Expect: 100-continue\r\nContent-Length: 5000000\r\n\r\n"
+                assert (await exchange(server, head)).startswith(b"HTTP/1.1 413 ")
+
+        run(scenario)
+
+    def test_head_gets_the_headers_of_get_and_no_body(self) -> None:
+        async def scenario():
+            async with RealtimeServer(control=True) as server:
+                get, head = [
+                    await exchange(server, method + b" /_mock/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                    for method in (b"GET", b"HEAD")
+                ]
+                assert head == get.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+        run(scenario)
+
+    def test_a_method_that_is_not_allowed_is_told_which_are(self) -> None:
+        async def scenario():
+            async with RealtimeServer(control=True) as server:
+                answer = await exchange(
+                    server, b"PUT /_mock/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"
+                )
+                assert b"\r\nAllow: GET\r\n" in answer
+
+        run(scenario)
+
+    def test_a_client_that_ends_its_side_early_still_gets_the_answer(self) -> None:
+        async def scenario():
+            async with RealtimeServer(control=True) as server:
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(b"GET /_mock/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                writer.write_eof()
+                assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+                writer.close()
+
+        run(scenario)
+
+    def test_a_tls_handshake_is_explained(self) -> None:
+        async def scenario():
+            async with RealtimeServer() as server:
+                answer = await exchange(server, b"\x16\x03\x01\x02\x00" + bytes(512))
+                assert b"This port does not speak TLS; use http:// and ws://" in answer
+                assert server.explain().endswith(
+                    "\n1 client began a TLS handshake, which this port does not speak: use ws:// instead of wss://."
+                )
+
+        run(scenario)
+
+    def test_an_error_of_the_mock_itself_is_answered_500_and_logged(self, caplog, monkeypatch) -> None:
+        async def scenario():
+            async with RealtimeServer(control=True) as server:
+                monkeypatch.setattr(server._records, "sessions", None)
+                answer = await exchange(server, b"GET /_mock/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                monkeypatch.undo()
+                assert answer.startswith(b"HTTP/1.1 500 ")
+
+        run(scenario)
+        (record,) = [record for record in caplog.records if record.name == "rtstt_testkit.mock"]
+        assert (record.getMessage(), record.exc_info[0]) == (
+            "internal error of the mock in GET /_mock/sessions",
+            TypeError,
+        )

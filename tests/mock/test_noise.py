@@ -44,7 +44,7 @@ def assert_found(found: list[tuple[float, float]], scene: Scene) -> None:
 def test_turns_in_noise_are_found_to_100_ms_and_their_words_known(noise, snr, names) -> None:
     heard = scene(names, noise, snr)
     talk = listening()
-    assert_found(turns_heard(talk.say(heard.pcm, 20)), heard)
+    assert_found(turns_heard(talk.speak(heard.pcm, 20)), heard)
     known = [text == speech.load(name).text for text, name in zip(talk.record.transcripts, names, strict=True)]
     assert all(known) or snr < 10
 
@@ -54,7 +54,7 @@ def test_turns_in_noise_are_found_to_100_ms_and_their_words_known(noise, snr, na
 def test_turns_in_noise_are_found_over_the_telephone(noise, name) -> None:
     heard = scene(SOME, noise, 10)
     talk = listening(format={"type": name})
-    events = talk.say(g711(resampled(heard.pcm, RATE, 8000), name), 20, 8000, 1)
+    events = talk.speak(g711(resampled(heard.pcm, RATE, 8000), name), 20, 8000, 1)
     assert_found(turns_heard(events), heard)
     assert talk.record.transcripts == [speech.load(sentence).text for sentence in SOME]
 
@@ -62,15 +62,15 @@ def test_turns_in_noise_are_found_over_the_telephone(noise, name) -> None:
 @pytest.mark.parametrize("chunk_ms", [3.5, 50, 20_000])
 def test_turns_in_noise_are_the_same_for_every_chunking(chunk_ms) -> None:
     heard = scene(OTHERS, "pink", 10)
-    events = listening().say(heard.pcm, chunk_ms)
-    assert turns_heard(events) == turns_heard(listening().say(heard.pcm, 20))
+    events = listening().speak(heard.pcm, chunk_ms)
+    assert turns_heard(events) == turns_heard(listening().speak(heard.pcm, 20))
 
 
 @pytest.mark.parametrize("lead_ms", [150, 400])
 @pytest.mark.parametrize("noise", ["white", "pink", "hum"])
 def test_a_little_noise_before_the_first_word_is_enough_to_know_it_by(noise, lead_ms) -> None:
     heard = scene(("weather", "train"), noise, 10, lead_ms=lead_ms)
-    found = turns_heard(listening().say(heard.pcm))
+    found = turns_heard(listening().speak(heard.pcm))
     assert len(found) == 2
     padded = min(heard.turns[0][0], 300)
     assert_found([(found[0][0] - 300 + padded, found[0][1]), found[1]], heard)
@@ -80,7 +80,7 @@ def test_a_little_noise_before_the_first_word_is_enough_to_know_it_by(noise, lea
 def test_a_stream_may_begin_with_speech(name) -> None:
     """There is no telling yet how loud the noise is; a quiet room is."""
     heard = scene((name,), "white", 40, lead_ms=0)
-    [(start, end)] = turns_heard(listening().say(heard.pcm))
+    [(start, end)] = turns_heard(listening().speak(heard.pcm))
     assert start == 300  # from the first sample on: no padding to go back to
     assert end == pytest.approx(heard.turns[0][1], abs=100)
 
@@ -91,35 +91,35 @@ def test_noise_alone_is_no_speech(noise) -> None:
     samples = list(NOISES[noise](6 * RATE, dice))
     factor = 1500 / (sum(map(abs, samples)) / len(samples))
     pcm = array.array("h", [max(-32768, min(32767, round(sample * factor))) for sample in samples]).tobytes()
-    assert listening().say(pcm) == []
+    assert listening().speak(pcm) == []
 
 
 def test_noise_that_begins_in_the_middle_is_a_turn_of_a_few_seconds_at_most() -> None:
     dice = random.Random(4)
     noise = array.array("h", [round(dice.gauss(0, 1000)) for _ in range(10 * RATE)]).tobytes()
     talk = listening()
-    [(start, end)] = turns_heard(talk.say(silence(1000) + noise))
+    [(start, end)] = turns_heard(talk.speak(silence(1000) + noise))
     assert start == pytest.approx(1000, abs=10)
     assert end < 5000
     spoken = speech.load("weather").pcm
     mixed = [a + b for a, b in zip(array.array("h", spoken), array.array("h", noise), strict=False)]
     pcm = array.array("h", [max(-32768, min(32767, sample)) for sample in mixed]).tobytes()
-    assert len(turns_heard(talk.say(pcm + noise[:48_000]))) == 1
+    assert len(turns_heard(talk.speak(pcm + noise[:48_000]))) == 1
 
 
 def test_noise_that_is_muted_and_comes_back_is_still_noise() -> None:
     dice = random.Random(5)
     noise = array.array("h", [round(dice.gauss(0, 800)) for _ in range(2 * RATE)]).tobytes()
-    assert listening().say(noise + silence(1500) + noise) == []
+    assert listening().speak(noise + silence(1500) + noise) == []
 
 
 def test_a_loud_steady_sound_is_speech_however_long_it_lasts() -> None:
-    [(start, end)] = turns_heard(listening().say(silence(500) + tone(8000) + silence(500)))
+    [(start, end)] = turns_heard(listening().speak(silence(500) + tone(8000) + silence(500)))
     assert (start, end) == (500, 8500)
 
 
 def test_a_short_quiet_sound_is_speech_although_the_stream_begins_with_it() -> None:
-    [(_, end)] = turns_heard(listening().say(tone(505, loudness=0.02) + silence(500)))
+    [(_, end)] = turns_heard(listening().speak(tone(505, loudness=0.02) + silence(500)))
     assert end == 505
 
 

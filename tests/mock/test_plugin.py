@@ -49,7 +49,7 @@ def test_the_marker_gives_the_arguments(pytester: pytest.Pytester) -> None:
         @pytest.mark.realtime_server(profile="gateway", transcripts=["Hello"], strict=False)
         def test_it(realtime_server):
             assert opening(realtime_server, "?intent=transcription&model=m")["type"] == "session.created"
-            assert [left.text for left in realtime_server.cursor.left] == ["Hello"]
+            assert [unused.text for unused in realtime_server.cursor.unused] == ["Hello"]
         """,
         "--strict-markers",
     )
@@ -246,7 +246,7 @@ def test_the_marker_takes_a_script_file(pytester: pytest.Pytester) -> None:
 
         @pytest.mark.realtime_server(script="good.yaml", strict=False)
         def test_good(realtime_server):
-            assert [left.text for left in realtime_server.cursor.left] == ["Hello"]
+            assert [unused.text for unused in realtime_server.cursor.unused] == ["Hello"]
 
         @pytest.mark.realtime_server(script="bad.yaml")
         def test_bad(realtime_server): pass
@@ -321,7 +321,7 @@ def test_a_script_that_was_not_used_up_fails_the_test_and_says_why(pytester: pyt
     result.stdout.fnmatch_lines(
         [
             "2 of 2 transcripts were not used: 'Hello', 'Bye'. Each answers one committed item with speech; "
-            "0 came. Pass strict=False if some may be left over.",
+            "0 came. Pass strict=False if some may stay unused.",
             "What happened:",
             "  <session 1 /v1/realtime?intent=transcription&model=whisper-1 closed 4000>: the client sent "
             "`?model=whisper-1` with intent=transcription: OpenAI answers `invalid_model` and closes 4000. *",

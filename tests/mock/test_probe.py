@@ -87,6 +87,7 @@ class TestTheRows:
             ("no intent, model=whisper-1", "invalid_model", 4000),
             ("neither intent nor model", "missing_model", 4000),
             ("the header of the beta", "beta_api_shape_disabled", 4000),
+            ("the subprotocol of the beta", "beta_api_shape_disabled", 4000),
             ("no key", None, 3000),
             ("an unknown key", "invalid_api_key", 3000),
         ],
@@ -108,7 +109,7 @@ class TestTheRows:
         for result in results.values():
             if result.row.group == "errors":
                 (error,) = [event for event in result.expected if event["type"] == "error"]
-                sent = result.row.name not in ("not JSON", "a binary frame")
+                sent = result.row.name not in ("not JSON", "a binary frame", "a keyword with an angle bracket")
                 assert error["error"]["event_id"] == ("probe-1" if sent else None)
 
     @pytest.mark.parametrize(
@@ -325,8 +326,8 @@ class TestUnreachable:
         monkeypatch.setattr(command, "lines", last_lines)
         assert main(server.url, "--only", "session object") == 1
         out = capsys.readouterr().out
-        assert " 1/11  ok " in out
-        assert " 2/11  not tried  session object: noise reduction (Connection refused)\n" in out
+        assert " 1/13  ok " in out
+        assert " 2/13  not tried  session object: noise reduction (Connection refused)\n" in out
         assert out.endswith(" could not be run\n")
 
     def test_a_closed_port_is_one_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -368,7 +369,7 @@ class TestTheCommand:
         assert main() == 0
         out = capsys.readouterr().out.splitlines()
         assert out[0] == "a mock started for this, row by row; the expected events are the mock's"
-        assert out[1] == f" 1/{len(ROWS)}  ok         connecting: intent=transcription alone"
+        assert out[1] == f"  1/{len(ROWS)}  ok         connecting: intent=transcription alone"
         assert len(out) == len(ROWS) + 2
         assert out[-1] == f"{len(ROWS)} rows: {len(ROWS)} match the mock, 0 differ, 0 could not be run"
 
@@ -379,7 +380,7 @@ class TestTheCommand:
             assert main(server.url, "--only", "whisper-1, server_vad") == 1
         assert capsys.readouterr().out.splitlines()[1:] == [
             "1/1  differs    transcribing: whisper-1, server_vad",
-            "              evidence for the mock's answer: capture of 2026-09-18",
+            "              evidence for the mock's answer: [live]",
             "              10 conversation.item.input_audio_transcription.completed: transcript",
             "                expected  hello from the gateway probe",
             "                received  goodbye",
@@ -430,8 +431,8 @@ class TestTheCommand:
     def test_the_list_names_each_row_and_its_evidence(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main("--list") == 0
         out = capsys.readouterr().out.splitlines()
-        assert len(out) == len(ROWS) + 5
-        assert out[:2] == ["connecting", "  intent=transcription alone  [every source, 2025-03 to 2026-10]"]
+        assert len(out) == len(ROWS) + 6
+        assert out[:2] == ["connecting", "  intent=transcription alone  [guide] [capture] [client]"]
         assert main("--list", "--only", "DIARIZE") == 0
         assert len(capsys.readouterr().out.splitlines()) == 2
 

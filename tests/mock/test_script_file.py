@@ -1,7 +1,10 @@
-"""Scripts in TOML, YAML and JSON: what they say, and what is said of those that cannot be used."""
+"""Scripts in TOML, YAML and JSON: what they mean, and the errors of those that cannot be used."""
 
+import dataclasses
 import json
+import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -9,10 +12,11 @@ from test_command import refused, start
 
 from rtstt_testkit.mock.protocol.events import Failure, Segment
 from rtstt_testkit.mock.script.faults import Fault
+from rtstt_testkit.mock.script.fields import SCRIPT, Field, Table, Tables
 from rtstt_testkit.mock.script.file import ScriptError, load_script, parse_script
 from rtstt_testkit.mock.script.json_schema import schema
 from rtstt_testkit.mock.script.script import Script, Transcript
-from rtstt_testkit.mock.script.source import FORMATS
+from rtstt_testkit.mock.script.text import FORMATS
 
 
 def test_every_field_of_a_transcript_can_be_written(tmp_path) -> None:
@@ -112,6 +116,7 @@ def test_a_mistake_is_named_with_its_line_and_key(tmp_path, source, message) -> 
 
 YAML = """
 default: Nothing more.
+account: quota
 transcript:
   - text: Hello.
     deltas: [Hel, lo.]
@@ -136,6 +141,7 @@ MEANT = Script(
     ),
     "Nothing more.",
     (Fault("close", after="session.updated", code=1011), Fault("drop", on="delta", nth=None)),
+    "quota",
 )
 
 
@@ -152,10 +158,10 @@ def test_yaml_and_json_say_the_same(tmp_path) -> None:
     [
         ("default: [", "the script {path} is not YAML: while parsing a flow node"),
         ("default: !!python/name:os.system x", "the script {path} is not YAML: could not determine a constructor"),
-        ("a: &a [*a]", "the script {path} is not a script: line 1 holds itself"),
-        ("default: a\ndefault: b", "the script {path} is not a script: line 2 gives `default` twice"),
+        ("a: &a [*a]", "the script {path} is not a script: line 1 contains itself"),
+        ("default: a\ndefault: b", "the script {path} is not a script: line 2 repeats the key `default`"),
         ("[" * 5000, "the script {path} is nested too deeply"),
-        ("- default", "{path}, line 1: `the whole` is ['default']; it must be a table"),
+        ("- default", "{path}, line 1: `the file` is ['default']; it must be a table"),
         ("\n\ndefualt: x", "{path}, line 3: `defualt` is not known here; choose from default, transcript, fault"),
         (
             "transcript:\n  - text: a\n  - text: b\n    delay: -1",
@@ -171,7 +177,7 @@ def test_yaml_and_json_say_the_same(tmp_path) -> None:
         ),
         (
             "fault:\n- action: close\n  after: delta\n- action: drop\n  before: delta",
-            "{path}, line 4: `fault[2]` does not fit: 'drop' goes with on, not before='delta'",
+            "{path}, line 4: `fault[2]` does not fit: 'drop' needs on, not before='delta'",
         ),
         (
             "transcript: [{recording: birdsong}]",
@@ -225,6 +231,7 @@ class TestSchema:
         "script",
         [
             {"defualt": "x"},
+            {"account": "broke"},
             {"default": 5},
             {"transcript": "Hello"},
             {"transcript": ["Hello"]},
@@ -249,6 +256,26 @@ class TestSchema:
     def test_every_field_is_described(self) -> None:
         transcript = schema()["properties"]["transcript"]
         assert transcript["items"]["properties"]["pace"]["description"] == "Seconds between deltas."
+
+    def test_the_table_has_the_fields_of_the_classes_and_requires_those_without_a_default(self) -> None:
+        def tables(fields: dict[str, Field]) -> Iterator[Table]:
+            for field in fields.values():
+                kind = field.kind.of if isinstance(field.kind, Tables) else field.kind
+                if isinstance(kind, Table):
+                    yield kind
+                    yield from tables(kind.fields)
+
+        found = list(tables(SCRIPT))
+        assert {table.make for table in found} == {Transcript, Failure, Segment, Fault}
+        for table in found:
+            fields = dataclasses.fields(table.make)
+            assert set(table.fields) == {field.name for field in fields}
+            assert set(table.required) == {field.name for field in fields if field.default is dataclasses.MISSING}
+
+    def test_the_command_prints_it_without_docstrings_too(self) -> None:
+        command = [sys.executable, "-OO", "-m", "rtstt_core", "mock", "--script-schema"]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        assert json.loads(printed.stdout) == schema()
 
     def test_the_command_prints_it(self) -> None:
         process = start("--script-schema")

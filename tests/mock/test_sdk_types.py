@@ -71,7 +71,7 @@ def test_an_event_with_a_field_too_many_is_seen_on_a_real_socket(
 def test_every_event_of_a_session_is_looked_at(event_watch: sdk_types.Watch) -> None:
     before = event_watch.checked
     talk = Talk()
-    events = [*talk.opening, *talk.send(update()), *talk.say(silence(300) + tone(600) + silence(400))]
+    events = [*talk.opening, *talk.send(update()), *talk.speak(silence(300) + tone(600) + silence(400))]
     assert events[-1]["type"] == COMPLETED
     assert event_watch.checked - before == len(events) == len([e for e in talk.record.events if e.sender == "server"])
 
@@ -79,5 +79,5 @@ def test_every_event_of_a_session_is_looked_at(event_watch: sdk_types.Watch) -> 
 def test_no_known_difference_is_out_of_date() -> None:
     """One that the SDK has learnt in the meantime is to be struck off the list."""
     talk = Talk()
-    events = [*talk.opening, *talk.send(update()), *talk.say(silence(300) + tone(600) + silence(400))]
+    events = [*talk.opening, *talk.send(update()), *talk.speak(silence(300) + tone(600) + silence(400))]
     assert set().union(*map(sdk_types.differences, events)) == set(sdk_types.KNOWN_DIFFERENCES)

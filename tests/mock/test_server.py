@@ -515,7 +515,7 @@ class TestThreaded:
                 socket_.send(json.dumps(append(SPEECH)))
                 event = server.wait_for(COMPLETED)
             assert event.data["transcript"] == "Hello there."
-            assert server.cursor.left == []
+            assert server.cursor.unused == []
             assert server.base_url.endswith(f":{server.port}/v1")
         assert server.sessions[0].transcripts == ["Hello there."]
         assert not [thread for thread in threading.enumerate() if thread.name == "rtstt-mock"]

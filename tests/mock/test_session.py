@@ -1,4 +1,4 @@
-"""A transcription session from ``session.created`` to the transcript: PROTOCOL sections 3 to 6."""
+"""A transcription session from ``session.created`` to the transcript: PROTOCOL.md, sections 3 to 6."""
 
 import re
 
@@ -18,7 +18,10 @@ from talk import (
     update,
 )
 
+from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.events import Failure, Segment
+from rtstt_testkit.mock.protocol.ids import Ids
+from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.script.script import Transcript
 
 SPEECH = silence(500) + tone(1000) + silence(500)
@@ -116,7 +119,7 @@ class TestSessionObject:
         talk = Talk()
         refused = update(noise_reduction={"type": "near_field"}, bogus_field=1)
         assert types(talk.send(refused)) == ["error"]
-        assert types(talk.say(SPEECH)) == [
+        assert types(talk.speak(SPEECH)) == [
             "input_audio_buffer.speech_started",
             "input_audio_buffer.speech_stopped",
             *ITEM,
@@ -128,14 +131,50 @@ class TestSessionObject:
     def test_transcription_can_be_turned_off_again(self) -> None:
         talk = ready()
         talk.send(update(None, transcription=None))
-        talk.say(tone(200))
+        talk.speak(tone(200))
         assert types(talk.send(COMMIT)) == ITEM
+
+
+class TestTurnDetectionLeftOut:
+    """A model without turn detection refuses it only if the client asks for it."""
+
+    @pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-live-transcribe"])
+    def test_an_update_without_it_is_accepted_and_the_client_commits(self, model: str) -> None:
+        talk = Talk(transcripts=["Hello there."])
+        (updated,) = talk.send(update(model))
+        assert updated["type"] == "session.updated"
+        assert updated["session"]["audio"]["input"]["turn_detection"] is None
+        early = talk.speak(SPEECH)
+        assert set(types(early)) <= {DELTA}
+        assert types(talk.send(COMMIT))[:3] == ITEM
+        assert talk.record.transcripts == ["Hello there."]
+
+    @pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-live-transcribe"])
+    def test_a_client_secret_without_it_is_made(self, model: str) -> None:
+        session = {"type": "transcription", "audio": {"input": {"transcription": {"model": model}}}}
+        made = SecretStore(Ids(1), lambda: WALL).create({"session": session})
+        assert not isinstance(made, ApiError)
+        assert made["session"]["audio"]["input"]["turn_detection"] is None
+        session["audio"]["input"]["turn_detection"] = {"type": "server_vad"}
+        refused = SecretStore(Ids(1), lambda: WALL).create({"session": session})
+        assert isinstance(refused, ApiError)
+        assert refused.message == "Turn detection is not supported for this transcription model."
+
+    def test_asking_for_it_later_is_refused_too(self) -> None:
+        talk = ready("gpt-realtime-whisper")
+        (error,) = talk.send(update(None, turn_detection={"type": "server_vad"}))
+        assert error["error"]["param"] == "session.audio.input.turn_detection"
+
+    def test_options_of_an_earlier_model_are_not_held_against_a_later_one(self) -> None:
+        talk = Talk()
+        talk.send(update(None, transcription={"model": "whisper-1", "prompt": "Names: Ada."}))
+        assert types(talk.send(update("gpt-realtime-whisper"))) == ["session.updated"]
 
 
 class TestServerVad:
     def test_the_order_is_the_captured_one(self) -> None:
         talk = ready(turns=True, transcripts=["Hello from the Gateway Probe."])
-        events = talk.say(SPEECH)
+        events = talk.speak(SPEECH)
         assert types(events) == [
             "input_audio_buffer.speech_started",
             "input_audio_buffer.speech_stopped",
@@ -154,7 +193,7 @@ class TestServerVad:
         assert events[-1]["transcript"] == "Hello from the Gateway Probe."
 
     def test_one_item_id_from_speech_started_to_completed(self) -> None:
-        events = ready(turns=True).say(SPEECH)
+        events = ready(turns=True).speak(SPEECH)
         ids = {event.get("item_id") or event["item"]["id"] for event in events}
         assert len(ids) == 1
         assert re.fullmatch(r"item_[0-9A-Za-z]{21}", ids.pop())
@@ -162,7 +201,7 @@ class TestServerVad:
     @pytest.mark.parametrize("chunk_ms", [1, 7, 10, 20, 50, 333, 5000])
     def test_the_times_are_right_to_the_sample_whatever_the_chunks(self, chunk_ms: float) -> None:
         talk = ready(turns=True)
-        events = talk.say(silence(503) + tone(777) + silence(500), chunk_ms)
+        events = talk.speak(silence(503) + tone(777) + silence(500), chunk_ms)
         assert events[0]["audio_start_ms"] == 503 - 300
         assert events[1]["audio_end_ms"] == 503 + 777 + 200
 
@@ -170,29 +209,29 @@ class TestServerVad:
         talk = Talk()
         turns = {"type": "server_vad", "prefix_padding_ms": 100, "silence_duration_ms": 450}
         talk.send(update(turn_detection=turns))
-        events = talk.say(silence(1000) + tone(300) + silence(600))
+        events = talk.speak(silence(1000) + tone(300) + silence(600))
         assert (events[0]["audio_start_ms"], events[1]["audio_end_ms"]) == (900, 1750)
 
     def test_padding_does_not_reach_before_the_audio_or_into_the_turn_before(self) -> None:
-        events = ready(turns=True).say(tone(400) + silence(250) + tone(400) + silence(250))
+        events = ready(turns=True).speak(tone(400) + silence(250) + tone(400) + silence(250))
         starts = [event["audio_start_ms"] for event in events if "audio_start_ms" in event]
         assert starts == [0, 600]
 
     def test_a_pause_shorter_than_the_silence_does_not_end_the_turn(self) -> None:
-        events = ready(turns=True).say(tone(300) + silence(150) + tone(300) + silence(300))
+        events = ready(turns=True).speak(tone(300) + silence(150) + tone(300) + silence(300))
         assert types(events).count("input_audio_buffer.speech_stopped") == 1
 
     def test_a_click_is_not_speech(self) -> None:
-        assert ready(turns=True).say(silence(200) + tone(15) + silence(500)) == []
+        assert ready(turns=True).speak(silence(200) + tone(15) + silence(500)) == []
 
     def test_sound_below_the_threshold_is_not_speech(self) -> None:
-        assert ready(turns=True).say(tone(500, loudness=0.01) + silence(500)) == []
+        assert ready(turns=True).speak(tone(500, loudness=0.01) + silence(500)) == []
         talk = Talk()
         talk.send(update(turn_detection={"type": "server_vad", "threshold": 0.1}))
-        assert talk.say(tone(500, loudness=0.01) + silence(500)) != []
+        assert talk.speak(tone(500, loudness=0.01) + silence(500)) != []
 
     def test_items_form_a_chain(self) -> None:
-        events = ready(turns=True).say(SPEECH * 3)
+        events = ready(turns=True).speak(SPEECH * 3)
         committed = [event for event in events if event["type"] == "input_audio_buffer.committed"]
         ids = [event["item_id"] for event in committed]
         assert [event["previous_item_id"] for event in committed] == [None, ids[0], ids[1]]
@@ -200,7 +239,7 @@ class TestServerVad:
         assert added == [None, ids[0], ids[1]]
 
     def test_the_item_is_added_and_done_with_its_audio_and_no_transcript(self) -> None:
-        events = ready(turns=True).say(SPEECH)
+        events = ready(turns=True).speak(SPEECH)
         for event in events[3:5]:
             assert event["item"] == {
                 "id": events[0]["item_id"],
@@ -212,9 +251,9 @@ class TestServerVad:
 
     def test_turn_detection_turned_on_in_the_middle_of_speech_announces_it_before_its_end(self) -> None:
         talk = ready()
-        assert talk.say(tone(500)) == []
+        assert talk.speak(tone(500)) == []
         talk.send(update(None, turn_detection={"type": "server_vad"}))
-        events = talk.say(tone(500) + silence(300))
+        events = talk.speak(tone(500) + silence(300))
         assert types(events)[:3] == [
             "input_audio_buffer.speech_started",
             "input_audio_buffer.speech_stopped",
@@ -224,7 +263,7 @@ class TestServerVad:
 
     def test_a_commit_during_speech_uses_the_id_of_speech_started(self) -> None:
         talk = ready(turns=True)
-        (started,) = talk.say(silence(500) + tone(500))
+        (started,) = talk.speak(silence(500) + tone(500))
         events = talk.send(COMMIT)
         assert types(events)[:3] == ITEM
         assert events[0]["item_id"] == started["item_id"]
@@ -235,15 +274,15 @@ class TestServerVad:
         (updated,) = talk.send(update("whisper-1", format={"type": name}))
         assert updated["session"]["audio"]["input"]["format"] == {"type": name}
         audio = g711(silence(500, 8000) + tone(700, 8000) + silence(300, 8000), name)
-        events = talk.say(audio, 20, rate=8000, width=1)
+        events = talk.speak(audio, 20, rate=8000, width=1)
         assert (events[0]["audio_start_ms"], events[1]["audio_end_ms"]) == (200, 1400)
         assert events[-1]["usage"] == {"type": "duration", "seconds": 2}
 
     def test_a_change_of_format_keeps_the_time_axis(self) -> None:
         talk = ready(turns=True)
-        talk.say(silence(2000))
+        talk.speak(silence(2000))
         talk.send(update(None, format={"type": "audio/pcmu"}))
-        events = talk.say(g711(silence(500, 8000) + tone(500, 8000) + silence(300, 8000), "audio/pcmu"), 20, 8000, 1)
+        events = talk.speak(g711(silence(500, 8000) + tone(500, 8000) + silence(300, 8000), "audio/pcmu"), 20, 8000, 1)
         assert (events[0]["audio_start_ms"], events[1]["audio_end_ms"]) == (2200, 3200)
 
     def test_half_a_sample_at_the_end_of_an_append_is_not_lost(self) -> None:
@@ -257,7 +296,7 @@ class TestSemanticVad:
     def test_a_finished_sentence_ends_the_turn_soon(self) -> None:
         talk = Talk(transcripts=["It is done."])
         talk.send(update(turn_detection={"type": "semantic_vad"}))
-        events = talk.say(tone(1000) + silence(600))
+        events = talk.speak(tone(1000) + silence(600))
         assert events[1]["type"] == "input_audio_buffer.speech_stopped"
         assert events[1]["audio_end_ms"] == 1500
 
@@ -265,14 +304,14 @@ class TestSemanticVad:
     def test_an_unfinished_one_waits_as_long_as_the_eagerness_says(self, eagerness: str, ms: int) -> None:
         talk = Talk(transcripts=["And then uhm"])
         talk.send(update(turn_detection={"type": "semantic_vad", "eagerness": eagerness}))
-        assert types(talk.say(tone(1000) + silence(ms - 20))) == ["input_audio_buffer.speech_started"]
-        (stopped, *_) = talk.say(silence(50))
+        assert types(talk.speak(tone(1000) + silence(ms - 20))) == ["input_audio_buffer.speech_started"]
+        (stopped, *_) = talk.speak(silence(50))
         assert stopped["audio_end_ms"] == 1000 + ms
 
     def test_each_turn_is_judged_by_its_own_text(self) -> None:
         talk = Talk(transcripts=["Well", "It is done."])
         talk.send(update(turn_detection={"type": "semantic_vad", "eagerness": "high"}))
-        events = talk.say(tone(500) + silence(2100) + tone(500) + silence(600))
+        events = talk.speak(tone(500) + silence(2100) + tone(500) + silence(600))
         ends = [event["audio_end_ms"] for event in events if "audio_end_ms" in event]
         assert ends == [2500, 3600]
 
@@ -281,8 +320,8 @@ class TestIdleTimeout:
     def test_silence_is_committed_and_says_from_when_to_when(self) -> None:
         talk = Talk()
         talk.send(update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
-        assert talk.say(silence(4990)) == []
-        events = talk.say(silence(50))
+        assert talk.speak(silence(4990)) == []
+        events = talk.speak(silence(50))
         assert types(events) == ["input_audio_buffer.timeout_triggered", *ITEM, COMPLETED]
         assert (events[0]["audio_start_ms"], events[0]["audio_end_ms"]) == (0, 5000)
         assert events[0]["item_id"] == events[1]["item_id"]
@@ -291,15 +330,15 @@ class TestIdleTimeout:
     def test_a_long_silence_in_one_append_times_out_as_often_as_in_many(self) -> None:
         talk = Talk()
         talk.send(update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
-        events = talk.say(silence(16_000), chunk_ms=16_000)
+        events = talk.speak(silence(16_000), chunk_ms=16_000)
         ends = [event["audio_end_ms"] for event in events if "audio_end_ms" in event]
         assert ends == [5000, 10_000, 15_000]
 
     def test_it_begins_again_after_every_turn(self) -> None:
         talk = Talk()
         talk.send(update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
-        talk.say(silence(4000) + tone(500) + silence(300))
-        events = talk.say(silence(5000))
+        talk.speak(silence(4000) + tone(500) + silence(300))
+        events = talk.speak(silence(5000))
         assert (events[0]["audio_start_ms"], events[0]["audio_end_ms"]) == (4700, 9700)
 
 
@@ -321,7 +360,7 @@ class TestManyAppendsAtOnce:
         for chunk_ms in (50, 10, 400, 30_000):
             talk = Talk(transcripts=["I said that a long time ago, and then", "no.", "Yes?", "It is done."])
             talk.send(update(model, turn_detection=turns))
-            answers.append(talk.say(said, chunk_ms=chunk_ms) + talk.send(COMMIT))
+            answers.append(talk.speak(said, chunk_ms=chunk_ms) + talk.send(COMMIT))
         assert len(answers[0]) > 5
         assert all(answer == answers[0] for answer in answers[1:])
 
@@ -329,22 +368,22 @@ class TestManyAppendsAtOnce:
 class TestManualCommit:
     def test_the_order_is_that_of_vad_without_speech_events(self) -> None:
         talk = ready(transcripts=["Hello there."])
-        assert talk.say(SPEECH) == []
+        assert talk.speak(SPEECH) == []
         assert types(talk.send(COMMIT)) == [*ITEM, *[DELTA] * 3, COMPLETED]
 
     def test_silence_gets_an_empty_transcript_and_uses_up_no_script(self) -> None:
         talk = ready(transcripts=["Hello there."])
-        talk.say(silence(300))
+        talk.speak(silence(300))
         events = talk.send(COMMIT)
         assert types(events) == [*ITEM, COMPLETED]
         assert events[-1]["transcript"] == ""
-        talk.say(tone(300))
+        talk.speak(tone(300))
         assert talk.send(COMMIT)[-1]["transcript"] == "Hello there."
 
     @pytest.mark.parametrize(("ms", "shown"), [(0, "0.00"), (99.5, "99.50"), (50, "50.00")])
     def test_less_than_100_ms_is_refused(self, ms: float, shown: str) -> None:
         talk = ready()
-        talk.say(tone(ms))
+        talk.speak(tone(ms))
         (error,) = talk.send({**COMMIT, "event_id": "c1"})
         assert error["error"] == {
             "type": "invalid_request_error",
@@ -358,27 +397,43 @@ class TestManualCommit:
 
     def test_a_commit_empties_the_buffer(self) -> None:
         talk = ready()
-        talk.say(tone(200))
+        talk.speak(tone(200))
         talk.send(COMMIT)
         assert types(talk.send(COMMIT)) == ["error"]
 
+    def test_under_turn_detection_a_commit_without_speech_is_empty(self) -> None:
+        talk = ready(turns=True)
+        assert types(talk.speak(SPEECH))[-1] == COMPLETED
+        talk.speak(silence(400))
+        (error,) = talk.send(COMMIT)
+        assert error["error"]["code"] == "input_audio_buffer_commit_empty"
+        assert error["error"]["message"].endswith("but buffer only has 0.00ms of audio.")
+        assert types(talk.speak(SPEECH))[-1] == COMPLETED
+
+    def test_it_makes_an_item_where_the_server_is_lenient(self) -> None:
+        talk = ready(turns=True, lenient_commit=True)
+        talk.speak(SPEECH + silence(400))
+        events = talk.send(COMMIT)
+        assert types(events) == [*ITEM, COMPLETED]
+        assert events[-1]["transcript"] == ""
+
     def test_clear_empties_the_buffer(self) -> None:
         talk = ready()
-        talk.say(tone(200))
+        talk.speak(tone(200))
         assert types(talk.send({"type": "input_audio_buffer.clear"})) == ["input_audio_buffer.cleared"]
         assert types(talk.send(COMMIT)) == ["error"]
 
     def test_clear_forgets_the_turn_under_way(self) -> None:
         talk = ready(turns=True)
-        talk.say(tone(200))
+        talk.speak(tone(200))
         talk.send({"type": "input_audio_buffer.clear"})
-        assert talk.say(silence(500)) == []
+        assert talk.speak(silence(500)) == []
 
 
 class TestModels:
     def test_whisper_sends_one_delta(self) -> None:
         talk = ready("whisper-1", transcripts=["Hello there, world."])
-        talk.say(tone(1500))
+        talk.speak(tone(1500))
         events = talk.send(COMMIT)[3:]
         assert types(events) == [DELTA, COMPLETED]
         assert events[0]["delta"] == "Hello there, world."
@@ -387,7 +442,7 @@ class TestModels:
     @pytest.mark.parametrize("model", ["gpt-4o-transcribe", "gpt-4o-mini-transcribe"])
     def test_usage_is_ten_audio_tokens_a_second(self, model: str) -> None:
         talk = ready(model, transcripts=["Hello from the Gateway Probe."])
-        talk.say(tone(1600))
+        talk.speak(tone(1600))
         assert talk.send(COMMIT)[-1]["usage"] == {
             "type": "tokens",
             "total_tokens": 24,
@@ -397,13 +452,13 @@ class TestModels:
         }
 
     def test_usage_counts_the_padding_and_the_silence_of_a_turn(self) -> None:
-        events = ready("whisper-1", turns=True).say(silence(500) + tone(1600) + silence(300))
+        events = ready("whisper-1", turns=True).speak(silence(500) + tone(1600) + silence(300))
         assert events[-1]["usage"] == {"type": "duration", "seconds": 3}  # 300 + 1600 + 200 ms
 
     @pytest.mark.parametrize("model", ["gpt-live-transcribe", "gpt-realtime-whisper"])
     def test_streaming_models_send_deltas_before_the_commit(self, model: str) -> None:
         talk = ready(model, transcripts=["One two three four five."])
-        early = talk.say(silence(300) + tone(1600))
+        early = talk.speak(silence(300) + tone(1600))
         assert early
         assert set(types(early)) == {DELTA}
         late = talk.send(COMMIT)
@@ -421,26 +476,26 @@ class TestModels:
             talk.send(
                 update(None, transcription={"model": "gpt-realtime-whisper", "delay": delay}, turn_detection=None)
             )
-            first[delay] = next(ms for ms in range(50, 3000, 50) if talk.say(tone(50)))
+            first[delay] = next(ms for ms in range(50, 3000, 50) if talk.speak(tone(50)))
         assert list(first.values()) == sorted(set(first.values()))
 
     def test_gpt_realtime_whisper_counts_no_tokens(self) -> None:
         talk = ready("gpt-realtime-whisper")
-        talk.say(tone(300))
+        talk.speak(tone(300))
         usage = talk.send(COMMIT)[-1]["usage"]
         assert (usage["type"], usage["total_tokens"], usage["input_tokens"]) == ("tokens", 0, 0)
 
     def test_gpt_transcribe_reports_languages(self) -> None:
         talk = ready("gpt-transcribe", transcripts=["Hallo", Transcript("Salut hello", languages=["fr", "en"])])
-        talk.say(tone(300))
+        talk.speak(tone(300))
         assert talk.send(COMMIT)[-1]["languages"] == [{"code": "en"}]
-        talk.say(tone(300))
+        talk.speak(tone(300))
         assert talk.send(COMMIT)[-1]["languages"] == [{"code": "fr"}, {"code": "en"}]
 
     def test_diarized_segments_come_before_completed(self) -> None:
         segments = [Segment("Hi.", "A", 0.0, 0.5), Segment("Hello.", "B", 0.5, 1.0)]
         talk = ready("gpt-4o-transcribe-diarize", transcripts=[Transcript("Hi. Hello.", segments=segments)])
-        talk.say(tone(1000))
+        talk.speak(tone(1000))
         events = talk.send(COMMIT)
         assert types(events)[-3:] == [SEGMENT, SEGMENT, COMPLETED]
         assert [(event["speaker"], event["text"], event["start"], event["end"]) for event in events[-3:-1]] == [
@@ -450,24 +505,32 @@ class TestModels:
 
     def test_without_a_script_one_speaker_said_it_all(self) -> None:
         talk = ready("gpt-4o-transcribe-diarize", transcripts=["Hi. Hello."])
-        talk.say(tone(1500))
+        talk.speak(tone(1500))
         segment, completed = talk.send(COMMIT)[-2:]
         assert (segment["type"], segment["item_id"]) == (SEGMENT, completed["item_id"])
         assert [segment[name] for name in ("text", "speaker", "start", "end")] == ["Hi. Hello.", "A", 0.0, 1.5]
-        talk.say(silence(500))
+        talk.speak(silence(500))
         assert SEGMENT not in types(talk.send(COMMIT))
 
     def test_logprobs_come_only_when_included(self) -> None:
         talk = ready(transcripts=["Hi you", "Hi you"])
-        talk.say(tone(300))
+        talk.speak(tone(300))
         assert all("logprobs" not in event for event in talk.send(COMMIT))
         include = {"type": "transcription", "include": ["item.input_audio_transcription.logprobs"]}
         (updated,) = talk.send({"type": "session.update", "session": include})
         assert updated["session"]["include"] == ["item.input_audio_transcription.logprobs"]
-        talk.say(tone(300))
+        talk.speak(tone(300))
         first, second, completed = talk.send(COMMIT)[3:]
         assert first["logprobs"] == [{"token": "Hi", "logprob": -0.01, "bytes": [72, 105]}]
         assert completed["logprobs"] == first["logprobs"] + second["logprobs"]
+
+    def test_gpt_live_transcribe_completes_without_logprobs(self) -> None:
+        talk = Talk(transcripts=["Hi you"])
+        event = update("gpt-live-transcribe")
+        event["session"]["include"] = ["item.input_audio_transcription.logprobs"]
+        talk.send(event)
+        talk.speak(tone(300))
+        assert "logprobs" not in talk.send(COMMIT)[-1]
 
 
 class TestScripts:
@@ -475,20 +538,20 @@ class TestScripts:
         talk = ready(transcripts=["One", "Two"])
         heard = []
         for _ in range(3):
-            talk.say(tone(200))
+            talk.speak(tone(200))
             heard.append(talk.send(COMMIT)[-1]["transcript"])
         assert heard == ["One", "Two", "Hello from the mock."]
         assert talk.record.transcripts == heard
 
     def test_deltas_can_be_given(self) -> None:
         talk = ready(transcripts=[Transcript(deltas=["Hel", "lo"])])
-        talk.say(tone(200))
+        talk.speak(tone(200))
         events = talk.send(COMMIT)[3:]
         assert [event.get("delta") or event["transcript"] for event in events] == ["Hel", "lo", "Hello"]
 
     def test_a_failure_fails_the_item_and_not_the_session(self) -> None:
         talk = ready(transcripts=[Failure(), "Fine"])
-        talk.say(tone(200))
+        talk.speak(tone(200))
         events = talk.send(COMMIT)
         assert types(events) == [*ITEM, FAILED]
         item_id = events[0]["item_id"]
@@ -498,12 +561,12 @@ class TestScripts:
             "message": f"Input transcription failed for item '{item_id}'.",
             "param": None,
         }
-        talk.say(tone(200))
+        talk.speak(tone(200))
         assert talk.send(COMMIT)[-1]["transcript"] == "Fine"
 
     def test_a_failure_of_a_streaming_model_sends_no_deltas(self) -> None:
         talk = ready("gpt-live-transcribe", transcripts=[Failure()])
-        assert talk.say(tone(2000)) == []
+        assert talk.speak(tone(2000)) == []
         assert types(talk.send(COMMIT)) == [*ITEM, FAILED]
 
     def test_conditions_choose(self) -> None:
@@ -517,10 +580,10 @@ class TestScripts:
         talk.send(update(None, transcription={"model": "gpt-4o-transcribe", "language": "de"}, turn_detection=None))
         heard = []
         for _ in range(2):
-            talk.say(tone(200))
+            talk.speak(tone(200))
             heard.append(talk.send(COMMIT)[-1]["transcript"])
         assert heard == ["in German", "anything"]
-        assert [left.text for left in talk.cursor.left] == ["for whisper", "second connection"]
+        assert [unused.text for unused in talk.cursor.unused] == ["for whisper", "second connection"]
 
     def test_something_else_is_refused_by_name(self) -> None:
         with pytest.raises(TypeError, match=r"a transcript is a str, a Transcript or a Failure, not int: 7"):
@@ -533,17 +596,38 @@ class TestTime:
         assert types(talk.opening) == ["session.created"]
         assert talk.send(update(turn_detection=None)) == []
         assert types(talk.wait(0.256)) == ["session.updated"]
-        talk.say(tone(300))
+        talk.speak(tone(300))
         assert talk.send(COMMIT) == []
         assert types(talk.wait(0.261)) == ITEM
         assert talk.wait(0.92) == []
         assert types(talk.wait(0.01)) == [DELTA]
         assert types(talk.wait(0.22)) == [DELTA, COMPLETED]
 
+    @pytest.mark.parametrize(
+        ("delay", "first_ms"), [("minimal", 460), ("low", 1010), ("medium", 1370), ("high", 1730), ("xhigh", 2100)]
+    )
+    def test_measured_latencies_of_a_streaming_model_depend_on_its_delay(self, delay: str, first_ms: int) -> None:
+        talk = Talk(latency="capture", transcripts=["One two three"])
+        talk.send(update(None, transcription={"model": "gpt-realtime-whisper", "delay": delay}))
+        talk.wait(0.256)
+        assert talk.speak(tone(first_ms - 10), chunk_ms=10) == []
+        assert types(talk.speak(tone(20), chunk_ms=10)) == [DELTA]
+
+    @pytest.mark.parametrize(("model", "seconds"), [("gpt-realtime-whisper", 0.572), ("gpt-live-transcribe", 0.698)])
+    def test_measured_latencies_after_the_commit_depend_on_the_model(self, model: str, seconds: float) -> None:
+        talk = Talk(latency="capture", transcripts=["One two"])
+        talk.send(update(model))
+        talk.wait(0.256)
+        talk.speak(tone(300))
+        assert talk.send(COMMIT) == []
+        assert types(talk.wait(0.15)) == ITEM
+        assert COMPLETED not in types(talk.wait(seconds - 0.16))
+        assert types(talk.wait(0.02))[-1] == COMPLETED
+
     def test_completed_of_several_items_can_be_out_of_order(self) -> None:
         talk = ready(transcripts=[Transcript("slow", delay=2), "fast"])
         for _ in range(2):
-            talk.say(tone(200))
+            talk.speak(tone(200))
             talk.send(COMMIT)
         assert talk.record.transcripts == ["fast"]
         talk.wait(2.0)
@@ -551,7 +635,7 @@ class TestTime:
 
     def test_pace_sets_the_time_between_deltas(self) -> None:
         talk = ready(transcripts=[Transcript("One two three", pace=0.5)])
-        talk.say(tone(200))
+        talk.speak(tone(200))
         assert types(talk.send(COMMIT)) == [*ITEM, DELTA]
         assert types(talk.wait(0.5)) == [DELTA]
         assert types(talk.wait(0.5)) == [DELTA, COMPLETED]
@@ -580,7 +664,7 @@ class TestTime:
 class TestItems:
     def test_a_committed_item_can_be_retrieved_with_its_transcript_and_deleted(self) -> None:
         talk = ready(transcripts=["Hello"])
-        talk.say(tone(200))
+        talk.speak(tone(200))
         item_id = talk.send(COMMIT)[0]["item_id"]
         (retrieved,) = talk.send({"type": "conversation.item.retrieve", "item_id": item_id})
         assert retrieved["item"]["content"] == [{"type": "input_audio", "transcript": "Hello"}]
@@ -594,8 +678,8 @@ class TestItems:
         talk = Talk("/v1/realtime?model=gpt-realtime")
         events = talk.send({"type": "response.create"})
         assert types(events)[0] == "response.created"
-        assert types(events)[-1] == "response.done"
-        assert events[-1]["response"]["output"][0]["content"][0]["text"] == "Hello from the mock."
+        assert types(events)[-2:] == ["response.done", "rate_limits.updated"]
+        assert events[-2]["response"]["output"][0]["content"][0]["text"] == "Hello from the mock."
         assert types(talk.send({"type": "response.cancel"})) == ["error"]
 
     def test_a_client_can_add_an_item(self) -> None:
@@ -614,14 +698,14 @@ class TestItems:
         talk = Talk("/v1/realtime?model=gpt-realtime", transcripts=["Hello"])
         session = {"type": "realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
         assert types(talk.send({"type": "session.update", "session": session})) == ["session.updated"]
-        assert types(talk.say(SPEECH))[-1] == COMPLETED
+        assert types(talk.speak(SPEECH))[-1] == COMPLETED
         assert talk.record.transcripts == ["Hello"]
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     def run() -> list:
         talk = ready(turns=True)
-        return talk.opening + talk.say(SPEECH)
+        return talk.opening + talk.speak(SPEECH)
 
     assert run() == run()
 
@@ -639,7 +723,7 @@ class TestWhichAnswer:
         talk = Talk(transcripts=transcripts, number=number)
         talk.send(update(turn_detection=None, **options))
         for _ in range(items):
-            talk.say(tone(200))
+            talk.speak(tone(200))
             talk.send({"type": "input_audio_buffer.commit"})
         return talk.record.transcripts
 

@@ -38,7 +38,7 @@ def listening(model: str = "gpt-4o-transcribe", transcripts=(), **audio_input) -
 @pytest.mark.parametrize(("before_ms", "chunk_ms"), [(0, 50), (513, 37), (1207, 1000)])
 def test_a_recording_is_known_wherever_it_starts_and_whatever_the_chunks(name, before_ms, chunk_ms) -> None:
     talk = listening()
-    talk.say(silence(before_ms) + speech.load(name).pcm + silence(400), chunk_ms)
+    talk.speak(silence(before_ms) + speech.load(name).pcm + silence(400), chunk_ms)
     assert talk.record.transcripts == [speech.load(name).text]
 
 
@@ -48,7 +48,7 @@ def test_turns_in_noise_are_found_within_100_ms(name, deviation) -> None:
     recording = speech.load(name)
     talk = listening()
     quiet = silence(700)
-    events = talk.say(noisy(quiet + recording.pcm + quiet + recording.pcm + quiet, deviation))
+    events = talk.speak(noisy(quiet + recording.pcm + quiet + recording.pcm + quiet, deviation))
     length = recording.seconds * 1000
     starts = [event["audio_start_ms"] + 300 for event in events if "audio_start_ms" in event]
     ends = [event["audio_end_ms"] - 200 for event in events if "audio_end_ms" in event]
@@ -61,27 +61,27 @@ def test_turns_in_noise_are_found_within_100_ms(name, deviation) -> None:
 def test_it_is_known_over_the_telephone(name) -> None:
     talk = listening(format={"type": name})
     pcm = resampled(speech.load("coffee").pcm, 24000, 8000)
-    talk.say(g711(silence(300, 8000) + pcm + silence(300, 8000), name), 20, 8000, 1)
+    talk.speak(g711(silence(300, 8000) + pcm + silence(300, 8000), name), 20, 8000, 1)
     assert talk.record.transcripts == [speech.load("coffee").text]
 
 
 def test_it_is_known_after_resampling() -> None:
     talk = listening()
     pcm = resampled(resampled(speech.load("weather").pcm, 24000, 16000), 16000, 24000)
-    talk.say(silence(300) + pcm + silence(300))
+    talk.speak(silence(300) + pcm + silence(300))
     assert talk.record.transcripts == [speech.load("weather").text]
 
 
 def test_it_is_known_after_a_manual_commit() -> None:
     talk = listening(turn_detection=None)
-    talk.say(silence(300) + speech.load("hello").pcm)
+    talk.speak(silence(300) + speech.load("hello").pcm)
     assert talk.send(COMMIT)[-1]["transcript"] == speech.load("hello").text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_streaming_model_knows_it_from_its_beginning(name) -> None:
     talk = listening("gpt-live-transcribe", turn_detection=None)
-    early = talk.say(silence(200) + speech.load(name).pcm)
+    early = talk.speak(silence(200) + speech.load(name).pcm)
     late = talk.send(COMMIT)
     deltas = [event["delta"] for event in early + late if event["type"] == DELTA]
     assert early
@@ -92,14 +92,14 @@ def test_other_audio_gets_the_default_text() -> None:
     talk = listening()
     backwards = array.array("h", reversed(array.array("h", speech.load("hello").pcm))).tobytes()
     for audio in (tone(1500), tone(100), backwards, speech.load("hello").pcm[:30_000]):
-        talk.say(silence(300) + audio + silence(300))
+        talk.speak(silence(300) + audio + silence(300))
     assert set(talk.record.transcripts) == {"Hello from the mock."}
 
 
 def test_a_script_comes_first_and_may_ask_for_a_recording() -> None:
     talk = listening(transcripts=[Transcript("The weather!", recording="weather"), "Anything."])
     for name in ("hello", "coffee", "weather"):
-        talk.say(speech.load(name).pcm + silence(300))
+        talk.speak(speech.load(name).pcm + silence(300))
     assert talk.record.transcripts == ["Anything.", speech.load("coffee").text, "The weather!"]
 
 
@@ -115,7 +115,7 @@ def test_silence_and_length() -> None:
 
 def test_the_audio_of_a_session_is_saved_as_wav(tmp_path) -> None:
     talk = listening(format={"type": "audio/pcmu"})
-    talk.say(g711(tone(500, 8000), "audio/pcmu"), 20, 8000, 1)
+    talk.speak(g711(tone(500, 8000), "audio/pcmu"), 20, 8000, 1)
     talk.record.save_wav(tmp_path / "heard.wav")
     with wave.open(str(tmp_path / "heard.wav")) as file:
         assert (file.getframerate(), file.getsampwidth(), file.getnframes()) == (8000, 2, 4000)
@@ -123,14 +123,14 @@ def test_the_audio_of_a_session_is_saved_as_wav(tmp_path) -> None:
 
 def test_completed_is_not_sent_before_the_commit() -> None:
     talk = listening("gpt-realtime-whisper", turn_detection=None)
-    assert COMPLETED not in [event["type"] for event in talk.say(speech.load("coffee").pcm)]
+    assert COMPLETED not in [event["type"] for event in talk.speak(speech.load("coffee").pcm)]
 
 
 @pytest.mark.parametrize("silence_ms", [200, 1000])
 def test_pauses_longer_than_the_silence_that_ends_a_turn_split_the_text_and_shorter_ones_do_not(silence_ms) -> None:
     pair = speech.load("hold+shortly")
     talk = listening(turn_detection={"type": "server_vad", "silence_duration_ms": silence_ms})
-    talk.say(silence(400) + pair.pcm + silence(1200))
+    talk.speak(silence(400) + pair.pcm + silence(1200))
     parts = [speech.load("hold").text, speech.load("shortly").text]
     assert talk.record.transcripts == (parts if silence_ms < 1000 * speech.PAUSE else [" ".join(parts)])
     assert pair.text == " ".join(parts)
@@ -140,20 +140,20 @@ def test_pauses_longer_than_the_silence_that_ends_a_turn_split_the_text_and_shor
 def test_a_manual_commit_of_several_with_silence_around_has_all_their_words(chunk_ms) -> None:
     talk = listening(turn_detection=None)
     row = speech.load("hello+train+bread+weather")
-    talk.say(silence(800) + row.pcm + silence(1300), chunk_ms)
+    talk.speak(silence(800) + row.pcm + silence(1300), chunk_ms)
     assert talk.send(COMMIT)[-1]["transcript"] == row.text
 
 
 def test_several_in_noise_are_known_one_by_one_in_a_manual_commit() -> None:
     heard = scene(("meeting", "order", "coffee"), "pink", 15)
     talk = listening(turn_detection=None)
-    talk.say(heard.pcm)
+    talk.speak(heard.pcm)
     assert talk.send(COMMIT)[-1]["transcript"] == speech.load("meeting+order+coffee").text
 
 
 def test_a_recording_beside_unknown_audio_is_not_the_whole_of_it() -> None:
     talk = listening(turn_detection=None)
-    talk.say(speech.load("hello").pcm + silence(500) + tone(900))
+    talk.speak(speech.load("hello").pcm + silence(500) + tone(900))
     assert talk.send(COMMIT)[-1]["transcript"] == "Hello from the mock."
 
 
@@ -163,7 +163,7 @@ def test_a_streaming_model_names_the_words_at_every_delay(name, delay) -> None:
     talk = Talk()
     transcription = {"model": "gpt-live-transcribe", "delay": delay}
     talk.send(update(None, transcription=transcription, turn_detection=None))
-    early = talk.say(noisy(silence(300) + speech.load(name).pcm[:72_000], 100))
+    early = talk.speak(noisy(silence(300) + speech.load(name).pcm[:72_000], 100))
     said = "".join(event["delta"] for event in early)
     assert speech.load(name).text.startswith(said)
     assert said or (delay == "xhigh" and speech.load(name).seconds < 1.45)  # it is over before the first delta is due
@@ -177,7 +177,7 @@ def test_it_is_known_after_a_way_through_another_rate(name, rate) -> None:
     there = array.array("h", [there[at * 24000 // rate] for at in range(len(there) * rate // 24000)])
     back = array.array("h", [there[at * rate // 24000] for at in range(len(there) * 24000 // rate)])
     talk = listening()
-    talk.say(silence(300) + back.tobytes() + silence(300))
+    talk.speak(silence(300) + back.tobytes() + silence(300))
     assert talk.record.transcripts == [speech.load(name).text]
 
 
@@ -186,13 +186,13 @@ def test_it_is_known_at_another_volume(gain) -> None:
     samples = (round(sample * gain) for sample in array.array("h", speech.load("order").pcm))
     quieter = array.array("h", [max(-32768, min(32767, sample)) for sample in samples]).tobytes()
     talk = listening()
-    talk.say(silence(300) + quieter + silence(300))
+    talk.speak(silence(300) + quieter + silence(300))
     assert talk.record.transcripts == [speech.load("order").text]
 
 
 def test_a_very_long_commit_of_unknown_audio_is_not_searched() -> None:
     talk = listening(turn_detection=None)
-    talk.say((tone(700) + silence(300)) * 61, 1000)
+    talk.speak((tone(700) + silence(300)) * 61, 1000)
     assert talk.send(COMMIT)[-1]["transcript"] == "Hello from the mock."
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from . import npm
-from .conftest import REGISTER
+from .conftest import KEY, REGISTER, Endpoint, run
 
 pytestmark = pytest.mark.node
 
@@ -132,3 +135,93 @@ def test_both_ways_of_seeing_requests_see_them(version: str) -> None:
     """
     exit, out, _ = node(code, version=version, RTSTT_SHIM_HOSTS="127.0.0.1")
     assert (exit, json.loads(out)) == (0, ["/v1/realtime?intent=transcription&x=1"] * 3)
+
+
+LISTEN_NOWHERE = """
+const WebSocket = require('ws');
+const socket = new WebSocket(`ws://127.0.0.1:${process.env.APP_PORT}/v1/realtime?intent=transcription`);
+socket.on('error', ({ code }) => console.log(code));
+"""
+
+
+@pytest.fixture
+def program(cell: Callable[..., Path], tmp_path: Path) -> Path:
+    """A program that opens a connection with ws, which is refused."""
+    (tmp_path / "node_modules").symlink_to(cell(ws="8.18.3") / "node_modules")
+    path = tmp_path / "app.cjs"
+    path.write_text(LISTEN_NOWHERE, encoding="utf-8")
+    return path
+
+
+def started(port: int, *command: str | Path, **env: str) -> tuple[str, list[str]]:
+    """Run a program; return its output, and the lines of the shim."""
+    environ = {**os.environ, "APP_PORT": str(port), **env}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout, [line for line in done.stderr.splitlines() if line.startswith("rtstt_shim: ")]
+
+
+@pytest.mark.client
+def test_with_frozen_intrinsics_it_works(program: Path, refusing_port: int) -> None:
+    out, [line] = started(refusing_port, npm.node("system"), "--frozen-intrinsics", "--require", REGISTER, program)
+    assert out == "ECONNREFUSED\n"
+    assert "nothing accepts connections at this address" in line
+
+
+@pytest.mark.client
+@pytest.mark.parametrize(
+    ("version", "flag"),
+    [("20", "--experimental-permission"), pytest.param("24", "--permission", marks=pytest.mark.heavy)],
+)
+def test_under_permission_it_works_or_names_the_folder_that_it_must_read(
+    version: str, flag: str, program: Path, refusing_port: int
+) -> None:
+    allowed = [f"--allow-fs-read={path}" for path in (program.parent, program.parent.resolve() / "node_modules")]
+    allowed.append(f"--allow-fs-read={(program.parent / 'node_modules').resolve()}")
+    folder = REGISTER.parents[1]
+    command = [npm.node(version), flag, *allowed, "--require", REGISTER, program]
+    out, [line] = started(refusing_port, *command[:-3], f"--allow-fs-read={folder}/*", *command[-3:])
+    assert "nothing accepts connections at this address" in line
+    out, [line] = started(refusing_port, *command[:-3], f"--allow-fs-read={REGISTER.parent}/*", *command[-3:])
+    assert out == "ECONNREFUSED\n"
+    assert line == (
+        f"rtstt_shim: does nothing, because it may not read its files; start Node with --allow-fs-read={folder}/*"
+    )
+
+
+@pytest.mark.client
+@pytest.mark.heavy
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="the packages are for Linux x86-64"
+)
+@pytest.mark.parametrize(
+    ("name", "package", "binary", "words"),
+    [
+        ("Bun", "@oven/bun-linux-x64", "bin/bun", []),
+        ("Deno", "@deno/linux-x64-glibc", "deno", ["run", "-A"]),
+    ],
+)
+def test_in_another_runtime_it_prints_one_line(
+    name: str, package: str, binary: str, words: list[str], program: Path, refusing_port: int, cell: Callable[..., Path]
+) -> None:
+    versions = {"Bun": "1.4.5", "Deno": "2.9.6"}
+    runtime = cell(**{package: versions[name]}) / "node_modules" / package / binary
+    for command, env in (
+        ([runtime, *words, "--preload", REGISTER, program], {}),
+        # Deno reads the one variable, Bun the other.
+        ([runtime, *words, program], {"NODE_OPTIONS": f"--require {REGISTER}", "BUN_OPTIONS": f"--preload {REGISTER}"}),
+    ):
+        out, lines = started(refusing_port, *command, **env)
+        assert out == "ECONNREFUSED\n"
+        assert lines == [f"rtstt_shim: does nothing in {name} {versions[name]}, whose WebSocket it cannot reach"]
+
+
+@pytest.mark.client
+def test_the_first_corrected_url_is_printed_with_info(cell: Callable[..., Path], endpoint: Endpoint) -> None:
+    script = cell(ws="8.18.3") / "ws_cjs.cjs"
+    env = {**endpoint.env, "OPENAI_API_KEY": KEY}
+    assert run(script, shim=True, env=env).stderr == ""
+    assert run(script, shim=True, env={**env, "RTSTT_SHIM_LOG": "info"}).stderr == (
+        "rtstt_shim: corrected the URL of a ws connection from "
+        "wss://api.openai.com/v1/realtime?intent=transcription&model=gpt-4o-mini-transcribe to "
+        "wss://api.openai.com/v1/realtime?intent=transcription: OpenAI refuses `model` beside intent=transcription\n"
+    )

@@ -36,6 +36,9 @@ def fakelib(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 
         def recv_frame(self) -> None: ...
 
+        def send(self, payload: str, opcode: int = 1) -> int:
+            return len(payload)
+
     module.__dict__.update(WebSocket=WebSocket, __version__="1.8.0")
     monkeypatch.setitem(sys.modules, "fakelib", module)
     return module

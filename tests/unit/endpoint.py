@@ -43,6 +43,15 @@ def refuse_in_fragments(connection: ServerConnection) -> None:
     connection.close(4000, "invalid_request_error.invalid_model")
 
 
+def converse(connection: ServerConnection) -> None:
+    """Hold a healthy conversation: an error of no consequence, audio, and a close."""
+    connection.send(json.dumps({"type": "session.created", "session": {"type": "realtime"}}))
+    error = {"type": "invalid_request_error", "code": "response_cancel_not_active", "message": "Cancellation failed"}
+    connection.send(json.dumps({"type": "error", "error": error}))
+    connection.send(json.dumps({"type": "response.output_audio.delta", "delta": "A" * 40_000}))
+    connection.close(1001)
+
+
 def end(code: int, reason: str = "") -> Behaviour:
     """Close without an error event."""
     return lambda connection: connection.close(code, reason)

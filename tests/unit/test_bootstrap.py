@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rtstt_core.commands.run import BOOTSTRAP
+from rtstt_core.commands.activation import BOOTSTRAP
 
 Python = Callable[..., subprocess.CompletedProcess[str]]
 

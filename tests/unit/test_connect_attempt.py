@@ -259,16 +259,73 @@ def test_an_attempt_that_the_application_cancels_at_once_is_no_failure(warnings_
     assert warnings_logged == []
 
 
-def test_one_that_is_given_up_by_a_timeout_of_the_applications_is_too(warnings_logged: Records) -> None:
+async def wait_for_websockets(url: str, seconds: float) -> None:
     from websockets.asyncio.client import connect
 
+    await asyncio.wait_for(connect(url), seconds)
+
+
+async def wait_for_websockets_legacy(url: str, seconds: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from websockets.legacy.client import connect
+
+    await asyncio.wait_for(connect(url, close_timeout=1), seconds)
+
+
+async def wait_for_aiohttp(url: str, seconds: float) -> None:
+    aiohttp = pytest.importorskip("aiohttp")
+    async with aiohttp.ClientSession() as session:
+        await asyncio.wait_for(session.ws_connect(url), seconds)
+
+
+WAITS = [wait_for_websockets, wait_for_websockets_legacy, wait_for_aiohttp]
+
+
+@pytest.mark.parametrize("wait", [wait_for_websockets, wait_for_aiohttp], ids=lambda wait: wait.__name__)
+def test_a_timeout_of_the_applications_own_is_one_warning(wait: Callable[..., Any], warnings_logged: Records) -> None:
+    with listening(None) as port, pytest.raises(asyncio.TimeoutError):
+        asyncio.run(wait(f"ws://127.0.0.1:{port}{PATH}", 0.7))
+    record = only(warnings_logged)
+    assert record["rtstt_diagnosis"] == "connect-timeout"
+    assert record["rtstt_cause"] == "timeout"
+    assert "the application cancelled the attempt after 0.7 s" in record["rtstt_message"]
+
+
+@pytest.mark.parametrize("wait", WAITS, ids=lambda wait: wait.__name__)
+def test_an_attempt_that_is_cancelled_early_is_no_failure(wait: Callable[..., Any], warnings_logged: Records) -> None:
+    with listening(None) as port, pytest.raises(asyncio.TimeoutError):
+        asyncio.run(wait(f"ws://127.0.0.1:{port}{PATH}", 0.1))
+    assert warnings_logged == []
+
+
+def test_a_timeout_of_trios_is_one_warning(warnings_logged: Records) -> None:
+    trio = pytest.importorskip("trio")
+    client = pytest.importorskip("websockets.trio.client", reason="websockets has it from 17 on")
+
     async def talk(url: str) -> None:
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(connect(url), 0.1)
+        with trio.move_on_after(0.7):
+            async with client.connect(url):
+                pass
 
     with listening(None) as port:
-        asyncio.run(talk(f"ws://127.0.0.1:{port}{PATH}"))
-    assert warnings_logged == []
+        trio.run(talk, f"ws://127.0.0.1:{port}{PATH}")
+    assert only(warnings_logged)["rtstt_cause"] == "timeout"
+
+
+def test_a_correction_is_counted_though_the_connection_never_opens(refusing_port: int) -> None:
+    corrected = rtstt_shim.status().corrected
+    for user in ("", "user:word@"):
+        raised(websockets_asyncio, f"ws://{user}127.0.0.1:{refusing_port}{PATH}")
+    assert rtstt_shim.status().corrected == corrected + 2
+
+
+def test_a_correction_is_counted_once() -> None:
+    corrected = rtstt_shim.status().corrected
+    with serving(transcribe) as endpoint:
+        for url in (endpoint.url(), endpoint.url().replace("ws://", "ws://user:word@")):
+            websockets_asyncio(url)
+    assert rtstt_shim.status().corrected == corrected + 2
 
 
 def test_uninstalled_while_it_connects_nothing_is_logged(warnings_logged: Records) -> None:

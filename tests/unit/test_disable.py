@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rtstt_shim
-from rtstt_core.commands.run import BOOTSTRAP, NODE_SHIM
+from rtstt_core.commands.activation import BOOTSTRAP, NODE_SHIM
 
 VALUES = json.loads((Path(__file__).parents[1] / "vectors" / "disable.json").read_text(encoding="utf-8"))["inert"]
 
@@ -52,5 +52,5 @@ def test_in_the_bootstrap_of_a_python_that_is_too_old(value: str, inert: bool) -
 @pytest.mark.node
 def test_in_the_node_shim(value: str, inert: bool) -> None:
     program = "console.log(Symbol.for('rtstt_shim.installed') in globalThis)"
-    done = run("node", f"--import={NODE_SHIM.as_uri()}", "-e", program, value=value)
+    done = run("node", f"--require={NODE_SHIM}", "-e", program, value=value)
     assert (done.stdout, done.stderr) == (f"{not inert}\n".lower(), "")

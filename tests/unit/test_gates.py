@@ -305,6 +305,8 @@ class TestInstalling:
 
             def recv_frame(self) -> None: ...
 
+            def send(self, payload: str) -> None: ...
+
         old, before = library.WebSocket, [vars(one)["connect"] for one in (library.WebSocket, Reloaded)]
         installation.install()
         library.__dict__["WebSocket"] = Reloaded

@@ -12,7 +12,7 @@ def test_it_prints_the_folder_of_the_preload(capsys: pytest.CaptureFixture[str])
     assert main(["node-path"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert (Path(out.removesuffix("\n")) / "register.mjs").is_file()
+    assert (Path(out.removesuffix("\n")) / "register.cjs").is_file()
 
 
 def test_an_incomplete_installation_is_said(
@@ -20,4 +20,4 @@ def test_an_incomplete_installation_is_said(
 ) -> None:
     monkeypatch.setattr(node_path, "_FOLDER", tmp_path)
     assert main(["node-path"]) == 1
-    assert capsys.readouterr().err == f"rtstt-shim: {tmp_path} holds no register.mjs; reinstall rtstt-shim\n"
+    assert capsys.readouterr().err == f"rtstt-shim: {tmp_path} holds no register.cjs; reinstall rtstt-shim\n"

@@ -142,6 +142,7 @@ def test_a_library_that_another_thread_is_importing_is_patched_when_it_is_whole(
                 connected = False
                 def connect(self, url): return url
                 def recv_frame(self): ...
+                def send(self, payload): ...
             """
         )
     )

@@ -131,7 +131,7 @@ class TestActivation:
         (tmp_path / "websocket" / "__init__.py").write_text("__version__ = '1.8.0'\nfrom websocket import _core\n")
         (tmp_path / "websocket" / "_core.py").write_text(
             "import rtstt_shim\nclass WebSocket:\n connected = False\n"
-            " def connect(self, url): ...\n def recv_frame(self): ...\n"
+            " def connect(self, url): ...\n def recv_frame(self): ...\n def send(self, payload): ...\n"
         )
         code = """
             import websocket, rtstt_shim
@@ -285,14 +285,69 @@ class TestUndo:
 
 
 def test_status_is_a_table_people_can_read(fake: types.ModuleType, installation: Installation) -> None:
-    installation.uninstall()
     installation.install()
+    failed = installation.status().failed
     fake.WebSocket().connect(BAD.format(port=1))
-    assert str(installation.status()) == (
-        "rtstt_shim is active; URLs corrected: 1\n  fake               1.8.0      patched"
+    table = (
+        f"rtstt_shim is active; URLs corrected: 1, connections watched: 1, failures: {failed}\n"
+        "  fake               1.8.0      patched"
     )
+    assert str(installation.status()) == table
+    assert installation.status()._repr_html_() == f"<pre>{table}</pre>"
     installation.uninstall()
     assert str(installation.status()).startswith("rtstt_shim is not active: uninstalled; ")
+
+
+def test_status_counts_failures_repeated_ones_included(
+    fake: types.ModuleType, installation: Installation, warnings_logged: list[Any]
+) -> None:
+    def refuse(self: Any, url: str) -> None:
+        raise ConnectionRefusedError(url)
+
+    fake.WebSocket.connect = refuse
+    installation.install()
+    failed = installation.status().failed
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            fake.WebSocket().connect(BAD.format(port=1))
+    status = installation.status()
+    assert (status.corrected, status.watched, status.failed - failed) == (3, 3, 3)
+    assert len(warnings_logged) == 1
+
+
+def test_a_status_in_a_notebook_is_escaped(fake: types.ModuleType, installation: Installation) -> None:
+    fake.__dict__["__version__"] = "1.8<b>"
+    installation.install()
+    assert "1.8&lt;b&gt;" in installation.status()._repr_html_()
+
+
+def test_the_first_corrected_url_is_one_info_record_without_its_secrets(
+    fake: types.ModuleType, installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    installation.install()
+    with caplog.at_level("INFO", logger="rtstt_shim"):
+        for _ in range(2):
+            fake.WebSocket().connect(BAD.format(port=1) + "&token=canary")
+    [record] = caplog.records
+    assert record.levelname == "INFO"
+    assert record.getMessage() == (
+        "rtstt_shim: corrected the URL of a fakelib connection "
+        "from ws://127.0.0.1:1/v1/realtime?intent=transcription&model=whisper-1&token=*** "
+        "to ws://127.0.0.1:1/v1/realtime?intent=transcription&token=***: "
+        "OpenAI refuses `model` beside intent=transcription"
+    )
+
+
+def test_a_setting_that_names_no_host_is_warned_of_once(
+    installation: Installation, warnings_logged: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTSTT_SHIM_HOSTS", "https://stt.example.com/v1, localhost:8000, good.example")
+    installation.install()
+    installation.install()
+    assert [record.getMessage() for record in warnings_logged] == [
+        "rtstt_shim: RTSTT_SHIM_HOSTS names 'https://stt.example.com/v1', 'localhost:8000', which no host can match; "
+        "list host names separated by commas, without a scheme, a port or a path"
+    ]
 
 
 def test_what_a_shape_error_says() -> None:

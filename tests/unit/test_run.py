@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import pty
-import re
 import select
 import signal
 import subprocess
@@ -20,8 +19,9 @@ from typing import Any
 import pytest
 
 from rtstt_core import cli
+from rtstt_core.commands import activation
 from rtstt_core.commands import run as command
-from rtstt_core.commands.run import BOOTSTRAP
+from rtstt_core.commands.activation import BOOTSTRAP
 from rtstt_testkit import routing
 from rtstt_testkit.commands import route
 
@@ -254,19 +254,19 @@ def test_where_wrapt_is_is_said_where_it_is_not_beside_us(
     import wrapt
 
     home = Path(wrapt.__file__).parents[1]
-    monkeypatch.setattr(command, "HOME", tmp_path)
+    monkeypatch.setattr(activation, "HOME", tmp_path)
     assert started("--", "x")[2]["RTSTT_SHIM_WRAPT"] == str(home)
-    monkeypatch.setattr(command, "HOME", home)
+    monkeypatch.setattr(activation, "HOME", home)
     assert "RTSTT_SHIM_WRAPT" not in started("--", "x")[2]
 
 
 @pytest.fixture
 def preload(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The Node shim, in a folder that is hard to name in NODE_OPTIONS."""
-    preload = tmp_path / 'Füße "und" Bücher' / "register.mjs"
+    preload = tmp_path / 'Füße "und" Bücher' / "register.cjs"
     preload.parent.mkdir()
     preload.write_text("globalThis.preloaded = true;")
-    monkeypatch.setattr(command, "NODE_SHIM", preload)
+    monkeypatch.setattr(activation, "NODE_SHIM", preload)
     return preload
 
 
@@ -287,17 +287,84 @@ def test_node_options_are_kept_and_extended(
     started: Any, monkeypatch: pytest.MonkeyPatch, preload: Path, fake_node: Any
 ) -> None:
     fake_node("echo v20.0.0")
-    url = preload.as_uri()
-    assert re.fullmatch(r"file://[\w/.%-]+", url)
-    assert started("--", "x")[2]["NODE_OPTIONS"] == f"--import={url}"
+    quoted = str(preload).replace('"', r"\"")
+    assert started("--", "x")[2]["NODE_OPTIONS"] == f'--require "{quoted}"'
     monkeypatch.setenv("NODE_OPTIONS", '--require "./my file.js"')
-    assert started("--", "x")[2]["NODE_OPTIONS"] == f'--require "./my file.js" --import={url}'
+    assert started("--", "x")[2]["NODE_OPTIONS"] == f'--require "./my file.js" --require "{quoted}"'
+
+
+def test_a_path_without_a_space_is_not_quoted(
+    started: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fake_node: Any
+) -> None:
+    """Bun reads NODE_OPTIONS too, and takes quotes for a part of the path."""
+    fake_node("echo v20.0.0")
+    preload = tmp_path / "100%#1" / "register.cjs"
+    preload.parent.mkdir()
+    preload.touch()
+    monkeypatch.setattr(activation, "NODE_SHIM", preload)
+    assert started("--", "x")[2]["NODE_OPTIONS"] == f"--require {preload}"
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "readable"),
+    [
+        (["node", "--permission", "app.js"], "", False),
+        (["node", "--experimental-permission", "--allow-fs-read=/srv/*", "app.js"], "", False),
+        (["node", "-r", "./hook.js", "--permission", "app.js"], "", False),
+        (["npm", "start"], "--permission", False),
+        (["node", "--permission", "--allow-fs-read=*", "app.js"], "", True),
+        (["node", "--permission", "--allow-fs-read=/srv/*", "--allow-fs-read={}/*", "app.js"], "", True),
+        (["node", "--permission", "--allow-fs-read={}", "app.js"], "", True),
+        (["node", "--permission", "app.js"], "--require x.js --allow-fs-read={}/", True),
+        (["node", "app.js", "--permission"], "", True),
+        (["node", "app.js"], "", True),
+    ],
+)
+def test_a_node_that_may_not_read_the_shim_is_started_without_it_and_said_so(
+    words: list[str],
+    options: str,
+    readable: bool,
+    started: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    fake_node: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake_node("echo v24.0.0")
+    preload = tmp_path / "shim" / "register.cjs"
+    preload.parent.mkdir()
+    preload.touch()
+    monkeypatch.setattr(activation, "NODE_SHIM", preload)
+    monkeypatch.setenv("NODE_OPTIONS", options.format(preload.parent))
+    environ = started("--", *(word.format(preload.parent) for word in words))[2]
+    assert (f"--require {preload}" in environ["NODE_OPTIONS"]) is readable
+    said = capsys.readouterr().err
+    assert said == (
+        ""
+        if readable
+        else "rtstt-shim: node --permission may not read the shim, which will not be active in Node programs; "
+        f"add '--allow-fs-read={preload.parent}/*'\n"
+    )
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_node_with_permissions_runs_with_the_shim_or_without_it(granted: bool, tmp_path: Path) -> None:
+    app = tmp_path / "app.cjs"
+    app.write_text("console.log(Symbol.for('rtstt_shim.installed') in globalThis)")
+    found = subprocess.run(["node", "--version"], capture_output=True, text=True)
+    flag = "--permission" if int(found.stdout[1:3]) >= 24 else "--experimental-permission"
+    grants = [f"--allow-fs-read={tmp_path}/*"]
+    grants += [f"--allow-fs-read={activation.NODE_SHIM.parent}/*"] if granted else []
+    done = rtstt("--", "node", flag, *grants, str(app))
+    assert done.stdout == f"{granted}\n".lower()
+    assert ("rtstt-shim: node --permission may not read the shim" in done.stderr) is not granted
 
 
 def test_node_options_are_left_alone_while_there_is_no_preload(
     started: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(command, "NODE_SHIM", tmp_path / "register.mjs")
+    monkeypatch.setattr(activation, "NODE_SHIM", tmp_path / "register.cjs")
     assert "NODE_OPTIONS" not in started("--", "x")[2]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 import websocket
-from endpoint import COMPLETED, ERROR, Behaviour, drop, end, refuse, refuse_in_fragments, serving, transcribe
+from endpoint import COMPLETED, ERROR, Behaviour, converse, drop, end, refuse, refuse_in_fragments, serving, transcribe
 from tracebacks import ours
 from transports import TRANSPORTS, Seen
 from yarl import URL
@@ -136,9 +136,9 @@ def test_a_traceback_from_an_open_connection_gains_one_line_at_most(
 
 @pytest.mark.parametrize(
     ("query", "path"),
-    [("model=gpt-realtime", "/v1/realtime"), ("intent=transcription&model=whisper-1", "/v1/chat"), ("a=b", "/")],
+    [("intent=transcription&model=whisper-1", "/v1/chat"), ("a=b", "/")],
 )
-def test_a_connection_that_is_not_realtime_transcription_is_neither_changed_nor_watched(
+def test_a_connection_that_is_not_realtime_is_neither_changed_nor_watched(
     query: str, path: str, talk: Talk, shim: None, warnings_logged: Records
 ) -> None:
     with serving(refuse) as endpoint:
@@ -146,6 +146,39 @@ def test_a_connection_that_is_not_realtime_transcription_is_neither_changed_nor_
     assert endpoint.targets == [f"{path}?{query}"]
     assert seen == [ERROR]
     assert warnings_logged == []
+
+
+def test_a_conversation_that_goes_well_gets_no_line(talk: Talk, shim: None, warnings_logged: Records) -> None:
+    with serving(converse) as endpoint:
+        seen, _ = talk(endpoint.url("model=gpt-realtime"))
+    assert len(seen) == 3
+    assert endpoint.targets == ["/v1/realtime?model=gpt-realtime"]
+    assert warnings_logged == []
+
+
+def test_the_refusal_of_a_conversation_is_warned_of(talk: Talk, shim: None, warnings_logged: Records) -> None:
+    with serving(refuse) as endpoint:
+        talk(endpoint.url("model=gpt-realtime"))
+    [record] = warnings_logged
+    assert vars(record)["rtstt_session"] == "conversation"
+    assert vars(record)["rtstt_close_code"] == 4000
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("model=gpt-4o-transcribe-latest", "/v1/realtime"),
+        ("intent=transcribe", "/v1/realtime"),
+        ("a=b", "/v1/realtime/transcription"),
+    ],
+)
+def test_a_url_that_cannot_be_corrected_is_watched(
+    query: str, path: str, talk: Talk, shim: None, warnings_logged: Records
+) -> None:
+    with serving(transcribe, 403) as endpoint:
+        talk(endpoint.url(query, path))
+    assert endpoint.targets == [f"{path}?{query}"]
+    assert [vars(record)["rtstt_diagnosis"] for record in warnings_logged] == ["http-403"]
 
 
 def test_a_gateway_is_watched_but_keeps_its_model(
@@ -253,10 +286,10 @@ class TestWebsocketClient:
         with serving(transcribe) as endpoint:
             connection.connect(endpoint.url())
             connection.close()
-            assert "recv_frame" in vars(connection)
-            connection.connect(endpoint.url("model=gpt-realtime"))
+            assert {"recv_frame", "send"} <= set(vars(connection))
+            connection.connect(endpoint.url(path="/v1/chat"))
             connection.close()
-        assert "recv_frame" not in vars(connection)
+        assert not {"recv_frame", "send"} & set(vars(connection))
         assert warnings_logged == []
 
     def test_the_url_by_name(self, shim: None) -> None:

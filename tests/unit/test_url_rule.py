@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rtstt_core.url_rule import Decision, fix_url, is_native
+from rtstt_core.url_rule import Decision, fix_url, invalid_hosts, is_native
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "url_rule.json"
 CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
@@ -112,6 +112,23 @@ def test_every_other_pair_stays_as_it_was_and_where_it_was(url: str) -> None:
 )
 def test_is_native(url: str, native: bool) -> None:
     assert is_native(url) is native
+
+
+@pytest.mark.parametrize(
+    ("setting", "invalid"),
+    [
+        ("", []),
+        ("stt.example.com, localhost,my_service,[::1],10.0.0.1,stt.example.com.,", []),
+        ("https://stt.example.com", ["https://stt.example.com"]),
+        ("localhost:4000", ["localhost:4000"]),
+        ("*.example.com", ["*.example.com"]),
+        ("::1", ["::1"]),
+        ("a.example b.example", ["a.example b.example"]),
+        ("good.example;bad.example", ["good.example;bad.example"]),
+    ],
+)
+def test_what_is_no_host_name_in_the_setting(setting: str, invalid: list[str]) -> None:
+    assert invalid_hosts(setting) == invalid
 
 
 def test_a_decision_in_a_log_reads_as_a_named_tuple_without_the_secrets_of_its_url() -> None:

@@ -1,177 +1,158 @@
-"""Which npm packages under a folder have the bug: the npm half of ``rtstt-shim doctor``.
+"""Which npm packages of a project are affected: the npm half of ``rtstt-shim doctor``.
 
 A version number is not enough to go by: people run patched copies, and 2.0.0 of the LiveKit plugin (its `latest`) is
-older in content than 1.9.0. So what decides is what the installed code does.
+older in content than 1.9.0. So the installed code decides.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatch
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["NpmClient", "find_npm_clients"]
+from rtstt_core.bootstrap._rtstt_disable import is_disabled
+from rtstt_core.clients.npm_packages import NpmPackage, find_packages
+from rtstt_core.clients.results import Client, Verdict
+from rtstt_core.clients.tree import Unread
 
-_PRELOAD = "corrected by the preload (`rtstt-shim node-path`)"
-_NOTHING = "nothing to do"
+__all__ = ["KNOWN", "find_npm_clients", "npm_client", "preload_is_set"]
 
 LIVEKIT, OPENAI = "@livekit/agents-plugin-openai", "openai"
 
 
-class NpmClient(NamedTuple):
-    """One installed copy of a package.
+class _Verdict(NamedTuple):
+    """What the code of a package does.
 
     Attributes:
-        name: The package's name on npm.
-        version: Its version; empty when its package.json does not say.
-        path: Its folder.
-        affected: Whether it opens transcription sockets that OpenAI's endpoint refuses.
+        verdict: Whether it is affected.
         why: What it does, a clause.
-        shim: What the shim does about it.
-        not_needed_from: The first version that needs no shim; `None` when there is none yet, or it is not affected.
+        corrected: Whether the shim corrects its URLs.
+        not_needed_from: The first version that needs no shim, and what else that takes.
     """
 
-    name: str
-    version: str
-    path: Path
-    affected: bool
+    verdict: Verdict
     why: str
-    shim: str
-    not_needed_from: str | None
-
-
-class _Verdict(NamedTuple):
-    affected: bool
-    why: str
-    shim: str
-    not_needed_from: str | None
+    corrected: bool = False
+    not_needed_from: str | None = None
 
 
 _SETS_MODEL = re.compile(r"""searchParams\.(?:set|append)\(\s*["']model["']""")
 _SETS_INTENT = re.compile(r"""searchParams\.(?:set|append)\(\s*["']intent["']\s*,\s*["']transcription["']""")
+_TAKES_INTENT = re.compile(r"""intent !== ["']transcription["']|searchParams\.(?:set|append)\(\s*["']intent["']""")
+_SENDS_BETA = re.compile(r"""(?i)["']OpenAI-Beta["']\s*[:,]\s*["']realtime=v1["']|openai-beta\.realtime-v1""")
 # 1.4.7 to 1.9.0 (livekit/agents-js#1767); and a test that knows the subdomains, as `rtstt-shim patch-npm` writes it.
 _GLOBAL_HOST_ONLY = re.compile(r"""hostname\s*[!=]==?\s*["']api\.openai\.com["']""")
 _EVERY_HOST = re.compile(r"\.api\.openai\.com|api\\\.openai\\\.com|native_?openai_?host", re.IGNORECASE)
 
 
-def _livekit(folder: Path) -> _Verdict:
-    built = [file for file in (folder / "dist" / "stt.js", folder / "dist" / "stt.cjs") if file.is_file()]
+def _livekit(package: NpmPackage, unread: Unread) -> _Verdict:
+    built = [text for file in ("dist/stt.js", "dist/stt.cjs") if (text := package.read(file, unread)) is not None]
     if not built:
-        return _Verdict(False, "no dist/stt.js or dist/stt.cjs in it, so what it does is not known", _NOTHING, None)
-    verdicts = [_livekit_build(file.read_text(encoding="utf-8", errors="replace")) for file in built]
-    # Both builds of one package may run; the worse one speaks for it.
-    return max(verdicts, key=lambda verdict: verdict.affected)
+        return _Verdict("unknown", "has no dist/stt.js or dist/stt.cjs, so what it does is not known")
+    # Both builds of one package may run; the worse one decides.
+    return max((_livekit_build(text) for text in built), key=lambda found: found.verdict == "affected")
 
 
 def _livekit_build(source: str) -> _Verdict:
     if not _SETS_INTENT.search(source):
-        return _Verdict(False, "opens no realtime transcription session", _NOTHING, None)
+        return _Verdict("not affected", "opens no realtime transcription session")
+    if _SENDS_BETA.search(source):
+        return _Verdict("affected", "sends the header OpenAI-Beta: realtime=v1, which OpenAI refuses since 2026-05-12")
     model = _SETS_MODEL.search(source)
     if not model:
-        return _Verdict(False, "sends intent=transcription without `model`", _NOTHING, None)
+        return _Verdict("not affected", "sends intent=transcription without `model`")
     # The condition stands right before the call.
     before = source[max(0, model.start() - 200) : model.start()]
     if _GLOBAL_HOST_ONLY.search(before):
         why = "sends `model` beside intent=transcription to OpenAI's regional hosts (eu., us. and others)"
-        return _Verdict(True, why, _PRELOAD, None)
+        return _Verdict("affected", why, True)
     if _EVERY_HOST.search(before):
-        return _Verdict(False, "sends `model` beside intent=transcription to gateways only", _NOTHING, None)
+        return _Verdict("not affected", "sends `model` beside intent=transcription to gateways only")
     why = "sends `model` beside intent=transcription to every host (livekit/agents-js#1756)"
-    return _Verdict(True, why, _PRELOAD, "1.4.7, unless a regional host is used")
+    return _Verdict("affected", why, True, "1.4.7, unless a regional host is used")
 
 
-def _openai(folder: Path) -> _Verdict:
-    base = folder / "realtime" / "internal-base.js"
-    if not base.is_file():
-        return _Verdict(False, "has no realtime client for the current API", _NOTHING, None)
-    if _SETS_MODEL.search(base.read_text(encoding="utf-8", errors="replace")):
-        # Right for conversations, which is what most people use it for.
-        why = "sends `model` always, which is wrong only where its realtime client is used for transcription"
-        return _Verdict(False, why, _PRELOAD, None)
-    return _Verdict(False, "its realtime client sends no `model` of its own accord", _NOTHING, None)
+def _openai(package: NpmPackage, unread: Unread) -> _Verdict:
+    base = package.read("realtime/internal-base.js", unread)
+    if base is None:
+        return _Verdict(
+            "not affected", "has no realtime client but the one of the beta, which OpenAI refuses since 2026-05-12"
+        )
+    if _TAKES_INTENT.search(base):
+        why = "its realtime client sends `model` or intent=transcription as the application gives it, never both"
+        return _Verdict("not affected", why, True, "7.6.0, with `intent` in place of `model`")
+    if _SETS_MODEL.search(base):
+        why = "its realtime client always sends `model`: right for a conversation, refused for a transcription session"
+        return _Verdict("not affected", why, True, "7.6.0, with `intent` in place of `model`")
+    return _Verdict("unknown", "has a realtime client of a shape that is not known")
 
 
-_CLIENTS: dict[str, Callable[[Path], _Verdict]] = {LIVEKIT: _livekit, OPENAI: _openai}
-
-# A copy in a cache is noise: nobody upgrades or patches it there. What was installed or built is searched, whatever it
-# is called: .venv (nodeenv keeps its packages in it), .next/standalone, .output, .yarn/unplugged, and a .pnpm-store,
-# since a `node_modules` may link to its links/.
-_SKIPPED = {
-    ".git": "history",
-    ".hg": "history",
-    ".svn": "history",
-    "__pycache__": "compiled Python",
-    "site-packages": "Python packages; no Node program loads the JavaScript that some of them bring along",
-    ".*cache": "a tool's cache: .cache, in which Yarn 1 and `pnpm dlx` unpack packages, .yarn-cache, .mypy_cache",
-    "Library/Caches": "the .cache of macOS",
-    "Yarn/Cache": "the cache of Yarn 1 on Windows",
-    "_npx": "in npm's cache: what npx fetched to run it once",
-    "_cacache": "in npm's cache: archives, in tens of thousands of folders",
-    ".nx/cache": "what Nx's tasks made once, kept to be copied back",
-}
-"""Folders that are not searched, and why: patterns of a name, or of a name and its parent's."""
-
-_STORES = {
-    ".bun": "bun's isolated installs",
-    ".deno": "Deno",
-    ".pnpm": "pnpm",
-    ".store": "npm's and Yarn's linked installs",
-}
-"""Folders of a ``node_modules`` in which an installer keeps each package's own one, and whose they are."""
+KNOWN: dict[str, Callable[[NpmPackage, Unread], _Verdict]] = {LIVEKIT: _livekit, OPENAI: _openai}
+"""The packages that have a rule of their own, by name."""
 
 
-def _node_modules(folder: Path) -> Iterator[Path]:
-    """Every ``node_modules`` under a folder; of workspaces, of packages and in their stores too."""
-    # Links are not followed: what they point to is in the tree, or is met as an entry of a `node_modules`.
-    for current, folders, _ in os.walk(folder):
-        here = Path(current)
-        if here.name == "node_modules":
-            yield here
-        folders[:] = sorted(name for name in folders if _leads_on(here, name))
+def preload_is_set() -> bool:
+    """Return whether NODE_OPTIONS names the shim for Node.js, and nothing disables it."""
+    options = os.environ.get("NODE_OPTIONS", "").replace("\\", "/")
+    return not is_disabled() and re.search(r"rtstt_core/node/register\.[cm]js", options) is not None
 
 
-def _leads_on(here: Path, name: str) -> bool:
-    """Whether there may be a ``node_modules`` below: in a package, only right in it."""
-    if here.name == "node_modules":
-        return name in _STORES or not name.startswith(".")
-    scope = here.parent if here.parent.name.startswith("@") else here
-    if scope.parent.name == "node_modules" and not here.name.startswith(("@", ".")):
-        return name == "node_modules"
-    return not any(fnmatch(f"{here.name}/{name}" if "/" in pattern else name, pattern) for pattern in _SKIPPED)
-
-
-def find_npm_clients(path: Path) -> list[NpmClient]:
-    """The installed npm packages under a folder that open realtime sockets to OpenAI.
+def find_npm_clients(path: Path, unread: Unread) -> list[Client]:
+    """Return the installed npm packages of a project that open realtime sockets to OpenAI.
 
     Args:
-        path: A project, a workspace, or any folder above them; caches below it are left out, but it may be in one.
+        path: A project, a workspace or a member of one, or any folder above them.
+        unread: Gets what cannot be read.
 
     Returns:
         One entry for every copy, affected or not, in the order of their paths.
 
     Raises:
-        NotADirectoryError: If there is no such folder.
+        NotADirectoryError: There is no such folder.
     """
     if not path.is_dir():
         raise NotADirectoryError(f"{path} is not a folder")
-    found: dict[Path, NpmClient] = {}
-    for modules in _node_modules(path):
-        for name, judge in _CLIENTS.items():
-            folder = modules / name
-            if not (folder / "package.json").is_file() or folder.resolve() in found:
-                continue
-            verdict = judge(folder)
-            found[folder.resolve()] = NpmClient(name, _version(folder / "package.json"), folder, *verdict)
-    return sorted(found.values(), key=lambda client: str(client.path))
+    return [npm_client(package, unread) for package in find_packages(path, unread, KNOWN.__contains__)]
 
 
-def _version(manifest: Path) -> str:
-    try:
-        version = json.loads(manifest.read_text(encoding="utf-8")).get("version", "")
-    except (ValueError, AttributeError, OSError):
-        return ""
-    return version if isinstance(version, str) else ""
+def npm_client(package: NpmPackage, unread: Unread) -> Client:
+    """Return what is known of one copy of a package in `KNOWN`.
+
+    Args:
+        package: The copy.
+        unread: Gets what cannot be read.
+    """
+    found = KNOWN[package.name](package, unread)
+    covered, shim = _cover(package, found)
+    fix = None
+    if found.verdict == "affected":
+        fix = f"upgrade to {found.not_needed_from}" if found.not_needed_from else "no release without this is known"
+        if package.name == LIVEKIT and found.corrected:
+            fix += "; or patch it with `rtstt-shim patch-npm`"
+    return Client(
+        "npm",
+        package.name,
+        package.version(unread),
+        None,
+        str(package.path),
+        found.verdict,
+        found.why,
+        shim,
+        covered,
+        fix,
+        found.not_needed_from,
+    )
+
+
+def _cover(package: NpmPackage, found: _Verdict) -> tuple[bool, str]:
+    if found.verdict == "affected" and not found.corrected:
+        return False, "warns when a session is refused; it cannot correct a header"
+    if not found.corrected:
+        return False, "nothing to do"
+    if is_disabled():
+        return False, "nothing: RTSTT_SHIM_DISABLE is set"
+    if preload_is_set():
+        return True, "corrects its URLs, through the preload in NODE_OPTIONS"
+    return False, "nothing while the preload is not set: start the program with `rtstt-shim run -- COMMAND`"

@@ -1,62 +1,68 @@
-"""Which installed Python clients have the bug: the Python half of ``rtstt-shim doctor``."""
+"""Which Python clients of an environment are affected: the Python half of ``rtstt-shim doctor``."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import metadata
-from typing import NamedTuple
 
+from rtstt_core.bootstrap._rtstt_disable import is_disabled
+from rtstt_core.clients.python_environments import PythonEnvironment
 from rtstt_core.clients.python_table import PYTHON_CLIENTS, VersionRange
+from rtstt_core.clients.results import Client, Verdict
 from rtstt_core.patching.targets import TARGETS, numbers
 
-__all__ = ["PythonClient", "find_python_clients"]
+__all__ = ["find_python_clients", "shim_is_active"]
 
 
-class PythonClient(NamedTuple):
-    """One installed client.
-
-    Attributes:
-        name: Its name on PyPI.
-        version: Its version.
-        affected: Whether it opens transcription sockets that OpenAI's endpoint refuses.
-        why: What it does, a clause.
-        shim: What the shim does about it.
-        covered: Whether the shim can do that with what is installed.
-        not_needed_from: The first version that needs no shim, and what else that takes; `None` where there is none, or
-            where this version is older and not affected.
-    """
-
-    name: str
-    version: str
-    affected: bool
-    why: str
-    shim: str
-    covered: bool
-    not_needed_from: str | None
+def find_python_clients(environment: PythonEnvironment) -> list[Client]:
+    """Return the known clients of an environment, in the order of the table."""
+    return list(_found(environment))
 
 
-def find_python_clients() -> list[PythonClient]:
-    """The clients installed in this environment, in the order of the table."""
-    return list(_found())
-
-
-def _found() -> Iterator[PythonClient]:
+def _found(environment: PythonEnvironment) -> Iterator[Client]:
     for known in PYTHON_CLIENTS:
-        version = _installed(known.name)
+        version = environment.versions.get(known.name)
         if version is None:
             continue
         row = known.at(version)
-        covered, shim = _cover(known.transport, row)
-        free = known.not_needed_from
-        told = free if free and (row.affected or numbers(version) >= numbers(free)) else None
-        yield PythonClient(known.name, version, row.affected, row.why, shim, covered, told)
+        covered, shim = _cover(environment, known.transport, row)
+        newer = f" (as of {known.examined}: newer versions were not examined)" if known.is_newer(version) else ""
+        yield Client(
+            "PyPI",
+            known.name,
+            version,
+            environment.name,
+            None,
+            _verdict(row),
+            f"{row.why}{newer}",
+            shim,
+            covered,
+            _fix(row),
+            known.not_needed_from(version),
+        )
 
 
-def _cover(transport: str, row: VersionRange) -> tuple[bool, str]:
-    """Whether the shim can help, with the version installed of the library the client connects with."""
+def _verdict(row: VersionRange) -> Verdict:
+    if row.sends == "unknown":
+        return "unknown"
+    return "affected" if row.affected else "not affected"
+
+
+def _fix(row: VersionRange) -> str | None:
+    if not row.affected:
+        return None
+    return f"upgrade to {row.fixed_in}" if row.fixed_in else "no release without this fault is known"
+
+
+def _cover(environment: PythonEnvironment, transport: str, row: VersionRange) -> tuple[bool, str]:
+    """Return whether the shim helps in an environment, and how, a clause."""
+    inactive = _why_inactive(environment)
+    if inactive:
+        return False, f"nothing: {inactive}"
     if row.beta:
-        return False, "says why a session failed, and cannot save it; upgrade"
-    version = _installed(transport)
+        return False, "warns when a session is refused; it cannot correct a header"
+    version = environment.versions.get(transport)
     if version is None:
         return False, f"nothing: {transport}, which it connects with, is not installed"
     target = next(target for target in TARGETS if target.library == transport)
@@ -65,8 +71,33 @@ def _cover(transport: str, row: VersionRange) -> tuple[bool, str]:
     return False, f"nothing: it was not tested with {transport} {version}"
 
 
-def _installed(name: str) -> str | None:
+def shim_is_active(environment: PythonEnvironment) -> bool:
+    """Return whether ``import rtstt_shim`` patches anything in an environment."""
+    return _why_inactive(environment) is None
+
+
+def _why_inactive(environment: PythonEnvironment) -> str | None:
+    if is_disabled():
+        return "RTSTT_SHIM_DISABLE is set"
+    if "rtstt-shim" not in environment.versions:
+        return "rtstt-shim is not installed there; install it, or start the program with `rtstt-shim run -- COMMAND`"
+    version = environment.versions.get("wrapt")
+    if version is None:
+        return "wrapt is not installed; reinstall rtstt-shim"
+    needed = _needed_of_wrapt()
+    if any(not _satisfies(version, *bound) for bound in re.findall(r"(>=|<)\s*([0-9.]+)", needed)):
+        return f"it needs wrapt {needed}, and {version} is installed"
+    return None
+
+
+def _needed_of_wrapt() -> str:
+    """Return what our own distribution requires of wrapt, such as ``>=1.16,<3``."""
     try:
-        return metadata.version(name)
+        required = metadata.requires("rtstt-shim") or []
     except metadata.PackageNotFoundError:
-        return None
+        return ""
+    return next((text.removeprefix("wrapt").strip() for text in required if text.startswith("wrapt")), "")
+
+
+def _satisfies(version: str, operator: str, bound: str) -> bool:
+    return numbers(version) >= numbers(bound) if operator == ">=" else numbers(version) < numbers(bound)

@@ -1,8 +1,8 @@
-"""Print the folder that holds `register.mjs`, the shim for Node.js.
+"""Print the folder that holds `register.cjs`, the shim for Node.js.
 
-    node --import "$(rtstt-shim node-path)/register.mjs" app.js
+    node --require "$(rtstt-shim node-path)/register.cjs" app.js
 
-In NODE_OPTIONS a path that holds a space must be written as a URL. `rtstt-shim run -- COMMAND` does that for you.
+In NODE_OPTIONS a path that holds a space stands in double quotes. `rtstt-shim run -- COMMAND` does that for you.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the folder."""
-    if not (_FOLDER / "register.mjs").is_file():
-        raise CommandError(f"{_FOLDER} holds no register.mjs; reinstall rtstt-shim")
+    if not (_FOLDER / "register.cjs").is_file():
+        raise CommandError(f"{_FOLDER} holds no register.cjs; reinstall rtstt-shim")
     print(_FOLDER)
     return 0

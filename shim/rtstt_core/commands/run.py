@@ -6,13 +6,15 @@
 
 The shim is active in the program's children as well: subprocesses, multiprocessing (fork, spawn, forkserver), worker
 threads and forked processes of Node. It works through two environment variables: PYTHONPATH (one folder is put before
-what it holds; your own sitecustomize still runs) and NODE_OPTIONS (an --import is added). The program's Python may be
+what it holds; your own sitecustomize still runs) and NODE_OPTIONS (a --require is added). The program's Python may be
 one in which rtstt-shim is not installed.
 
 The shim is not active in a Python that ignores the environment (python -I, -E) or skips site (-S), in a process that
-is started with a cleared environment, and in Node older than 20. Use `import rtstt_shim` in the program, or
-`node --import`, there. Another tool that starts programs (ddtrace-run) may stand before or after this command;
-opentelemetry-instrument must stand before it.
+is started with a cleared environment, in Node older than 20, and in a `node --permission` that may not read the shim.
+Use `import rtstt_shim` in the program, or `node --require "$(rtstt-shim node-path)/register.cjs"`, there.
+
+Another tool that starts programs (ddtrace-run) may stand before or after this command; opentelemetry-instrument must
+stand before it.
 
 --route sends the connections to HOST, whatever their port, to a server without TLS on this machine, such as
 `rtstt-shim mock`; the program still sees HOST and a valid certificate. Add --no-shim to see what happens without the
@@ -26,31 +28,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from rtstt_core.commands import activation
+from rtstt_core.commands.activation import activate_in_node, activate_in_python
 from rtstt_core.errors import UsageError
 from rtstt_core.extras import load
 
 __all__ = ["configure", "run"]
-
-HOME = Path(__file__).resolve().parents[2]
-"""The folder with our packages."""
-
-BOOTSTRAP = HOME / "rtstt_core" / "bootstrap"
-NODE_SHIM = HOME / "rtstt_core" / "node" / "register.mjs"
-
-# Their sitecustomize comes before ours in the program they start, and does not run the next one.
-_KEEPS_OUT = ("opentelemetry-instrument",)
 
 _EXAMPLE = "for example: rtstt-shim run -- python app.py"
 
@@ -79,86 +71,14 @@ def run(args: argparse.Namespace) -> int:
     environ = dict(os.environ)
     if args.no_shim:
         environ["RTSTT_SHIM_DISABLE"] = "1"
-    _activate_in_python(environ, command)
+    activate_in_python(environ, command)
     if not args.route:
-        _activate_in_node(environ, command, [NODE_SHIM])
+        activate_in_node(environ, command, activation.NODE_SHIM)
         return _become(command, environ)
     route = load("rtstt_testkit.commands.route", "rtstt-shim run --route", "testkit")
     with route.routed(args.route) as additions:
-        _activate_in_node(environ, command, [NODE_SHIM, route.NODE_PRELOAD])
+        activate_in_node(environ, command, activation.NODE_SHIM, route.NODE_PRELOAD)
         return _supervise(command, {**environ, **additions})
-
-
-# -- the environment
-
-
-def _activate_in_python(environ: MutableMapping[str, str], command: Sequence[str]) -> None:
-    """Put the bootstrap first on PYTHONPATH."""
-    path = environ.get("PYTHONPATH", "")
-    # Every entry is kept, and so is an empty one: it is the current folder. Without any entry there is none such.
-    entries = path.split(os.pathsep) if path else []
-    if str(BOOTSTRAP) not in entries:
-        environ["PYTHONPATH"] = os.pathsep.join([str(BOOTSTRAP), *entries])
-    wrapt = importlib.util.find_spec("wrapt")
-    if wrapt and wrapt.origin and Path(wrapt.origin).parents[1] != HOME:
-        environ["RTSTT_SHIM_WRAPT"] = str(Path(wrapt.origin).parents[1])
-    flag = _isolating_flag(command)
-    if flag:
-        _warn(f"python {flag} ignores PYTHONPATH or skips site: the shim will not be active in it")
-    tool = Path(command[0]).stem
-    if tool in _KEEPS_OUT:
-        _warn(f"{tool} keeps the shim out of the program it starts; put it first: {tool} rtstt-shim run -- COMMAND...")
-
-
-def _isolating_flag(command: Sequence[str]) -> str | None:
-    """Return the option of a ``python …`` command line that keeps the bootstrap from running, or None."""
-    if not re.fullmatch(r"(python|pypy)[0-9.]*t?(\.exe)?", Path(command[0]).name):
-        return None
-    words = iter(command[1:])
-    for word in words:
-        if not word.startswith("-") or word in ("-", "--"):
-            return None
-        if word.startswith("--"):
-            continue
-        for position, letter in enumerate(word[1:], 2):
-            if letter in "ISE":
-                return f"-{letter}"
-            if letter in "cm":
-                return None
-            if letter in "WX":
-                if position == len(word):
-                    next(words, None)
-                break
-    return None
-
-
-def _activate_in_node(environ: MutableMapping[str, str], command: Sequence[str], preloads: Sequence[Path]) -> None:
-    """Add our preloads to NODE_OPTIONS, unless Node is too old to know --import."""
-    options = environ.get("NODE_OPTIONS", "")
-    # A URL has neither spaces nor quotes, so NODE_OPTIONS needs no quoting of its own.
-    urls = [path.as_uri() for path in preloads if path.exists()]
-    additions = [f"--import={url}" for url in urls if url not in options]
-    if not additions:
-        return
-    named = Path(command[0]).stem.lower() in ("node", "nodejs")
-    node = shutil.which(command[0] if named else "node", path=environ.get("PATH"))
-    version = _node_version(node) if node else None
-    if version and version < 20:
-        _warn(f"{node} is Node {version}; the shim needs 20 or newer and will not be active in Node programs")
-        return
-    environ["NODE_OPTIONS"] = " ".join([*filter(None, [options]), *additions])
-
-
-def _node_version(node: str) -> int | None:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20)
-        if match := re.match(r"v(\d+)\.", answer.stdout):
-            return int(match[1])
-    return None
-
-
-def _warn(sentence: str) -> None:
-    print(f"rtstt-shim: {sentence}", file=sys.stderr)
 
 
 # -- the program

@@ -14,6 +14,7 @@
 
 const { subscribe } = require('node:diagnostics_channel');
 const { syncBuiltinESMExports } = require('node:module');
+const { dirname, join } = require('node:path');
 
 const INSTALLED = Symbol.for('rtstt_shim.installed');
 // As in installation.py.
@@ -83,6 +84,11 @@ function wrapHttp() {
 function unsupported() {
   if (process.versions.bun) return `does nothing in Bun ${process.versions.bun}, whose WebSocket it cannot reach`;
   if (process.versions.deno) return `does nothing in Deno ${process.versions.deno}, whose WebSocket it cannot reach`;
+  const folder = dirname(__dirname);
+  // Under --permission.
+  if (process.permission && !process.permission.has('fs.read', join(folder, 'diagnosis.json'))) {
+    return `does nothing, because it may not read its files; start Node with --allow-fs-read=${folder}/*`;
+  }
   return major < OLDEST ? `needs Node.js ${OLDEST} or newer and does nothing in ${process.version}` : undefined;
 }
 

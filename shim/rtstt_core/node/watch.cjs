@@ -170,7 +170,7 @@ class Watch {
     if (this.#closed) return;
     this.#closed = true;
     // A client that follows the redirect has sent another request by now.
-    if (status < 400 && watches > this.#number) return;
+    if (status >= 300 && status < 400 && watches > this.#number) return;
     this.#report({ kind: 'handshake', status, message: textOf(body || undefined) });
   }
 

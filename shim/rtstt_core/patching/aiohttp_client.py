@@ -7,9 +7,11 @@ connection that is not watched costs nothing.
 
 from __future__ import annotations
 
+from time import monotonic
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from rtstt_core.patching.connect_attempt import report_failure
 from rtstt_core.patching.targets import require_attributes, require_callable, require_parameter
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
     require_attributes(module.ClientSession, "closed", "connector")
     for name in ("receive", "close"):
         require_callable(module, f"ClientWebSocketResponse.{name}")
+    require_parameter(require_callable(module, "ClientWebSocketResponse.send_str"), "data")
     require_attributes(module.ClientWebSocketResponse, "close_code")
 
     def wrapper(wrapped: Any, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -53,8 +56,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
             if decision.changed:
                 corrected = _corrected_url(url_class, given, url, decision)
                 args, kwargs = parameter.put(args, {**kwargs, "params": None}, corrected)
-                context.record_correction(str(url), decision)
-            if decision.transcription:
+            if decision.watched:
                 watch = context.watch(decision)
         connecting = wrapped(*args, **kwargs)
         if watch is not None:
@@ -93,16 +95,17 @@ def _corrected_url(url_class: Any, given: Any, url: Any, decision: Decision) -> 
 
 
 async def _connect(connecting: Any, session: Any, watch: Watch, context: PatchContext) -> Any:
+    started = monotonic()
     try:
         response = await connecting
-    except Exception as error:
+    except BaseException as error:
         with context.capture_internal_errors():
             status = getattr(error, "status", None)
             # A response of 101 that aiohttp does not accept carries a status too.
             if isinstance(status, int) and status != 101:
                 watch.refused(status)
             else:
-                watch.failed_to_connect(error)
+                report_failure(watch, error, started)
         raise
     with context.capture_internal_errors():
         _observe(response, session, watch, context)
@@ -144,3 +147,4 @@ def _observe(response: Any, session: Any, watch: Watch, context: PatchContext) -
         return result
 
     response.receive, response.close = receive, close
+    context.observe_sent(response, "send_str", "data", watch)

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextvars import ContextVar
+from time import monotonic
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rtstt_core.patching.targets import require_attributes, require_callable
+from rtstt_core.url_rule import fix_url
 
 if TYPE_CHECKING:
     from rtstt_core.patching.guard import PatchContext
     from rtstt_core.url_rule import Decision
     from rtstt_core.watch import Watch
 
-__all__ = ["ConnectAttempt", "current_attempt", "patch_awaitable", "start_attempt"]
+__all__ = ["ConnectAttempt", "current_attempt", "patch_awaitable", "report_failure", "start_attempt"]
 
+# An endpoint that answers at all does so in a fraction of this.
+_TIMEOUT_SECONDS = 0.5
 # Every task and every thread has a context of its own, and so does every attempt.
 _current: ContextVar[ConnectAttempt | None] = ContextVar("rtstt_shim.connect_attempt", default=None)
 
@@ -40,8 +44,21 @@ class ConnectAttempt:
         self._context = context
         self._watch = context.watch(decision)
         self._connected = False
+        self._started = monotonic()
         self._outer: ConnectAttempt | None = None
+        self.cancels_at_once = True
         self.finished = False
+
+    def decide(self, url: str) -> Decision:
+        """Return the decision about the URL of the attempt's next connection.
+
+        Args:
+            url: The URL.
+        """
+        if url == self.url:
+            return self.decision
+        # After a redirect it is another URL; until then it is the same one, without user information or a default port.
+        return self._context.decide(url) if self._connected else fix_url(url)
 
     def watch(self, decision: Decision) -> Watch:
         """Return the watch for the next connection of the attempt; after a redirect it is another one.
@@ -76,10 +93,30 @@ class ConnectAttempt:
             status = getattr(error, "status_code", None)
             if isinstance(status, int):
                 watch.refused(status)
-            elif isinstance(error, Exception):
-                watch.failed_to_connect(error)
+            elif self.cancels_at_once or isinstance(error, Exception):
+                report_failure(watch, error, self._started)
             else:
                 watch.given_up()
+
+
+def report_failure(watch: Watch, error: BaseException, started: float) -> None:
+    """Report why an attempt failed before the server answered.
+
+    A timeout of the application's own (`asyncio.wait_for`, `trio.move_on_after`) cancels the attempt. So does an
+    application that no longer wants the connection, which is no failure; it does so early.
+
+    Args:
+        watch: The watch of the attempt.
+        error: The exception that ended it.
+        started: When it started, in seconds of `time.monotonic`.
+    """
+    seconds = monotonic() - started
+    if isinstance(error, Exception):
+        watch.failed_to_connect(error)
+    elif type(error).__name__ in ("CancelledError", "Cancelled") and seconds >= _TIMEOUT_SECONDS:
+        watch.failed_to_connect(TimeoutError(f"the application cancelled the attempt after {seconds:.1f} s"))
+    else:
+        watch.given_up()
 
 
 def start_attempt(url: str, context: PatchContext) -> ConnectAttempt | None:
@@ -90,7 +127,7 @@ def start_attempt(url: str, context: PatchContext) -> ConnectAttempt | None:
         context: The target's context.
     """
     decision = context.decide(url)
-    return ConnectAttempt(url, decision, context) if decision.transcription else None
+    return ConnectAttempt(url, decision, context) if decision.watched else None
 
 
 def current_attempt() -> ConnectAttempt | None:
@@ -100,7 +137,9 @@ def current_attempt() -> ConnectAttempt | None:
     return None if attempt is None or attempt.finished else attempt
 
 
-def patch_awaitable(module: ModuleType, name: str, attribute: str, context: PatchContext) -> None:
+def patch_awaitable(
+    module: ModuleType, name: str, attribute: str, context: PatchContext, *, cancels_at_once: bool = True
+) -> None:
     """Patch a class whose instances open a connection when they are awaited.
 
     Args:
@@ -108,6 +147,7 @@ def patch_awaitable(module: ModuleType, name: str, attribute: str, context: Patc
         name: The class.
         attribute: The attribute of its instances that holds the URL.
         context: The target's context.
+        cancels_at_once: Whether an attempt that is cancelled ends at once, so that its duration tells a timeout.
 
     Raises:
         ShapeError: The class has no ``__await__`` or no such attribute.
@@ -121,6 +161,7 @@ def patch_awaitable(module: ModuleType, name: str, attribute: str, context: Patc
         with context.capture_internal_errors():
             attempt = start_attempt(getattr(connect, attribute), context)
             if attempt is not None:
+                attempt.cancels_at_once = cancels_at_once
                 return _run(attempt, steps)
         return steps
 

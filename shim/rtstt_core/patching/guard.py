@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rtstt_core.patching.messages import describe, log
 from rtstt_core.patching.targets import Target
@@ -77,29 +77,23 @@ class PatchContext:
         self.state = "off"
 
     def decide(self, url: str) -> Decision:
-        """Apply the URL rule.
+        """Apply the URL rule; count a correction, and log the first one of the process.
 
         Args:
             url: The URL that the client is about to connect to.
         """
-        return fix_url(url)
+        decision = fix_url(url)
+        if decision.changed:
+            self._counters.corrected += 1
+            if self._counters.corrected == 1:
+                from rtstt_core.redact import redact_url
 
-    def record_correction(self, url: str, decision: Decision) -> None:
-        """Count a corrected URL, and log the first one.
-
-        Args:
-            url: The URL that the client had.
-            decision: The decision that changed it.
-        """
-        self._counters.corrected += 1
-        if self._counters.corrected == 1:
-            from rtstt_core.redact import redact_url
-
-            log(
-                "info",
-                f"corrected the URL of a {self.target.library} connection from {redact_url(url)} "
-                f"to {redact_url(decision.url)}: {decision.reason}",
-            )
+                log(
+                    "info",
+                    f"corrected the URL of a {self.target.library} connection from {redact_url(url)} "
+                    f"to {redact_url(decision.url)}: {decision.reason}",
+                )
+        return decision
 
     def watch(self, decision: Decision) -> Watch:
         """Return a watch for a new connection.
@@ -113,6 +107,32 @@ class PatchContext:
         self._counters.watched += 1
         info = ConnectionInfo(self.target.library, self.version, decision.url)
         return Watch(info, self.is_enabled, decision.session)
+
+    def observe_sent(self, connection: Any, method: str, parameter: str, watch: Watch) -> None:
+        """Pass the text messages that a client sends to a watch, for as long as the watch needs them.
+
+        Args:
+            connection: The client's object, which gets an attribute of the method's name until then.
+            method: The method that sends a message.
+            parameter: Its first parameter, which takes the message.
+            watch: The watch.
+        """
+        if not watch.wants_sent:
+            return
+        send = getattr(connection, method)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            try:
+                message = args[0] if args else kwargs.get(parameter)
+                if not watch.wants_sent:
+                    vars(connection).pop(method, None)
+                elif isinstance(message, (str, bytes)):
+                    watch.sent(message)
+            except Exception as error:
+                self.record_internal_error(error)
+            return send(*args, **kwargs)
+
+        setattr(connection, method, wrapper)
 
     def capture_internal_errors(self) -> _Guard:
         """Return a context manager that keeps the shim's own exceptions from the application and records them.

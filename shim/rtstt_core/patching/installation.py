@@ -7,6 +7,7 @@ either is recorded, warned of once and left unpatched.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 import threading
@@ -20,6 +21,7 @@ from rtstt_core.patching.guard import Counters, PatchContext, State
 from rtstt_core.patching.messages import describe, log
 from rtstt_core.patching.targets import TARGETS, Target
 from rtstt_core.patching.wrapping import missing_from_wrapt
+from rtstt_core.url_rule import invalid_hosts
 
 __all__ = ["Installation", "Status", "TargetStatus", "install", "status", "uninstall"]
 
@@ -49,19 +51,30 @@ class Status(NamedTuple):
         reason: Why it is not active; empty when it is.
         corrected: How many URLs were corrected in this process.
         targets: The status of each target.
+        watched: How many connections were watched in this process.
+        failed: How many failures were reported in this process, repeated ones included.
     """
 
     active: bool
     reason: str
     corrected: int
     targets: tuple[TargetStatus, ...]
+    watched: int = 0
+    failed: int = 0
 
     def __str__(self) -> str:
         """Return a table for people."""
         head = "rtstt_shim is active" if self.active else f"rtstt_shim is not active: {self.reason}"
-        lines = [f"{head}; URLs corrected: {self.corrected}"]
+        counts = f"URLs corrected: {self.corrected}, connections watched: {self.watched}, failures: {self.failed}"
+        lines = [f"{head}; {counts}"]
         lines += [f"  {row.name:<18} {row.version:<10} {row.state:<8} {row.detail}".rstrip() for row in self.targets]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook."""
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 class Installation:
@@ -83,6 +96,7 @@ class Installation:
         self._counters = Counters()
         self._active = False
         self._reason = "not installed"
+        self._hosts = ""
 
     def install(self) -> None:
         """Patch the targets that are imported, and the others at the moment they are; see the function `install`."""
@@ -97,6 +111,7 @@ class Installation:
             return
         import wrapt
 
+        self._warn_of_invalid_hosts(os.environ.get("RTSTT_SHIM_HOSTS", ""))
         with self.lock:
             self._active = True
             new = [target for target in self.targets if target.module not in self._hooked]
@@ -109,6 +124,16 @@ class Installation:
                 hook.registering = False
             elif target.module in sys.modules:
                 self.patch(target, sys.modules[target.module])
+
+    def _warn_of_invalid_hosts(self, setting: str) -> None:
+        invalid = invalid_hosts(setting) if setting != self._hosts else []
+        self._hosts = setting
+        if invalid:
+            log(
+                "warning",
+                f"RTSTT_SHIM_HOSTS names {', '.join(map(repr, invalid))}, which no host can match; list host names "
+                "separated by commas, without a scheme, a port or a path",
+            )
 
     def uninstall(self) -> None:
         """Remove every patch and silence the open sessions."""
@@ -133,7 +158,11 @@ class Installation:
                 rows.append(TargetStatus(target.name, "", "waiting" if self._active else "off", ""))
             else:
                 rows.append(TargetStatus(target.name, context.version, context.state, context.detail))
-        return Status(self._active, "" if self._active else self._reason, self._counters.corrected, tuple(rows))
+        from rtstt_core.report import failure_count
+
+        reason = "" if self._active else self._reason
+        counters = self._counters
+        return Status(self._active, reason, counters.corrected, tuple(rows), counters.watched, failure_count())
 
     def patch(self, target: Target, module: ModuleType, *, importing: bool = True) -> None:
         """Patch one target, through its gates. It never raises.

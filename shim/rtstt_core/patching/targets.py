@@ -61,7 +61,7 @@ TARGETS = (
 
 def numbers(version: str) -> tuple[int, ...]:
     """Return the release numbers of a version, for comparison; none where it does not begin with a number."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
+    match = re.match(r"\d{1,18}(?:\.\d{1,18})*", version)
     return tuple(map(int, match[0].split("."))) if match else ()
 
 

@@ -28,20 +28,20 @@ def patch(module: ModuleType, context: PatchContext) -> None:
     """
     parameter = require_parameter(require_callable(module, "WebSocket.connect"), "url")
     require_callable(module, "WebSocket.recv_frame")
+    require_parameter(require_callable(module, "WebSocket.send"), "payload")
     require_attributes(module.WebSocket, "connected")
 
     def wrapper(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         watch = None
         with context.capture_internal_errors():
-            url = parameter.get(args, kwargs)
-            decision = context.decide(url)
+            decision = context.decide(parameter.get(args, kwargs))
             if decision.changed:
                 args, kwargs = parameter.put(args, kwargs, decision.url)
-                context.record_correction(url, decision)
-            if decision.transcription:
+            if decision.watched:
                 watch = context.watch(decision)
             # The object may be connected again, to another URL.
-            vars(connection).pop("recv_frame", None)
+            for method in ("recv_frame", "send"):
+                vars(connection).pop(method, None)
         if watch is None:
             return wrapped(*args, **kwargs)
         try:
@@ -84,3 +84,4 @@ def _observe(connection: Any, watch: Watch, context: PatchContext) -> None:
         return frame
 
     connection.recv_frame = recv_frame
+    context.observe_sent(connection, "send", "payload", watch)

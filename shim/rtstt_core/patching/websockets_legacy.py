@@ -31,6 +31,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
     parameter = require_parameter(require_callable(module, "WebSocketClientProtocol.handshake"), "wsuri")
     require_uri(module)
     require_callable(module, "WebSocketClientProtocol.read_frame")
+    require_parameter(require_callable(module, "WebSocketClientProtocol.send"), "message")
     require_attributes(module.WebSocketClientProtocol, "close_sent")
 
     def wrapper(wrapped: Any, protocol: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -44,7 +45,8 @@ def patch(module: ModuleType, context: PatchContext) -> None:
     context.wrap(module, "WebSocketClientProtocol.handshake", wrapper)
     # For the response to the handshake, and for failures before there is a protocol. `_uri` is private, but the one
     # place where the legacy `Connect` holds its URL; the legacy client is deprecated and no longer changes.
-    patch_awaitable(module, "Connect", "_uri", context)
+    # A cancelled attempt waits up to 10 s for the server to close.
+    patch_awaitable(module, "Connect", "_uri", context, cancels_at_once=False)
 
 
 def _observe(protocol: Any, watch: Watch, context: PatchContext) -> None:
@@ -67,3 +69,4 @@ def _observe(protocol: Any, watch: Watch, context: PatchContext) -> None:
         return frame
 
     protocol.read_frame = read_frame
+    context.observe_sent(protocol, "send", "message", watch)

@@ -38,6 +38,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
     require_uri(module)
     for method in ("events_received", "receive_eof"):
         require_callable(module, f"ClientProtocol.{method}")
+    require_parameter(require_callable(module, "ClientProtocol.send_text"), "data")
     # The close codes are public, but not who began the closing handshake, until the connection is closed.
     require_attributes(protocol_class, "handshake_exc", "close_rcvd", "close_sent", "close_rcvd_then_sent")
 
@@ -83,12 +84,11 @@ def correct_call(
     uri = parameter.get(args, kwargs)
     url = _text(uri)
     attempt = current_attempt()
-    decision = attempt.decision if attempt is not None and attempt.url == url else context.decide(url)
+    decision = context.decide(url) if attempt is None else attempt.decide(url)
     if decision.changed:
         uri = dataclasses.replace(uri, query=decision.url.partition("?")[2])
         args, kwargs = parameter.put(args, kwargs, uri)
-        context.record_correction(url, decision)
-    if not decision.transcription:
+    if not decision.watched:
         return args, kwargs, None
     return args, kwargs, context.watch(decision) if attempt is None else attempt.watch(decision)
 
@@ -141,3 +141,4 @@ def _observe(protocol: Any, watch: Watch, context: PatchContext, in_attempt: boo
             watch.frame(event.opcode, event.fin, event.data)
 
     protocol.events_received, protocol.receive_eof = events_received, receive_eof
+    context.observe_sent(protocol, "send_text", "data", watch)

@@ -18,6 +18,7 @@ from rtstt_testkit.inspector.view import Observed, observed
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.server.api import Controlled, Route
 from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse, json_error
+from rtstt_testkit.mock.server.openapi import Operation
 
 __all__ = ["ROUTES"]
 
@@ -113,18 +114,33 @@ def _compressed(request: HttpRequest, body: bytes, content_type: str, *headers: 
     return HttpResponse(200, body, content_type, headers)
 
 
-def _session_route(path: str, answer: _Answer, name: str, summary: str, media: str) -> Route:
-    return Route("GET", f"/_mock/sessions/{{number}}/{path}", _of_session(answer), name, summary, media, None, (404,))
+def _on_session(path: str, name: str, summary: str, media: str) -> Operation:
+    return Operation("GET", f"/_mock/sessions/{{number}}/{path}", name, summary, media, errors=(404,))
 
 
 #: To be given to the server as its ``routes``.
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/_mock/", _page, "inspect", "The inspector: a page that shows the sessions.", "text/html"),
-    Route("GET", "/_mock/events", _events, "followSessions", "The sessions as they change.", "text/event-stream"),
-    _session_route("view", _view, "viewSession", "A session as the inspector shows it.", "application/json"),
-    _session_route("peaks", _peaks, "getPeaks", "The waveform, a byte a peak.", "application/octet-stream"),
-    _session_route("clip.wav", _clip, "getClip", "Up to two minutes of audio from ?from= seconds on.", "audio/wav"),
-    _session_route("report.html", _report, "getReport", "The inspector with this session inside.", "text/html"),
-    _session_route("har", _har, "getHar", "The session as HAR 1.2 with _webSocketMessages.", "application/har+json"),
-    _session_route("jsonl", _jsonl, "getJsonLines", "The session as JSON lines.", "application/jsonl"),
+    (Operation("GET", "/_mock/", "inspect", "The inspector: a page that shows the sessions.", "text/html"), _page),
+    (Operation("GET", "/_mock/events", "followSessions", "The sessions as they change.", "text/event-stream"), _events),
+    (
+        _on_session("view", "viewSession", "A session as the inspector shows it.", "application/json"),
+        _of_session(_view),
+    ),
+    (
+        _on_session("peaks", "getPeaks", "The waveform, a byte a peak.", "application/octet-stream"),
+        _of_session(_peaks),
+    ),
+    (
+        _on_session("clip.wav", "getClip", "Up to two minutes of audio from ?from= seconds on.", "audio/wav"),
+        _of_session(_clip),
+    ),
+    (
+        _on_session("report.html", "getReport", "The inspector with this session inside.", "text/html"),
+        _of_session(_report),
+    ),
+    (
+        _on_session("har", "getHar", "The session as HAR 1.2 with _webSocketMessages.", "application/har+json"),
+        _of_session(_har),
+    ),
+    (_on_session("jsonl", "getJsonLines", "The session as JSON lines.", "application/jsonl"), _of_session(_jsonl)),
 )

@@ -30,7 +30,7 @@ def list_rows(rows: Sequence[Row]) -> list[str]:
         if row.group != group:
             out.append(row.group)
             group = row.group
-        out.append(f"  {row.name}  [{row.evidence}]")
+        out.append(f"  {row.name}  {row.evidence}")
     return out
 
 

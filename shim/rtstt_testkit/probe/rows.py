@@ -86,7 +86,7 @@ class Row(NamedTuple):
     @property
     def compares_session(self) -> bool:
         """Whether the session object is compared; the other rows compare its type only, to report a difference once."""
-        return self.group == "session object" or self.secret is not None
+        return self.group in ("session object", "conversations") or self.secret is not None
 
 
 MODEL = "gpt-4o-mini-transcribe"
@@ -118,15 +118,19 @@ _DELTA = WaitFor("conversation.item.input_audio_transcription.delta")
 _COMMIT = _event("input_audio_buffer.commit")
 _LOGPROBS = ["item.input_audio_transcription.logprobs"]
 _MANUAL: dict[str, Any] = {"turn_detection": None}
+_VAD: dict[str, Any] = {"turn_detection": {"type": "server_vad"}}
 _READY = (_update(), _UPDATED)
 _SENTENCE = AppendAudio("hello", after=1000)
 
-_ISSUE = "livekit/agents-js#1756 (2026-06-11) and four later sources"
-_NOT_TOGETHER = "openai-python#2253 (2025-03), #2652 (2025-09) and later"
-_NOT_A_SESSION_MODEL = "maximhq/bifrost#6095 (2026-08-12)"
-_CAPTURE = "capture of 2026-09-18"
-_ASSUMED = "assumed: the form of the captured errors"
-_TYPES = "the openai SDK's types; live frames are not known"
+_ISSUE = "[agents-js#1756]"
+_NOT_TOGETHER = "[openai-python#2253]"
+_NOT_A_SESSION_MODEL = "[bifrost#6095]"
+_CAPTURE = "[capture]"
+_LIVE = "[live]"
+_RECORDING = "[recording]"
+_OPTIONS = "[options]"
+_ASSUMED = "[assumed] the form of the captured errors"
+_TYPES = "[types] live frames are not known"
 
 
 def _refused_model(model: str, evidence: str, intent: str = "intent=transcription&") -> Row:
@@ -143,8 +147,8 @@ def _refused_model(model: str, evidence: str, intent: str = "intent=transcriptio
 
 
 _CONNECTING = (
-    Row("connecting", "intent=transcription alone", "every source, 2025-03 to 2026-10", _READY),
-    Row("connecting", "intent in capitals", "published clients", _READY, "intent=TRANSCRIPTION"),
+    Row("connecting", "intent=transcription alone", "[guide] [capture] [client]", _READY),
+    Row("connecting", "intent in capitals", "[client]", _READY, "intent=TRANSCRIPTION"),
     *(
         _refused_model(model, _ISSUE)
         for model in ("gpt-4o-mini-transcribe", "gpt-4o-transcribe", "whisper-1", "gpt-transcribe")
@@ -152,8 +156,8 @@ _CONNECTING = (
     _refused_model("gpt-live-transcribe", _ISSUE),
     _refused_model(_CONVERSATION_MODEL, _NOT_TOGETHER),
     _refused_model("gpt-realtime-whisper", _NOT_TOGETHER),
-    _refused_model("gpt-nope", "assumed: the message for a known transcription model"),
-    _refused_model("", "assumed: an empty model counts as present"),
+    _refused_model("gpt-nope", "[assumed] the message for a known transcription model"),
+    _refused_model("", "[assumed] an empty model counts as present"),
     Row("connecting", "neither intent nor model", _CAPTURE, (_update(), _UPDATED), ""),
     _refused_model("gpt-4o-mini-transcribe", _NOT_A_SESSION_MODEL, ""),
     _refused_model("whisper-1", _NOT_A_SESSION_MODEL, ""),
@@ -164,20 +168,19 @@ _CONNECTING = (
         _CAPTURE,
         (_session({"type": "realtime", "instructions": "Be brief."}), _UPDATED),
         f"model={_CONVERSATION_MODEL}",
-        not_compared=("conversation",),
     ),
     Row(
         "connecting",
         f"model={_CONVERSATION_MODEL}: a conversation refuses a transcription update",
-        "justspeaktoit#427 and others",
+        "[cross-type]",
         (_update(),),
         f"model={_CONVERSATION_MODEL}",
-        not_compared=("conversation", "error.param"),
+        not_compared=("error.param",),
     ),
     Row(
         "connecting",
         "a transcription session refuses a conversation's update",
-        "reports of 2026-01 and 2026-09",
+        "[cross-type]",
         (_session({"type": "realtime", "instructions": "Be brief."}),),
         not_compared=("error.param",),
     ),
@@ -187,6 +190,14 @@ _CONNECTING = (
         _CAPTURE,
         _READY,
         headers=(("OpenAI-Beta", "realtime=v1"),),
+    ),
+    Row(
+        "connecting",
+        "the subprotocol of the beta",
+        "[beta-subprotocol]",
+        _READY,
+        credentials="subprotocol",
+        headers=(("Sec-WebSocket-Protocol", "openai-beta.realtime-v1"),),
     ),
     Row("connecting", "an unknown path", _CAPTURE, path="/v1/realtimes", not_compared=("body",)),
 )
@@ -199,11 +210,11 @@ _SECRET = {
 _CREDENTIALS = (
     Row("credentials", "no key", _CAPTURE, credentials="none"),
     Row("credentials", "an unknown key", _CAPTURE, credentials="bad"),
-    Row("credentials", "the key as a subprotocol", "published browser clients", _READY, credentials="subprotocol"),
+    Row("credentials", "the key as a subprotocol", "[client]", _READY, credentials="subprotocol"),
     Row(
         "credentials",
         "an ephemeral secret opens the bare URL with its session",
-        "public client, 2026-08; the openai SDK's types",
+        "[client] [types]",
         _READY,
         "",
         "ephemeral",
@@ -212,7 +223,7 @@ _CREDENTIALS = (
     Row(
         "credentials",
         "an ephemeral secret and a model",
-        "assumed: like intent=transcription and a model",
+        "[assumed] like intent=transcription and a model",
         _READY,
         "model=whisper-1",
         "ephemeral",
@@ -228,8 +239,22 @@ _CREDENTIALS = (
     ),
     Row(
         "credentials",
+        "a secret for gpt-realtime-whisper without turn detection",
+        "[omitted-vad] what the session object shows then is not known",
+        query="",
+        credentials="ephemeral",
+        secret={
+            "session": {
+                "type": "transcription",
+                "audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}},
+            }
+        },
+        not_compared=("session.audio.input.turn_detection",),
+    ),
+    Row(
+        "credentials",
         "a secret that expires after one second",
-        "the openai SDK's types: 10 to 7200 seconds",
+        "[types] 10 to 7200 seconds",
         credentials="ephemeral",
         secret={**_SECRET, "expires_after": {"anchor": "created_at", "seconds": 1}},
     ),
@@ -246,13 +271,13 @@ _SESSION = (
     ),
     Row("session object", "semantic_vad", _TYPES, (_update(turn_detection={"type": "semantic_vad"}), _UPDATED)),
     Row("session object", "no turn detection", _CAPTURE, (_update(**_MANUAL), _UPDATED)),
-    Row("session object", "audio/pcmu", _CAPTURE, (_update(format={"type": "audio/pcmu"}), _UPDATED)),
-    Row("session object", "audio/pcma", _CAPTURE, (_update(format={"type": "audio/pcma"}), _UPDATED)),
+    Row("session object", "audio/pcmu", _LIVE, (_update(format={"type": "audio/pcmu"}), _UPDATED)),
+    Row("session object", "audio/pcma", "[types]", (_update(format={"type": "audio/pcma"}), _UPDATED)),
     Row("session object", "logprobs included", _TYPES, (_update(include=_LOGPROBS), _UPDATED)),
     Row(
         "session object",
         "languages are echoed, delay and keywords are not",
-        _CAPTURE,
+        _LIVE,
         (
             _update(
                 "gpt-live-transcribe",
@@ -272,6 +297,16 @@ _SESSION = (
             _update(None, turn_detection={"type": "server_vad", "prefix_padding_ms": 100}),
             _UPDATED,
         ),
+    ),
+    *(
+        Row(
+            "session object",
+            f"turn detection left out with {model}",
+            "[omitted-vad] what the session object shows then is not known",
+            (_update(model), _UPDATED),
+            not_compared=("session.audio.input.turn_detection",),
+        )
+        for model in ("gpt-realtime-whisper", "gpt-live-transcribe")
     ),
     Row(
         "session object",
@@ -299,34 +334,32 @@ def _error(name: str, evidence: str, *steps: Step, **options: Any) -> Row:
 
 
 _ERRORS = (
-    _error("a commit of nothing", _CAPTURE, _COMMIT),
-    _error("a commit of 50 ms", _CAPTURE, AppendAudio(None, before=50), _COMMIT),
+    _error("a commit of nothing", _LIVE, _COMMIT),
+    _error("a commit of 50 ms", _LIVE, AppendAudio(None, before=50), _COMMIT),
     _error("an unknown event", _CAPTURE, _event("nope")),
     _error(
         "transcription_session.update, the beta's event", _CAPTURE, _event("transcription_session.update", session={})
     ),
     _error("an unknown field", _CAPTURE, _session({"type": "transcription", "bogus_field": 1})),
-    _error("no session.type", _CAPTURE, _session({"audio": {"input": {}}})),
-    _error("no transcription.model", _CAPTURE, _update(None, transcription={"language": "en"})),
-    _error("no turn_detection.type", _CAPTURE, _update(turn_detection={"threshold": 0.5})),
+    _error("no session.type", "[drift-test]", _session({"audio": {"input": {}}})),
+    _error("no transcription.model", _LIVE, _update(None, transcription={"language": "en"})),
+    _error("no turn_detection.type", _LIVE, _update(turn_detection={"threshold": 0.5})),
     _error("8 kHz", _CAPTURE, _update(format={"type": "audio/pcm", "rate": 8000})),
     _error("48 kHz", _ASSUMED, _update(format={"type": "audio/pcm", "rate": 48000})),
-    _error(
-        "an unknown delay", _CAPTURE, _update("gpt-realtime-whisper", options={"delay": "bogus"}, turn_detection=None)
-    ),
-    _error("turn detection with gpt-realtime-whisper", _CAPTURE, _update("gpt-realtime-whisper")),
-    _error("turn detection with gpt-live-transcribe", _CAPTURE, _update("gpt-live-transcribe")),
+    _error("an unknown delay", _LIVE, _update("gpt-realtime-whisper", options={"delay": "bogus"}, turn_detection=None)),
+    _error("turn detection with gpt-realtime-whisper", "[whisrs#34]", _update("gpt-realtime-whisper", **_VAD)),
+    _error("turn detection with gpt-live-transcribe", "[whisrs#34]", _update("gpt-live-transcribe", **_VAD)),
     _error("not JSON", f"{_CAPTURE}; the message's end is unknown", SendFrame("{nope"), prefix_only=("error.message",)),
     _error("a binary frame", _CAPTURE, SendFrame(b"\0\1")),
     _error(
         "an append of nothing",
-        "public issues; the code is not known",
+        "[append-issues] the code is not known",
         _event("input_audio_buffer.append", audio=""),
         not_compared=("error.code", "error.param"),
     ),
     _error(
         "an append that is not base64",
-        "public issues; the code is not known",
+        "[append-issues] the code is not known",
         _event("input_audio_buffer.append", audio="!!"),
         not_compared=("error.code", "error.param"),
     ),
@@ -335,7 +368,7 @@ _ERRORS = (
     _error("an unknown format", _ASSUMED, _update(format={"type": "audio/wav"})),
     _error(
         "an unknown transcription model",
-        "not known: the mock uses the message for any list of values",
+        "[unknown-model] the list of models is not known",
         _update("gpt-nope"),
         prefix_only=("error.message",),
     ),
@@ -348,9 +381,50 @@ _ERRORS = (
     _error("an unknown eagerness", _ASSUMED, _update(turn_detection={"type": "semantic_vad", "eagerness": "keen"})),
     _error("an unknown noise reduction", _ASSUMED, _update(noise_reduction={"type": "mid_field"})),
     _error("an unknown include", _ASSUMED, _update(include=["logprobs"])),
-    _error("delay with whisper-1", _ASSUMED, _update("whisper-1", options={"delay": "low"})),
-    _error("a response in a transcription session", "not known: the mock's own message", _event("response.create")),
-    _error("an unknown item", "public reports", _event("conversation.item.retrieve", item_id="item_probe")),
+    _error("delay with whisper-1", _OPTIONS, _update("whisper-1", options={"delay": "low"})),
+    _error(
+        "prompt with gpt-realtime-whisper",
+        _OPTIONS,
+        _update("gpt-realtime-whisper", options={"prompt": "Ada, Grace"}, **_MANUAL),
+    ),
+    _error(
+        "keywords with gpt-4o-transcribe", _OPTIONS, _update("gpt-4o-transcribe", options={"keywords": ["gateway"]})
+    ),
+    _error("a prompt of 1,025 characters", "[type-wave]", _update(options={"prompt": "x" * 1025})),
+    _error(
+        "a keyword with an angle bracket",
+        "[type-wave]",
+        _update("gpt-live-transcribe", options={"keywords": ["a<b"]}, **_MANUAL),
+    ),
+    _error("audio/pcm without a rate", "[pcm-rate]", _update(format={"type": "audio/pcm"})),
+    _error("audio/pcmu with a rate", _LIVE, _update(format={"type": "audio/pcmu", "rate": 8000})),
+    _error(
+        "language beside languages",
+        "[guide] the message and the code are assumed",
+        _update("gpt-live-transcribe", options={"language": "en", "languages": ["de"]}, **_MANUAL),
+        not_compared=("error.code", "error.message", "error.param"),
+    ),
+    _error(
+        "an empty list of languages",
+        "[guide] the message and the code are assumed",
+        _update("gpt-live-transcribe", options={"languages": []}, **_MANUAL),
+        not_compared=("error.code", "error.message"),
+    ),
+    _error(
+        "languages that are null",
+        "[guide] the message and the code are assumed",
+        _update("gpt-live-transcribe", options={"languages": None}, **_MANUAL),
+        not_compared=("error.code", "error.message"),
+    ),
+    _error(
+        "a commit without speech under server_vad",
+        "[commit-empty] not settled: it may make an item",
+        *_READY,
+        AppendAudio(None, before=400),
+        _COMMIT,
+    ),
+    _error("a response in a transcription session", "[assumed]", _event("response.create")),
+    _error("an unknown item", "[item-reports]", _event("conversation.item.retrieve", item_id="item_probe")),
 )
 
 
@@ -367,22 +441,22 @@ def _manual(model: str, evidence: str = _CAPTURE) -> Row:
 
 def _streaming(model: str) -> Row:
     steps = (_update(model, **_MANUAL), _UPDATED, AppendAudio("coffee"), _DELTA, _COMMIT, _COMPLETED)
-    return Row("transcribing", f"{model}, deltas before the commit", _CAPTURE, steps)
+    return Row("transcribing", f"{model}, deltas before the commit", _LIVE, steps)
 
 
 def _telephone(format_: str) -> Row:
     steps = (_update(format={"type": format_}), _UPDATED, AppendAudio("hello", after=1000, format=format_), _COMPLETED)
-    return Row("transcribing", f"{format_}, server_vad", "the openai SDK's types", steps)
+    return Row("transcribing", f"{format_}, server_vad", _LIVE if format_ == "audio/pcmu" else "[types]", steps)
 
 
 _TRANSCRIBING = (
     _turn("gpt-4o-mini-transcribe"),
     _turn("gpt-4o-transcribe"),
-    _turn("whisper-1"),
+    _turn("whisper-1", _LIVE),
     _turn("gpt-transcribe", _TYPES),
     _turn(
         "gpt-4o-transcribe-diarize",
-        "the openai SDK's types; whether it takes server_vad, and its usage, are not known",
+        "[types] whether it takes server_vad, and its usage, are not known",
         not_compared=("usage",),
     ),
     Row(
@@ -398,13 +472,13 @@ _TRANSCRIBING = (
         not_compared=("audio_end_ms", "usage"),
     ),
     _manual("gpt-4o-mini-transcribe"),
-    _manual("whisper-1"),
+    _manual("whisper-1", _LIVE),
     _streaming("gpt-live-transcribe"),
     _streaming("gpt-realtime-whisper"),
     Row(
         "transcribing",
         "silence, committed to gpt-live-transcribe",
-        _CAPTURE,
+        _LIVE,
         (_update("gpt-live-transcribe", **_MANUAL), _UPDATED, AppendAudio(None, before=1000), _COMMIT, _COMPLETED),
     ),
     Row(
@@ -424,7 +498,7 @@ _TRANSCRIBING = (
     Row(
         "transcribing",
         "cleared audio is gone",
-        "the openai SDK's types",
+        "[types]",
         (_update(**_MANUAL), _UPDATED, AppendAudio("hello"), _event("input_audio_buffer.clear"), _COMMIT),
     ),
     Row(
@@ -441,7 +515,30 @@ _TRANSCRIBING = (
     ),
 )
 
-ROWS: tuple[Row, ...] = _CONNECTING + _CREDENTIALS + _SESSION + _ERRORS + _TRANSCRIBING
+_IN_CONVERSATION = {
+    "type": "realtime",
+    "audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}, "turn_detection": {"type": "server_vad"}}},
+}
+
+_CONVERSATIONS = (
+    Row(
+        "conversations",
+        "session.created is whole, and no conversation.created follows",
+        _RECORDING,
+        query=f"model={_CONVERSATION_MODEL}",
+        not_compared=("session.instructions", "session.audio.output.voice"),
+    ),
+    Row(
+        "conversations",
+        "server_vad with gpt-realtime-whisper is accepted",
+        _RECORDING,
+        (_session(_IN_CONVERSATION), _UPDATED),
+        f"model={_CONVERSATION_MODEL}",
+        not_compared=("session.instructions", "session.audio.output.voice"),
+    ),
+)
+
+ROWS: tuple[Row, ...] = _CONNECTING + _CREDENTIALS + _SESSION + _ERRORS + _TRANSCRIBING + _CONVERSATIONS
 
 
 def select_rows(words: str | None) -> list[Row]:

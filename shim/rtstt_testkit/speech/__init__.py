@@ -1,7 +1,7 @@
-"""Short recordings of speech with their texts; the mock knows them when it hears them.
+"""Short recordings of speech with their texts, which the mock recognizes.
 
 Nine sentences by eight voices in English, German, French and Spanish, made with espeak-ng by ``scripts/make_speech.py``
-and under this project's licence. ``load("hold+shortly")`` is two of them with a pause between.
+and under this project's licence. ``load("hold+shortly")`` returns two of them with a pause between.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import NamedTuple
 __all__ = ["PAUSE", "Recording", "load", "recordings", "silence"]
 
 _RATE = 24000
-#: Between the sentences of a recording made of several, in seconds: longer than the silence that ends a turn.
+#: The pause between joined recordings, in seconds; longer than the silence that ends a turn.
 PAUSE = 0.7
 
 
 class Recording(NamedTuple):
-    """A recording: it begins with the first sound and ends with the last.
+    """A recording, which begins with the first sound and ends with the last.
 
     Attributes:
-        name: Of the recording.
-        text: What is said.
+        name: Its name.
+        text: The spoken text.
         pcm: 16-bit little-endian mono samples at 24 kHz, as ``input_audio_buffer.append`` takes them.
     """
 
@@ -33,13 +33,16 @@ class Recording(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length, in seconds."""
         return len(self.pcm) / 2 / _RATE
+
+    def __repr__(self) -> str:
+        return f"<recording {self.name} {self.seconds:.2f} s {self.text!r}>"
 
 
 @lru_cache(maxsize=1)
 def recordings() -> dict[str, Recording]:
-    """All recordings by name."""
+    """Return all recordings by name."""
     folder = files(__name__)
     found = {}
     for line in folder.joinpath("texts.tsv").read_text("utf-8").splitlines():
@@ -50,13 +53,13 @@ def recordings() -> dict[str, Recording]:
 
 
 def load(name: str = "hello") -> Recording:
-    """One recording.
+    """Return one recording.
 
     Args:
-        name: Of the recording; several joined by ``+`` are one, with pauses of `PAUSE` between.
+        name: Its name; several joined by ``+`` are one recording, with pauses of `PAUSE` between.
 
     Raises:
-        KeyError: There is none of that name; the message lists those that are there.
+        KeyError: No recording has that name; the message lists the names.
     """
     known = recordings()
     parts = name.split("+")
@@ -70,9 +73,9 @@ def load(name: str = "hello") -> Recording:
 
 
 def silence(seconds: float) -> bytes:
-    """Silence as 16-bit mono samples at 24 kHz.
+    """Return silence as 16-bit mono samples at 24 kHz.
 
     Args:
-        seconds: How long.
+        seconds: Its length, in seconds.
     """
     return bytes(2 * round(seconds * _RATE))

@@ -1,1 +1,1 @@
-"""Audio: formats, the buffer, the speech detector and the recognition of bundled recordings."""
+"""Audio: formats, the buffer of what was received, speech detection, and recognition of the bundled recordings."""

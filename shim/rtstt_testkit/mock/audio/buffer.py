@@ -1,4 +1,4 @@
-"""The audio of one session, or the latest of it: adding to it copies nothing and moves nothing."""
+"""The audio of one session, or the latest part of it; adding audio copies nothing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import deque
 
 __all__ = ["AudioBuffer"]
 
-_PIECE = 4096  # bytes below which what is added is joined to what is there, so that small appends cost no more memory
+_PIECE = 4096  # bytes; smaller pieces are joined, so that small appends cost no more memory than large ones
 
 
 class AudioBuffer:
-    """Keeps audio as it came, piece by piece.
+    """Audio as it was received, piece by piece.
 
     Args:
-        limit: How many bytes are kept, the latest; None for all, 0 for none. Up to a quarter more may be there.
+        limit: How many bytes are kept, the latest; None for all, 0 for none. Up to a quarter more may be kept.
 
     Attributes:
         received: How many bytes were added in all, kept or not.
@@ -30,7 +30,7 @@ class AudioBuffer:
 
     @property
     def dropped(self) -> int:
-        """How many bytes of the beginning are not there any more."""
+        """How many bytes of the beginning are no longer kept."""
         return self.received - self._kept
 
     def add(self, audio: bytes) -> None:
@@ -49,7 +49,7 @@ class AudioBuffer:
             self._trim()
 
     def _trim(self) -> None:
-        """Drop the oldest beyond the limit, never half a 16-bit sample."""
+        """Drop the oldest audio beyond the limit, never half a 16-bit sample."""
         excess = self._kept - (self._limit or 0)
         excess += excess & 1
         self._kept -= excess
@@ -60,7 +60,12 @@ class AudioBuffer:
             excess -= min(excess, len(first))
 
     def read(self, start: int = 0, end: int | None = None) -> bytes:
-        """The audio between two positions of all that was received, as far as it is kept."""
+        """Return the audio between two byte positions of all that was received, as far as it is kept.
+
+        Args:
+            start: The first position.
+            end: The position after the last; None for the end.
+        """
         stop = self.received if end is None else min(end, self.received)
         found: list[bytes] = []
         at = self.received

@@ -1,9 +1,8 @@
-"""The three wire formats, and loudness read off their bytes without decoding a sample.
+"""The three audio formats of the protocol, and loudness computed from their bytes without decoding samples.
 
-A sample of 16-bit PCM has its size in its high byte, and a sample of G.711 is one byte: in each format one
-*key byte* a sample says how loud it is. Counting the loud ones is then ``bytes.translate`` and ``len``, which
-run in C: the endpoint's work of listening costs the mock a few microseconds an append, with the standard
-library alone.
+The high byte of a 16-bit PCM sample holds its magnitude, and a G.711 sample is one byte: in each format one *key byte*
+a sample is enough for its loudness. Counting loud samples is then ``bytes.translate`` and ``len``, which run in C, so
+that speech detection costs a few microseconds an append with the standard library alone.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import NamedTuple
 __all__ = ["FORMATS", "LOUDNESS_STEP", "AudioFormat", "decode_g711", "encode_g711", "to_pcm16"]
 
 
-#: What one of loudness stands for, of the 32768 of the loudest sample.
+#: The unit of loudness, as a sample value (the loudest sample is 32768).
 LOUDNESS_STEP = 128
 
 
@@ -24,7 +23,7 @@ class AudioFormat(NamedTuple):
     """A format of ``audio.input.format``.
 
     Attributes:
-        name: Its ``type`` on the wire.
+        name: Its ``type``, such as ``audio/pcm``.
         rate: Samples a second.
         width: Bytes a sample.
     """
@@ -34,20 +33,20 @@ class AudioFormat(NamedTuple):
     width: int
 
     def keys(self, audio: bytes) -> bytes:
-        """One byte a sample, enough to tell how loud it is."""
+        """Return one byte a sample, from which its loudness follows."""
         return audio[1::2] if self.width == 2 else audio
 
     @property
     def stride(self) -> int:
-        """How many samples apart those are whose loudness is measured: few tell as much as all."""
+        """The distance between the samples whose loudness is measured; a quarter of them is enough."""
         return 4 if self.width == 2 else 1
 
     def loudness(self, audio: bytes) -> bytes:
-        """The size of each sample that is measured, in steps of `LOUDNESS_STEP`."""
+        """Return the magnitude of each measured sample, in units of `LOUDNESS_STEP`."""
         return (audio[1::8] if self.width == 2 else audio).translate(_loudness(self.name))
 
     def quiet_keys(self, level: int) -> bytes:
-        """The key bytes of samples below ``level`` (of 32768)."""
+        """Return the key bytes of samples below ``level`` (of 32768)."""
         return _quiet_keys(self.name, level)
 
 
@@ -59,14 +58,14 @@ FORMATS = {
 
 
 def _mu_law(code: int) -> int:
-    """One byte of G.711 mu-law as a 16-bit sample (ITU-T G.711, table 2a)."""
+    """Decode one byte of G.711 mu-law to a 16-bit sample (ITU-T G.711, table 2a)."""
     code = ~code & 0xFF
     magnitude = (((code & 0x0F) << 3) + 0x84) << ((code >> 4) & 0x07)
     return 0x84 - magnitude if code & 0x80 else magnitude - 0x84
 
 
 def _a_law(code: int) -> int:
-    """One byte of G.711 A-law as a 16-bit sample (ITU-T G.711, table 1a)."""
+    """Decode one byte of G.711 A-law to a 16-bit sample (ITU-T G.711, table 1a)."""
     code ^= 0x55
     exponent, mantissa = (code >> 4) & 0x07, code & 0x0F
     magnitude = (mantissa << 4) + 8
@@ -102,7 +101,12 @@ def _decoded(name: str) -> tuple[bytes, ...]:
 
 
 def decode_g711(audio: bytes, name: str) -> bytes:
-    """G.711 bytes as 16-bit little-endian PCM of the same rate."""
+    """Decode G.711 to 16-bit little-endian PCM of the same rate.
+
+    Args:
+        audio: G.711 bytes.
+        name: ``audio/pcmu`` or ``audio/pcma``.
+    """
     table = _decoded(name)
     return b"".join([table[code] for code in audio])
 
@@ -113,7 +117,12 @@ def _codes(name: str) -> list[tuple[int, int]]:
 
 
 def encode_g711(pcm: bytes, name: str) -> bytes:
-    """16-bit little-endian PCM as G.711 of the same rate, each sample by the nearest code."""
+    """Encode 16-bit little-endian PCM as G.711 of the same rate, each sample by the nearest code.
+
+    Args:
+        pcm: 16-bit samples.
+        name: ``audio/pcmu`` or ``audio/pcma``.
+    """
     codes = _codes(name)
     values = [value for value, _ in codes]
     out = bytearray()
@@ -125,5 +134,10 @@ def encode_g711(pcm: bytes, name: str) -> bytes:
 
 
 def to_pcm16(audio: bytes, name: str) -> bytes:
-    """Audio of any of the formats as 16-bit little-endian PCM of its own rate."""
+    """Convert audio of any format to 16-bit little-endian PCM of the same rate.
+
+    Args:
+        audio: The audio.
+        name: The name of its format.
+    """
     return audio if name == "audio/pcm" else decode_g711(audio, name)

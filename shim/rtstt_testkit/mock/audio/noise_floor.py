@@ -1,7 +1,7 @@
-"""How loud the noise is that speech has to rise above.
+"""The level of background noise, above which speech has to rise.
 
-The numbers were chosen on the bundled recordings in white and pink noise, mains hum and the babble of many voices;
-the tests of turns in noise hold them.
+The constants were tuned on the bundled recordings in white and pink noise, mains hum and the babble of many voices; the
+tests of turns in noise hold them.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ import math
 
 __all__ = ["LONGEST_SOUND", "NoiseFloor"]
 
-_OPENING = 15  # windows of a stream's beginning in which noise and speech are told apart by steadiness
-_UNSTEADY = 2.5  # what rises to this many times the quietest of the opening is no noise
+_OPENING = 15  # windows at the start of a stream, in which steadiness distinguishes noise from speech
+_UNSTEADY = 2.5  # a window this many times louder than the quietest of the opening is not noise
 _MEMORY = 64  # windows over which the noise is averaged
-_REVIEW = 4  # windows after which that changes what speech has to rise above
-_STARTS, _GOES_ON = (4.0, 0.25), (4.0, 0.15)  # mean deviations above the noise, and at least this share of it
-LONGEST_SOUND = 150  # windows; speech has paused once in so many, noise has not
-_FORGOTTEN = 200  # windows of digital silence
+_REVIEW = 4  # windows between two updates of the thresholds
+_STARTS, _CONTINUES = (4.0, 0.25), (4.0, 0.15)  # mean deviations above the noise, and at least this share of it
+LONGEST_SOUND = 150  # windows; speech pauses within so many, noise does not
+_FORGOTTEN = 200  # windows of digital silence after which the noise level is reset
 _AUDIBLE, _LEAST = 0.6, 0.1  # of the threshold's loudness: the mean of speech, and of a single window of it
-_LOUDEST = 24  # a window with this mean loudness is no noise
+_LOUDEST = 24  # a window with this mean loudness is not noise
 
 
 class NoiseFloor:
-    """Follows the noise between the turns, and through a turn that never pauses.
+    """A running estimate of the noise, between turns and during a turn without pauses.
 
-    What is heard are windows of a hundredth of a second, their loudness given as a sum over samples.
+    The audio comes in windows of a hundredth of a second, their loudness as a sum over samples.
 
     Args:
         size: Samples a window.
 
     Attributes:
         audible: The smoothed loudness at which speech begins where there is no noise.
-        starts: The one at which it begins.
-        goes_on: The one at which it goes on.
-        least: What a single window of it must have.
+        starts: The smoothed loudness at which speech begins.
+        continues: The smoothed loudness at which speech continues.
+        least: The loudness that a single window of speech must have.
     """
 
     __slots__ = (
-        "_heard",
+        "_count",
+        "_deviation",
         "_level",
         "_quietest",
         "_silent",
         "_size",
-        "_waver",
         "audible",
-        "goes_on",
+        "continues",
         "least",
         "starts",
     )
@@ -52,69 +52,69 @@ class NoiseFloor:
     def __init__(self, size: int) -> None:
         self._size = size
         self.audible = 0.0
-        self._level = self._waver = 0.0
-        self._heard = self._silent = 0
+        self._level = self._deviation = 0.0
+        self._count = self._silent = 0
         self._quietest = math.inf
-        self._settle()
+        self._update()
 
     def tune(self, loudness: int) -> None:
-        """Take sounds for speech from this mean loudness on, however quiet it is."""
+        """Set the mean loudness from which a sound counts as speech where there is no noise."""
         audible = _AUDIBLE * loudness * self._size
-        if audible != self.audible:  # else the next review is soon enough, wherever an append ended
+        if audible != self.audible:  # otherwise the next update is soon enough
             self.audible = audible
-            self._settle()
+            self._update()
 
-    def hear_noise(self, recent: float) -> None:
-        """A window that is no speech.
+    def add_noise(self, recent: float) -> None:
+        """Add a window that is not speech.
 
         Args:
             recent: Its loudness, smoothed.
         """
-        self._heard = heard = self._heard + 1
-        if heard > _OPENING:
+        self._count = count = self._count + 1
+        if count > _OPENING:
             difference = recent - self._level
-            self._level += difference / (heard if heard < _MEMORY else _MEMORY)
+            self._level += difference / (count if count < _MEMORY else _MEMORY)
             if difference < 0:
                 difference = -difference
-            self._waver += (difference - self._waver) / (heard if heard < 2 * _MEMORY else 2 * _MEMORY)
-            if heard % _REVIEW == 0:
-                self._settle()
+            self._deviation += (difference - self._deviation) / (count if count < 2 * _MEMORY else 2 * _MEMORY)
+            if count % _REVIEW == 0:
+                self._update()
             return
-        if heard < _OPENING:
+        if count < _OPENING:
             self._quietest = min(self._quietest, recent)
         else:
-            self._know(recent)
-        self._settle()
+            self._set(recent)
+        self._update()
 
     def begin_speech(self) -> None:
-        """Speech begins with the next window."""
-        if self._heard < _OPENING:  # the stream began with speech, or nearly
-            self._heard = _OPENING
-            self._know(self._quietest / 2 if self._quietest < math.inf else 0.0)
-            self._settle()
+        """Begin speech with the next window."""
+        if self._count < _OPENING:  # the stream began with speech, or nearly
+            self._count = _OPENING
+            self._set(self._quietest / 2 if self._quietest < math.inf else 0.0)
+            self._update()
 
-    def dip(self, recent: float) -> None:
-        """A turn is as quiet as this for a moment: the noise is no louder.
+    def lower_to(self, recent: float) -> None:
+        """Lower the noise level: a turn was this quiet for a moment, so the noise is not louder.
 
         Args:
-            recent: The loudness of a window of it, smoothed.
+            recent: The loudness of a window of the turn, smoothed.
         """
         if recent < self._level / 6:
-            self._know(recent)
-            self._settle()
+            self._set(recent)
+            self._update()
 
-    def drone(self, lowest: float) -> None:
-        """A turn has not paused for `LONGEST_SOUND` windows: what it never fell below is noise.
+    def raise_to(self, lowest: float) -> None:
+        """Raise the noise level: a turn has not paused for `LONGEST_SOUND` windows, so its quietest is noise.
 
         Args:
             lowest: The loudness of the quietest of them, smoothed.
         """
         if self._level < lowest < _LOUDEST * self._size:
-            self._level, self._waver = lowest, max(self._waver, lowest / 10)
-            self._settle()
+            self._level, self._deviation = lowest, max(self._deviation, lowest / 10)
+            self._update()
 
-    def be_silent(self, count: int, still: bool) -> None:
-        """Windows without any sound: what was noise before may come back, for a while.
+    def add_silence(self, count: int, still: bool) -> None:
+        """Add windows of digital silence; the noise level is kept for a while, since noise may come back.
 
         Args:
             count: How many.
@@ -122,29 +122,29 @@ class NoiseFloor:
         """
         before = self._silent if still else 0
         self._silent = before + count
-        if self._heard < _OPENING or self._silent >= _FORGOTTEN > before:
-            self.forget()
+        if self._count < _OPENING or self._silent >= _FORGOTTEN > before:
+            self.reset()
 
-    def forget(self) -> None:
-        """There is no noise."""
-        self._heard = _OPENING
-        self._know(0.0)
-        self._settle()
+    def reset(self) -> None:
+        """Set the noise level to zero."""
+        self._count = _OPENING
+        self._set(0.0)
+        self._update()
 
-    def _know(self, level: float) -> None:
-        self._level, self._waver = level, level / 6
+    def _set(self, level: float) -> None:
+        self._level, self._deviation = level, level / 6
 
-    def _settle(self) -> None:
+    def _update(self) -> None:
         audible, least = self.audible, self.audible * _LEAST / _AUDIBLE
         loudest = _LOUDEST * self._size
-        if self._heard < _OPENING:
-            self.starts = self.goes_on = min(max(audible, _UNSTEADY * self._quietest), loudest)
+        if self._count < _OPENING:
+            self.starts = self.continues = min(max(audible, _UNSTEADY * self._quietest), loudest)
             self.least = least
             return
-        level, waver = self._level, self._waver
+        level, deviation = self._level, self._deviation
         deviations, share = _STARTS
-        self.starts = min(max(audible, level + least + max(deviations * waver, share * level)), loudest)
-        deviations, share = _GOES_ON
+        self.starts = min(max(audible, level + least + max(deviations * deviation, share * level)), loudest)
+        deviations, share = _CONTINUES
         quietest = audible if level > least else least
-        self.goes_on = min(max(quietest, level + least + max(deviations * waver, share * level)), loudest)
-        self.least = level + waver + least
+        self.continues = min(max(quietest, level + least + max(deviations * deviation, share * level)), loudest)
+        self.least = level + deviation + least

@@ -1,8 +1,8 @@
-"""Knows the bundled recordings when it hears them, by the shape of their loudness over time.
+"""Recognition of the bundled recordings by the shape of their loudness over time.
 
-A recording is known again in any format, after resampling and in moderate noise, wherever it starts in the stream:
-what is compared is how loud each hundredth of a second is, from where the detector heard speech begin. Several in a
-row, with pauses that did not end the turn, are known one by one.
+A recording is recognized in any format, after resampling and in moderate noise, wherever it starts in the stream: the
+loudness of each hundredth of a second is compared, from where the detector found that speech begins. Several in a row,
+with pauses that did not end the turn, are recognized one by one.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from rtstt_testkit.speech import recordings
 __all__ = ["recognize"]
 
 _WINDOWS_A_SECOND = 100
-_BEGINNING = 40  # windows of a recording by which it is told from the others
-_JITTER = 8  # windows by which noise or a soft first sound moves the detected beginning
+_BEGINNING = 40  # windows of a recording that distinguish it from the others
+_JITTER = 8  # windows by which noise or a soft first sound shifts the detected beginning
 _LONGEST = 60 * _WINDOWS_A_SECOND
 _PAUSE = 15  # windows
 _SAME_LENGTH = 0.15
-_ALIKE = 0.9
+_SIMILAR = 0.9
 
 _CERTAIN = 0.98
 _SHIFTS = sorted(range(-_JITTER, _JITTER + 1), key=abs)
@@ -33,25 +33,25 @@ Shape = tuple[int, ...]
 
 
 def recognize(audio: bytes, audio_format: AudioFormat, whole: bool) -> str | None:
-    """Name the recording that the audio is.
+    """Return the name of the recording in the audio.
 
     Args:
-        audio: From the first sound on.
-        audio_format: Of the audio.
-        whole: Whether the audio ends with the last sound, or speech goes on after it.
+        audio: Audio from the first sound on.
+        audio_format: The format of the audio.
+        whole: Whether the audio ends with the last sound, or speech continues after it.
 
     Returns:
-        The name, or names joined by ``+``; None for audio that is none of them.
+        The name, or names joined by ``+``; None for other audio.
     """
-    heard = _shape(audio, audio_format)
-    name = _match(heard, whole)
-    if name is not None or not whole or len(heard) > _LONGEST:
+    shape = _shape(audio, audio_format)
+    name = _match(shape, whole)
+    if name is not None or not whole or len(shape) > _LONGEST:
         return name
-    pieces, names = _pieces(heard), []
+    pieces, names = _pieces(shape), []
     at = 0
     while at < len(pieces):
         for last in range(len(pieces) - 1, at - 1, -1):
-            name = _match(heard[pieces[at][0] : pieces[last][1]], whole=True)
+            name = _match(shape[pieces[at][0] : pieces[last][1]], whole=True)
             if name is not None:
                 names.append(name)
                 at = last + 1
@@ -61,29 +61,29 @@ def recognize(audio: bytes, audio_format: AudioFormat, whole: bool) -> str | Non
     return "+".join(names) or None
 
 
-@lru_cache(maxsize=128)  # under load, many sessions say the same
-def _match(heard: Shape, whole: bool) -> str | None:
-    best, name = _ALIKE, None
-    sound = _Sums(heard)
-    for candidate, known in _known().items():
-        length = len(known.shape) if whole else min(len(known.shape), len(heard) - _JITTER)
-        if length < _BEGINNING or (whole and abs(len(heard) - length) > _SAME_LENGTH * length):
+@lru_cache(maxsize=128)  # under load, many sessions send the same audio
+def _match(shape: Shape, whole: bool) -> str | None:
+    best, name = _SIMILAR, None
+    sums = _Sums(shape)
+    for candidate, known in _recordings().items():
+        length = len(known.shape) if whole else min(len(known.shape), len(shape) - _JITTER)
+        if length < _BEGINNING or (whole and abs(len(shape) - length) > _SAME_LENGTH * length):
             continue
         for shift in _SHIFTS:
-            alike = _correlation(sound, max(shift, 0), known, max(-shift, 0), length)
-            if alike > best:
-                best, name = alike, candidate
+            similarity = _correlation(sums, max(shift, 0), known, max(-shift, 0), length)
+            if similarity > best:
+                best, name = similarity, candidate
             if best > _CERTAIN:
                 return name
     return name
 
 
-def _pieces(heard: Shape) -> list[tuple[int, int]]:
-    """Where there is sound between pauses, as windows from and to."""
-    quiet = min(heard, default=0)
-    loud = quiet + (max(heard, default=0) - quiet) / 16
+def _pieces(shape: Shape) -> list[tuple[int, int]]:
+    """Return the sounds between pauses, as first window and window after the last."""
+    quiet = min(shape, default=0)
+    loud = quiet + (max(shape, default=0) - quiet) / 16
     pieces: list[tuple[int, int]] = []
-    for at, loudness in enumerate(heard):
+    for at, loudness in enumerate(shape):
         if loudness <= loud:
             continue
         if pieces and at - pieces[-1][1] < _PAUSE:
@@ -94,7 +94,7 @@ def _pieces(heard: Shape) -> list[tuple[int, int]]:
 
 
 class _Sums:
-    """A shape, and the sums of its windows and of their squares up to each of them."""
+    """A shape, with the running sums of its windows and of their squares."""
 
     __slots__ = ("shape", "squares", "windows")
 
@@ -104,17 +104,17 @@ class _Sums:
         self.squares = list(accumulate(map(mul, shape, shape), initial=0))
 
     def over(self, start: int, stop: int) -> tuple[int, int]:
-        """Both sums from one window to another."""
+        """Return both sums from one window to another."""
         return self.windows[stop] - self.windows[start], self.squares[stop] - self.squares[start]
 
 
 @lru_cache(maxsize=1)
-def _known() -> dict[str, _Sums]:
+def _recordings() -> dict[str, _Sums]:
     return {name: _Sums(_shape(recording.pcm, FORMATS["audio/pcm"])) for name, recording in recordings().items()}
 
 
 def _shape(audio: bytes, audio_format: AudioFormat) -> Shape:
-    """The loudness of each window, smoothed over three so that it hardly depends on where the windows begin."""
+    """Return the loudness of each window, smoothed over three to depend little on where the windows begin."""
     loudness = audio_format.loudness(audio)
     window = audio_format.rate // audio_format.stride // _WINDOWS_A_SECOND
     sums = [(adler32(loudness[at : at + window]) & 0xFFFF) - 1 for at in range(0, len(loudness) - window + 1, window)]
@@ -122,7 +122,7 @@ def _shape(audio: bytes, audio_format: AudioFormat) -> Shape:
 
 
 def _correlation(a: _Sums, a_start: int, b: _Sums, b_start: int, b_stop: int) -> float:
-    """Pearson's, over the length that both have: 1 for the same shape at any volume, above any steady noise."""
+    """Return Pearson's correlation over the common length: 1 for the same shape at any volume, in any steady noise."""
     size = min(len(a.shape) - a_start, b_stop - b_start)
     if size < _BEGINNING - 2 * _JITTER:
         return 0.0

@@ -1,1 +1,1 @@
-"""What happened on a session: the record, its explanation in words, and the check that a script was followed."""
+"""What happened on a session: its record, an explanation in words, and the check that a script was followed."""

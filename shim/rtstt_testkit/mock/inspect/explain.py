@@ -1,283 +1,392 @@
-"""What went wrong with a session, in a sentence a person can act on."""
+"""What went wrong with a session, in sentences that name the cause and the fix.
+
+The texts are tables: `REFUSALS` for sessions that were refused, `HINTS` for ``error`` events, `CLOSES` for CLOSE frames
+of the server, and `NO_TRANSCRIPT` for accepted sessions without a transcript.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtstt_testkit.mock.inspect.record import APPEND, SessionRecord
 
-__all__ = ["explain", "explain_all"]
+__all__ = ["alike", "attempts", "explain", "explain_all"]
 
 
 def explain_all(sessions: Sequence[SessionRecord], url: str) -> str:
     """Explain every session, one paragraph each.
 
     Args:
-        sessions: Of a server.
-        url: Where it listens.
+        sessions: The sessions of a server.
+        url: The server's address.
     """
     if not sessions:
         return f"No client has connected to {url}."
-    return "\n".join(_paragraph(run, said) for run, said in alike(sessions))
+    return "\n".join(_paragraph(run, explanation) for run, explanation in alike(sessions))
 
 
 def alike(sessions: Sequence[SessionRecord]) -> list[tuple[list[SessionRecord], str]]:
-    """Sessions in a row that came to the same, each such run with what is said of it once."""
+    """Group consecutive sessions that failed alike.
+
+    Args:
+        sessions: The sessions of a server.
+
+    Returns:
+        Each group with its explanation.
+    """
     runs: list[tuple[list[SessionRecord], str]] = []
     for record in sessions:
-        said = " ".join(explain(record))
-        if runs and runs[-1][1] == said and runs[-1][0][0].failed and record.failed:
+        explanation = " ".join(explain(record))
+        if runs and runs[-1][1] == explanation and runs[-1][0][0].failed and record.failed:
             runs[-1][0].append(record)
         else:
-            runs.append(([record], said))
+            runs.append(([record], explanation))
     return runs
 
 
-def pauses(run: Sequence[SessionRecord]) -> str:
-    """How a client came back: how often, and how soon."""
+def attempts(run: Sequence[SessionRecord]) -> str:
+    """Return how often and how fast a client reconnected, in words."""
     times = [record.opened_at for record in run]
     shortest = min(after - before for before, after in pairwise(times))
     return f"{len(run)} attempts in {times[-1] - times[0]:.1f} s, at the shortest {shortest:.2f} s apart"
 
 
-def _paragraph(run: Sequence[SessionRecord], said: str) -> str:
+def _paragraph(run: Sequence[SessionRecord], explanation: str) -> str:
     if len(run) == 1:
-        return f"Session {run[0].number}: {said}"
-    return f"Sessions {run[0].number} to {run[-1].number} ({pauses(run)}): {said}"
+        return f"Session {run[0].number}: {explanation}"
+    return f"Sessions {run[0].number} to {run[-1].number} ({attempts(run)}): {explanation}"
 
 
 def explain(record: SessionRecord) -> list[str]:
-    """Say what a session came to: sentences, the cause first."""
+    """Explain a session.
+
+    Args:
+        record: The session.
+
+    Returns:
+        Sentences, the cause first.
+    """
     if record.http_status != 101:
-        return [_refused_upgrade(record)]
+        return [
+            f"the upgrade of {record.handshake.path} was refused with HTTP {record.http_status}: {record.http_message}"
+        ]
+    if record.internal_error is not None:
+        return [f"an exception inside the mock ended the session: {record.internal_error}; this is a bug of the mock."]
     if record.refusal is not None:
-        return [_REFUSALS.get(record.refusal.code, _other_refusal)(record)]
-    return _course(record)
+        return [_refusal(record)]
+    transcripts = len(record.transcripts)
+    if transcripts:
+        completed = f"{transcripts} transcript{'s were' if transcripts > 1 else ' was'} completed."
+        return [completed, *_errors(record), *_end(record)]
+    return [*_errors(record), *_no_transcript(record), *_end(record)] or ["nothing was transcribed."]
 
 
-def _model(record: SessionRecord) -> str:
-    return record.handshake.query.get("model", [""])[0]
+# -- sessions that were refused
 
-
-def _refused_upgrade(record: SessionRecord) -> str:
-    return f"the upgrade of {record.handshake.path} was refused with HTTP {record.http_status}: {record.http_message}"
-
-
-def _invalid_model(record: SessionRecord) -> str:
-    query = record.handshake.query
-    if "transcription" in (value.lower() for value in query.get("intent", ())):
-        return (
-            f"the client sent `?model={_model(record)}` with intent=transcription: OpenAI answers `invalid_model` and "
-            "closes 4000. Remove `model` from the URL; the transcription model goes into session.update, as "
-            "session.audio.input.transcription.model."
-        )
-    return (
-        f"the client sent `?model={_model(record)}` without intent=transcription: OpenAI takes only realtime models "
-        "there, answers `invalid_model` and closes 4000. For transcription, replace `model` by "
-        "`intent=transcription` in the URL."
-    )
-
-
-def _missing_model(record: SessionRecord) -> str:
-    return (
+#: By the refusal's code; ``{beta}`` is replaced by how the client asked for the Beta API.
+REFUSALS: dict[str | None, str] = {
+    "missing_model": (
         "the URL has neither `intent=transcription` nor `model`: OpenAI answers `missing_model` and closes 4000. Add "
         "`?intent=transcription` for transcription."
-    )
-
-
-def _invalid_key(record: SessionRecord) -> str:
-    return (
-        "the API key was refused (close 3000). The mock takes any key that begins with sk- or ek_ and contains "
+    ),
+    "invalid_api_key": (
+        "the API key was refused (close 3000). The mock accepts any key that begins with sk- or ek_ and contains "
         "neither `bad` nor `invalid`; an ek_ that it made itself, until it expires."
-    )
-
-
-def _beta(record: SessionRecord) -> str:
-    return (
-        "the client sent the header `OpenAI-Beta: realtime=v1`, which OpenAI has refused since 2026-05-12 (close "
-        "4000). Do not send it."
-    )
-
-
-def _other_refusal(record: SessionRecord) -> str:
-    refusal = record.refusal
-    assert refusal is not None
-    if refusal.close == 3000:
-        return "the client sent no API key: OpenAI closes 3000. Send `Authorization: Bearer sk-…`."
-    return f"it was refused: {refusal.message}"
-
-
-_REFUSALS: dict[str | None, Callable[[SessionRecord], str]] = {
-    "invalid_model": _invalid_model,
-    "missing_model": _missing_model,
-    "invalid_api_key": _invalid_key,
-    "beta_api_shape_disabled": _beta,
+    ),
+    "beta_api_shape_disabled": (
+        "the client sent {beta}, which OpenAI has refused since 2026-05-12 (close 4000). Do not send it."
+    ),
+    "credit_balance_exhausted": (
+        "the account has no credit, as the mock's account setting says: OpenAI closes 1013, and retrying does not help."
+    ),
+    "insufficient_quota": (
+        "the account's quota is used up, as the mock's account setting says: OpenAI closes 1013, and retrying does not "
+        "help."
+    ),
+    "organization_spend_limit_exceeded": (
+        "the organization's spend limit is reached, as the mock's account setting says: OpenAI closes 1013, and "
+        "retrying does not help."
+    ),
+    "model_not_found": (
+        "the key's project has no access to the model, as the mock's account setting says: OpenAI closes 4004, and "
+        "retrying does not help."
+    ),
+    None: "the client sent no API key: OpenAI closes 3000. Send `Authorization: Bearer sk-…`.",
 }
+_MODEL_IN_TRANSCRIPTION = (
+    "the client sent `?model={model}` with intent=transcription: OpenAI answers `invalid_model` and closes 4000. "
+    "Remove `model` from the URL; the transcription model goes into session.update, as "
+    "session.audio.input.transcription.model."
+)
+_MODEL_WITHOUT_INTENT = (
+    "the client sent `?model={model}` without intent=transcription: OpenAI accepts only realtime models there, answers "
+    "`invalid_model` and closes 4000. For transcription, replace `model` by `intent=transcription` in the URL."
+)
 
 
-#: What a client can do about an ``error`` event: by its code, and a part of its message where the code says too little.
-_MENDS: tuple[tuple[str | None, str, str], ...] = (
-    (
+def _refusal(record: SessionRecord) -> str:
+    refusal, query = record.refusal, record.handshake.query
+    assert refusal is not None
+    if refusal.code == "invalid_model":
+        intent = "transcription" in (value.lower() for value in query.get("intent", ()))
+        text = _MODEL_IN_TRANSCRIPTION if intent else _MODEL_WITHOUT_INTENT
+        return text.format(model=query.get("model", [""])[0])
+    subprotocol = "openai-beta.realtime-v1" in record.handshake.subprotocols
+    beta = "the subprotocol `openai-beta.realtime-v1`" if subprotocol else "the header `OpenAI-Beta: realtime=v1`"
+    return REFUSALS.get(refusal.code, f"it was refused: {refusal.message}").replace("{beta}", beta)
+
+
+# -- error events
+
+
+class Hint(NamedTuple):
+    """What a client can do about an ``error`` event.
+
+    Attributes:
+        code: The event's code.
+        part: A part of its message, where the code is used for several errors.
+        text: The hint.
+    """
+
+    code: str | None
+    part: str
+    text: str
+
+
+HINTS: tuple[Hint, ...] = (
+    Hint(
         "invalid_parameter",
         "Passing a transcription session update",
         "Without `intent=transcription` the URL opens a conversation; replace `model` by it.",
     ),
-    (
+    Hint(
         "invalid_parameter",
         "Passing a realtime session update",
         "The URL opens a transcription session; send `type: transcription` in session.update.",
     ),
-    (
+    Hint(
         "invalid_value",
         "'transcription_session.update'",
         "That is the Beta's event; send session.update with `type: transcription`, and the audio settings under "
         "session.audio.input.",
     ),
-    (
+    Hint(
         "invalid_value",
         "Turn detection is not supported",
-        "Set `turn_detection: null` and send input_audio_buffer.commit, or take a model with VAD.",
+        "Set `turn_detection: null` and send input_audio_buffer.commit, or use a model with VAD.",
     ),
-    ("missing_required_parameter", "'session.type'", "Send `type: transcription` in session.update."),
-    (
+    Hint("invalid_value", "is not supported for this model", "Leave it out, or use a model that takes it."),
+    Hint("string_above_max_length", ".prompt'", "Shorten the prompt to 1,024 characters."),
+    Hint("invalid_value", "'keywords'", "Remove angle brackets and line breaks from the keywords."),
+    Hint("invalid_value", "'languages'", "Send either `language` or `languages`."),
+    Hint("empty_array", ".languages'", "Name a language, or leave `languages` out."),
+    Hint("missing_required_parameter", "format.rate'", "Send `rate: 24000` with audio/pcm."),
+    Hint("missing_required_parameter", "'session.type'", "Send `type: transcription` in session.update."),
+    Hint(
         "integer_below_min_value",
         "format.rate",
-        "OpenAI takes PCM at 24000 Hz only; resample, or send audio/pcmu or audio/pcma.",
+        "OpenAI accepts PCM at 24000 Hz only; resample, or send audio/pcmu or audio/pcma.",
     ),
-    (
+    Hint(
         "input_audio_buffer_commit_empty",
         "",
         "Under server_vad the turn was committed already: do not commit by hand there; otherwise append 100 ms of "
         "audio or more before the commit.",
     ),
-    ("invalid_json", "", "Each message is one JSON object in one TEXT frame."),
-    ("invalid_event", "binary frames", "Send audio as base64 in input_audio_buffer.append, in TEXT frames."),
-    (None, "Invalid 'audio'", "`audio` is base64 of the raw samples, at most 15 MiB an append."),
+    Hint("invalid_json", "", "Each message is one JSON object in one TEXT frame."),
+    Hint("invalid_event", "binary frames", "Send audio as base64 in input_audio_buffer.append, in TEXT frames."),
+    Hint(None, "Invalid 'audio'", "`audio` is base64 of the raw samples, at most 15 MiB an append."),
 )
-_WHOLE = "An update that is refused is discarded whole."
+_DISCARDED = "A refused update is discarded whole."
 _SHOWN_ERRORS = 5
-#: How files begin that are not raw samples.
-_CONTAINERS = (
-    (b"RIFF", "a WAV"),
-    (b"OggS", "an Ogg"),
-    (b"ID3", "an MP3"),
-    (b"fLaC", "a FLAC"),
-    (b"\x1aE\xdf\xa3", "a WebM"),
-)
-_PROTOCOL_CLOSES = {
-    1002: "broke the WebSocket protocol",
-    1007: "sent TEXT that is not UTF-8",
-    1009: "sent a message of more than 21 MiB",
-}
 
 
 def _errors(record: SessionRecord) -> list[str]:
-    """The errors that it was answered with, each once, and what to do."""
+    """Return the errors that the server sent, each once, with their hints."""
     counts: dict[str, int] = {}
-    mends: dict[str, str] = {}
+    hints: dict[str, str] = {}
     for event in record.sent:
         if event["type"] == "error":
             message = event["error"]["message"]
             counts[message] = counts.get(message, 0) + 1
-            mends[message] = _mend(event["error"])
-    said = [
-        f"the server answered with an error{f' {count} times' if count > 1 else ''}: {message}{mends[message]}"
+            hints[message] = _hint(event["error"])
+    sentences = [
+        f"the server answered with an error{f' {count} times' if count > 1 else ''}: {message}{hints[message]}"
         for message, count in list(counts.items())[:_SHOWN_ERRORS]
     ]
     if len(counts) > _SHOWN_ERRORS:
-        said.append(f"{len(counts) - _SHOWN_ERRORS} other errors followed.")
-    return said
+        sentences.append(f"{len(counts) - _SHOWN_ERRORS} other errors followed.")
+    return sentences
 
 
-def _mend(error: dict[str, Any]) -> str:
-    mends = (mend for code, part, mend in _MENDS if error["code"] == code and part in error["message"])
-    mend = next(mends, "")
-    whole = _WHOLE if (error["param"] or "").startswith("session.") else ""
-    return "".join(f" {sentence}" for sentence in (mend, whole) if sentence)
+def _hint(error: dict[str, Any]) -> str:
+    hints = (hint.text for hint in HINTS if error["code"] == hint.code and hint.part in error["message"])
+    discarded = _DISCARDED if (error["param"] or "").startswith("session.") else ""
+    return "".join(f" {sentence}" for sentence in (next(hints, ""), discarded) if sentence)
+
+
+# -- the end of the connection
+
+#: By the code of a CLOSE frame that the server sent because of the client.
+CLOSES = {
+    1002: "the client broke the WebSocket protocol, so the server closed 1002.",
+    1007: "the client sent TEXT that is not UTF-8, so the server closed 1007.",
+    1009: "the client sent a message of more than 21 MiB, so the server closed 1009.",
+}
 
 
 def _end(record: SessionRecord) -> list[str]:
-    """How it ended, where that is the news."""
+    """Return how the connection ended, where that explains the outcome."""
     close = record.close
     if close is None:
         return []
     if close.by == "server":
-        if "keepalive ping timeout" in close.reason:
-            return [
-                "the client did not answer a PING within 20 s, so the server closed 1011: is its event loop blocked?"
-            ]
-        if close.code in _PROTOCOL_CLOSES:
-            return [f"the client {_PROTOCOL_CLOSES[close.code]}, so the server closed {close.code}."]
-        if close.code == 1001 and "maximum duration" in close.reason:
-            return ["the session reached its 60 minutes and was closed 1001; open a new one before that."]
-        if close.code not in (1000, 1001):
-            reason = f" {close.reason}" if close.reason else ""
-            ended = "cut the connection" if close.code == 1006 else f"closed {close.code}{reason}"
-            return [f"the server {ended}, as the script wanted it."]
-        return []
+        return [*_unsent(record), *_server_close(close.code, close.reason)]
     if close.code == 1006:
-        return ["the connection was lost without a CLOSE frame."]
-    pending = record.types.count("input_audio_buffer.committed") - len(record.transcripts)
-    if pending > 0 and "conversation.item.input_audio_transcription.failed" not in record.types:
-        return ["the client closed before the transcript came: wait for `…completed` of the last item."]
+        return [*_unsent(record), "the connection was lost without a CLOSE frame."]
+    if record.unsent_transcripts:
+        return [
+            f"the client closed before the transcript was sent{_unsent_note(record)}: wait for `…completed` of the "
+            "last item."
+        ]
     return []
 
 
-def _course(record: SessionRecord) -> list[str]:
-    """An accepted session: what came of it, and if that is nothing, why."""
-    transcripts = len(record.transcripts)
-    said = _errors(record)
-    if transcripts:
-        return [f"{transcripts} transcript{'s were' if transcripts > 1 else ' was'} completed.", *said, *_end(record)]
-    return [*said, *_silence(record), *_end(record)] or ["nothing was transcribed."]
+def _server_close(code: int, reason: str) -> list[str]:
+    if "keepalive ping timeout" in reason:
+        return ["the client did not answer a PING within 20 s, so the server closed 1011: is its event loop blocked?"]
+    if code in CLOSES:
+        return [CLOSES[code]]
+    if code == 1001 and "maximum duration" in reason:
+        return ["the session reached its 60 minutes and was closed 1001; open a new one before that."]
+    if code in (1000, 1001):
+        return []
+    ended = "cut the connection" if code == 1006 else f"closed {code}{f' {reason}' if reason else ''}"
+    return [f"the server {ended}, as the script says."]
 
 
-def _silence(record: SessionRecord) -> list[str]:
-    """Why no transcript was completed."""
-    types = set(record.types)
-    audio_input = record.session.get("audio", {}).get("input", {})
-    if "conversation.item.input_audio_transcription.failed" in types:
-        return ["the transcription failed, as the script wanted it."]
-    if not record.audio_received:
-        appended = any(event.type == APPEND for event in record.events)
-        return ["the client sent no audio." if not appended else "no append held audio."]
-    if audio_input.get("transcription") is None:
-        sent = any(event.type == "session.update" for event in record.events if event.sender == "client")
-        never = "" if sent else " (the client sent none)"
-        return [
-            f"audio came, but no accepted session.update set session.audio.input.transcription{never}, so no "
-            "transcript can come."
-        ]
-    return [*_container(record), *_no_turn(types, audio_input)]
+def _unsent(record: SessionRecord) -> list[str]:
+    if not record.unsent_transcripts:
+        return []
+    return [f"the connection ended before the transcript was sent{_unsent_note(record)}."]
 
 
-def _container(record: SessionRecord) -> list[str]:
-    beginning = record.slice_audio(0, 4)
-    return [
-        f"the audio begins like {kind} file: send its samples alone, without the file's header."
-        for magic, kind in _CONTAINERS
-        if beginning.startswith(magic)
-    ]
+def _unsent_note(record: SessionRecord) -> str:
+    """Return what the connection's end dropped, in brackets."""
+    count = sum(event.dropped == "close" for event in record.dropped)
+    texts = record.unsent_transcripts
+    shown = ", ".join(map(repr, texts[:3])) + (", …" if len(texts) > 3 else "")
+    transcripts = "transcripts" if len(texts) > 1 else "transcript"
+    return f" ({count} event{'s' if count > 1 else ''} dropped, among them the {transcripts} {shown})"
 
 
-def _no_turn(types: set[str], audio_input: dict[str, Any]) -> list[str]:
-    """What kept the audio from becoming an item."""
-    turns = audio_input.get("turn_detection")
-    if turns is None:
-        if "input_audio_buffer.committed" in types:
-            return []
-        return [
-            "turn_detection is null and the client never sent input_audio_buffer.commit, so nothing was transcribed."
-        ]
-    if "input_audio_buffer.speech_started" not in types:
-        return [
-            "nothing in the audio was loud enough, for long enough, to count as speech; is it 16-bit little-endian "
-            "mono PCM?"
-        ]
-    if "input_audio_buffer.speech_stopped" not in types:
-        silence = turns.get("silence_duration_ms")
-        enough = f" ({silence} ms of silence end a turn)" if silence else ""
-        return [f"speech began and did not end: keep sending audio after it{enough}, or commit."]
-    return []
+# -- accepted sessions without a transcript
+
+
+class Rule(NamedTuple):
+    """A reason why no transcript came.
+
+    Attributes:
+        applies: Whether it is this reason.
+        text: The sentence; ``{silence}`` and ``{never}`` are filled in.
+        last: Whether the rules below are not looked at.
+    """
+
+    applies: Callable[[SessionRecord], bool]
+    text: str
+    last: bool = True
+
+
+def _input(record: SessionRecord) -> dict[str, Any]:
+    audio_input: dict[str, Any] = record.session.get("audio", {}).get("input", {})
+    return audio_input
+
+
+def _received(record: SessionRecord, type_: str) -> bool:
+    return any(event.sender == "client" and event.type == type_ for event in record.events)
+
+
+def _planned(record: SessionRecord, type_: str) -> bool:
+    """Return whether the server sent such an event, or had planned it when the connection ended."""
+    return any(event.sender == "server" and event.type == type_ for event in record.events)
+
+
+def _begins_with(magic: bytes) -> Callable[[SessionRecord], bool]:
+    return lambda record: record.slice_audio(0, 4).startswith(magic)
+
+
+def _is_silent(record: SessionRecord) -> bool:
+    return not any(record.audio_format.loudness(record.audio))
+
+
+_FILE = "the audio begins like {kind} file: send its samples alone, without the file's header."
+
+NO_TRANSCRIPT: tuple[Rule, ...] = (
+    Rule(
+        lambda record: "conversation.item.input_audio_transcription.failed" in record.types,
+        "the transcription failed, as the script says.",
+    ),
+    Rule(
+        lambda record: not record.audio_received and not _received(record, APPEND),
+        "the client sent no audio.",
+    ),
+    Rule(lambda record: not record.audio_received, "no append held audio."),
+    Rule(
+        lambda record: _input(record).get("transcription") is None,
+        "audio came, but no accepted session.update set session.audio.input.transcription{never}, so no transcript "
+        "can come.",
+    ),
+    *(
+        Rule(_begins_with(magic), _FILE.replace("{kind}", kind), last=False)
+        for magic, kind in (
+            (b"RIFF", "a WAV"),
+            (b"OggS", "an Ogg"),
+            (b"ID3", "an MP3"),
+            (b"fLaC", "a FLAC"),
+            (b"\x1aE\xdf\xa3", "a WebM"),
+        )
+    ),
+    Rule(
+        lambda record: _input(record).get("turn_detection") is None
+        and not _received(record, "input_audio_buffer.commit"),
+        "turn_detection is null and the client never sent input_audio_buffer.commit, so nothing was transcribed.",
+    ),
+    Rule(
+        lambda record: _input(record).get("turn_detection") is not None
+        and not _planned(record, "input_audio_buffer.speech_started")
+        and _is_silent(record),
+        "all of the audio is silence: is the microphone muted, or the right one?",
+    ),
+    Rule(
+        lambda record: _input(record).get("turn_detection") is not None
+        and not _planned(record, "input_audio_buffer.speech_started"),
+        "nothing in the audio was loud enough, for long enough, to count as speech; is it 16-bit little-endian mono "
+        "PCM?",
+    ),
+    Rule(
+        lambda record: _input(record).get("turn_detection") is not None
+        and not _planned(record, "input_audio_buffer.speech_stopped"),
+        "speech began and did not end: keep sending audio after it{silence}, or commit.",
+    ),
+)
+
+
+def _no_transcript(record: SessionRecord) -> list[str]:
+    """Return why no transcript was completed."""
+    silence = (_input(record).get("turn_detection") or {}).get("silence_duration_ms")
+    values = {
+        "{silence}": f" ({silence} ms of silence end a turn)" if silence else "",
+        "{never}": "" if _received(record, "session.update") else " (the client sent none)",
+    }
+    sentences = []
+    for rule in NO_TRANSCRIPT:
+        if rule.applies(record):
+            text = rule.text
+            for name, value in values.items():
+                text = text.replace(name, value)
+            sentences.append(text)
+            if rule.last:
+                break
+    return sentences

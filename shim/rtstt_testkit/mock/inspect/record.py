@@ -1,26 +1,37 @@
-"""What happened on one socket, kept for people and assertions: no key, bounded memory."""
+"""What happened on one connection, kept for people and assertions: no key, bounded memory."""
 
 from __future__ import annotations
 
 import io
 import wave
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rtstt_testkit.mock.audio.buffer import AudioBuffer
-from rtstt_testkit.mock.audio.formats import FORMATS, to_pcm16
+from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat, to_pcm16
 from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Handshake
 
-__all__ = ["Closed", "Event", "Ping", "SessionRecord"]
+__all__ = ["APPEND", "Closed", "Dropped", "Event", "Ping", "SessionRecord"]
 
 APPEND = "input_audio_buffer.append"
+COMPLETED = "conversation.item.input_audio_transcription.completed"
 _MAX_EVENTS = 20_000
 _MAX_PINGS = 1000
+
+#: Why an event was planned and not sent: a ``drop`` fault, the session's own end (its CLOSE, or a fault's), or the
+#: end of the connection from outside.
+Dropped = Literal["fault", "end", "close"]
+_NOT_SENT: dict[Dropped, str] = {
+    "fault": "dropped by a fault",
+    "end": "the session ended before",
+    "close": "the connection ended before",
+}
+_SHOWN_TEXT = 60
 
 
 @dataclass
@@ -29,10 +40,11 @@ class Event:
 
     Attributes:
         sender: ``client`` or ``server``.
-        at: When, in seconds since the socket opened.
+        at: When, in seconds since the connection opened; for a dropped event, when it was due.
         type: Its ``type``; ``(binary)`` and ``(no event)`` for frames that have none.
         data: The event; of an append only the length of its audio is kept.
         count: How many appends came in this run; 1 for every other event.
+        dropped: Why a server event was not sent, None for one that was.
         until: When the last append of the run came; the same as ``at`` for every other event.
     """
 
@@ -41,8 +53,8 @@ class Event:
     type: str
     data: dict[str, Any]
     count: int = 1
+    dropped: Dropped | None = None
     until: float = 0.0
-    dropped: str | None = None
 
     def __post_init__(self) -> None:
         self.until = max(self.until, self.at)
@@ -63,7 +75,7 @@ class Ping:
 
 @dataclass(frozen=True)
 class Closed:
-    """How a socket ended.
+    """How a connection ended.
 
     Attributes:
         code: The close code; 1006 when the connection was lost without a CLOSE frame.
@@ -79,18 +91,25 @@ class Closed:
 class SessionRecord:
     """One connection as the server saw it.
 
+    Args:
+        number: The number of the connection, counted from 1.
+        handshake: The opening request, secrets masked.
+        audio_limit: How many bytes of audio are kept, the latest; None for all, 0 for none.
+
     Attributes:
-        number: Which connection it was, counted from 1.
+        number: The number of the connection, counted from 1.
         opened_at: When it came, in seconds since the server's first.
         opened_wall: When it came, in seconds since 1970.
         handshake: The opening request, secrets masked.
         kind: ``transcription`` or ``realtime``; None when the upgrade was refused.
         http_status: 101, or the status that refused the upgrade.
-        http_message: What was said with that status.
-        audio_format: Of the audio, as last set.
-        refusal: The error that ended it by the rules of connecting, or None.
+        http_message: The message of that refusal.
+        audio_format: The format of the audio, as last set.
+        refusal: The error that refused the session, or None.
         session: The session object as last sent.
         close: How it ended, None while it is open.
+        notify: Called with the record and every event that was received or sent.
+        internal_error: The exception inside the mock that ended the session, in words, or None.
     """
 
     def __init__(self, number: int, handshake: Handshake, audio_limit: int | None = None) -> None:
@@ -98,68 +117,109 @@ class SessionRecord:
         self.opened_at = 0.0
         self.opened_wall = 0.0
         self.handshake = handshake
-        self.kind: str | None = None
+        self.kind: Literal["transcription", "realtime"] | None = None
         self.http_status = 101
         self.http_message = ""
-        self.audio_format = FORMATS["audio/pcm"]
+        self.audio_format: AudioFormat = FORMATS["audio/pcm"]
         self.refusal: ApiError | None = None
         self.session: dict[str, Any] = {}
         self.close: Closed | None = None
+        self.internal_error: str | None = None
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._last_append: Event | None = None
         self._pings: deque[Ping] = deque(maxlen=_MAX_PINGS)
-        self._tape = AudioBuffer(audio_limit)
-        self.notify: Callable[[Event], None] | None = None
+        self._audio = AudioBuffer(audio_limit)
+        self.notify: Callable[[SessionRecord, Event], None] | None = None
+
+    # -- events
 
     @property
     def events(self) -> list[Event]:
-        """Every event both ways in order; appends in a row are one entry with a count (the last 20,000
-        entries).
-        """
+        """Every event both ways in order, the last 20,000; consecutive appends are one entry with a count."""
         return list(self._events)
 
     @property
     def sent(self) -> list[dict[str, Any]]:
         """The events that the server sent."""
-        return [event.data for event in self._events if event.sender == "server"]
+        return [event.data for event in self._from_server()]
 
     @property
     def received(self) -> list[dict[str, Any]]:
         """The events that the client sent."""
-        return [event.data for event in self._events if event.sender == "client"]
+        return [event.data for event in self.events if event.sender == "client"]
+
+    @property
+    def dropped(self) -> list[Event]:
+        """The server events that were planned and not sent."""
+        return [event for event in self.events if event.dropped is not None]
 
     @property
     def types(self) -> list[str]:
         """The types of the events that the server sent."""
-        return [event.type for event in self._events if event.sender == "server"]
+        return [event.type for event in self._from_server()]
+
+    @property
+    def transcripts(self) -> list[str]:
+        """The texts of the transcripts that were sent."""
+        return [event["transcript"] for event in self.sent if event["type"] == COMPLETED]
+
+    @property
+    def unsent_transcripts(self) -> list[str]:
+        """The texts of the transcripts that were planned when the connection ended."""
+        dropped = (event for event in self.dropped if event.dropped == "close")
+        return [event.data["transcript"] for event in dropped if event.type == COMPLETED]
+
+    def _from_server(self) -> list[Event]:
+        return [event for event in self.events if event.sender == "server" and event.dropped is None]
 
     def timeline(self, last: int | None = None) -> list[str]:
-        """The events as lines for people: when, which way, which.
+        """Return the events as lines for people: when, in which direction, which, with texts, codes and durations.
 
         Args:
             last: How many of the latest; None for all.
         """
         events = self.events
-        return [
-            f"{event.at:8.3f} s  {'→' if event.sender == 'client' else '←'} {event.type}"
-            + (f" × {event.count}" if event.count > 1 else "")
-            for event in (events if last is None else events[-last:])
-        ]
+        shown = [self._line(event) for event in (events if last is None else events[-last:])]
+        if self.close is not None:
+            reason = f" {self.close.reason}" if self.close.reason else ""
+            shown.append(f"{'':12}closed {self.close.code}{reason} by the {self.close.by}")
+        return shown
 
-    @property
-    def transcripts(self) -> list[str]:
-        """The texts of the transcripts that were completed."""
-        return [event["transcript"] for event in self.sent if event["type"].endswith("transcription.completed")]
+    def _line(self, event: Event) -> str:
+        direction = "×" if event.dropped else "→" if event.sender == "client" else "←"
+        count = f" × {event.count}" if event.count > 1 else ""
+        details = ", ".join(_details(event, self.audio_format))
+        not_sent = f" (not sent: {_NOT_SENT[event.dropped]})" if event.dropped else ""
+        return f"{event.at:8.3f} s  {direction} {event.type}{count}{f'  {details}' if details else ''}{not_sent}"
+
+    def add(self, sender: Sender, at: float, data: dict[str, Any], dropped: Dropped | None = None) -> Event:
+        """Record an event.
+
+        Args:
+            sender: Who sent it.
+            at: When, in seconds since the connection opened.
+            data: The event.
+            dropped: Why a server event was not sent, None for one that was.
+        """
+        event = Event(sender, at, str(data.get("type")), data, dropped=dropped)
+        self._add(event)
+        return event
+
+    def _add(self, event: Event) -> None:
+        self._events.append(event)
+        self._last_append = None
+        if self.notify is not None and event.dropped is None:
+            self.notify(self, event)
+
+    # -- audio
 
     @property
     def audio(self) -> bytes:
-        """The audio received, decoded from base64, in the session's format; the latest of it if there is a
-        limit.
-        """
-        return self._tape.read()
+        """The audio received, decoded from base64, in the session's format; the latest of it if there is a limit."""
+        return self._audio.read()
 
     def wav(self) -> bytes:
-        """The audio received, as a WAV file of 16-bit PCM (G.711 decoded), the latest of it if there is a limit."""
+        """Return the audio received as a WAV file of 16-bit PCM (G.711 decoded); the latest if there is a limit."""
         out = io.BytesIO()
         with wave.open(out, "wb") as file:
             file.setnchannels(1)
@@ -172,7 +232,7 @@ class SessionRecord:
         """Write `wav` to a file.
 
         Args:
-            path: Of the file.
+            path: The path of the file.
 
         Raises:
             OSError: It cannot be written.
@@ -181,8 +241,38 @@ class SessionRecord:
 
     @property
     def audio_received(self) -> int:
-        """How many bytes of audio came in all, kept or not."""
-        return self._tape.received
+        """How many bytes of audio were received, kept or not."""
+        return self._audio.received
+
+    @property
+    def audio_dropped(self) -> int:
+        """How many bytes of the beginning of the audio are not kept any more."""
+        return self._audio.dropped
+
+    def add_audio(self, at: float, audio: bytes, count: int = 1) -> None:
+        """Record appends; consecutive ones are one event.
+
+        Args:
+            at: When they came, in seconds since the connection opened.
+            audio: The audio of all of them.
+            count: How many they were.
+        """
+        last = self._last_append
+        if last is None:
+            last = Event("client", at, APPEND, {"type": APPEND, "audio_bytes": len(audio)}, count)
+            self._add(last)
+            self._last_append = last
+        else:
+            last.count += count
+            last.until = at
+            last.data["audio_bytes"] += len(audio)
+        self._audio.add(audio)
+
+    def slice_audio(self, start: int, end: int) -> bytes:
+        """Return the audio between two byte positions of the stream, as far as it is kept."""
+        return self._audio.read(start, end)
+
+    # -- keepalive
 
     @property
     def pings(self) -> list[Ping]:
@@ -206,57 +296,38 @@ class SessionRecord:
         if self._pings:
             self._pings[-1].answered = at
 
-    @property
-    def audio_dropped(self) -> int:
-        """How many bytes of the beginning of the audio are not kept any more."""
-        return self._tape.dropped
+    # -- state
 
     @property
     def open(self) -> bool:
-        """Whether the socket is still open."""
+        """Whether the connection is still open."""
         return self.http_status == 101 and self.close is None
 
     @property
     def failed(self) -> bool:
-        """Whether it ended before it came to anything: refused, or over without a transcript."""
+        """Whether it was refused, or ended without a transcript."""
         return not self.open and not self.transcripts
-
-    def add(self, sender: Sender, at: float, data: dict[str, Any]) -> Event:
-        """Note an event."""
-        event = Event(sender, at, str(data.get("type")), data)
-        self._note(event)
-        return event
-
-    def _note(self, event: Event) -> None:
-        self._events.append(event)
-        self._last_append = None
-        if self.notify is not None:
-            self.notify(event)
-
-    def add_audio(self, at: float, audio: bytes, count: int = 1) -> None:
-        """Note appends; a run of them is one event.
-
-        Args:
-            at: When they came, in seconds since the socket opened.
-            audio: Of all of them.
-            count: How many they were.
-        """
-        last = self._last_append
-        if last is None:
-            last = Event("client", at, APPEND, {"type": APPEND, "audio_bytes": len(audio)}, count)
-            self._note(last)
-            self._last_append = last
-        else:
-            last.count += count
-            last.until = at
-            last.data["audio_bytes"] += len(audio)
-        self._tape.add(audio)
-
-    def slice_audio(self, start: int, end: int) -> bytes:
-        """The audio between two byte positions of the stream, as far as it is still kept."""
-        return self._tape.read(start, end)
 
     def __repr__(self) -> str:
         query = "&".join(f"{name}={value}" for name, values in self.handshake.query.items() for value in values)
         state = "open" if self.open else f"closed {self.close.code}" if self.close else f"HTTP {self.http_status}"
         return f"<session {self.number} {self.handshake.path}{'?' if query else ''}{query} {state}>"
+
+
+def _details(event: Event, audio_format: AudioFormat) -> Iterator[str]:
+    """Yield what a line of the timeline shows of an event besides its type."""
+    data = event.data
+    if "audio_bytes" in data:
+        yield f"{data['audio_bytes'] / audio_format.width / audio_format.rate:.3f} s of audio"
+    for name in ("audio_start_ms", "audio_end_ms"):
+        if name in data:
+            yield f"{name} {data[name]}"
+    for name in ("delta", "transcript", "text"):
+        if isinstance(text := data.get(name), str):
+            yield repr(text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}…")
+    if isinstance(error := data.get("error"), dict):
+        yield str(error.get("code") or error.get("type"))
+        yield str(error.get("message"))[: 2 * _SHOWN_TEXT]
+    usage = data.get("usage")
+    if isinstance(usage, dict):
+        yield f"{usage['seconds']} s" if usage.get("type") == "duration" else f"{usage.get('total_tokens')} tokens"

@@ -1,22 +1,22 @@
-"""Whether a test's client did what its script expected."""
+"""Whether a test's client did what its script expects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
-from rtstt_testkit.mock.inspect.explain import alike, pauses
+from rtstt_testkit.mock.inspect.explain import alike, attempts
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.script.script import ScriptCursor, Transcript
 
 __all__ = ["Expected", "ScriptNotFollowed", "verify"]
 
-#: How many clients may connect: a number, as many as the script has answers for, or None for any number.
+#: How many clients may connect: a number, as many as the script has transcripts for, or None for any number.
 Expected = int | Literal["scripted"] | None
 
 
 class ScriptNotFollowed(AssertionError):
-    """Part of a script was left over, or clients connected that were not expected."""
+    """Part of a script was not used or not sent, or more clients connected than expected."""
 
 
 def verify(
@@ -26,23 +26,23 @@ def verify(
     expected: Expected,
     unexpected: Sequence[int],
 ) -> None:
-    """Check what is left of a script.
+    """Check that a script was used up and that its answers were sent.
 
     Args:
-        cursor: Who handed out the transcripts.
+        cursor: The position in the script.
         sessions: What happened.
         connected: How many clients connected.
-        expected: How many might have.
-        unexpected: The numbers of the connections that the script had nothing left for when they came.
+        expected: How many may connect.
+        unexpected: The numbers of the connections for which no transcript was left when they came.
 
     Raises:
-        ScriptNotFollowed: Something is left, or too many came.
+        ScriptNotFollowed: It was not; the message says what was expected, what happened and how to relax the check.
     """
-    problems = [*_left_over(cursor), *_not_happened(cursor)]
+    problems = [*_unused_transcripts(cursor), *_unsent_transcripts(cursor, sessions), *_unused_faults(cursor)]
     if isinstance(expected, int) and connected > expected:
         problems.append(
             f"{_clients(connected)} connected where connections={expected} allows {expected}. "
-            "Raise it, or leave it out to allow as many as the script has answers for."
+            "Raise it, or leave it out to allow as many as the script has transcripts for."
         )
     elif expected == "scripted" and unexpected:
         numbers = ", ".join(map(str, unexpected[:5])) + (", …" if len(unexpected) > 5 else "")
@@ -53,32 +53,45 @@ def verify(
         )
     if problems:
         runs = alike(sessions)
-        seen = [f"  {_named(run)}: {said}" for run, said in runs[:10]]
+        seen = [f"  {_named(run)}: {explanation}" for run, explanation in runs[:10]]
         if len(runs) > 10:
             seen.append(f"  … and {sum(len(run) for run, _ in runs[10:])} more sessions.")
         raise ScriptNotFollowed("\n".join([*problems, *(["What happened:", *seen] if seen else [])]))
 
 
-def _left_over(cursor: ScriptCursor) -> list[str]:
-    left = cursor.left
-    if not left:
+def _unused_transcripts(cursor: ScriptCursor) -> list[str]:
+    unused = cursor.unused
+    if not unused:
         return []
-    shown = ", ".join(_shown(transcript) for transcript in left[:5]) + (", …" if len(left) > 5 else "")
+    shown = ", ".join(_shown(transcript) for transcript in unused[:5]) + (", …" if len(unused) > 5 else "")
     return [
-        f"{len(left)} of {len(cursor.script.transcripts)} transcripts were not used: {shown}. "
+        f"{len(unused)} of {len(cursor.script.transcripts)} transcripts were not used: {shown}. "
         f"Each answers one committed item with speech; {cursor.items} came. "
-        "Pass strict=False if some may be left over."
+        "Pass strict=False if some may stay unused."
     ]
 
 
-def _not_happened(cursor: ScriptCursor) -> list[str]:
+def _unsent_transcripts(cursor: ScriptCursor, sessions: Sequence[SessionRecord]) -> list[str]:
+    scripted = {transcript.full_text(cursor.script.default) for transcript in cursor.script.transcripts}
+    unsent = [text for record in sessions for text in record.unsent_transcripts if text in scripted]
+    if not unsent:
+        return []
+    shown = ", ".join(map(repr, unsent[:5])) + (", …" if len(unsent) > 5 else "")
+    return [
+        f"{len(unsent)} of {len(cursor.script.transcripts)} transcripts were never sent: {shown}. "
+        "The connection ended first; wait for `…completed` of the last item before closing. "
+        "Pass strict=False if the client may leave before."
+    ]
+
+
+def _unused_faults(cursor: ScriptCursor) -> list[str]:
     unmatched_faults = cursor.unmatched_faults
     if not unmatched_faults:
         return []
     shown = ", ".join(map(str, unmatched_faults[:5])) + (", …" if len(unmatched_faults) > 5 else "")
     return [
-        f"{len(unmatched_faults)} of {len(cursor.script.faults)} faults did not happen: {shown}. "
-        "No such event came on a connection it is for. Pass strict=False if it need not."
+        f"{len(unmatched_faults)} of {len(cursor.script.faults)} faults were not applied: {shown}. "
+        "No such event came on a connection that they are for. Pass strict=False if some need not be."
     ]
 
 
@@ -87,7 +100,7 @@ def _clients(count: int) -> str:
 
 
 def _named(run: Sequence[SessionRecord]) -> str:
-    return repr(run[0]) if len(run) == 1 else f"{run[0]!r} and {len(run) - 1} like it ({pauses(run)})"
+    return repr(run[0]) if len(run) == 1 else f"{run[0]!r} and {len(run) - 1} like it ({attempts(run)})"
 
 
 def _shown(transcript: Transcript) -> str:
@@ -96,5 +109,5 @@ def _shown(transcript: Transcript) -> str:
         for name in ("model", "language", "connection", "item", "recording")
         if (value := getattr(transcript, name)) is not None
     ]
-    what = "a failure" if transcript.failure is not None else repr(transcript.spoken("the default text"))
-    return what + (f" (for {', '.join(conditions)})" if conditions else "")
+    answer = "a failure" if transcript.failure is not None else repr(transcript.full_text("the default text"))
+    return answer + (f" (for {', '.join(conditions)})" if conditions else "")

@@ -1,1 +1,1 @@
-"""What is known of the endpoint, as tables and pure functions; PROTOCOL.md names the source of each fact."""
+"""The facts of the protocol, as tables and pure functions; PROTOCOL.md gives the evidence of each."""

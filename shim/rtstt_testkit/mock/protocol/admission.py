@@ -1,7 +1,7 @@
-"""Who gets in, and what the others are told: PROTOCOL sections 1 and 2.
+"""Which handshakes are accepted, and how the others are refused: PROTOCOL.md, sections 1 and 2.
 
-One function a profile, each reading its table; nothing here knows sockets. The mock's rule about keys is its
-own: a key that begins with ``sk-`` or ``ek_`` is accepted unless it contains ``bad`` or ``invalid``.
+One function a profile, with its rules in tables; it has no sockets. The rule for keys is the mock's own: a key that
+begins with ``sk-`` or ``ek_`` is accepted unless it contains ``bad`` or ``invalid``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.models import ModelKind, kind_of
 
 __all__ = [
+    "ACCOUNTS",
+    "HTTP_REFUSALS",
     "PROFILES",
     "REFUSALS",
+    "Account",
     "Admission",
     "HttpRefusal",
     "Moment",
@@ -29,25 +32,42 @@ __all__ = [
 Profile = Literal["openai", "gateway", "azure"]
 Moment = Literal["at-connect", "on-update"]
 SessionKind = Literal["transcription", "realtime"]
+#: The states of an account in which every session is refused after the handshake.
+Account = Literal["no-credit", "quota", "spend-limit", "no-model"]
+
+ACCOUNTS: dict[Account, ApiError] = {
+    "no-credit": errors.NO_CREDIT,
+    "quota": errors.NO_QUOTA,
+    "spend-limit": errors.SPEND_LIMIT,
+    "no-model": errors.MODEL_NOT_FOUND,
+}
 
 
 class HttpRefusal(NamedTuple):
-    """An answer instead of the upgrade: an HTTP status and a JSON error."""
+    """An HTTP response instead of the upgrade.
+
+    Attributes:
+        status: The HTTP status.
+        message: ``error.message`` of its JSON body; ``{path}`` is replaced by the request's path.
+        code: ``error.code``, or None.
+        evidence: The marks of PROTOCOL.md that show it.
+    """
 
     status: int
     message: str
     code: str | None = None
+    evidence: str = "[assumed]"
 
 
 class Admission(NamedTuple):
-    """What a handshake leads to.
+    """The outcome of a handshake that is answered with 101.
 
     Attributes:
-        kind: The session it opens.
-        refusal: The error that ends it, or None.
+        kind: The kind of the session.
+        refusal: The error that refuses it over the open connection, or None.
         moment: When the refusal comes.
         model: The model of a realtime session.
-        seed: The session object that an ephemeral secret carries, or None.
+        seed: The session object of an ephemeral secret, or None.
     """
 
     kind: SessionKind
@@ -58,15 +78,20 @@ class Admission(NamedTuple):
 
 
 class SecretLookup(Protocol):
-    """Where ephemeral secrets are kept."""
+    """A store of ephemeral secrets."""
 
     def find(self, value: str) -> dict[str, Any] | Literal["expired"] | None:
-        """The session of a secret, ``expired``, or None when it was not made here."""
+        """Return the session of a secret, ``expired``, or None for a secret of another server."""
 
 
 class Row(NamedTuple):
-    """A row of the decision table: a ``?model=`` of this kind, in or out of transcription mode, is refused
-    so.
+    """A row of the decision table: a ``?model=`` of this kind is refused.
+
+    Attributes:
+        transcription_mode: Whether the row is for ``intent=transcription`` or a transcription secret.
+        kind: The kind of the model, or ``empty``.
+        message: The refusal; ``{model}`` is replaced by the model.
+        evidence: The marks of PROTOCOL.md that show it.
     """
 
     transcription_mode: bool
@@ -77,38 +102,68 @@ class Row(NamedTuple):
 
 _NOT_WITH_SESSIONS = "You must not provide a model parameter for transcription sessions."
 _NOT_IN_TRANSCRIPTION = 'Model "{model}" is not supported in transcription mode.'
+_NOT_A_SESSION_MODEL = (
+    'Model "{model}" is a transcription model and cannot be used as the realtime session model. '
+    "Use a realtime model for the session model. "
+    "Pass this transcription model as audio.input.transcription.model instead."
+)
+_NOT_IN_REALTIME = 'Model "{model}" is not supported in realtime mode.'
 
 REFUSALS: tuple[Row, ...] = (
-    Row(True, "transcription", _NOT_IN_TRANSCRIPTION, "livekit/agents-js#1756 (2026-06-11) and four later"),
-    Row(True, "realtime", _NOT_WITH_SESSIONS, "openai-python#2253 (2025-03), #2652 (2025-09) and later"),
-    Row(True, "streaming", _NOT_WITH_SESSIONS, "openai-python#2253 (2025-03), #2652 (2025-09) and later"),
-    Row(True, "unknown", _NOT_IN_TRANSCRIPTION, "assumed: the words of a known transcription model"),
-    Row(True, "empty", _NOT_WITH_SESSIONS, "assumed: empty counts as present, the words are not known"),
-    Row(
-        False,
-        "transcription",
-        'Model "{model}" is a transcription model and cannot be used as the realtime session model. '
-        "Use a realtime model for the session model. "
-        "Pass this transcription model as audio.input.transcription.model instead.",
-        "maximhq/bifrost#6095 (2026-08-12)",
-    ),
-    Row(
-        False,
-        "streaming",
-        'Model "{model}" is a transcription model and cannot be used as the realtime session model. '
-        "Use a realtime model for the session model. "
-        "Pass this transcription model as audio.input.transcription.model instead.",
-        "maximhq/bifrost#6095 (2026-08-12)",
-    ),
-    Row(
-        False,
-        "unknown",
-        'Model "{model}" is not supported in realtime mode.',
-        "capture; its end is not known",
-    ),
-    Row(False, "empty", 'Model "{model}" is not supported in realtime mode.', "assumed"),
+    Row(True, "transcription", _NOT_IN_TRANSCRIPTION, "[agents-js#1756]"),
+    Row(True, "realtime", _NOT_WITH_SESSIONS, "[openai-python#2253]"),
+    Row(True, "streaming", _NOT_WITH_SESSIONS, "[openai-python#2253]"),
+    Row(True, "unknown", _NOT_IN_TRANSCRIPTION, "[assumed]"),
+    Row(True, "empty", _NOT_WITH_SESSIONS, "[assumed]"),
+    Row(False, "transcription", _NOT_A_SESSION_MODEL, "[bifrost#6095]"),
+    Row(False, "streaming", _NOT_A_SESSION_MODEL, "[bifrost#6095]"),
+    Row(False, "unknown", _NOT_IN_REALTIME, "[capture]"),  # the end of the message is not known
+    Row(False, "empty", _NOT_IN_REALTIME, "[assumed]"),
 )
-_REFUSAL_BY = {(row.transcription_mode, row.kind): row.message for row in REFUSALS}
+_REFUSAL_BY = {(row.transcription_mode, row.kind): row for row in REFUSALS}
+
+_WRONG_PATH = HttpRefusal(
+    403, "No WebSocket endpoint at {path}; the mock serves /v1/realtime.", evidence="[capture] [assumed]"
+)
+_GATEWAY_KEY = HttpRefusal(
+    401, "Authentication Error: no valid API key passed in.", "invalid_api_key", "[gateways] [assumed]"
+)
+# LiteLLM never accepts an upgrade without a model, so it answers with 403.
+_GATEWAY_MODEL = HttpRefusal(403, "Missing required query parameter: 'model'.", "missing_model", "[gateways] [assumed]")
+_AZURE_PATH = HttpRefusal(404, "Resource not found", "404", "[azure]")
+_AZURE_PREVIEW = HttpRefusal(
+    501,
+    "The mock does not speak the beta protocol of Azure's preview API; connect to /openai/v1/realtime.",
+    "preview_not_supported",
+    "[assumed]",
+)
+_AZURE_KEY = HttpRefusal(
+    401,
+    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
+    "active subscription and use a correct regional API endpoint for your resource.",
+    "401",
+    "[azure]",
+)
+_AZURE_INTENT = HttpRefusal(
+    400,
+    "This operation requires either deployment=<deployment-id> or intent=transcription present on the querystring.",
+    "OperationNotSupported",
+    "[azure]",
+)
+_AZURE_DEPLOYMENT = HttpRefusal(
+    404, "The API deployment for this resource does not exist.", "DeploymentNotFound", "[azure]"
+)
+#: All handshakes that are refused with an HTTP status.
+HTTP_REFUSALS = (
+    _WRONG_PATH,
+    _GATEWAY_KEY,
+    _GATEWAY_MODEL,
+    _AZURE_PATH,
+    _AZURE_PREVIEW,
+    _AZURE_KEY,
+    _AZURE_INTENT,
+    _AZURE_DEPLOYMENT,
+)
 
 
 def admit(request: Request, profile: Profile, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
@@ -121,29 +176,39 @@ def admit(request: Request, profile: Profile, moment: Moment, secrets: SecretLoo
         secrets: The ephemeral secrets made by this server.
 
     Returns:
-        An admission, which may carry a refusal to be sent over the open socket, or an HTTP answer.
+        An admission, which may carry a refusal to be sent over the open connection, or an HTTP response.
     """
-    return PROFILES[profile](request, moment, secrets)
+    answer = PROFILES[profile](request, moment, secrets)
+    if isinstance(answer, HttpRefusal):
+        return answer._replace(message=answer.message.replace("{path}", request.path))
+    return answer
 
 
 def _is_transcription_intent(request: Request) -> bool:
     return any(value.lower() == "transcription" for value in request.query.get("intent", ()))  # [client]
 
 
+def _asks_for_beta(request: Request) -> bool:
+    """Return whether the header or the subprotocol of the Beta API is there [capture] [beta-subprotocol]."""
+    header = (request.header("openai-beta") or "").replace(" ", "").lower()
+    return "realtime=v1" in header or "openai-beta.realtime-v1" in request.subprotocols
+
+
 def _openai(request: Request, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
     if request.path.rstrip("/") != "/v1/realtime":
-        return HttpRefusal(403, f"No WebSocket endpoint at {request.path}; the mock serves /v1/realtime.")
+        return _WRONG_PATH
+    kind: SessionKind = "transcription" if _is_transcription_intent(request) else "realtime"
     key = request.key
     if key is None:
-        return Admission("transcription", errors.MISSING_KEY)
+        return Admission(kind, errors.MISSING_KEY)
     session = secrets.find(key) if key.startswith("ek_") else None
-    # A secret that was made here is good whatever letters chance put into it.
+    # A secret of this server is valid even if it contains one of the words for bad keys.
     if session == "expired" or (session is None and not request.has_plausible_key):
-        return Admission("transcription", errors.incorrect_key(request.masked_key))
-    if "realtime=v1" in (request.header("openai-beta") or "").replace(" ", "").lower():
-        return Admission("transcription", errors.BETA_DISABLED)
-    # An ek_ that was not made here counts as one for transcription.
+        return Admission(kind, errors.incorrect_key(request.masked_key))
+    # A secret of another server counts as one for transcription.
     ephemeral = session or ({"type": "transcription"} if key.startswith("ek_") else None)
+    if _asks_for_beta(request):
+        return Admission(kind, errors.BETA_DISABLED)
     return _decide(request, moment, ephemeral)
 
 
@@ -161,49 +226,46 @@ def _decide(request: Request, moment: Moment, ephemeral: dict[str, Any] | None) 
     model = models[0]
     if not transcription and kind_of(model) == "realtime":
         return Admission("realtime", model=model, seed=ephemeral)
-    message = _REFUSAL_BY[transcription, kind_of(model) if model else "empty"]
-    refusal = errors.invalid_model(message.format(model=model[:200]))
-    # Only the refusal of #1756 was ever seen after the update; the others come at once.
+    row = _REFUSAL_BY[transcription, kind_of(model) if model else "empty"]
+    refusal = errors.invalid_model(row.message.format(model=model[:200]), row.evidence)
+    # Only a refusal in transcription mode was reported after the update [agents-js#1756]; the others come at once.
     if not transcription:
         moment = "at-connect"
     return Admission("transcription" if transcription else "realtime", refusal, moment, seed=ephemeral)
 
 
 def _gateway(request: Request, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
-    """A gateway needs ``model`` to route; LiteLLM answers 403 without one, since the upgrade is never
-    accepted.
-    """
+    """Decide as a gateway, which needs ``model`` to route [gateways]."""
     if not request.path.rstrip("/").endswith("/realtime"):
-        return HttpRefusal(403, f"No WebSocket endpoint at {request.path}; the mock serves /v1/realtime.")
+        return _WRONG_PATH
     if request.has_bad_key:
-        return HttpRefusal(401, "Authentication Error: no valid API key passed in.", "invalid_api_key")
+        return _GATEWAY_KEY
     model = request.query.get("model", [""])[0]
     if not model:
-        return HttpRefusal(403, "Missing required query parameter: 'model'.", "missing_model")
+        return _GATEWAY_MODEL
     if _is_transcription_intent(request) or kind_of(model) in {"transcription", "streaming"}:
         return Admission("transcription", model=model)
     return Admission("realtime", model=model)
 
 
 def _azure(request: Request, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
-    """Azure: ``deployment=`` or ``intent=transcription``, never both and never neither."""
-    if not request.path.rstrip("/").endswith("/realtime"):
-        return HttpRefusal(404, "Resource not found", "404")
+    """Decide as Azure: ``model=<deployment>`` or ``intent=transcription``, never both and never neither [azure].
+
+    A deployment whose name contains ``missing`` does not exist; that rule is the mock's own.
+    """
+    path = request.path.rstrip("/")
+    if path.endswith("/openai/realtime"):
+        return _AZURE_PREVIEW
+    if not path.endswith("/v1/realtime"):
+        return _AZURE_PATH
     if request.has_bad_key:
-        return HttpRefusal(
-            401,
-            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a "
-            "valid key for an active subscription and use a correct regional API endpoint for your resource.",
-            "401",
-        )
-    deployment = request.query.get("deployment")
-    if (deployment is not None) == _is_transcription_intent(request):
-        return HttpRefusal(
-            400,
-            "The requested operation is not supported: pass either deployment or intent=transcription.",
-            "OperationNotSupported",
-        )
-    return Admission("realtime", model=deployment[0]) if deployment else Admission("transcription")
+        return _AZURE_KEY
+    deployment = (request.query.get("model") or request.query.get("deployment") or [""])[0]
+    if bool(deployment) == _is_transcription_intent(request):
+        return _AZURE_INTENT
+    if "missing" in deployment.lower():
+        return _AZURE_DEPLOYMENT
+    return Admission("realtime", model=deployment) if deployment else Admission("transcription")
 
 
 PROFILES: dict[Profile, Callable[[Request, Moment, SecretLookup], Admission | HttpRefusal]] = {

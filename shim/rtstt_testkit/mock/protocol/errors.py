@@ -1,6 +1,4 @@
-"""The endpoint's ``error`` events in its own words: PROTOCOL sections 1, 2 and 7, with the evidence beside
-each.
-"""
+"""The endpoint's ``error`` events in its own words: PROTOCOL.md, sections 1, 2 and 7, with the evidence of each."""
 
 from __future__ import annotations
 
@@ -15,12 +13,22 @@ __all__ = [
     "BINARY_FRAME",
     "CLIENT_EVENTS",
     "INVALID_JSON",
+    "KEYWORD_CHARACTERS",
+    "LANGUAGE_AND_LANGUAGES",
     "MAX_DURATION",
     "MISSING_KEY",
     "MISSING_MODEL",
+    "MODEL_NOT_FOUND",
+    "NOTHING_TO_CANCEL",
+    "NO_CREDIT",
+    "NO_QUOTA",
+    "NO_RESPONSES",
+    "SPEND_LIMIT",
+    "TURN_DETECTION_UNSUPPORTED",
     "ApiError",
     "Refused",
     "commit_too_small",
+    "empty_array",
     "incorrect_key",
     "invalid_model",
     "invalid_type",
@@ -28,8 +36,10 @@ __all__ = [
     "missing_parameter",
     "out_of_range",
     "quoted_list",
+    "too_long",
+    "unknown_item",
     "unknown_parameter",
-    "unsupported_parameter",
+    "unsupported_option",
     "wrong_session_type",
 ]
 
@@ -38,11 +48,13 @@ class ApiError(NamedTuple):
     """One error of the endpoint.
 
     Attributes:
-        message: Its words.
+        message: ``error.message``.
         code: ``error.code``, or None.
-        param: The path of the field it is about, or None.
+        param: The path of the field, or None.
         type: ``error.type``.
-        close: The code of the CLOSE frame that follows, or None when the socket stays open.
+        close: The code of the CLOSE frame that follows, or None when the connection stays open.
+        evidence: The marks of PROTOCOL.md that show it.
+        echoes: Whether ``error.event_id`` is the client's; it is null otherwise.
     """
 
     message: str
@@ -50,6 +62,8 @@ class ApiError(NamedTuple):
     param: str | None = None
     type: str = "invalid_request_error"
     close: int | None = None
+    evidence: str = "[assumed]"
+    echoes: bool = True
 
     @property
     def close_reason(self) -> str:
@@ -57,43 +71,110 @@ class ApiError(NamedTuple):
         return f"{self.type}.{self.code}" if self.code else self.type
 
     def body(self, event_id: str | None = None) -> dict[str, Any]:
-        """The ``error`` object of the event; ``event_id`` is the one of the client's event that caused it."""
+        """Return the ``error`` object of the event.
+
+        Args:
+            event_id: The ``event_id`` of the client's event that caused it.
+        """
         return {
             "type": self.type,
             "code": self.code,
             "message": self.message,
             "param": self.param,
-            "event_id": event_id,
+            "event_id": event_id if self.echoes else None,
         }
 
 
-# [capture] Authentication closes 3000, the request's shape closes 4000.
-MISSING_KEY = ApiError("Missing bearer or basic authentication in header", close=3000)
+# Authentication closes 3000, the request's shape 4000 [capture].
+MISSING_KEY = ApiError("Missing bearer or basic authentication in header", close=3000, evidence="[capture]")
 BETA_DISABLED = ApiError(
     "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.",
     "beta_api_shape_disabled",
     close=4000,
+    evidence="[capture] [beta-subprotocol]",
 )
 MISSING_MODEL = ApiError(
     "You must provide a model parameter, for example wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5",
     "missing_model",
     close=4000,
+    evidence="[capture]",
 )
-# [capture] The first sentence; what follows it on the wire is not known and left out.
-INVALID_JSON = ApiError("Invalid event: failed to parse JSON value.", "invalid_json")
-# [capture]
-BINARY_FRAME = ApiError("Expected a text WebSocket message; binary frames are not supported.", "invalid_event")
-# [issue] The words are known, the code is not.
+# The first sentence is captured; the text after it is not known and left out.
+INVALID_JSON = ApiError("Invalid event: failed to parse JSON value.", "invalid_json", evidence="[capture]")
+BINARY_FRAME = ApiError(
+    "Expected a text WebSocket message; binary frames are not supported.", "invalid_event", evidence="[capture]"
+)
+# The text is in public issues; the code is assumed.
 _AUDIO = "Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {}."
-AUDIO_EMPTY = ApiError(_AUDIO.format("empty bytes"), None, "audio")
-AUDIO_INVALID = ApiError(_AUDIO.format("an invalid value"), None, "audio")
-# Not known: the answer to an append over 15 MiB. The words are the mock's own.
-AUDIO_TOO_LARGE = ApiError("Invalid 'audio'. Expected at most 15 MiB of audio in one event.", None, "audio")
-# [client] The CLOSE 1001 is documented; the event is what some clients wait for (PROTOCOL section 1: offer
-# both).
-MAX_DURATION = ApiError("Your session hit the maximum duration of 60 minutes.", "session_expired", close=1001)
+AUDIO_EMPTY = ApiError(_AUDIO.format("empty bytes"), None, "audio", evidence="[append-issues]")
+AUDIO_INVALID = ApiError(_AUDIO.format("an invalid value"), None, "audio", evidence="[append-issues]")
+AUDIO_TOO_LARGE = ApiError(
+    "Invalid 'audio'. Expected at most 15 MiB of audio in one event.", None, "audio", evidence="[assumed]"
+)
+# The CLOSE is documented; the event is what some clients wait for.
+MAX_DURATION = ApiError(
+    "Your session hit the maximum duration of 60 minutes.", "session_expired", close=1001, evidence="[guide] [client]"
+)
+TURN_DETECTION_UNSUPPORTED = ApiError(
+    "Turn detection is not supported for this transcription model.",
+    "invalid_value",
+    "session.audio.input.turn_detection",
+    evidence="[whisrs#34]",
+)
+KEYWORD_CHARACTERS = ApiError(
+    "The 'keywords' parameter contains unsupported characters.",
+    "invalid_value",
+    "session.audio.input.transcription.keywords",
+    evidence="[type-wave]",
+    echoes=False,
+)
+# That they exclude each other is documented; the text and the code are assumed.
+LANGUAGE_AND_LANGUAGES = ApiError(
+    "The 'language' and 'languages' parameters cannot be used together.",
+    "invalid_value",
+    "session.audio.input.transcription.languages",
+    evidence="[guide] [assumed]",
+)
+NO_RESPONSES = ApiError(
+    "Responses are not supported in transcription sessions.", "invalid_event", "type", evidence="[assumed]"
+)
+NOTHING_TO_CANCEL = ApiError(
+    "Cancellation failed: no active response found", "response_cancel_not_active", evidence="[item-reports]"
+)
 
-#: [capture] The client event types, in the order in which the endpoint lists them.
+# The account has no credit, no quota, or not the model: every session is refused after the handshake.
+NO_CREDIT = ApiError(
+    "You have no credits remaining. Add credits to continue using the API at "
+    "https://platform.openai.com/settings/organization/billing/.",
+    "credit_balance_exhausted",
+    type="insufficient_quota",
+    close=1013,
+    evidence="[accounts]",
+)
+# The first sentence is reported; the text after it is left out.
+NO_QUOTA = ApiError(
+    "You exceeded your current quota, please check your plan and billing details.",
+    "insufficient_quota",
+    type="insufficient_quota",
+    close=1013,
+    evidence="[accounts]",
+)
+SPEND_LIMIT = ApiError(
+    "Your organization has reached its configured enforced spend limit.",
+    "organization_spend_limit_exceeded",
+    type="insufficient_quota",
+    close=1013,
+    evidence="[accounts]",
+)
+# The code and the CLOSE are reported; the text is assumed.
+MODEL_NOT_FOUND = ApiError(
+    "The model does not exist or you do not have access to it.",
+    "model_not_found",
+    close=4004,
+    evidence="[voice-client] [assumed]",
+)
+
+#: The client event types, in the order in which the endpoint lists them [capture].
 CLIENT_EVENTS = (
     "session.update",
     "session.close",
@@ -111,7 +192,7 @@ CLIENT_EVENTS = (
 
 
 class Refused(Exception):
-    """A client's event is answered with an error."""
+    """A client's event that is answered with an error."""
 
     def __init__(self, error: ApiError) -> None:
         super().__init__(error.message)
@@ -119,55 +200,74 @@ class Refused(Exception):
 
 
 def incorrect_key(masked: str) -> ApiError:
-    """A key that the endpoint does not know [capture]."""
+    """Return the refusal of an unknown key.
+
+    Args:
+        masked: The key, masked.
+    """
     return ApiError(
         f"Incorrect API key provided: {masked}. You can find your API key at "
         "https://platform.openai.com/account/api-keys.",
         "invalid_api_key",
         close=3000,
+        evidence="[capture]",
     )
 
 
-def invalid_model(message: str) -> ApiError:
-    """A refusal because of ``?model=``; the words are in the decision table."""
-    return ApiError(message, "invalid_model", close=4000)
+def invalid_model(message: str, evidence: str) -> ApiError:
+    """Return a refusal because of ``?model=``; the texts are in the decision table of ``admission``."""
+    return ApiError(message, "invalid_model", close=4000, evidence=evidence)
 
 
 def wrong_session_type(update: str, session: str) -> ApiError:
-    """An update for the other kind of session [issue]; whether it names a ``param`` is not known."""
-    return ApiError(f"Passing a {update} session update to a {session} session is not allowed.", "invalid_parameter")
+    """Return the refusal of an update for the other kind of session; that ``param`` is null is assumed."""
+    return ApiError(
+        f"Passing a {update} session update to a {session} session is not allowed.",
+        "invalid_parameter",
+        evidence="[cross-type]",
+    )
 
 
 def unknown_parameter(path: str) -> ApiError:
-    """A field that the endpoint does not have [capture]."""
-    return ApiError(f"Unknown parameter: '{_short(path)}'.", "unknown_parameter", _short(path))
+    """Return the refusal of an unknown field."""
+    short = _short(path)
+    return ApiError(f"Unknown parameter: '{short}'.", "unknown_parameter", short, evidence="[capture]")
 
 
 def missing_parameter(path: str) -> ApiError:
-    """A field that must be there and is not [capture]."""
-    return ApiError(f"Missing required parameter: '{path}'.", "missing_required_parameter", path)
+    """Return the refusal of an event without a required field."""
+    return ApiError(
+        f"Missing required parameter: '{path}'.",
+        "missing_required_parameter",
+        path,
+        evidence="[live] [drift-test] [pcm-rate]",
+    )
 
 
 def invalid_value(value: object, path: str, supported: Sequence[str]) -> ApiError:
-    """A value outside the list of those that are allowed [capture]."""
+    """Return the refusal of a value outside a list."""
     return ApiError(
         f"Invalid value: '{_short(value)}'. Supported values are: {quoted_list(supported)}.",
         "invalid_value",
         path,
+        evidence="[capture]",
     )
 
 
 def invalid_type(path: str, expected: str, got: object) -> ApiError:
-    """A value of the wrong JSON type; the form of OpenAI's other endpoints, not captured on this one."""
+    """Return the refusal of a value of the wrong JSON type, in the form of OpenAI's other endpoints."""
     return ApiError(
         f"Invalid type for '{path}': expected {expected}, but got {_json_type(got)} instead.",
         "invalid_type",
         path,
+        evidence="[assumed]",
     )
 
 
 def out_of_range(path: str, kind: str, bound: str, limit: float, got: float) -> ApiError:
-    """A number beyond its bound; ``integer below minimum`` is captured, the other three have its form.
+    """Return the refusal of a number beyond its bound.
+
+    ``integer below minimum`` is captured; the other three have its form.
 
     Args:
         path: The field.
@@ -182,29 +282,67 @@ def out_of_range(path: str, kind: str, bound: str, limit: float, got: float) -> 
         f"Expected a value {sign} {limit}, but got {_short(got)} instead.",
         f"{kind}_{beyond}_{bound}_value",
         path,
+        evidence="[capture]" if (kind, bound) == ("integer", "min") else "[assumed]",
     )
 
 
-def unsupported_parameter(path: str, model: str) -> ApiError:
-    """A field that this model does not take; the form of OpenAI's other endpoints, not captured here."""
+def too_long(path: str, limit: int, got: int) -> ApiError:
+    """Return the refusal of a string with too many code points."""
     return ApiError(
-        f"Unsupported parameter: '{path}' is not supported with the '{model}' model.",
-        "unsupported_parameter",
+        f"Invalid '{path}': string too long. Expected a string with maximum length {limit}, "
+        f"but got a string with length {got} instead.",
+        "string_above_max_length",
         path,
+        evidence="[type-wave]",
+    )
+
+
+def empty_array(path: str) -> ApiError:
+    """Return the refusal of an empty array, in the form of OpenAI's other endpoints."""
+    return ApiError(
+        f"Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+        "empty_array",
+        path,
+        evidence="[guide] [assumed]",
+    )
+
+
+def unsupported_option(path: str) -> ApiError:
+    """Return the refusal of an option that the transcription model does not take."""
+    option = path.rpartition(".")[2]
+    return ApiError(
+        f"The '{option}' parameter is not supported for this model.", "invalid_value", path, evidence="[options]"
     )
 
 
 def commit_too_small(milliseconds: float) -> ApiError:
-    """A commit of less than 100 ms [capture]."""
+    """Return the refusal of a commit of less than 100 ms."""
     return ApiError(
         "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
         f"but buffer only has {milliseconds:.2f}ms of audio.",
         "input_audio_buffer_commit_empty",
+        evidence="[live] [commit-empty]",
+    )
+
+
+def unknown_item(item_id: str, verb: str, gerund: str) -> ApiError:
+    """Return the refusal of an event for an item that does not exist.
+
+    Args:
+        item_id: The client's identifier.
+        verb: ``retrieve``, ``delete`` or ``truncate``.
+        gerund: The same with ``-ing``.
+    """
+    return ApiError(
+        f"Error {gerund} item: the item with id '{_short(item_id)}' does not exist.",
+        f"item_{verb}_invalid_item_id",
+        "item_id",
+        evidence="[item-reports]",
     )
 
 
 def quoted_list(words: Sequence[str]) -> str:
-    """The endpoint's enumeration: ``'a'``, ``'a' and 'b'``, ``'a', 'b', and 'c'`` [capture]."""
+    """Return the endpoint's enumeration: ``'a'``, ``'a' and 'b'``, ``'a', 'b', and 'c'`` [capture]."""
     quoted = [f"'{word}'" for word in words]
     if len(quoted) < 3:
         return " and ".join(quoted)
@@ -227,6 +365,6 @@ def _json_type(value: object) -> str:
 
 
 def _short(value: object, limit: int = 200) -> str:
-    """The value as text, cut where a hostile client would have it echoed by the megabyte."""
+    """Return the value as text, cut so that a long one is not echoed whole."""
     text = str(value)
     return text if len(text) <= limit else text[:limit] + "…"

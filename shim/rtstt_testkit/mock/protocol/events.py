@@ -1,6 +1,4 @@
-"""Frames to events and back to fields: what is decoded from a client's frame, and the parts of a server's
-event.
-"""
+"""Decoding of client events, and the fields of server events: PROTOCOL.md, section 5."""
 
 from __future__ import annotations
 
@@ -32,12 +30,12 @@ __all__ = [
 
 Sender = Literal["client", "server"]
 
-#: [issue] The end of the message of a transcription that was rate limited.
+#: The message of a transcription that was rate limited [failed-reports].
 RATE_LIMITED = "Input transcription failed for item '{item_id}'. 429 Too Many Requests"
 
 #: The largest append, in bytes of audio [types].
 MAX_APPEND = 15 * 1024 * 1024
-_OUTPUT_FRAME_TOKENS = 2  # [capture] six deltas were eight output tokens
+_OUTPUT_FRAME_TOKENS = 2  # six deltas were eight output tokens [capture]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Failure:
     """A transcription that fails: the ``error`` of the ``….failed`` event.
 
     Attributes:
-        message: Its words; ``{item_id}`` stands for the item's id [capture].
+        message: ``error.message``; ``{item_id}`` is replaced by the item's identifier [capture].
         code: ``error.code``.
         type: ``error.type``.
         param: ``error.param``.
@@ -58,7 +56,7 @@ class Failure:
 
     @classmethod
     def rate_limited(cls) -> Failure:
-        """The failure of too many requests, as public reports have it."""
+        """Return the failure of too many requests [failed-reports]."""
         return cls(RATE_LIMITED)
 
 
@@ -67,10 +65,10 @@ class Segment:
     """A part of a diarized transcript.
 
     Attributes:
-        text: What was said.
-        speaker: By whom, such as ``A``.
-        start: When, in seconds from the item's beginning.
-        end: Until when, in seconds.
+        text: The text.
+        speaker: The speaker, such as ``A``.
+        start: Where it starts, in seconds from the item's beginning.
+        end: Where it ends, in seconds from the item's beginning.
     """
 
     text: str
@@ -80,21 +78,25 @@ class Segment:
 
 
 def plain_b64decode(text: str | bytes) -> bytes:
-    """Base64 by the standard library; ValueError for anything that is not exactly that."""
+    """Decode base64 with the standard library.
+
+    Raises:
+        ValueError: The text is not strict base64.
+    """
     if sys.version_info >= (3, 11):
         return binascii.a2b_base64(text, strict_mode=True)
     return base64.b64decode(text, validate=True)
 
 
 def _fast_b64decode() -> Callable[[str | bytes], bytes]:
-    """pybase64's decoder where it is installed: six times as fast, a quarter of the work for an append."""
+    """Return pybase64's decoder where it is installed: six times as fast, for a quarter of the work of an append."""
     try:
         from pybase64 import b64decode
     except ImportError:
         return plain_b64decode
 
     def strict(text: str | bytes) -> bytes:
-        return b64decode(text, None, True)  # by name it takes twice the time
+        return b64decode(text, None, True)  # keyword arguments take twice the time
 
     return strict
 
@@ -117,7 +119,7 @@ _AFTER_TYPE, _SPACE = len(b'{"type":'), ord(" ")
 
 
 def decode_event(frame: str) -> dict[str, Any]:
-    """A TEXT frame as an event.
+    """Decode a TEXT frame.
 
     Raises:
         Refused: It is not JSON, or not an object.
@@ -132,14 +134,14 @@ def decode_event(frame: str) -> dict[str, Any]:
 
 
 def plain_append(frame: bytes) -> bytes | None:
-    """The audio of an append that is written as nearly every client writes it, read without a JSON parser.
+    """Return the audio of an append in the form that nearly every client sends, without a JSON parser.
 
     Args:
         frame: The payload of a TEXT frame.
 
     Returns:
-        The audio; None for any other frame, and for one that is refused or says more than it seems to: a quote or an
-        escape in it is no base64.
+        The audio; None for any other frame and for an append that is refused. A quote or an escape is not base64, so
+        a frame with more fields is never mistaken for this form.
     """
     if not frame.startswith(_PLAIN_APPENDS) or not frame.endswith(b'"}'):
         return None
@@ -151,10 +153,10 @@ def plain_append(frame: bytes) -> bytes | None:
 
 
 def decode_audio(audio: object) -> bytes:
-    """The bytes of an append's ``audio``.
+    """Decode the ``audio`` of an append.
 
     Raises:
-        Refused: They are not base64, none, or too many.
+        Refused: It is not base64, empty, or larger than 15 MiB.
     """
     if not isinstance(audio, str):
         raise Refused(errors.AUDIO_INVALID)
@@ -170,7 +172,7 @@ def decode_audio(audio: object) -> bytes:
 
 
 def user_item(item_id: str, transcript: str | None = None) -> dict[str, Any]:
-    """The item of committed audio [capture]."""
+    """Return the item of committed audio [capture]."""
     return {
         "id": item_id,
         "type": "message",
@@ -181,12 +183,12 @@ def user_item(item_id: str, transcript: str | None = None) -> dict[str, Any]:
 
 
 def usage(form: Usage, seconds: float, deltas: int) -> dict[str, Any]:
-    """A transcript's usage [capture]: about ten audio tokens a second, or whole seconds rounded up.
+    """Return a transcript's usage: about ten audio tokens a second, or whole seconds rounded up [capture].
 
     Args:
-        form: Of the model.
-        seconds: Of committed audio, silence included.
-        deltas: How many pieces the text has.
+        form: The model's form of usage.
+        seconds: The length of the committed audio, silence included.
+        deltas: How many deltas the text has.
     """
     if form == "duration":
         return {"type": "duration", "seconds": math.ceil(seconds)}
@@ -201,14 +203,14 @@ def usage(form: Usage, seconds: float, deltas: int) -> dict[str, Any]:
 
 
 def logprobs(tokens: Iterable[str], logprob: float) -> list[dict[str, Any]]:
-    """Log probabilities, the same one for every token."""
+    """Return log probabilities, the same for every token."""
     return [
         {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "surrogatepass"))} for token in tokens
     ]
 
 
 def failure_fields(failure: Failure, item_id: str) -> dict[str, Any]:
-    """The ``error`` of a failed transcription."""
+    """Return the ``error`` of a failed transcription."""
     return {
         "type": failure.type,
         "code": failure.code,
@@ -218,7 +220,7 @@ def failure_fields(failure: Failure, item_id: str) -> dict[str, Any]:
 
 
 def segment_fields(segment: Segment, number: int) -> dict[str, Any]:
-    """The fields of a ``…segment`` event besides the item's [types]."""
+    """Return the fields of a ``…segment`` event besides the item's [types]."""
     return {
         "id": f"seg_{number}",
         "text": segment.text,

@@ -1,4 +1,4 @@
-"""What a client sent to open its socket, and the record of it that people and logs may see."""
+"""A client's opening request, and the copy of it without secrets that people and logs may see."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Handshake:
 
 
 class Request:
-    """A client's opening request as it came; it holds the key, so it is used and not kept.
+    """A client's opening request. It contains the key, so it is not kept.
 
     Args:
         target: The request target, such as ``/v1/realtime?intent=transcription``.
@@ -50,7 +50,11 @@ class Request:
         self._headers = [(name.lower(), value) for name, value in headers]
 
     def header(self, name: str) -> str | None:
-        """The first value of a header, by lower-case name."""
+        """Return the first value of a header.
+
+        Args:
+            name: Its lower-case name.
+        """
         return next((value for key, value in self._headers if key == name), None)
 
     @property
@@ -61,7 +65,7 @@ class Request:
 
     @property
     def key(self) -> str | None:
-        """The API key as OpenAI takes it: ``Authorization: Bearer``, or a subprotocol; None when there is none."""
+        """The API key from ``Authorization: Bearer`` or from a subprotocol, or None."""
         scheme, _, value = (self.header("authorization") or "").partition(" ")
         if scheme.lower() in {"bearer", "basic"} and value.strip():
             return value.strip()
@@ -72,14 +76,14 @@ class Request:
 
     @property
     def has_plausible_key(self) -> bool:
-        """Whether the mock takes the key: it begins with ``sk-`` or ``ek_`` and is not marked as bad."""
+        """Whether the mock accepts the key: it begins with ``sk-`` or ``ek_`` and is not marked as bad."""
         return self.key is not None and self.key.startswith(("sk-", "ek_")) and not self.has_bad_key
 
     @property
     def has_bad_key(self) -> bool:
-        """Whether the key is marked as one to be refused: it contains ``bad`` or ``invalid``, or there is none.
+        """Whether the key is missing or marked as bad: it contains ``bad`` or ``invalid``.
 
-        The header ``api-key``, of which OpenAI knows nothing, counts as well: Azure and gateways take it.
+        The header ``api-key`` counts as well: Azure and gateways accept it.
         """
         key = (self.key or self.header("api-key") or "bad").lower()
         return "bad" in key or "invalid" in key
@@ -90,7 +94,7 @@ class Request:
         return mask_secret(self.key or "")
 
     def record(self) -> Handshake:
-        """The request without its secrets."""
+        """Return the request without its secrets."""
         return Handshake(
             mask_keys(self.path),
             mask_query(self.query),

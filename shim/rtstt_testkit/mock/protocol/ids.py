@@ -9,15 +9,15 @@ from collections.abc import Callable
 __all__ = ["Ids"]
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-#: A character for every byte; that eight of them are a little more frequent matters to nobody.
+#: A character for every byte; eight of them are slightly more frequent.
 _OF_BYTE = (_BASE62 * 5)[:256].encode()
 
 
 class Ids:
-    """A source of identifiers; the same seed gives the same ones in the same order.
+    """A source of identifiers; the same seed gives the same identifiers in the same order.
 
     Args:
-        seed: Any integer or string; omitted, every run has its own.
+        seed: Any integer or string; None for different identifiers in every run.
     """
 
     def __init__(self, seed: int | str | None = None) -> None:
@@ -25,25 +25,25 @@ class Ids:
         self._random = random.Random(seed)
 
     def child(self, of: str) -> Ids:
-        """A source of its own, such as a connection's, whose identifiers do not depend on what others draw.
+        """Return an independent source, such as a connection's.
 
         Args:
-            of: Whose.
+            of: The name of its owner.
         """
         return Ids(None if self._seed is None else f"{self._seed}/{of}")
 
     def new(self, prefix: str) -> str:
-        """An identifier such as ``item_Db3…`` for the prefix ``item``."""
+        """Return an identifier such as ``item_Db3…`` for the prefix ``item``."""
         return f"{prefix}_{self.text(21)}"
 
     def text(self, length: int) -> str:
-        """Base62 characters, for example for ``obfuscation``."""
+        """Return base62 characters, for example for ``obfuscation``."""
         return self._random.randbytes(length).translate(_OF_BYTE).decode()
 
     def chance(self, of: str) -> Callable[[], float]:
-        """Numbers from 0 up to 1, for faults with a probability.
+        """Return a function that returns random numbers from 0 up to 1, for faults with a probability.
 
         Args:
-            of: Whose; each has its own, so that what one connection meets does not depend on what others do.
+            of: The name of its owner; each has an independent sequence.
         """
         return self.child(of)._random.random

@@ -1,14 +1,10 @@
-"""What each model accepts and sends: PROTOCOL section 8, one row a model.
-
-Evidence: the event types of the ``openai`` SDK 3.54 and the capture of 2026-09-18, unless a comment says
-otherwise.
-"""
+"""What each model accepts and sends, one row a model: PROTOCOL.md, section 8."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["REALTIME_MODELS", "TRANSCRIPTION_MODELS", "Model", "ModelKind", "kind_of", "transcription_model"]
+__all__ = ["REALTIME_MODELS", "TRANSCRIPTION_MODELS", "Model", "ModelKind", "Usage", "kind_of", "transcription_model"]
 
 Usage = Literal["tokens", "duration", "zero"]
 ModelKind = Literal["transcription", "streaming", "realtime", "unknown"]
@@ -18,15 +14,17 @@ class Model(NamedTuple):
     """A transcription model as the endpoint treats it.
 
     Attributes:
-        name: As a client writes it.
-        vad: Whether the server may detect turns; when not, ``turn_detection`` must be null.
+        name: Its name.
+        vad: Whether a transcription session may detect turns with it; a conversation always may [recording].
         streams: Whether deltas come before the commit.
         single_delta: Whether the whole text comes as one delta.
         options: The fields of ``transcription`` that it takes besides ``model`` and ``language``.
-        usage: The form of ``usage`` in ``…completed``.
+        usage: The form of ``usage`` in ``…completed``; in conversations ``zero`` is ``duration`` [recording].
+        evidence: The marks of PROTOCOL.md that show the row.
         echoes_languages: Whether ``session.updated`` shows ``languages``.
-        detects_languages: Whether ``…completed`` lists the languages it heard.
+        detects_languages: Whether ``…completed`` lists the languages it detected.
         segments: Whether it labels speakers with ``…segment`` events.
+        logprobs: Whether ``…completed`` has logprobs when the client includes them.
     """
 
     name: str
@@ -35,30 +33,51 @@ class Model(NamedTuple):
     single_delta: bool
     options: frozenset[str]
     usage: Usage
+    evidence: str
     echoes_languages: bool = False
     detects_languages: bool = False
     segments: bool = False
+    logprobs: bool = True
 
 
 _PROMPT = frozenset({"prompt"})
 _GUIDED = frozenset({"prompt", "languages", "keywords"})
+_TYPES_AND_OPTIONS = "[types] [options]"
 
 _ROWS = (
-    Model("whisper-1", True, False, True, _PROMPT, "duration"),
-    Model("gpt-4o-transcribe", True, False, False, _PROMPT, "tokens"),
-    Model("gpt-4o-mini-transcribe", True, False, False, _PROMPT, "tokens"),
-    Model("gpt-4o-mini-transcribe-2025-03-20", True, False, False, _PROMPT, "tokens"),
-    Model("gpt-4o-mini-transcribe-2025-12-15", True, False, False, _PROMPT, "tokens"),
-    # Diarize: whether it takes server VAD, and its usage, are not known; taken like its siblings.
-    Model("gpt-4o-transcribe-diarize", True, False, False, frozenset(), "tokens", segments=True),
-    Model("gpt-transcribe", True, False, False, _GUIDED, "duration", detects_languages=True),
-    Model("gpt-live-transcribe", False, True, False, _GUIDED | {"delay"}, "duration", echoes_languages=True),
-    # All-zero tokens: seen in 2026-05.
-    Model("gpt-realtime-whisper", False, True, False, frozenset({"delay"}), "zero"),
+    Model("whisper-1", True, False, True, _PROMPT, "duration", _TYPES_AND_OPTIONS),
+    Model("gpt-4o-transcribe", True, False, False, _PROMPT, "tokens", "[capture] [types] [options]"),
+    Model("gpt-4o-mini-transcribe", True, False, False, _PROMPT, "tokens", "[capture] [types] [options]"),
+    Model("gpt-4o-mini-transcribe-2025-03-20", True, False, False, _PROMPT, "tokens", _TYPES_AND_OPTIONS),
+    Model("gpt-4o-mini-transcribe-2025-12-15", True, False, False, _PROMPT, "tokens", _TYPES_AND_OPTIONS),
+    # Server VAD and the usage of this model are not known; assumed to be those of its siblings.
+    Model("gpt-4o-transcribe-diarize", True, False, False, frozenset(), "tokens", "[types] [assumed]", segments=True),
+    Model("gpt-transcribe", True, False, False, _GUIDED, "duration", "[types] [assumed]", detects_languages=True),
+    Model(
+        "gpt-live-transcribe",
+        False,
+        True,
+        False,
+        _GUIDED | {"delay"},
+        "duration",
+        "[types] [whisrs#34] [azure] [options]",
+        echoes_languages=True,
+        logprobs=False,
+    ),
+    Model(
+        "gpt-realtime-whisper",
+        False,
+        True,
+        False,
+        frozenset({"delay"}),
+        "zero",
+        "[types] [whisrs#34] [options] [recording]",
+    ),
 )
 
 TRANSCRIPTION_MODELS: dict[str, Model] = {row.name: row for row in _ROWS}
 
+#: The models of conversations [types].
 REALTIME_MODELS: frozenset[str] = frozenset(
     {
         "gpt-realtime",
@@ -85,9 +104,7 @@ REALTIME_MODELS: frozenset[str] = frozenset(
 
 
 def kind_of(name: str) -> ModelKind:
-    """Say which family a ``?model=`` value belongs to; ``streaming`` is gpt-realtime-whisper's own answer
-    row.
-    """
+    """Return the kind of a ``?model=`` value; ``streaming`` is gpt-realtime-whisper, which has rows of its own."""
     if name == "gpt-realtime-whisper":
         return "streaming"
     if name in TRANSCRIPTION_MODELS:
@@ -96,5 +113,5 @@ def kind_of(name: str) -> ModelKind:
 
 
 def transcription_model(name: str) -> Model:
-    """The row of a transcription model; a gateway's own name is treated like gpt-4o-transcribe."""
+    """Return the row of a transcription model; a gateway's own name has that of gpt-4o-transcribe."""
     return TRANSCRIPTION_MODELS.get(name) or TRANSCRIPTION_MODELS["gpt-4o-transcribe"]._replace(name=name)

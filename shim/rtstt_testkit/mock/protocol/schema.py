@@ -1,8 +1,8 @@
 """Validation of client events: a table of fields, and one small class a kind of field.
 
-The table is PROTOCOL section 4; the words come from ``errors``. The first fault found is the one that is
-answered: fields are checked in the order of the table, unknown ones first, as a refused update is discarded
-whole anyway.
+The table is section 4 of PROTOCOL.md; the error texts are in ``errors``. The first error found is the answer: fields
+are checked in the order of the table, unknown fields first. Only what the client sent is checked; defaults are merged
+afterwards.
 """
 
 from __future__ import annotations
@@ -18,61 +18,99 @@ __all__ = ["CLIENT_EVENT_FIELDS", "EXPIRES_AFTER", "REALTIME_SESSION", "TRANSCRI
 
 _DELAYS = ("minimal", "low", "medium", "high", "xhigh")
 _LOGPROBS = "item.input_audio_transcription.logprobs"
+_LONGEST_PROMPT = 1024
 
 
 class Field(Protocol):
     """A kind of value."""
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """What the endpoint says of the value at that path, or None when it is fine."""
+        """Return the endpoint's error for the value at that path, or None."""
 
 
 class Anything:
-    """A value that the mock takes as it is."""
+    """A value that the mock accepts without looking at it."""
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Nothing to say."""
+        """Return None."""
         return None
 
 
 class Text:
-    """A string."""
+    """A string.
+
+    Args:
+        longest: The most code points that it may have; None for any number.
+        evidence: The marks of PROTOCOL.md that show the bound.
+    """
+
+    def __init__(self, longest: int | None = None, evidence: str = "") -> None:
+        self.longest = longest
+        self.evidence = evidence
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Refuse anything but a string."""
-        return None if isinstance(value, str) else errors.invalid_type(path, "a string", value)
+        """Return an error for another type, and for a longer string."""
+        if not isinstance(value, str):
+            return errors.invalid_type(path, "a string", value)
+        if self.longest is not None and len(value) > self.longest:
+            return errors.too_long(path, self.longest, len(value))
+        return None
+
+
+class Keyword(Text):
+    """A keyword, which has neither angle brackets nor line breaks [type-wave]."""
+
+    def check(self, value: Any, path: str) -> ApiError | None:
+        """Return an error for another type, and for unsupported characters."""
+        if error := super().check(value, path):
+            return error
+        return errors.KEYWORD_CHARACTERS if any(character in value for character in "<>\r\n") else None
 
 
 class Flag:
     """A boolean."""
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Refuse anything but true and false."""
+        """Return an error for anything but true and false."""
         return None if isinstance(value, bool) else errors.invalid_type(path, "a boolean", value)
 
 
 class OneOf:
-    """A string out of a list."""
+    """A string out of a list.
 
-    def __init__(self, *words: str) -> None:
+    Args:
+        *words: The list.
+        evidence: The marks of PROTOCOL.md that show it.
+    """
+
+    def __init__(self, *words: str, evidence: str) -> None:
         self.words = words
+        self.evidence = evidence
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Refuse what is not in the list."""
+        """Return an error for what is not in the list."""
         if not isinstance(value, str):
             return errors.invalid_type(path, f"one of {errors.quoted_list(self.words)}", value)
         return None if value in self.words else errors.invalid_value(value, path, self.words)
 
 
 class Number:
-    """A number between two bounds; whole unless ``decimal``."""
+    """A number between two bounds.
 
-    def __init__(self, low: float, high: float, decimal: bool = False) -> None:
+    Args:
+        low: The least value.
+        high: The greatest value.
+        decimal: Whether it need not be an integer.
+        evidence: The marks of PROTOCOL.md that show the bounds.
+    """
+
+    def __init__(self, low: float, high: float, decimal: bool = False, *, evidence: str) -> None:
         self.low, self.high = low, high
         self.kind = "decimal" if decimal else "integer"
+        self.evidence = evidence
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Refuse other types and what is out of range."""
+        """Return an error for other types and for what is out of range."""
         allowed = (int, float) if self.kind == "decimal" else int
         if isinstance(value, bool) or not isinstance(value, allowed):
             return errors.invalid_type(path, f"{'a' if self.kind == 'decimal' else 'an'} {self.kind}", value)
@@ -90,22 +128,32 @@ class Nullable:
         self.field = field
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Refuse what is neither null nor right."""
+        """Return an error for what is neither null nor of the other kind."""
         return None if value is None else self.field.check(value, path)
 
 
 class ListOf:
-    """An array."""
+    """An array.
 
-    def __init__(self, field: Field) -> None:
+    Args:
+        field: The kind of its elements.
+        empty: Whether it may be empty.
+        evidence: The marks of PROTOCOL.md that show that it may not.
+    """
+
+    def __init__(self, field: Field, empty: bool = True, evidence: str = "") -> None:
         self.field = field
+        self.empty = empty
+        self.evidence = evidence
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Refuse what is not an array, or the first wrong element."""
+        """Return an error for what is not an array, and for the first wrong element."""
         if not isinstance(value, list):
             return errors.invalid_type(path, f"an array{self._of()}", value)
-        faults = (self.field.check(element, f"{path}[{index}]") for index, element in enumerate(value))
-        return next((fault for fault in faults if fault), None)
+        if not value and not self.empty:
+            return errors.empty_array(path)
+        found = (self.field.check(element, f"{path}[{index}]") for index, element in enumerate(value))
+        return next((error for error in found if error), None)
 
     def _of(self) -> str:
         return " of strings" if isinstance(self.field, Text | OneOf) else ""
@@ -115,8 +163,8 @@ class Object:
     """An object with known fields.
 
     Args:
-        fields: By name, in the order in which they are checked.
-        required: The names that must be there.
+        fields: The fields by name, in the order in which they are checked.
+        required: The names of the required fields.
     """
 
     def __init__(self, fields: Mapping[str, Field], required: Sequence[str] = ()) -> None:
@@ -124,7 +172,7 @@ class Object:
         self.required = required
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Refuse another type, an unknown field, a missing one, or the first wrong one."""
+        """Return an error for another type, an unknown field, a missing one, or the first wrong one."""
         if not isinstance(value, dict):
             return errors.invalid_type(path, "an object", value)
         for name in value:
@@ -134,27 +182,41 @@ class Object:
             if name not in value:
                 return errors.missing_parameter(_join(path, name))
         for name, field in self.fields.items():
-            if name in value and (fault := field.check(value[name], _join(path, name))):
-                return fault
+            if name in value and (error := field.check(value[name], _join(path, name))):
+                return error
         return None
 
 
 class Tagged:
-    """An object whose ``type`` says which fields it has."""
+    """An object whose ``type`` selects its fields.
 
-    def __init__(self, variants: Mapping[str, Mapping[str, Field]]) -> None:
-        tag = OneOf(*variants)
+    Args:
+        variants: The fields of each ``type``.
+        required: The names of the required fields of each ``type`` that has some.
+        evidence: The marks of PROTOCOL.md that show the list of types.
+    """
+
+    def __init__(
+        self,
+        variants: Mapping[str, Mapping[str, Field]],
+        required: Mapping[str, Sequence[str]] | None = None,
+        *,
+        evidence: str,
+    ) -> None:
+        tag = OneOf(*variants, evidence=evidence)
         self.tag = tag
-        self.variants = {name: Object({"type": tag, **fields}) for name, fields in variants.items()}
+        self.variants = {
+            name: Object({"type": tag, **fields}, (required or {}).get(name, ())) for name, fields in variants.items()
+        }
 
     def check(self, value: Any, path: str) -> ApiError | None:
-        """Refuse another type, a missing or unknown ``type``, or what that variant refuses."""
+        """Return an error for another type, a missing or unknown ``type``, or the error of the variant."""
         if not isinstance(value, dict):
             return errors.invalid_type(path, "an object", value)
         if "type" not in value:
             return errors.missing_parameter(_join(path, "type"))
-        if fault := self.tag.check(value["type"], _join(path, "type")):
-            return fault
+        if error := self.tag.check(value["type"], _join(path, "type")):
+            return error
         return self.variants[value["type"]].check(value, path)
 
 
@@ -164,22 +226,33 @@ def _join(path: str, name: str) -> str:
 
 _TEXT = Text()
 _FLAG = Flag()
-_INCLUDE = Nullable(ListOf(OneOf(_LOGPROBS)))
-# [capture] The rate's lower bound; the upper one is [types]: only 24 kHz is supported.
-_FORMAT = Tagged({"audio/pcm": {"rate": Number(24000, 24000)}, "audio/pcmu": {}, "audio/pcma": {}})
-_NOISE = Nullable(Object({"type": OneOf("near_field", "far_field"), "strength": Number(0, 1, decimal=True)}))
-# Bounds of the numbers: the published reference; the endpoint's answers to them were not captured.
+_INCLUDE = Nullable(ListOf(OneOf(_LOGPROBS, evidence="[types]")))
+# The lower bound of the rate is captured; that no other rate is supported is in the types.
+_FORMAT = Tagged(
+    {"audio/pcm": {"rate": Number(24000, 24000, evidence="[capture] [types]")}, "audio/pcmu": {}, "audio/pcma": {}},
+    {"audio/pcm": ("rate",)},  # [pcm-rate]
+    evidence="[types]",
+)
+_NOISE = Nullable(
+    Object(
+        {
+            "type": OneOf("near_field", "far_field", evidence="[types]"),
+            "strength": Number(0, 1, decimal=True, evidence="[types] [assumed]"),
+        }
+    )
+)
+# The bounds are those of the published reference; the endpoint's answers to numbers beyond them are assumed.
 _TURNS: dict[str, dict[str, Field]] = {
     "server_vad": {
-        "threshold": Number(0, 1, decimal=True),
-        "prefix_padding_ms": Number(0, 5000),
-        "silence_duration_ms": Number(0, 10000),
-        "idle_timeout_ms": Nullable(Number(5000, 30000)),
+        "threshold": Number(0, 1, decimal=True, evidence="[types] [assumed]"),
+        "prefix_padding_ms": Number(0, 5000, evidence="[types] [assumed]"),
+        "silence_duration_ms": Number(0, 10000, evidence="[types] [assumed]"),
+        "idle_timeout_ms": Nullable(Number(5000, 30000, evidence="[types] [assumed]")),
         "create_response": _FLAG,
         "interrupt_response": _FLAG,
     },
     "semantic_vad": {
-        "eagerness": OneOf("low", "medium", "high", "auto"),
+        "eagerness": OneOf("low", "medium", "high", "auto", evidence="[types]"),
         "create_response": _FLAG,
         "interrupt_response": _FLAG,
     },
@@ -192,10 +265,10 @@ def _transcription(models: Field) -> Field:
             {
                 "model": models,
                 "language": Nullable(_TEXT),
-                "languages": Nullable(ListOf(_TEXT)),
-                "prompt": Nullable(_TEXT),
-                "keywords": Nullable(ListOf(_TEXT)),
-                "delay": Nullable(OneOf(*_DELAYS)),
+                "languages": ListOf(_TEXT, empty=False, evidence="[guide] [client]"),
+                "prompt": Nullable(Text(_LONGEST_PROMPT, "[type-wave]")),
+                "keywords": Nullable(ListOf(Keyword())),
+                "delay": Nullable(OneOf(*_DELAYS, evidence="[live]")),
             },
             required=("model",),
         )
@@ -208,19 +281,19 @@ def _input(models: Field) -> Object:
             "format": _FORMAT,
             "noise_reduction": _NOISE,
             "transcription": _transcription(models),
-            "turn_detection": Nullable(Tagged(_TURNS)),
+            "turn_detection": Nullable(Tagged(_TURNS, evidence="[types]")),
         }
     )
 
 
-# Not known: the answer to an unknown transcription model. The mock uses the words for any list of values.
-_MODELS = OneOf(*TRANSCRIPTION_MODELS)
+# The form is reported for conversations; the endpoint's list of models is not known.
+_MODELS = OneOf(*TRANSCRIPTION_MODELS, evidence="[unknown-model] [assumed]")
 
 
 def _transcription_session(models: Field) -> Object:
     return Object(
         {
-            "type": OneOf("transcription", "realtime"),
+            "type": OneOf("transcription", "realtime", evidence="[types]"),
             "audio": Object({"input": _input(models)}),
             "include": _INCLUDE,
         },
@@ -228,19 +301,18 @@ def _transcription_session(models: Field) -> Object:
     )
 
 
-#: ``session`` of a transcription session, by whether any model name is taken (a gateway routes on its own
-#: names).
+#: ``session`` of a transcription session, by whether any model name is accepted (a gateway has names of its own).
 TRANSCRIPTION_SESSION = {False: _transcription_session(_MODELS), True: _transcription_session(_TEXT)}
 
-#: ``session`` of a conversation, as far as the mock needs it: its audio input is checked, the rest is taken.
+#: ``session`` of a conversation: its audio input is checked, the rest is accepted as far as the mock has no use for it.
 REALTIME_SESSION = Object(
     {
-        "type": OneOf("realtime", "transcription"),
-        "model": OneOf(*sorted(REALTIME_MODELS)),
+        "type": OneOf("realtime", "transcription", evidence="[types]"),
+        "model": OneOf(*sorted(REALTIME_MODELS), evidence="[types]"),
         "audio": Object({"input": _input(_MODELS), "output": Anything()}),
         "include": _INCLUDE,
         "instructions": _TEXT,
-        "output_modalities": ListOf(OneOf("text", "audio")),
+        "output_modalities": ListOf(OneOf("text", "audio", evidence="[types]")),
         "parallel_tool_calls": _FLAG,
         "tools": ListOf(Anything()),
         **{
@@ -258,8 +330,10 @@ REALTIME_SESSION = Object(
     required=("type",),
 )
 
-#: ``expires_after`` of a client secret [types].
-EXPIRES_AFTER = Object({"anchor": OneOf("created_at"), "seconds": Number(10, 7200)})
+#: ``expires_after`` of a client secret.
+EXPIRES_AFTER = Object(
+    {"anchor": OneOf("created_at", evidence="[types]"), "seconds": Number(10, 7200, evidence="[types]")}
+)
 
 
 def _event(required: Sequence[str] = (), **fields: Field) -> Object:
@@ -278,8 +352,8 @@ CLIENT_EVENT_FIELDS: dict[str, Object] = {
     "conversation.item.truncate": _event(
         ("item_id", "content_index", "audio_end_ms"),
         item_id=_TEXT,
-        content_index=Number(0, 0),
-        audio_end_ms=Number(0, 2**31),
+        content_index=Number(0, 0, evidence="[types]"),
+        audio_end_ms=Number(0, 2**31, evidence="[assumed]"),
     ),
     "conversation.item.delete": _event(("item_id",), item_id=_TEXT),
     "conversation.item.retrieve": _event(("item_id",), item_id=_TEXT),

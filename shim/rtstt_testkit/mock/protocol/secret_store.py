@@ -1,4 +1,4 @@
-"""Ephemeral secrets (``ek_…``): ``POST /v1/realtime/client_secrets`` makes them, a handshake spends them."""
+"""Ephemeral secrets (``ek_…``): ``POST /v1/realtime/client_secrets`` makes them, a handshake uses them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtstt_testkit.mock.protocol.schema import EXPIRES_AFTER
 
 __all__ = ["SecretStore"]
 
-_LIFETIME = 600  # [types] seconds; from 10 to 7200 may be asked for
+_LIFETIME = 600  # seconds [types]; the client may ask for 10 to 7200
 
 
 class _Secret(NamedTuple):
@@ -25,8 +25,8 @@ class SecretStore:
     """The secrets of one server.
 
     Args:
-        ids: Where identifiers come from.
-        wall: The time of day, in seconds since 1970.
+        ids: The source of identifiers.
+        wall: Returns the time of day, in seconds since 1970.
     """
 
     def __init__(self, ids: Ids, wall: Callable[[], float]) -> None:
@@ -41,7 +41,7 @@ class SecretStore:
             body: The decoded request.
 
         Returns:
-            The response's body, or why it is refused (HTTP 400).
+            The response's body, or the error of an HTTP 400.
         """
         if not isinstance(body, dict):
             return errors.invalid_type("body", "an object", body)
@@ -49,14 +49,14 @@ class SecretStore:
             if name not in {"session", "expires_after"}:
                 return errors.unknown_parameter(name)
         expires_after = body.get("expires_after", {})
-        if fault := EXPIRES_AFTER.check(expires_after, "expires_after"):
-            return fault
+        if error := EXPIRES_AFTER.check(expires_after, "expires_after"):
+            return error
         session = body.get("session", {"type": "realtime", "model": "gpt-realtime"})
         if not isinstance(session, dict) or session.get("type") not in ("transcription", "realtime"):
             return validate(session, "transcription", False) or errors.missing_parameter("session.type")
         kind = session["type"]
-        if fault := validate(session, kind, False):
-            return fault
+        if error := validate(session, kind, False):
+            return error
         merged = merge(default_session(kind, session.get("model")), session)
         if isinstance(merged, ApiError):
             return merged
@@ -65,12 +65,12 @@ class SecretStore:
         value = self._ids.new("ek")
         self._forget_expired(now)
         self._secrets[value] = _Secret(expires_at, session)
-        # The session's own end is not settled before it is opened: 0 [types].
+        # 0 until the session is opened [types].
         shown = {**SessionConfig(merged).shown(), "id": self._ids.new("sess"), "expires_at": 0}
         return {"value": value, "expires_at": expires_at, "session": shown}
 
     def find(self, value: str) -> dict[str, Any] | Literal["expired"] | None:
-        """The session of a secret, ``expired``, or None when it was not made here."""
+        """Return the session of a secret, ``expired``, or None for a secret of another server."""
         secret = self._secrets.get(value)
         if secret is None:
             return None

@@ -1,4 +1,4 @@
-"""Keys are accepted, refused and shown; this module knows what one looks like and never shows it whole."""
+"""Masking of API keys, wherever a client sends them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SECRET_QUERY = frozenset({"api_key", "api-key", "apikey", "key", "token", "acce
 
 
 def mask_secret(secret: str) -> str:
-    """A key as the endpoint's message shows it: its prefix, asterisks, its last four characters [capture].
+    """Mask a key as the endpoint's messages do: its prefix, asterisks, its last four characters [capture].
 
-    A key too short to hide anything that way becomes asterisks throughout.
+    A key that is too short for that becomes asterisks throughout.
     """
     prefix = _PREFIX.match(secret)
     head = prefix.group() if prefix else ""
@@ -28,19 +28,17 @@ def mask_secret(secret: str) -> str:
 
 
 def has_key(text: str) -> bool:
-    """Whether there is a key somewhere in a text."""
+    """Return whether a text contains a key."""
     return _KEY.search(text) is not None
 
 
 def mask_keys(text: str) -> str:
-    """A text with every key in it masked, wherever a client put it."""
+    """Mask every key in a text."""
     return _KEY.sub(lambda found: mask_secret(found.group()), text)
 
 
 def mask_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers by lower-case name, the secret ones masked (``Bearer sk-****…``), repeated ones joined by a
-    comma.
-    """
+    """Return headers by lower-case name, secrets masked (``Bearer sk-****…``), repeated ones joined by a comma."""
     masked: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
@@ -55,7 +53,7 @@ def mask_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def mask_subprotocols(offered: Iterable[str]) -> list[str]:
-    """The subprotocols that a client offered, the one that carries a key masked."""
+    """Return the subprotocols that a client offered, keys masked."""
     return [
         KEY_SUBPROTOCOL + mask_secret(word[len(KEY_SUBPROTOCOL) :])
         if word.startswith(KEY_SUBPROTOCOL)
@@ -65,7 +63,7 @@ def mask_subprotocols(offered: Iterable[str]) -> list[str]:
 
 
 def mask_query(query: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Query parameters, those that carry a key masked."""
+    """Return query parameters, keys masked."""
     return {
         mask_keys(name): [mask_secret(value) if name.lower() in _SECRET_QUERY else mask_keys(value) for value in values]
         for name, values in query.items()

@@ -1,1 +1,1 @@
-"""What the mock answers, and what goes wrong: scripts, faults, and the files they are read from."""
+"""Scripts: what the mock answers, the faults it applies, and the files that scripts are read from."""

@@ -24,9 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rtstt_testkit.mock.script.fields import SCRIPT, Field, Kind, Tables
+from rtstt_testkit.mock.script.fields import SCRIPT, Field, Kind, Table, Tables
 from rtstt_testkit.mock.script.script import Script
-from rtstt_testkit.mock.script.source import FORMATS, Malformed, Source, Where
+from rtstt_testkit.mock.script.text import FORMATS, KeyPath, ParsedText, ParseError
 
 __all__ = ["ScriptError", "load_script", "parse_script"]
 
@@ -34,83 +34,86 @@ _ARGUMENTS = {"transcript": "transcripts", "fault": "faults"}
 
 
 class ScriptError(ValueError):
-    """A script file that cannot be used; the message is one sentence that names the place and the mend."""
+    """A script file that cannot be used; the message is one sentence that names the place and the fix."""
 
 
 def load_script(path: str | Path) -> Script:
     """Read a script from a file: YAML if its name ends in ``.yaml`` or ``.yml``, JSON in ``.json``, else TOML.
 
     Args:
-        path: Of the file.
+        path: The path of the file.
 
     Returns:
         The script.
 
     Raises:
-        ScriptError: The file cannot be read, is not in its format, or holds what a script does not have.
+        ScriptError: The file cannot be read, is not in its format, or has unknown or wrong fields.
     """
     try:
-        source = Path(path).read_text("utf-8")
+        text = Path(path).read_text("utf-8")
     except OSError as error:
         raise ScriptError(f"cannot read the script {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ScriptError(f"the script {path} is not UTF-8 text; save it as UTF-8") from None
-    return parse_script(source, str(path), Path(path).suffix.lstrip("."))
+    return parse_script(text, str(path), Path(path).suffix.lstrip("."))
 
 
-def parse_script(source: str, path: str, format_: str = "toml") -> Script:
-    """Read a script from text.
+def parse_script(text: str, path: str, format_: str = "toml") -> Script:
+    """Parse a script.
 
     Args:
-        source: The text.
-        path: What it is called in errors.
+        text: The text of the script.
+        path: Its name in errors.
         format_: ``toml``, ``yaml`` or ``json``; any other is TOML.
 
+    Returns:
+        The script.
+
     Raises:
-        ScriptError: The text is not in that format, or holds what a script does not have.
+        ScriptError: The text is not in that format, or has unknown or wrong fields.
     """
     try:
-        read = FORMATS.get(format_.lower(), FORMATS["toml"])(source)
-    except Malformed as error:
+        parsed = FORMATS.get(format_.lower(), FORMATS["toml"])(text)
+    except ParseError as error:
         raise ScriptError(f"the script {path} {error}") from None
-    fields = _Reader(path, read).table(read.content, SCRIPT, ())
+    fields = _Converter(path, parsed).table(parsed.content, SCRIPT, ())
     return Script(**{_ARGUMENTS.get(name, name): value for name, value in fields.items()})
 
 
-class _Reader:
-    """Turns tables into objects, or says what is wrong with which key."""
+class _Converter:
+    """Converts tables to objects, or raises an error that names the key."""
 
-    def __init__(self, path: str, source: Source) -> None:
+    def __init__(self, path: str, parsed: ParsedText) -> None:
         self._path = path
-        self._source = source
+        self._parsed = parsed
 
-    def table(self, content: Any, fields: dict[str, Field], where: Where) -> dict[str, Any]:
+    def table(self, content: Any, fields: dict[str, Field], at: KeyPath) -> dict[str, Any]:
         if not isinstance(content, dict):
-            raise self._error(where, f"is {content!r}; it must be a table")
-        made = {}
+            raise self._error(at, f"is {content!r}; it must be a table")
+        values = {}
         for name, value in content.items():
             if name not in fields:
-                raise self._error((*where, name), f"is not known here; choose from {', '.join(fields)}")
-            made[name] = self._value(value, fields[name], (*where, name))
-        return made
+                raise self._error((*at, name), f"is not known here; choose from {', '.join(fields)}")
+            values[name] = self._value(value, fields[name].kind, (*at, name))
+        return values
 
-    def _value(self, value: Any, kind: Field, where: Where) -> Any:
+    def _value(self, value: Any, kind: Kind | Table | Tables, at: KeyPath) -> Any:
         if isinstance(kind, Kind):
             if not kind.fits(value):
-                raise self._error(where, f"is {value!r}; it must be {kind.name}")
-            return kind.make(value)
+                raise self._error(at, f"is {value!r}; it must be {kind.name}")
+            return kind.convert(value)
         if isinstance(kind, Tables):
             if not isinstance(value, list):
-                raise self._error(where, f"is {value!r}; it must be a list of tables")
-            return tuple(self._value(element, kind.of, (*where, index)) for index, element in enumerate(value))
-        return self._make(kind.make, self.table(value, kind.fields, where), where)
+                raise self._error(at, f"is {value!r}; it must be a list of tables")
+            return tuple(self._value(element, kind.of, (*at, index)) for index, element in enumerate(value))
+        return self._make(kind.make, self.table(value, kind.fields, at), at)
 
-    def _make(self, make: Callable[..., Any], fields: dict[str, Any], where: Where) -> Any:
+    def _make(self, make: Callable[..., Any], fields: dict[str, Any], at: KeyPath) -> Any:
         try:
             return make(**fields)
         except (TypeError, ValueError) as error:
-            raise self._error(where, f"does not fit: {error}") from None
+            raise self._error(at, f"does not fit: {error}") from None
 
-    def _error(self, where: Where, problem: str) -> ScriptError:
-        key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-        return ScriptError(f"{self._path}, line {self._source.line(where)}: `{key or 'the whole'}` {problem}")
+    def _error(self, at: KeyPath, problem: str) -> ScriptError:
+        key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in at).lstrip(".")
+        return ScriptError(f"{self._path}, line {self._parsed.line(at)}: `{key or 'the file'}` {problem}")

@@ -1,4 +1,4 @@
-"""What the mock says: transcripts, in the order in which the items come."""
+"""What the mock answers: the transcripts of a script, in the order in which items are committed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from rtstt_testkit.mock.protocol.admission import Account
 from rtstt_testkit.mock.protocol.events import Failure, Segment
 from rtstt_testkit.mock.script.faults import Fault, FaultPlan
 from rtstt_testkit.speech import load
@@ -27,15 +28,15 @@ class Transcript:
         deltas: How it streams; left out, word by word, or at once for a model that does so.
         delay: Seconds that this answer comes later than the latency profile says.
         pace: Seconds between deltas.
-        failure: The transcription fails instead.
-        languages: Codes that a language-detecting model reports.
+        failure: Send ``….failed`` instead of a transcript.
+        languages: The codes that a language-detecting model reports.
         segments: Parts by speaker, for the diarizing model.
-        logprob: The log probability shown for every token when the client asked for them.
+        logprob: The log probability of every token, when the client includes logprobs.
         model: Answer only items of this transcription model.
         language: Answer only items of sessions with this language.
         connection: Answer only items of the nth connection, counted from 1.
-        item: Answer only the nth item of a connection that wants a transcript, counted from 1.
-        recording: Answer only items in which this bundled recording is heard.
+        item: Answer only the nth item of a connection that is transcribed, counted from 1.
+        recording: Answer only items in which this bundled recording is recognized.
     """
 
     text: str | None = None
@@ -52,14 +53,18 @@ class Transcript:
     recording: str | None = None
     item: int | None = None
 
-    def spoken(self, default: str) -> str:
-        """The transcript's text."""
+    def full_text(self, default: str) -> str:
+        """Return the transcript's text.
+
+        Args:
+            default: The text of a transcript that gives none.
+        """
         if self.text is not None:
             return self.text
         return "".join(self.deltas) if self.deltas is not None else default
 
     def answers(self, item: Item) -> bool:
-        """Whether its conditions hold for the item."""
+        """Return whether its conditions hold for the item."""
         return (
             self.model in (None, item.model)
             and self.language in (None, item.language)
@@ -70,14 +75,14 @@ class Transcript:
 
 
 class Item:
-    """A piece of audio that wants a transcript; what a script's conditions look at.
+    """An item to be transcribed, as a script's conditions see it.
 
     Args:
         connection: The number of the connection.
         model: The transcription model.
         language: The session's language, or None.
+        recognize: Returns the name of the bundled recording in the audio; called at most once, when it is needed.
         number: Which item of the connection it is, counted from 1.
-        listen: Names the bundled recording that the audio is; called once, and only when somebody asks.
     """
 
     def __init__(
@@ -85,38 +90,48 @@ class Item:
         connection: int,
         model: str,
         language: str | None = None,
-        listen: Callable[[], str | None] = lambda: None,
+        recognize: Callable[[], str | None] = lambda: None,
         number: int = 1,
     ) -> None:
         self.connection = connection
         self.number = number
         self.model = model
         self.language = language
-        self._listen = listen
+        self._recognize = recognize
 
     @cached_property
     def recording(self) -> str | None:
-        """The bundled recording that was heard, None for other audio."""
-        return self._listen()
+        """The bundled recording that was recognized, or None."""
+        return self._recognize()
 
 
 @dataclass(frozen=True)
 class Script:
-    """What a server says on all its connections.
+    """What a server answers on all its connections.
 
     Attributes:
-        transcripts: Used one an item, in order; the first whose conditions hold.
+        transcripts: Used one an item, in order: the first whose conditions hold.
         default: The text when no transcript is left and the audio is no bundled recording.
         faults: What goes wrong.
+        account: The state of the account, in which every session is refused after the handshake; None for a good one.
     """
 
     transcripts: Sequence[Transcript] = ()
     default: str = DEFAULT_TEXT
     faults: Sequence[Fault] = ()
+    account: Account | None = None
 
     @classmethod
     def of(cls, transcripts: Iterable[str | Transcript | Failure] = (), faults: Iterable[Fault] = ()) -> Script:
-        """A script of these answers: a text, a `Transcript`, or a `Failure`; and of what goes wrong."""
+        """Return a script.
+
+        Args:
+            transcripts: Texts, `Transcript` and `Failure` objects.
+            faults: What goes wrong.
+
+        Raises:
+            TypeError: A transcript is of another type.
+        """
         return cls(tuple(_as_transcript(answer) for answer in transcripts), faults=tuple(faults))
 
 
@@ -132,7 +147,12 @@ def _as_transcript(answer: Any) -> Transcript:
 
 @dataclass
 class ScriptCursor:
-    """Hands out a script's transcripts to the items of every connection."""
+    """A position in a script, shared by all connections of a server.
+
+    Attributes:
+        script: The script.
+        items: How many items were transcribed.
+    """
 
     script: Script = field(default_factory=Script)
 
@@ -140,57 +160,57 @@ class ScriptCursor:
         self.load(self.script)
 
     def load(self, script: Script) -> None:
-        """Say this from now on, from its beginning."""
+        """Replace the script and start at its beginning."""
         self.script = script
-        self._left = list(script.transcripts)
-        self._happened: set[int] = set()
+        self._unused = list(script.transcripts)
+        self._applied: set[int] = set()
         self.items = 0
 
     @property
-    def left(self) -> list[Transcript]:
+    def unused(self) -> list[Transcript]:
         """The transcripts that no item has used yet."""
-        return list(self._left)
+        return list(self._unused)
 
     def faults(self, connection: int, chance: Callable[[], float]) -> FaultPlan:
-        """What goes wrong on the nth connection.
+        """Return the faults of the nth connection.
 
         Args:
             connection: Its number.
-            chance: Gives numbers from 0 up to 1.
+            chance: Returns random numbers from 0 up to 1.
         """
-        return FaultPlan(self.script.faults, connection, chance, self._happened)
+        return FaultPlan(self.script.faults, connection, chance, self._applied)
 
     @property
     def unmatched_faults(self) -> list[Fault]:
-        """The faults that were certain to happen and have not."""
+        """The faults without a probability that were never applied."""
         return [
             fault
             for index, fault in enumerate(self.script.faults)
-            if fault.probability is None and index not in self._happened
+            if fault.probability is None and index not in self._applied
         ]
 
     def expects(self, connection: int) -> bool:
-        """Whether there is still something to say on the nth connection: always, for a script that says nothing."""
-        return not self.script.transcripts or any(left.connection in (None, connection) for left in self._left)
+        """Return whether a transcript is left for the nth connection; always true for a script without transcripts."""
+        return not self.script.transcripts or any(unused.connection in (None, connection) for unused in self._unused)
 
     def peek(self, item: Item) -> Transcript:
-        """The transcript that the item would get now."""
+        """Return the transcript that the item would get now."""
         return next(
-            (candidate for candidate in self._left if candidate.recording is None and candidate.answers(item)),
+            (candidate for candidate in self._unused if candidate.recording is None and candidate.answers(item)),
             Transcript(),
         )
 
     def take(self, item: Item) -> Transcript:
-        """The transcript for the item; it is used up."""
+        """Return the transcript for the item and mark it as used."""
         self.items += 1
-        for index, candidate in enumerate(self._left):
+        for index, candidate in enumerate(self._unused):
             if candidate.answers(item):
-                return self._left.pop(index)
+                return self._unused.pop(index)
         if item.recording is not None:
             return Transcript(load(item.recording).text)
         return Transcript()
 
 
 def split_deltas(text: str) -> list[str]:
-    """A text in the pieces in which it streams; joined they are the text."""
+    """Split a text into the pieces in which it streams; joined they are the text again."""
     return _TOKENS.findall(text)

@@ -18,7 +18,7 @@ from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.server.attempt import ConnectAttempt
 from rtstt_testkit.mock.server.driver import SessionDriver
-from rtstt_testkit.mock.server.http import Head, HttpError, HttpParser, HttpRequest, HttpResponse, json_error
+from rtstt_testkit.mock.server.http import Head, HttpError, HttpParser, HttpRequest, HttpResponse, TlsError, json_error
 from rtstt_testkit.mock.server.websocket import WebSocket
 
 __all__ = ["Connection", "Host"]
@@ -50,6 +50,7 @@ class Host:
         open_session: Makes the session of a client that was admitted.
         compression: Whether to negotiate permessage-deflate.
         ping_interval: Seconds between PINGs, None for none.
+        tls_handshakes: The number of clients that began a TLS handshake, which the port does not speak.
         connections: The connections that are open.
         idle: Set while there is none.
         buffer: What they read into.
@@ -60,6 +61,7 @@ class Host:
     open_session: Callable[[ConnectAttempt, Admission], SessionDriver]
     compression: bool
     ping_interval: float | None
+    tls_handshakes: int = 0
     connections: set[Connection] = field(default_factory=set)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     buffer: bytearray = field(default_factory=lambda: bytearray(_READ))
@@ -170,6 +172,7 @@ class Connection(asyncio.BufferedProtocol):
                     self.transport.write(interim)
                 return
         except HttpError as error:
+            self._host.tls_handshakes += isinstance(error, TlsError)
             self._send_response(json_error(error.status, str(error)))
             return
         except EOFError:
@@ -200,11 +203,16 @@ class Connection(asyncio.BufferedProtocol):
         assert parser is not None
         self._writable = asyncio.Event()
         self._writable.set()
-        async with aclosing(pieces):
-            self.transport.write(parser.serialize_head(response))
-            async for piece in pieces:
-                self.transport.write(parser.serialize_piece(piece))
-                await self._writable.wait()
+        self.transport.write(parser.serialize_head(response))
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    self.transport.write(parser.serialize_piece(piece))
+                    await self._writable.wait()
+        except Exception as error:
+            _logger.error("internal error of the mock in a streamed response", exc_info=error)
+            self._abort()
+            return
         self._writable = None
         self._finish(parser.serialize_end())
 

@@ -147,8 +147,9 @@ class SessionDriver:
         if self._trickle is not None:
             self._trickle.cancel()
             self._trickle = None
-        self._outputs.clear()
+        unsent, self._outputs = self._outputs, deque()
         self._websocket = None
+        self._session.unsent(list(unsent))
         self._session.closed(close)
         ended, self._ended = self._ended, None
         if ended is not None:
@@ -247,7 +248,8 @@ class SessionDriver:
 
     def _fail(self, error: Exception) -> None:
         """Log an exception of the mock itself, and end the session with CLOSE 1011."""
-        number = self._session.record.number
-        _logger.error("internal error of the mock in session %d", number, exc_info=error)
+        record = self._session.record
+        record.internal_error = f"{type(error).__name__}: {error}"
+        _logger.error("internal error of the mock in session %d", record.number, exc_info=error)
         if self._websocket is not None:
             self._websocket.close(1011, "internal error of the mock")

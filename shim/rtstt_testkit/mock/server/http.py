@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-__all__ = ["Head", "HttpError", "HttpParser", "HttpRequest", "HttpResponse", "json_error"]
+__all__ = ["Head", "HttpError", "HttpParser", "HttpRequest", "HttpResponse", "TlsError", "json_error"]
 
 MAX_HEAD = 64 * 1024
 # The limits of websockets, whose older versions drop the connection beyond them without a response.
@@ -88,6 +88,13 @@ class HttpError(ValueError):
         self.status = status
 
 
+class TlsError(HttpError):
+    """A TLS handshake on a port without TLS."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "This port does not speak TLS; use http:// and ws:// instead of https:// and wss://.")
+
+
 def json_error(status: int, message: str, **fields: Any) -> HttpResponse:
     """Return an error in the shape of OpenAI's API."""
     return HttpResponse(status, {"error": {"message": message, "type": "invalid_request_error", **fields}})
@@ -123,9 +130,7 @@ class HttpParser:
         if not self._started and data:
             self._started = True
             if data.startswith(_TLS_HANDSHAKE[: len(data)]):
-                raise HttpError(
-                    400, "This port does not speak TLS; use http:// and ws:// instead of https:// and wss://."
-                )
+                raise TlsError
         try:
             self._connection.receive_data(data)
             while True:
@@ -210,6 +215,8 @@ class HttpParser:
 
 
 def _head(request: h11.Request) -> Head:
+    if not request.http_version.startswith(b"1."):
+        raise HttpError(505, "The mock speaks HTTP/1.1.")
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
     target = request.target.decode("latin-1")
     if (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
@@ -53,7 +52,7 @@ class Records:
         """
         self.count += 1
         record = SessionRecord(self.count, request.record(), self._keep_audio)
-        record.notify = partial(self._notify, record)
+        record.notify = self._notify
         self._first = now if self._first is None else self._first
         record.opened_at = now - self._first
         record.opened_wall = wall
@@ -72,7 +71,8 @@ class Records:
 
     async def wait_for(self, type_: str, count: int, timeout: float) -> Event | None:
         """Return the ``count``-th event of a type, past ones included; None if it does not come in time."""
-        seen = [event for session in self.sessions for event in session.events if event.type == type_]
+        events = (event for session in self.sessions for event in session.events)
+        seen = [event for event in events if event.type == type_ and event.dropped is None]
         if len(seen) >= count:
             return seen[count - 1]
         waiter = _Waiter(type_, count - len(seen))

@@ -12,7 +12,7 @@ from typing import get_args
 from rtstt_testkit.mock.inspect.explain import explain_all
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.inspect.verify import Expected, ScriptNotFollowed, verify
-from rtstt_testkit.mock.protocol.admission import Moment, Profile
+from rtstt_testkit.mock.protocol.admission import Account, Moment, Profile
 from rtstt_testkit.mock.protocol.events import Failure
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
@@ -64,6 +64,10 @@ class RealtimeServer:
             more than it saves.
         max_duration: Seconds until a session ends with CLOSE 1001.
         expiry_event: Whether to send an ``error`` event with code ``session_expired`` before that CLOSE.
+        account: The state of the account, in which every session is refused after the handshake: ``no-credit``,
+            ``quota``, ``spend-limit`` or ``no-model``; None for a good one.
+        lenient_commit: Whether a commit without speech under turn detection makes an item instead of being refused
+            as empty.
         ping_interval: Seconds between PINGs, None for none.
         virtual_time: Whether time moves only in `advance`.
         control: Whether to serve the HTTP control API under ``/_mock/``.
@@ -96,6 +100,8 @@ class RealtimeServer:
         compression: bool = False,
         max_duration: float = 3600.0,
         expiry_event: bool = False,
+        account: Account | None = None,
+        lenient_commit: bool = False,
         ping_interval: float | None = _PING_SECONDS,
         virtual_time: bool = False,
         control: bool = False,
@@ -105,6 +111,8 @@ class RealtimeServer:
     ) -> None:
         _check("profile", profile, get_args(Profile))
         _check("refuse", refuse, get_args(Moment))
+        if account is not None:
+            _check("account", account, get_args(Account))
         if isinstance(latency, str):
             _check("latency", latency, tuple(LATENCIES))
             latency = LATENCIES[latency]
@@ -125,7 +133,7 @@ class RealtimeServer:
             clock=self,
             records=self._records,
             cursor=ScriptCursor(script if script is not None else Script.of(transcripts, faults)),
-            settings=Settings(latency, profile != "openai", max_duration, expiry_event),
+            settings=Settings(latency, profile != "openai", max_duration, expiry_event, lenient_commit, account),
             profile=profile,
             refuse=refuse,
             secrets=SecretStore(ids, self.wall),
@@ -222,7 +230,11 @@ class RealtimeServer:
 
     def explain(self) -> str:
         """Return what became of each session, in words: what the client did wrong, and how to fix it."""
-        return explain_all(self.sessions, self.url)
+        text = explain_all(self.sessions, self.url)
+        if not (count := self._host.tls_handshakes):
+            return text
+        clients = "1 client" if count == 1 else f"{count} clients"
+        return f"{text}\n{clients} began a TLS handshake, which this port does not speak: use ws:// instead of wss://."
 
     async def wait_for(self, type_: str, *, count: int = 1, timeout: float = 5.0) -> Event:
         """Wait until events of a type were sent or received on any connection; past ones count.

@@ -1,1 +1,1 @@
-"""One session as a state machine: frames and time in, frames out; no sockets."""
+"""One session as a state machine: frames and time in, frames out. It has no sockets."""

@@ -1,14 +1,36 @@
-"""How long the endpoint takes."""
+"""How long the endpoint takes to answer: PROTOCOL.md, section 6."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["LATENCIES", "Latency"]
+__all__ = ["LATENCIES", "AfterCommit", "Latency"]
+
+#: Seconds of speech before a streaming model's first delta, by ``delay``. The range is reported [live]; the value of
+#: each setting is assumed.
+_STREAM_DELAYS = MappingProxyType({"minimal": 0.5, "low": 0.7, "medium": 0.9, "high": 1.15, "xhigh": 1.4})
+#: The same as measured for minimal, low and high [obs-transcribe]; medium and xhigh are assumed.
+_MEASURED_DELAYS = MappingProxyType({"minimal": 0.46, "low": 1.01, "medium": 1.37, "high": 1.73, "xhigh": 2.1})
+
+
+class AfterCommit(NamedTuple):
+    """Response times after a commit, in seconds.
+
+    Attributes:
+        committed: From the commit to ``committed``.
+        first_delta: From the commit to the first delta that follows it.
+        completed: From the commit to ``completed``.
+    """
+
+    committed: float
+    first_delta: float
+    completed: float
 
 
 class Latency(NamedTuple):
-    """Times in seconds.
+    """The endpoint's response times, in seconds.
 
     Attributes:
         updated: From ``session.update`` to ``session.updated``.
@@ -16,6 +38,8 @@ class Latency(NamedTuple):
         committed: From the commit to ``committed``.
         first_delta: From the commit to the first delta.
         completed: From the commit to ``completed``.
+        by_model: The last three for the transcription models that differ.
+        stream_delays: Seconds of speech before a streaming model's first delta, by ``delay``.
     """
 
     updated: float = 0.0
@@ -23,7 +47,35 @@ class Latency(NamedTuple):
     committed: float = 0.0
     first_delta: float = 0.0
     completed: float = 0.0
+    by_model: Mapping[str, AfterCommit] = MappingProxyType({})
+    stream_delays: Mapping[str, float] = _STREAM_DELAYS
+
+    def after_commit(self, model: str | None) -> AfterCommit:
+        """Return the times after a commit.
+
+        Args:
+            model: The transcription model, or None.
+        """
+        default = AfterCommit(self.committed, self.first_delta, self.completed)
+        return self.by_model.get(model, default) if model is not None else default
 
 
-#: ``capture`` is what was measured on 2026-09-18.
-LATENCIES = {"instant": Latency(), "capture": Latency(0.256, 0.261, 0.260, 1.190, 1.411)}
+#: ``capture`` holds measured times: [capture]; for streaming models [live] (committed), [type-wave] (completed);
+#: their first delta after the commit is assumed.
+LATENCIES = {
+    "instant": Latency(),
+    "capture": Latency(
+        updated=0.256,
+        speech_started=0.261,
+        committed=0.260,
+        first_delta=1.190,
+        completed=1.411,
+        by_model=MappingProxyType(
+            {
+                "gpt-realtime-whisper": AfterCommit(0.150, 0.300, 0.572),
+                "gpt-live-transcribe": AfterCommit(0.150, 0.300, 0.698),
+            }
+        ),
+        stream_delays=_MEASURED_DELAYS,
+    ),
+}

@@ -1,13 +1,13 @@
-"""What a session has yet to say: events with their due times, and the faults that befall them on the way out."""
+"""The events that a session has planned, with their due times, and the faults that change them on the way out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
-from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
+from rtstt_testkit.mock.inspect.record import Closed, Dropped, Event, SessionRecord
 from rtstt_testkit.mock.protocol.events import Failure, failure_fields
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secrets import has_key, mask_keys
@@ -20,13 +20,24 @@ _ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # one for all events: 
 
 
 class Send(NamedTuple):
-    """A TEXT frame to send."""
+    """A TEXT frame to send.
+
+    Attributes:
+        text: Its payload.
+        event: The event as recorded.
+    """
 
     text: str
+    event: Event | None = None
 
 
 class Close(NamedTuple):
-    """The CLOSE frame to send; nothing follows it."""
+    """The CLOSE frame to send; nothing follows it.
+
+    Attributes:
+        code: The close code.
+        reason: The close reason.
+    """
 
     code: int
     reason: str
@@ -43,30 +54,45 @@ class Reset(NamedTuple):
 
 
 class Stall(NamedTuple):
-    """Keep the socket open; read nothing and send nothing any more."""
+    """Keep the connection open, and neither read nor write any more."""
 
 
 class RawFrame(NamedTuple):
-    """A frame that no client should have to expect: BINARY, or TEXT that is not UTF-8."""
+    """A frame that the endpoint never sends: BINARY, or TEXT that is not UTF-8.
+
+    Attributes:
+        payload: Its payload.
+        binary: Whether it is a BINARY frame.
+        event: The event as recorded.
+    """
 
     payload: bytes
     binary: bool
+    event: Event | None = None
 
 
 class Trickle(NamedTuple):
-    """A frame whose bytes are spread over some seconds."""
+    """A frame whose bytes are spread over some seconds.
+
+    Attributes:
+        payload: Its payload.
+        seconds: How long sending it takes.
+        binary: Whether it is a BINARY frame.
+        event: The event as recorded.
+    """
 
     payload: bytes
     seconds: float
     binary: bool = False
+    event: Event | None = None
 
 
 Output = Send | Close | Reset | Stall | RawFrame | Trickle
-Last = Close | Reset | Stall
+Ending = Close | Reset | Stall
 
 
-class _Encounter(NamedTuple):
-    """An event and what has yet to go wrong with it; without the event, after it."""
+class _FaultedEvent(NamedTuple):
+    """An event with the faults still to be applied; ``event`` is None once it was sent."""
 
     event: dict[str, Any] | None
     before: list[Fault]
@@ -74,21 +100,21 @@ class _Encounter(NamedTuple):
     after: list[Fault]
 
 
-Planned = dict[str, Any] | Close | Reset | Stall | _Encounter | Callable[[float], None]
+Planned = dict[str, Any] | Close | Reset | Stall | _FaultedEvent | Callable[[float], None]
 
 
 class Outbox:
     """The planned events of one session.
 
     Args:
-        record: Where what is sent is noted.
-        ids: Where identifiers come from.
-        faults: What goes wrong.
-        now: When the session opens.
+        record: Where events are recorded when they are sent.
+        ids: The source of identifiers.
+        faults: The faults of the session.
+        now: The time at which the session opens, in seconds.
 
     Attributes:
-        ended: Whether the last thing was planned or done.
-        free: From when on the next event in order may be sent.
+        now: The time of the frame that is being handled, in seconds.
+        ended: Whether the session's last output is planned or sent.
     """
 
     def __init__(self, record: SessionRecord, ids: Ids, faults: FaultPlan, now: float) -> None:
@@ -101,109 +127,143 @@ class Outbox:
         self._held_until = now
         self._paused: dict[str, float] = {}
         self._overtaken: list[Output] = []
-        self.free = now
+        self._free = now  # when the next event that keeps its order may be sent
+        self.now = now
         self.ended = False
 
     @property
     def next_due(self) -> float | None:
-        """When `poll` has something to do next, None when nothing is planned."""
+        """When `poll` has something to return next, or None when nothing is planned."""
         return max(self._queue[0][0], self._held_until) if self._queue else None
 
     # -- planning
 
-    def say(self, due: float, type_: str, fields: dict[str, Any]) -> None:
-        """Plan an event; those said this way keep their order whatever their times."""
-        self.free = max(self.free, due)
-        self.plan(self.free, self.event(type_, fields))
+    def emit(self, type_: str, delay: float = 0.0, /, **fields: Any) -> None:
+        """Plan an event that keeps its place among all events planned this way.
 
-    def later(self, due: float, type_: str, fields: dict[str, Any]) -> None:
-        """Plan an event that comes after what was said until now, and lets what is said next overtake it."""
-        self.plan(max(due, self.free), self.event(type_, fields))
+        Args:
+            type_: Its type.
+            delay: Seconds from `now` on.
+            **fields: Its other fields.
+        """
+        self._free = max(self._free, self.now + delay)
+        self._plan(self._free, self.event(type_, fields))
 
-    def end(self, last: Last) -> None:
-        """Plan the last thing."""
+    def emit_unordered(self, type_: str, delay: float, /, **fields: Any) -> None:
+        """Plan an event that follows what was planned until now, and that later events may overtake.
+
+        Args:
+            type_: Its type.
+            delay: Seconds from `now` on.
+            **fields: Its other fields.
+        """
+        self._plan(max(self.now + delay, self._free), self.event(type_, fields))
+
+    def end(self, ending: Ending) -> None:
+        """Plan the session's last output."""
         self.ended = True
-        self.plan(self.free, last)
+        self._plan(self._free, ending)
 
-    def plan(self, due: float, planned: Planned) -> None:
-        """Plan an event, the end, or a call that gets the time."""
+    def call_at(self, due: float, callback: Callable[[float], None]) -> None:
+        """Call back when a time has come.
+
+        Args:
+            due: The time, in seconds.
+            callback: Called with that time.
+        """
+        self._plan(due, callback)
+
+    def event(self, type_: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return an event with a new identifier."""
+        return {"type": type_, "event_id": self._ids.new("event"), **fields}
+
+    def hold(self, until: float) -> None:
+        """Send nothing before a time, in seconds."""
+        self._held_until = max(self._held_until, until)
+
+    def drop_all(self, why: Dropped) -> None:
+        """Discard what was planned and record it as dropped."""
+        self.ended = True
+        queue, self._queue = sorted(self._queue, key=lambda entry: entry[:2]), []
+        for due, _, planned in queue:
+            event = planned.event if isinstance(planned, _FaultedEvent) else planned
+            if isinstance(event, dict):
+                self._record.add("server", max(due, self.now) - self._opened, _shown(event), why)
+        self.unsent(self._overtaken)
+        self._overtaken = []
+
+    def unsent(self, outputs: Sequence[Output]) -> None:
+        """Record that outputs were not written."""
+        for output in outputs:
+            if isinstance(output, Send | RawFrame | Trickle) and output.event is not None:
+                output.event.dropped = "close"
+
+    def _plan(self, due: float, planned: Planned) -> None:
         if self._paused and isinstance(planned, dict):
             due = max(due, self._paused_until(planned))
         self._pushed += 1
         heappush(self._queue, (due, self._pushed, planned))
 
-    def event(self, type_: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """An event with its id."""
-        return {"type": type_, "event_id": self._ids.new("event"), **fields}
-
-    def hold(self, until: float) -> None:
-        """Send nothing before that time."""
-        self._held_until = max(self._held_until, until)
-
-    def drop_all(self) -> None:
-        """Forget what was planned: the socket is gone."""
-        self.ended = True
-        self._queue.clear()
-
     # -- sending
 
     def poll(self, now: float) -> list[Output]:
-        """What to send now, in order."""
+        """Return what to send now, in order.
+
+        Args:
+            now: The current time, in seconds.
+        """
         outputs: list[Output] = []
         while self._queue and self._queue[0][0] <= now and self._held_until <= now:
             due, number, planned = heappop(self._queue)
             if isinstance(planned, dict):
                 if self._faults:
-                    self._go_on(self._meet(planned), due, number, now, outputs)
+                    self._apply_faults(self._match_faults(planned), due, number, now, outputs)
                 else:
                     outputs.append(self._send(planned, now))
-            elif isinstance(planned, _Encounter):
-                self._go_on(planned, due, number, now, outputs)
+            elif isinstance(planned, _FaultedEvent):
+                self._apply_faults(planned, due, number, now, outputs)
             elif callable(planned):
                 planned(max(due, self._opened))
             else:
-                self._finish(planned, outputs)
+                self._end_with(planned, outputs)
         return outputs
 
     def _send(self, event: dict[str, Any], now: float) -> Send:
-        text = _ENCODE(event)
-        # An error may repeat what the client sent.
-        shown = json.loads(mask_keys(text)) if event["type"] == "error" and has_key(text) else event
-        self._record.add("server", now - self._opened, shown)
-        return Send(text)
+        return Send(_ENCODE(event), self._record.add("server", now - self._opened, _shown(event)))
 
-    def _finish(self, last: Last, outputs: list[Output]) -> None:
-        self.drop_all()
-        if isinstance(last, Close):
-            self._record.close = Closed(last.code, last.reason, "server")
-        elif isinstance(last, Reset):
-            self._record.close = Closed(1006, "", "server")
-        outputs += [*self._overtaken, last]
+    def _end_with(self, ending: Ending, outputs: list[Output]) -> None:
+        outputs += self._overtaken
         self._overtaken = []
+        self.drop_all("end")
+        if isinstance(ending, Close):
+            self._record.close = Closed(ending.code, ending.reason, "server")
+        elif isinstance(ending, Reset):
+            self._record.close = Closed(1006, "", "server")
+        outputs.append(ending)
 
     # -- faults
 
-    def _meet(self, event: dict[str, Any]) -> _Encounter:
-        struck = self._faults.match(event["type"])
+    def _match_faults(self, event: dict[str, Any]) -> _FaultedEvent:
+        matched = self._faults.match(event["type"])
         before, on, after = (
-            [fault for fault in struck if getattr(fault, place) is not None] for place in ("before", "on", "after")
+            [fault for fault in matched if getattr(fault, place) is not None] for place in ("before", "on", "after")
         )
-        return _Encounter(event, before, on, after)
+        return _FaultedEvent(event, before, on, after)
 
-    def _go_on(self, encounter: _Encounter, due: float, number: int, now: float, outputs: list[Output]) -> None:
-        """Send an event with what goes wrong before it, to it and after it; comes back to what has to wait."""
-        event, before, on, after = encounter
+    def _apply_faults(self, faulted: _FaultedEvent, due: float, number: int, now: float, outputs: list[Output]) -> None:
+        """Send an event with its faults before it, on it and after it; put back what has to wait."""
+        event, before, on, after = faulted
         while before:
             fault = before.pop(0)
             if fault.action == "delay":
                 self.hold(now + fault.seconds)
-                heappush(self._queue, (due, number, encounter))
+                heappush(self._queue, (due, number, faulted))
                 return
             if fault.action == "pause" and event is not None:
                 self._pause(event, now + fault.seconds)
-                heappush(self._queue, (max(due, self._paused_until(event)), number, encounter))
+                heappush(self._queue, (max(due, self._paused_until(event)), number, faulted))
                 return
-            if self._strike(fault, now, outputs):
+            if self._trigger(fault, now, outputs):
                 return
         if event is not None and self._deliver(event, on, now, outputs):
             return
@@ -212,16 +272,16 @@ class Outbox:
             if fault.action == "delay":
                 self.hold(now + fault.seconds)
                 if after:
-                    heappush(self._queue, (due, number, encounter._replace(event=None)))
+                    heappush(self._queue, (due, number, faulted._replace(event=None)))
                 return
             if fault.action == "pause":
                 if event is not None:
                     self._pause(event, now + fault.seconds)
-            elif self._strike(fault, now, outputs):
+            elif self._trigger(fault, now, outputs):
                 return
 
     def _pause(self, event: dict[str, Any], until: float) -> None:
-        """Nothing more of this item's transcription before that time; all else in time."""
+        """Send nothing more of this item's transcription before a time; other events are not delayed."""
         self._paused[event["item_id"]] = until
         self._queue = [
             (max(due, self._paused_until(planned)) if isinstance(planned, dict) else due, number, planned)
@@ -234,30 +294,35 @@ class Outbox:
             return self._opened
         return self._paused.get(event["item_id"], self._opened)
 
-    def _strike(self, fault: Fault, now: float, outputs: list[Output]) -> bool:
-        """Do what a fault before or after an event does; True when that was the end."""
+    def _trigger(self, fault: Fault, now: float, outputs: list[Output]) -> bool:
+        """Apply a fault before or after an event; return whether it ended the session."""
         if fault.action in {"error", "expire"}:
             outputs.append(self._send(self.event("error", {"error": fault.error.body()}), now))
-        last = last_act(fault)
-        if last is None:
+        ending = ending_of(fault)
+        if ending is None:
             return False
-        self._finish(last, outputs)
+        self._end_with(ending, outputs)
         return True
 
     def _deliver(self, event: dict[str, Any], changes: list[Fault], now: float, outputs: list[Output]) -> bool:
-        """Send an event as what happens to it has left it; True when that was the end."""
+        """Send an event as its faults have left it; return whether that ended the session."""
         for fault in changes:
             if fault.action == "fail":
                 event = _failed(event, fault)
-        frames = [_Frame(self._send(event, now).text.encode())]
         actions = {fault.action for fault in changes}
+        if "drop" in actions:
+            self._record.add("server", now - self._opened, _shown(event), "fault")
+            frames = []
+        else:
+            sent = self._send(event, now)
+            frames = [_Frame(sent.text.encode(), sent.event)]
         for fault in changes:
             if fault.action in _CHANGES:
                 frames = _CHANGES[fault.action](frames, fault)
         delivered = [frame.output() for frame in frames]
         if "truncate" in actions and frames:
             outputs += delivered[:-1]
-            self._finish(Reset(frames[-1].payload), outputs)
+            self._end_with(Reset(frames[-1].payload), outputs)
             return True
         overtaken, self._overtaken = self._overtaken, []
         if "reorder" in actions:
@@ -269,25 +334,25 @@ class Outbox:
 
 
 class _Frame(NamedTuple):
-    """An event on its way through what happens to it."""
+    """An event's frame while faults change it."""
 
     payload: bytes
+    event: Event | None
     binary: bool = False
     valid: bool = True
     seconds: float | None = None
 
     def output(self) -> Output:
         if self.seconds is not None:
-            return Trickle(self.payload, self.seconds, self.binary)
+            return Trickle(self.payload, self.seconds, self.binary, self.event)
         if self.binary or not self.valid:
-            return RawFrame(self.payload, self.binary)
-        return Send(self.payload.decode())
+            return RawFrame(self.payload, self.binary, self.event)
+        return Send(self.payload.decode(), self.event)
 
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
 _CHANGES: dict[str, Callable[[list[_Frame], Fault], list[_Frame]]] = {
-    "drop": lambda frames, fault: [],
     "duplicate": lambda frames, fault: frames * 2,
     "malformed": lambda frames, fault: [
         frame._replace(payload=frame.payload[: len(frame.payload) // 2]) for frame in frames
@@ -300,15 +365,23 @@ _CHANGES: dict[str, Callable[[list[_Frame], Fault], list[_Frame]]] = {
 }
 
 
+def _shown(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the event as it is recorded: an error may repeat a key that the client sent."""
+    if event["type"] != "error" or not has_key(text := _ENCODE(event)):
+        return event
+    masked: dict[str, Any] = json.loads(mask_keys(text))
+    return masked
+
+
 def _failed(event: dict[str, Any], fault: Fault) -> dict[str, Any]:
-    """The failure of an item in place of its transcript."""
-    failure = Failure(fault.said, None if fault.code is None else str(fault.code))
-    where = {name: event[name] for name in ("event_id", "item_id", "content_index")}
-    return {"type": f"{_TRANSCRIPTION}failed", **where, "error": failure_fields(failure, event["item_id"])}
+    """Return the failure of an item in place of its transcript."""
+    failure = Failure(fault.error_message, None if fault.code is None else str(fault.code))
+    ids = {name: event[name] for name in ("event_id", "item_id", "content_index")}
+    return {"type": f"{_TRANSCRIPTION}failed", **ids, "error": failure_fields(failure, event["item_id"])}
 
 
-def last_act(fault: Fault) -> Last | None:
-    """How a fault ends the session, None for one that does not."""
+def ending_of(fault: Fault) -> Ending | None:
+    """Return how a fault ends the session, or None for one that does not."""
     if fault.action == "close":
         return Close(1011 if fault.code is None else int(fault.code), fault.reason)
     if fault.action == "expire":

@@ -1,0 +1,83 @@
+"""Every symptom of the vectors on its real path: a server causes it, `ws` meets it, a line is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Cell, run
+from .scripted import close, frame, greeting, http, serving, text
+
+pytestmark = [pytest.mark.node, pytest.mark.client]
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "diagnosis.json"
+CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
+PATH = "/v1/realtime?intent=transcription"
+FAILED = "conversation.item.input_audio_transcription.failed"
+NO_TLS = b"HTTP/1.1 400 no TLS\r\n\r\n"
+
+
+def script(symptom: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `serving` that cause a symptom."""
+    if symptom["kind"] == "handshake":
+        return {"answer": http(f"{symptom['status']} X", symptom.get("message", ""))}
+    frames = []
+    if symptom["kind"] in ("error", "failed"):
+        error = {name: symptom.get(name) for name in ("type", "code", "message", "param")}
+        event = {"type": "error" if symptom["kind"] == "error" else FAILED, "event_id": "event_1", "error": error}
+        frames.append(text(json.dumps(event)))
+    code = symptom.get("close_code", 1000 if symptom["kind"] == "failed" else None)
+    if code == 1005:
+        frames.append(frame(0x88, b""))
+    elif code not in (None, 1006):
+        frames.append(close(code, symptom.get("close_reason", "")))
+    return {"frames": frames, "end": "hang up" if code == 1006 else "wait"}
+
+
+def origin(symptom: dict[str, Any], stack: ExitStack, refusing_port: int) -> str:
+    """Start the server that causes a symptom; return the URL's scheme, host and port."""
+    # `RTSTT_SHIM_HOSTS` names the address and not the name.
+    host = "127.0.0.1" if symptom.get("native", True) else "localhost"
+    if symptom["kind"] != "connect":
+        return f"ws://{host}:{stack.enter_context(serving(**script(symptom)))}"
+    cause = symptom["cause"]
+    if cause == "dns":
+        return "ws://nowhere.invalid"
+    if cause == "refused":
+        return f"ws://{host}:{refusing_port}"
+    if cause == "tls":
+        return f"wss://{host}:{stack.enter_context(greeting(NO_TLS))}"
+    answer = {"timeout": b"", "hang-up": b"", "other": b"nonsense\r\n\r\n"}[cause]
+    end = "wait" if cause == "timeout" else "hang up"
+    return f"ws://{host}:{stack.enter_context(serving(answer=answer, end=end))}"
+
+
+@pytest.mark.parametrize("node", ["system", *(pytest.param(one, marks=pytest.mark.heavy) for one in ("22", "26"))])
+def test_every_symptom_gets_its_line(node: str, cell: Cell, refusing_port: int) -> None:
+    cases = [case for case in CASES if case["symptom"]["kind"] != "silent"]
+    with ExitStack() as stack:
+        urls = [
+            {
+                # Only some parameters are shown in a line; a different one for each case keeps the lines apart.
+                "url": f"{origin(case['symptom'], stack, refusing_port)}{PATH}&deployment={place}",
+                "leave": case["symptom"]["kind"] == "error" and "close_code" not in case["symptom"],
+                "timeout": 300 if case["symptom"].get("cause") == "timeout" else 30_000,
+            }
+            for place, case in enumerate(cases)
+        ]
+        env = {"APP_URLS": json.dumps(urls), "RTSTT_SHIM_HOSTS": "127.0.0.1,nowhere.invalid"}
+        outcome = run(cell(ws="8.18.3") / "rows.mjs", node=node, shim=True, env=env)
+    lines: dict[int, str] = {}
+    for line in outcome.stderr.splitlines():
+        place = int(re.findall(r"&deployment=(\d+)\]", line)[-1])
+        assert place not in lines, line
+        lines[place] = line
+    for place, case in enumerate(cases):
+        what, _, do = case["text"].partition(". ")
+        assert f": {what}" in lines[place]
+        assert f". {do} [ws 8.18.3, " in lines[place]

@@ -1,0 +1,101 @@
+"""Every symptom of the vectors on its real path: a server causes it, a client library meets it, a line is logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from endpoint import listening, serving
+from websockets.frames import Frame, Opcode
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection
+
+CASES = json.loads((Path(__file__).parents[1] / "vectors" / "diagnosis.json").read_text(encoding="utf-8"))["cases"]
+FAILED = "conversation.item.input_audio_transcription.failed"
+PATH = "/v1/realtime?intent=transcription"
+
+
+def play(symptom: dict[str, Any], connection: ServerConnection) -> None:
+    """Do to a client what a symptom describes."""
+    if symptom["kind"] in ("error", "failed"):
+        error = {name: symptom.get(name) for name in ("type", "code", "message", "param")}
+        event = {"type": "error" if symptom["kind"] == "error" else FAILED, "event_id": "event_1", "error": error}
+        connection.send(json.dumps(event))
+    if symptom["kind"] == "failed":
+        # The item failed; the session ends well.
+        connection.close(1000)
+    elif symptom.get("close_code") == 1006:
+        connection.socket.shutdown(socket.SHUT_RDWR)
+    elif "close_code" in symptom:
+        code = symptom["close_code"]
+        payload = b"" if code == 1005 else struct.pack("!H", code) + symptom.get("close_reason", "").encode()
+        connection.socket.sendall(Frame(Opcode.CLOSE, payload).serialize(mask=False))
+    with suppress(Exception):
+        connection.recv()
+
+
+@contextmanager
+def causing(symptom: dict[str, Any], refusing_port: int) -> Iterator[str]:
+    """Serve a symptom; yield the URL to connect to."""
+    with ExitStack() as stack:
+        if symptom["kind"] == "handshake":
+            body = symptom.get("message", "").encode()
+            head = f"HTTP/1.1 {symptom['status']} X\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            yield f"ws://127.0.0.1:{stack.enter_context(listening(head + body))}{PATH}"
+        elif symptom["kind"] == "connect":
+            answer = {
+                "tls": b"HTTP/1.1 400 no TLS\r\n\r\n",
+                "timeout": None,
+                "hang-up": b"",
+                "other": b"nonsense\r\n\r\n",
+            }
+            cause = symptom["cause"]
+            if cause == "dns":
+                yield f"ws://nowhere.invalid{PATH}"
+            elif cause == "refused":
+                yield f"ws://127.0.0.1:{refusing_port}{PATH}"
+            else:
+                scheme = "wss" if cause == "tls" else "ws"
+                yield f"{scheme}://127.0.0.1:{stack.enter_context(listening(answer[cause]))}{PATH}"
+        else:
+            endpoint = stack.enter_context(serving(lambda connection: play(symptom, connection)))
+            yield f"ws://127.0.0.1:{endpoint.port}{PATH}"
+
+
+def talk(url: str, *, leave: bool) -> None:
+    """Read until the connection ends; or leave after the first message."""
+    with suppress(Exception), connect(url, open_timeout=0.3 if "wss" not in url else 10, close_timeout=1) as connection:
+        for _ in connection:
+            if leave:
+                break
+
+
+REAL = [case for case in CASES if case["symptom"]["kind"] != "silent"]
+
+
+@pytest.mark.parametrize("case", REAL, ids=[f"{case['row']}-{place}" for place, case in enumerate(REAL)])
+def test_a_symptom_gets_its_line(
+    case: dict[str, Any],
+    shim: None,
+    warnings_logged: list[logging.LogRecord],
+    refusing_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    symptom = case["symptom"]
+    if symptom.get("native", True):
+        monkeypatch.setenv("RTSTT_SHIM_HOSTS", "127.0.0.1,nowhere.invalid")
+    with causing(symptom, refusing_port) as url:
+        talk(url, leave=symptom["kind"] == "error" and "close_code" not in symptom)
+    [record] = warnings_logged
+    assert vars(record)["rtstt_diagnosis"] == case["row"]
+    what, _, do = case["text"].partition(". ")
+    line = record.getMessage()
+    assert f": {what}" in line
+    assert f". {do} [websockets " in line
