@@ -14,6 +14,7 @@ import weakref
 import pytest
 from talking import CANARY, COMPLETED, HELLO, KEY, append, client, get, page_url, refused, server, talk, update
 
+from rtstt_testkit import Fault
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.stream import changes
@@ -172,6 +173,17 @@ def test_pings_stand_on_the_axis_with_the_time_to_their_answer() -> None:
             time.sleep(0.02)
     assert [place for place, _ in pings] == sorted(place for place, _ in pings)
     assert all(0 <= answered < 5 for _, answered in pings[:2])
+
+
+def test_faults_and_what_they_dropped_are_in_the_view() -> None:
+    with server(faults=[Fault("drop", on="session.updated")]) as mock:
+        with client(mock) as one:
+            one.send(update())
+            one.audio(HELLO)
+            one.wait(COMPLETED)
+        view = json.loads(get(mock, "sessions/1/view"))
+    assert [(action, event) for _, action, event in view["faults"]] == [("drop", "session.updated")]
+    assert [entry["type"] for entry in view["list"] if entry["dropped"] == "fault"] == ["session.updated"]
 
 
 def test_a_long_answer_is_compressed_where_the_browser_takes_it() -> None:

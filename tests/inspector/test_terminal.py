@@ -45,12 +45,23 @@ def test_errors_and_failed_transcripts_are_lines() -> None:
     assert found["failed"] == "rate_limit_exceeded: Slow down."
 
 
-def test_an_event_that_a_fault_dropped_is_a_line() -> None:
-    with server(faults=[Fault("drop", on="session.updated")]) as mock, client(mock) as one:
+def test_a_fault_is_a_line_wherever_it_was_triggered() -> None:
+    faults = [
+        Fault("delay", on="connect", seconds=0.01),
+        Fault("drop", on="session.updated"),
+        Fault("delay", before="input_audio_buffer.commit", seconds=0.01),
+    ]
+    with server(faults=faults) as mock, client(mock) as one:
         one.send(update())
         one.audio(HELLO)
         one.wait("conversation.item.input_audio_transcription.completed")
-    assert (1, "fault", "session.updated was not sent (fault)") in lines(mock)
+        one.send({"type": "input_audio_buffer.commit"})
+        one.wait("error")
+    assert [text for _, kind, text in lines(mock) if kind == "fault"] == [
+        "delay at connect",
+        "drop at session.updated",
+        "delay at input_audio_buffer.commit",
+    ]
 
 
 def test_each_line_comes_once_while_sessions_go_on() -> None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat
 from rtstt_testkit.mock.inspect.record import APPEND, Event
 
-__all__ = ["Axis", "Placed", "Span", "events_since"]
+__all__ = ["Axis", "Placed", "Span", "added_since"]
+
+T = TypeVar("T")
 
 _STEADY = 5  # appends, from which on their pace means something
 _SLOWEST = 4.0  # times as long as it plays: 8 kHz audio sent as 24 kHz takes three times as long
@@ -94,7 +96,7 @@ class Axis:
             The index in `placed` of the first event that is new or has changed.
         """
         first = self._undo_run()
-        new = events_since(events, self.placed[-1].event if self.placed else None)
+        new = added_since(events, self.placed[-1].event if self.placed else None)
         if not self.placed:  # audio of events that were dropped before anyone looked
             self._skip(received - sum(_audio_bytes(event) for event in new))
         for index, event in enumerate(new):
@@ -180,18 +182,18 @@ def _spread(event: Event, length: float) -> float:
     return took if took <= length * _SLOWEST else length
 
 
-def events_since(events: Sequence[Event], last: Event | None) -> list[Event]:
-    """Return the events after the last that is known; all of them when it is not among them.
+def added_since(known: Sequence[T], last: T | None) -> list[T]:
+    """Return what was added to a record after the last that is known; everything when that is not among it.
 
     Args:
-        events: Those of a record.
+        known: The events or faults of the record, in order.
         last: The last that is known, or None.
     """
-    new: list[Event] = []
-    for event in reversed(events):
-        if event is last:
+    new: list[T] = []
+    for one in reversed(known):
+        if one is last:
             break
-        new.append(event)
+        new.append(one)
     return new[::-1]
 
 

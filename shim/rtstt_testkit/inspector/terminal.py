@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TextIO
 
-from rtstt_testkit.inspector.axis import events_since
+from rtstt_testkit.inspector.axis import added_since
 from rtstt_testkit.inspector.view import sentences
-from rtstt_testkit.mock.inspect.record import APPEND, Event, SessionRecord
+from rtstt_testkit.mock.inspect.record import Event, SessionRecord, TriggeredFault
 from rtstt_testkit.mock.protocol.secrets import mask_keys
 
 __all__ = ["Line", "LogFormat", "Sessions", "log_sessions", "log_to"]
@@ -103,6 +103,7 @@ class _Progress:
     def __init__(self, record: SessionRecord) -> None:
         self._record = record
         self._last: Event | None = None
+        self._last_fault: TriggeredFault | None = None
         self._latest = 0.0
         self._committed: dict[str, float] = {}
         self._announced = False
@@ -113,7 +114,10 @@ class _Progress:
         if not self._announced:
             self._announced = True
             yield self._line(0.0, "connected", _target(record))
-        for event in events_since(record.events, self._last):
+        for fault in added_since(record.faults, self._last_fault):
+            self._last_fault = fault
+            yield self._line(fault.at, "fault", f"{fault.action} at {fault.event}")
+        for event in added_since(record.events, self._last):
             self._last = event
             self._latest = event.until
             yield from self._of_event(event)
@@ -124,10 +128,7 @@ class _Progress:
         return Line(self._record.opened_wall + at, self._record.number, kind, mask_keys(text))
 
     def _of_event(self, event: Event) -> Iterator[Line]:
-        if event.dropped is not None:
-            yield self._line(event.at, "fault", f"{event.type} was not sent ({event.dropped})")
-            return
-        if event.sender == "client" or event.type == APPEND:
+        if event.dropped is not None or event.sender == "client":
             return
         data = event.data
         if event.type == "input_audio_buffer.committed":

@@ -129,6 +129,7 @@ class Observed:
                 [round(axis.place_of(ping.at), 3), None if ping.answered is None else round(ping.answered - ping.at, 4)]
                 for ping in record.pings
             ],
+            "faults": [[round(axis.place_of(fault.at), 3), fault.action, fault.event] for fault in record.faults],
             "first": after,
             "list": [
                 {

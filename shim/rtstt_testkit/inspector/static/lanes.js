@@ -27,6 +27,7 @@ export function draw(context, view) {
   drawLines(context, view);
   drawGaps(context, view);
   drawPings(context, view);
+  drawFaults(context, view);
   const rows = placeItems(view);
   drawItems(context, view, rows);
   drawEvents(context, view, 'client', GAP_HEIGHT);
@@ -105,6 +106,26 @@ function drawPings(context, { model, left, scale, width, colours }) {
     context.fillStyle = answered === null ? colours.problem : colours.muted;
     context.fillText(text, at + 6, GAP_HEIGHT / 2);
     free = at + size + 16;
+  }
+}
+
+/** A fault of the script is a red line with its name. */
+function drawFaults(context, { model, left, scale, width, colours }) {
+  let free = -Infinity;
+  for (const [x, action, event] of model.view.faults) {
+    const at = Math.round((x - left) * scale);
+    if (at < -1 || at > width) continue;
+    context.fillStyle = colours.problem;
+    context.fillRect(at - 1, 0, 2, GAP_HEIGHT + 2 * LANE_HEIGHT);
+    const text = `fault: ${action} at ${shortType(event)}`;
+    const size = context.measureText(text).width;
+    const from = at + 5 + size > width ? at - 5 - size : at + 5;
+    if (from < free) continue;
+    context.fillStyle = colours.panel;
+    context.fillRect(from - 2, 0, size + 4, GAP_HEIGHT - 1);
+    context.fillStyle = colours.problem;
+    context.fillText(text, from, GAP_HEIGHT / 2);
+    free = from + size + 8;
   }
 }
 

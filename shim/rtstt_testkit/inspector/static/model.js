@@ -158,9 +158,9 @@ function lastBefore(pieces, value, field) {
 }
 
 /** What an event is about, for its colour. */
-export function kindOf({ type, dropped, fault, event }) {
+export function kindOf({ type, dropped }) {
   if (type === 'error' || type.endsWith('.failed') || type === '(binary)' || type === '(no event)') return 'problem';
-  if (dropped || fault) return 'problem';
+  if (dropped) return 'problem';
   if (type === APPEND) return 'audio';
   if (type.startsWith(TRANSCRIPTION)) return 'transcript';
   if (type.startsWith('input_audio_buffer.')) return 'speech';

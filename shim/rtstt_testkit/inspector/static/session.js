@@ -151,6 +151,9 @@ export class SessionPane {
       h('button', { type: 'button', 'aria-label': label, title: label, onclick, disabled }, text);
     const { playing } = this.player;
     const notes = [];
+    if (view.faults.length) {
+      notes.push(`Faults of the script: ${view.faults.map(([, action, event]) => `${action} at ${event}`).join(', ')}.`);
+    }
     if (view.too_long) notes.push('The audio is longer than a report holds; the waveform is whole.');
     if (view.kept_from > 0) notes.push(`Audio before ${duration(view.kept_from)} is not kept.`);
     if (view.lag > AHEAD) {

@@ -16,12 +16,13 @@ from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Handshake
 
-__all__ = ["APPEND", "Closed", "Dropped", "Event", "Ping", "SessionRecord"]
+__all__ = ["APPEND", "Closed", "Dropped", "Event", "Ping", "SessionRecord", "TriggeredFault"]
 
 APPEND = "input_audio_buffer.append"
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 _MAX_EVENTS = 20_000
 _MAX_PINGS = 1000
+_MAX_FAULTS = 1000
 
 #: Why an event was planned and not sent: a ``drop`` fault, the session's own end (its CLOSE, or a fault's), or the
 #: end of the connection from outside.
@@ -71,6 +72,21 @@ class Ping:
 
     at: float
     answered: float | None = None
+
+
+@dataclass(frozen=True)
+class TriggeredFault:
+    """A fault of the script that was triggered.
+
+    Attributes:
+        at: When, in seconds since the connection opened.
+        action: What it does.
+        event: The type of the event that triggered it; ``connect`` for one at the opening handshake.
+    """
+
+    at: float
+    action: str
+    event: str
 
 
 @dataclass(frozen=True)
@@ -128,6 +144,7 @@ class SessionRecord:
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._last_append: Event | None = None
         self._pings: deque[Ping] = deque(maxlen=_MAX_PINGS)
+        self._faults: deque[TriggeredFault] = deque(maxlen=_MAX_FAULTS)
         self._audio = AudioBuffer(audio_limit)
         self.notify: Callable[[SessionRecord, Event], None] | None = None
 
@@ -271,6 +288,23 @@ class SessionRecord:
     def slice_audio(self, start: int, end: int) -> bytes:
         """Return the audio between two byte positions of the stream, as far as it is kept."""
         return self._audio.read(start, end)
+
+    # -- faults
+
+    @property
+    def faults(self) -> list[TriggeredFault]:
+        """The faults that were triggered, the last 1,000."""
+        return list(self._faults)
+
+    def add_fault(self, at: float, action: str, event: str) -> None:
+        """Record that a fault was triggered.
+
+        Args:
+            at: When, in seconds since the connection opened.
+            action: What it does.
+            event: The type of the event that triggered it.
+        """
+        self._faults.append(TriggeredFault(at, action, event))
 
     # -- keepalive
 

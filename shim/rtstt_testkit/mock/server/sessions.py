@@ -58,6 +58,8 @@ class Sessions:
             self.records.unexpected.append(record.number)
         plan = self.cursor.faults(record.number, self.ids.chance(f"handshake {record.number}"))
         faults = plan.match(CONNECT)
+        for fault in faults:
+            record.add_fault(0.0, fault.action, CONNECT)
         if self.clock.virtual_time:
             faults = [fault for fault in faults if fault.action != "delay"]
         return ConnectAttempt(record, faults, partial(self._admit, request))
