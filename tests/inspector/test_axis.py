@@ -7,6 +7,7 @@ from rtstt_testkit.inspector.hints import hints
 from rtstt_testkit.mock.inspect.record import APPEND, Event
 
 SECOND = 48_000
+TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
 
 def audio(at: float, seconds: float, *, until: float | None = None, count: int = 1) -> Event:
@@ -102,3 +103,11 @@ def test_nothing_is_said_of_audio_in_real_time_or_all_at_once_or_too_short() -> 
     assert hints(axis(audio(0.0, 3.1, until=3.0, count=31))) == []
     assert hints(axis(audio(0.0, 60.0, until=0.01, count=600))) == []
     assert hints(axis(audio(0.0, 0.7, until=1.0, count=11))) == []
+
+
+def test_a_transcript_that_failed_beside_others_is_named() -> None:
+    failed = {"type": f"{TRANSCRIPTION}failed", "error": {"code": "rate_limit_exceeded", "message": "Slow down."}}
+    completed = {"type": f"{TRANSCRIPTION}completed", "transcript": "Hello."}
+    events = [Event("server", 1.0, str(data["type"]), data) for data in (completed, failed)]
+    assert hints(axis(*events)) == ["1 transcript failed: rate_limit_exceeded, Slow down."]
+    assert hints(axis(events[1])) == []

@@ -13,14 +13,34 @@ _TOLERANCE = 0.08  # clients that sleep between appends are slower than real tim
 _RATES = (8000, 16000, 44100, 48000)
 
 
-def hints(axis: Axis) -> list[str]:
-    """Return what the way in which the audio arrived says about it.
+_TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
-    A client that streams a microphone sends a second of audio a second. One that sends 16 kHz samples as 24 kHz sends
-    two thirds of a second: nothing in the events shows that, and the transcripts are nonsense.
+
+def hints(axis: Axis) -> list[str]:
+    """Return what a session's events and the pace of its audio show.
 
     Args:
         axis: The session's axis.
+    """
+    return [*_failed(axis), *_pace(axis)]
+
+
+def _failed(axis: Axis) -> list[str]:
+    """Transcripts that failed beside others that were completed: where all failed, `explain` has it."""
+    sent = [placed.event for placed in axis.placed if placed.event.dropped is None]
+    failed = [event for event in sent if event.type == f"{_TRANSCRIPTION}failed"]
+    if not failed or not any(event.type == f"{_TRANSCRIPTION}completed" for event in sent):
+        return []
+    error = failed[-1].data.get("error") or {}
+    count = "1 transcript" if len(failed) == 1 else f"{len(failed)} transcripts"
+    return [f"{count} failed: {error.get('code')}, {error.get('message')}"]
+
+
+def _pace(axis: Axis) -> list[str]:
+    """The rate of the audio, where it is not the declared one.
+
+    A client that streams a microphone sends a second of audio a second. One that sends 16 kHz samples as 24 kHz sends
+    two thirds of a second: nothing in the events shows that, and the transcripts are nonsense.
     """
     size = count = 0
     duration = 0.0

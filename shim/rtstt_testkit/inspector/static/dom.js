@@ -60,3 +60,8 @@ export function clock(seconds, digits = 0) {
   if (minutes < 60) return `${minutes}:${rest}`;
   return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')}:${rest}`;
 }
+
+/** How much larger the page's text is than the 14 pixels that sizes in code are meant for. */
+export function textScale() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 14;
+}

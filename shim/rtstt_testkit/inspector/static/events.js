@@ -1,9 +1,9 @@
 // The events as a list: filtered, searched, and drawn only where they are in view.
 
-import { fill, h } from 'inspector/dom';
+import { fill, h, textScale } from 'inspector/dom';
 import { brief } from 'inspector/model';
 
-const ROW = 26; // pixels
+const ROW = 26; // pixels, at the usual size of text
 const SPARE = 10; // rows drawn beyond either edge
 
 const FILTERS = [
@@ -19,6 +19,7 @@ export class EventList {
   /** @param {(index: number) => void} onSelect the index of the event in the session */
   constructor(onSelect) {
     this.onSelect = onSelect;
+    this.row = ROW * textScale();
     this.model = null;
     this.shown = [];
     this.selected = -1;
@@ -63,7 +64,10 @@ export class EventList {
       ),
       this.scroller,
     );
-    new ResizeObserver(() => this.#draw()).observe(this.scroller);
+    new ResizeObserver(() => {
+      this.row = ROW * textScale();
+      this.refresh();
+    }).observe(this.scroller);
   }
 
   show(model) {
@@ -77,7 +81,7 @@ export class EventList {
   refresh() {
     const { model } = this;
     if (!model) return;
-    const atEnd = this.scroller.scrollTop + this.scroller.clientHeight >= this.shown.length * ROW - 4;
+    const atEnd = this.scroller.scrollTop + this.scroller.clientHeight >= this.shown.length * this.row - 4;
     const words = this.input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const on = (name) => this.boxes.get(name).checked;
     const tests = [
@@ -94,7 +98,7 @@ export class EventList {
     const all = model.list.length === 1 ? '1 event' : `${model.list.length.toLocaleString('en')} events`;
     const some = this.shown.length.toLocaleString('en');
     this.count.textContent = this.shown.length === model.list.length ? all : `${some} of ${all}`;
-    this.rows.style.height = `${this.shown.length * ROW}px`;
+    this.rows.style.height = `${this.shown.length * this.row}px`;
     this.#draw();
     if (atEnd && had && this.selected === -1 && model.view.state === 'open') {
       this.scroller.scrollTop = this.scroller.scrollHeight;
@@ -106,10 +110,10 @@ export class EventList {
     this.selected = index;
     const row = this.shown.indexOf(index);
     if (row !== -1) {
-      const top = row * ROW;
+      const top = row * this.row;
       const { scrollTop, clientHeight } = this.scroller;
       if (top < scrollTop) this.scroller.scrollTop = top;
-      else if (top + ROW > scrollTop + clientHeight) this.scroller.scrollTop = top + ROW - clientHeight;
+      else if (top + this.row > scrollTop + clientHeight) this.scroller.scrollTop = top + this.row - clientHeight;
     }
     this.#draw();
   }
@@ -133,8 +137,8 @@ export class EventList {
   #draw() {
     const { model, scroller } = this;
     if (!model) return;
-    const from = Math.max(0, Math.floor(scroller.scrollTop / ROW) - SPARE);
-    const to = Math.min(this.shown.length, Math.ceil((scroller.scrollTop + scroller.clientHeight) / ROW) + SPARE);
+    const from = Math.max(0, Math.floor(scroller.scrollTop / this.row) - SPARE);
+    const to = Math.min(this.shown.length, Math.ceil((scroller.scrollTop + scroller.clientHeight) / this.row) + SPARE);
     const rows = [];
     for (let at = from; at < to; at += 1) rows.push(this.#row(at));
     fill(this.rows, ...rows);
@@ -161,7 +165,7 @@ export class EventList {
       h('span.type', {}, entry.type),
       h('span.brief', {}, brief(entry)),
     );
-    row.style.top = `${at * ROW}px`;
+    row.style.top = `${at * this.row}px`;
     return row;
   }
 }

@@ -4,13 +4,14 @@ import { duration } from 'inspector/dom';
 import { APPEND, shortType } from 'inspector/model';
 
 const FONT = '11px system-ui, sans-serif';
-const GAP_HEIGHT = 16;
+const STRIP = 16; // the height of the line of gaps, and of that of faults and PINGs
+const TOP = 2 * STRIP;
 const LANE_HEIGHT = 26;
 const ITEM_HEIGHT = 20;
 const ITEM_ROWS = 3;
 const NEAR = 7; // pixels between a click and the event that it means
 
-export const HEIGHT = GAP_HEIGHT + 2 * LANE_HEIGHT + ITEM_ROWS * ITEM_HEIGHT + 8;
+export const HEIGHT = TOP + 2 * LANE_HEIGHT + ITEM_ROWS * ITEM_HEIGHT + 8;
 export const COLOURS = ['fg', 'muted', 'line', 'accent', 'audio', 'speech', 'speech-edge', 'transcript', 'problem', 'other', 'panel', 'item'];
 
 /**
@@ -26,13 +27,12 @@ export function draw(context, view) {
   context.textBaseline = 'middle';
   drawLines(context, view);
   drawGaps(context, view);
-  drawPings(context, view);
-  drawFaults(context, view);
+  drawMarks(context, view);
   const rows = placeItems(view);
   drawItems(context, view, rows);
-  drawEvents(context, view, 'client', GAP_HEIGHT);
-  drawEvents(context, view, 'server', GAP_HEIGHT + LANE_HEIGHT);
-  for (const [text, top] of [['client →', GAP_HEIGHT], ['← server', GAP_HEIGHT + LANE_HEIGHT]]) {
+  drawEvents(context, view, 'client', TOP);
+  drawEvents(context, view, 'server', TOP + LANE_HEIGHT);
+  for (const [text, top] of [['client →', TOP], ['← server', TOP + LANE_HEIGHT]]) {
     context.fillStyle = colours.panel;
     context.globalAlpha = 0.85;
     context.fillRect(0, top + 1, context.measureText(text).width + 10, 13);
@@ -44,7 +44,7 @@ export function draw(context, view) {
 
 /** The index of the event that a click means, or null. */
 export function eventAt(view, x, y) {
-  const sender = y < GAP_HEIGHT + LANE_HEIGHT ? 'client' : 'server';
+  const sender = y < TOP + LANE_HEIGHT ? 'client' : 'server';
   let best = null;
   let distance = NEAR;
   for (const [index, entry] of view.model.list.entries()) {
@@ -59,7 +59,7 @@ export function eventAt(view, x, y) {
 function drawLines(context, { width, colours }) {
   context.strokeStyle = colours.line;
   context.beginPath();
-  for (const y of [GAP_HEIGHT, GAP_HEIGHT + LANE_HEIGHT, GAP_HEIGHT + 2 * LANE_HEIGHT]) {
+  for (const y of [TOP, TOP + LANE_HEIGHT, TOP + 2 * LANE_HEIGHT]) {
     context.moveTo(0, y + 0.5);
     context.lineTo(width, y + 0.5);
   }
@@ -74,58 +74,46 @@ function drawGaps(context, { model, left, scale, width, colours }) {
     context.strokeStyle = colours.muted;
     context.setLineDash([2, 3]);
     context.beginPath();
-    context.moveTo(a, GAP_HEIGHT / 2);
-    context.lineTo(b, GAP_HEIGHT / 2);
+    context.moveTo(a, STRIP / 2);
+    context.lineTo(b, STRIP / 2);
     context.stroke();
     context.setLineDash([]);
     const text = `no audio for ${duration(to - from)}`;
     const size = context.measureText(text).width;
     if (b - a < size + 8) continue;
     context.fillStyle = colours.panel;
-    context.fillRect((a + b - size) / 2 - 4, 0, size + 8, GAP_HEIGHT);
+    context.fillRect((a + b - size) / 2 - 4, 0, size + 8, STRIP);
     context.fillStyle = colours.muted;
-    context.fillText(text, (a + b - size) / 2, GAP_HEIGHT / 2);
+    context.fillText(text, (a + b - size) / 2, STRIP / 2);
   }
 }
 
-/** A PING is a dot in the top lane; one without an answer is red. */
-function drawPings(context, { model, left, scale, width, colours }) {
-  let free = -Infinity;
-  for (const [x, answered] of model.view.pings) {
-    const at = (x - left) * scale;
-    if (at < 0 || at > width) continue;
-    context.fillStyle = answered === null ? colours.problem : colours.muted;
-    context.beginPath();
-    context.arc(at, GAP_HEIGHT / 2, 3, 0, 2 * Math.PI);
-    context.fill();
-    const text = answered === null ? 'PING without PONG' : `PING, PONG after ${duration(answered)}`;
+/** Faults are red lines with their names; a PING is a dot, red where it was not answered. */
+function drawMarks(context, { model, left, scale, width, colours }) {
+  const taken = [];
+  const label = (text, at, colour) => {
     const size = context.measureText(text).width;
-    if (at + 6 < free || at + 6 + size > width) continue;
-    context.fillStyle = colours.panel;
-    context.fillRect(at + 4, 0, size + 6, GAP_HEIGHT);
-    context.fillStyle = answered === null ? colours.problem : colours.muted;
-    context.fillText(text, at + 6, GAP_HEIGHT / 2);
-    free = at + size + 16;
-  }
-}
-
-/** A fault of the script is a red line with its name. */
-function drawFaults(context, { model, left, scale, width, colours }) {
-  let free = -Infinity;
-  for (const [x, action, event] of model.view.faults) {
+    const from = at + 6 + size > width ? at - 6 - size : at + 6;
+    if (taken.some(([start, end]) => from < end && from + size > start)) return;
+    taken.push([from - 6, from + size + 6]);
+    context.fillStyle = colour;
+    context.fillText(text, from, STRIP * 1.5);
+  };
+  const inView = (x) => (x - left) * scale >= -1 && (x - left) * scale <= width;
+  for (const [x, action, event] of model.view.faults.filter(([x]) => inView(x))) {
     const at = Math.round((x - left) * scale);
-    if (at < -1 || at > width) continue;
     context.fillStyle = colours.problem;
-    context.fillRect(at - 1, 0, 2, GAP_HEIGHT + 2 * LANE_HEIGHT);
-    const text = `fault: ${action} at ${shortType(event)}`;
-    const size = context.measureText(text).width;
-    const from = at + 5 + size > width ? at - 5 - size : at + 5;
-    if (from < free) continue;
-    context.fillStyle = colours.panel;
-    context.fillRect(from - 2, 0, size + 4, GAP_HEIGHT - 1);
-    context.fillStyle = colours.problem;
-    context.fillText(text, from, GAP_HEIGHT / 2);
-    free = from + size + 8;
+    context.fillRect(at - 1, STRIP, 2, STRIP + 2 * LANE_HEIGHT);
+    label(`fault: ${action} at ${shortType(event)}`, at, colours.problem);
+  }
+  for (const [x, answered] of model.view.pings.filter(([x]) => inView(x))) {
+    const at = (x - left) * scale;
+    const colour = answered === null ? colours.problem : colours.muted;
+    context.fillStyle = colour;
+    context.beginPath();
+    context.arc(at, STRIP * 1.5, 3, 0, 2 * Math.PI);
+    context.fill();
+    label(answered === null ? 'PING without PONG' : `PING, PONG after ${duration(answered)}`, at, colour);
   }
 }
 
@@ -192,7 +180,7 @@ function placeItems({ model, left, scale, width }) {
 }
 
 function drawItems(context, { model, left, scale, width, colours }, rows) {
-  const base = GAP_HEIGHT + 2 * LANE_HEIGHT + 6;
+  const base = TOP + 2 * LANE_HEIGHT + 6;
   for (const { item, a, b, row } of rows) {
     const top = base + row * ITEM_HEIGHT;
     const done = item.done !== undefined;
@@ -201,7 +189,7 @@ function drawItems(context, { model, left, scale, width, colours }, rows) {
     for (const index of [item.started, item.committed, item.done]) {
       if (index === undefined) continue;
       const x = Math.round((model.list[index].x - left) * scale) + 0.5;
-      context.moveTo(x, GAP_HEIGHT + 2 * LANE_HEIGHT);
+      context.moveTo(x, TOP + 2 * LANE_HEIGHT);
       context.lineTo(x, top + (index === item.started || index === item.done ? ITEM_HEIGHT - 4 : 2));
     }
     context.stroke();

@@ -3,7 +3,7 @@
 import WaveSurfer from 'wavesurfer';
 import Regions from 'wavesurfer/regions';
 import Timeline from 'wavesurfer/timeline';
-import { clock, colours, h } from 'inspector/dom';
+import { clock, colours, h, textScale } from 'inspector/dom';
 import { COLOURS, HEIGHT, draw, eventAt } from 'inspector/lanes';
 
 const WAVE_HEIGHT = 104;
@@ -65,7 +65,7 @@ export class TimelineView {
     this.regions = Regions.create();
     this.surfer = WaveSurfer.create({
       container: this.wave,
-      height: WAVE_HEIGHT,
+      height: Math.round(WAVE_HEIGHT * textScale()),
       waveColor: this.colours.audio,
       progressColor: this.colours.audio,
       cursorColor: this.colours.accent,
@@ -75,7 +75,7 @@ export class TimelineView {
       cspNonce: this.nonce,
       plugins: [
         this.regions,
-        Timeline.create({ height: 18, formatTimeCallback: (seconds) => (seconds < 60 ? `${clock(seconds)} s` : clock(seconds)), secondaryLabelOpacity: 0.6 }),
+        Timeline.create({ height: Math.round(22 * textScale()), formatTimeCallback: (seconds) => (seconds < 60 ? `${clock(seconds)} s` : clock(seconds)), secondaryLabelOpacity: 0.6 }),
       ],
     });
     this.surfer.on('interaction', (x) => this.onSeek(x));
@@ -179,9 +179,11 @@ export class TimelineView {
     this.drawing = true;
     requestAnimationFrame(() => {
       this.drawing = false;
-      const ratio = devicePixelRatio || 1;
-      const width = this.canvas.clientWidth;
+      const text = textScale();
+      const ratio = (devicePixelRatio || 1) * text;
+      const width = this.canvas.clientWidth / text;
       if (!width) return;
+      this.canvas.style.height = `${HEIGHT * text}px`;
       this.canvas.width = Math.round(width * ratio);
       this.canvas.height = Math.round(HEIGHT * ratio);
       const context = this.canvas.getContext('2d');
@@ -192,7 +194,7 @@ export class TimelineView {
 
   #view() {
     const { model, scale, selected, colours: found } = this;
-    return { model, scale, selected, colours: found, left: this.surfer.getScroll() / scale };
+    return { model, scale: scale / textScale(), selected, colours: found, left: this.surfer.getScroll() / scale };
   }
 
   #grab(down) {
@@ -206,10 +208,11 @@ export class TimelineView {
       this.canvas.removeEventListener('pointermove', move);
       if (moved) return;
       const box = this.canvas.getBoundingClientRect();
-      const x = down.clientX - box.left;
-      const index = eventAt(this.#view(), x, down.clientY - box.top);
+      const x = (down.clientX - box.left) / textScale();
+      const view = this.#view();
+      const index = eventAt(view, x, (down.clientY - box.top) / textScale());
       if (index !== null) this.onSelect(index);
-      else this.onSeek(this.#view().left + x / this.scale);
+      else this.onSeek(view.left + x / view.scale);
     };
     this.canvas.setPointerCapture(down.pointerId);
     this.canvas.addEventListener('pointermove', move);
