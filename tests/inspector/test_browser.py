@@ -148,7 +148,7 @@ def test_audio_items_and_transcripts_stand_on_one_axis(page: Page, mock: Threade
     wait_for_waveform(page)
     regions = page.locator(".wave [part~=region]")
     expect(regions).to_have_count(2)
-    assert page.locator(".wave [part~=marker]").count() == 2  # the commits
+    expect(page.locator(".wave [part~=marker]")).to_have_count(2)  # the commits
     boxes = [regions.nth(index).bounding_box() for index in range(2)]
     assert boxes[0] is not None
     assert boxes[1] is not None
@@ -397,6 +397,8 @@ def test_the_page_fits_and_is_accessible(browser: Browser, mock: ThreadedRealtim
             row = page.locator("button.session", has_text=f"#{number}")
             row.click()
             expect(page.locator("main h2")).to_contain_text(f"Session {number}")
+            if number == 1:
+                expect(page.locator(".wave [part~=region]")).to_have_count(2)
             page.keyboard.press("j")
             wider = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
             assert wider <= 0, f"the page is {wider} px wider than the window"

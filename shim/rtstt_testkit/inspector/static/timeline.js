@@ -81,13 +81,13 @@ export class TimelineView {
     this.surfer.on('interaction', (x) => this.onSeek(x));
     for (const event of ['redrawcomplete', 'zoom', 'resize']) this.surfer.on(event, () => this.redraw());
     this.surfer.on('scroll', () => this.#scrolled());
-    new ResizeObserver(() => this.redraw()).observe(this.canvas);
+    new ResizeObserver(() => this.#resized()).observe(this.canvas);
   }
 
   /** Mark what the detector heard in and around what is in view: a region is an element, so there are few. */
   #markSpeech() {
-    const { model, surfer } = this;
-    const { scale } = this;
+    const { model, surfer, scale } = this;
+    if (!scale) return;
     const left = surfer.getScroll() / scale;
     const width = surfer.getWidth() / scale;
     const [from, to] = (this.covered = [left - width, left + 2 * width]);
@@ -104,6 +104,13 @@ export class TimelineView {
     for (const span of merged(spans, 1 / scale)) this.regions.addRegion({ ...span, ...fixed, color: this.colours.speech });
     if (commits.length > MOST_MARKS) return;
     for (const start of commits) this.regions.addRegion({ start, ...fixed, color: this.colours.transcript });
+  }
+
+  /** The regions stand where they should once the page has a width, which it has not while it is hidden. */
+  #resized() {
+    if (!this.model || !this.canvas.clientWidth) return;
+    this.#markSpeech();
+    this.redraw();
   }
 
   /** What has come into view is marked once the scrolling pauses. */
