@@ -1,10 +1,11 @@
-// Streams audio through the plugin as an application does: `node drive.mjs BASE_URL [esm|cjs]`, printing one line of
-// JSON. The key is OPENAI_API_KEY, or a made-up one.
+// Streams audio through the plugin as an application does and prints one line of JSON:
+// `node drive.mjs BASE_URL [esm|cjs] [abort]`. `abort` closes the stream while the client connects.
+// The key is OPENAI_API_KEY, or a made-up one.
 import { createRequire } from 'node:module';
 import process from 'node:process';
 
-const [baseURL, format = 'esm'] = process.argv.slice(2);
-const load = format === 'cjs' ? createRequire(import.meta.url) : (name) => import(name);
+const [baseURL, ...options] = process.argv.slice(2);
+const load = options.includes('cjs') ? createRequire(import.meta.url) : (name) => import(name);
 const { AudioFrame } = await load('@livekit/rtc-node');
 const { initializeLogger, stt } = await load('@livekit/agents');
 const { STT } = await load('@livekit/agents-plugin-openai');
@@ -15,10 +16,12 @@ initializeLogger({ pretty: false, level: 'info' });
 process.on('unhandledRejection', () => {}); // as a LiveKit job process does
 const model = new STT({ apiKey, baseURL, model: 'gpt-4o-mini-transcribe' });
 const errors = [];
-model.on('error', ({ error }) => errors.push({ name: error.name, retryable: error.retryable }));
-const stream = model.stream();
+model.on('error', ({ error }) => {
+  errors.push({ name: error.name, retryable: error.retryable, message: error.message });
+});
+const stream = model.stream({ connOptions: { maxRetry: 1, retryIntervalMs: 0, timeoutMs: 5000 } });
 const seen = { events: {}, transcript: null, errors };
-const giveUp = setTimeout(() => stream.close(), 15000);
+const giveUp = setTimeout(() => stream.close(), options.includes('abort') ? 300 : 15000);
 let over = false;
 
 async function speak() {
@@ -32,7 +35,7 @@ async function speak() {
   }
 }
 
-const speaking = speak();
+const speaking = speak().catch(() => {}); // the stream may be closed meanwhile
 for await (const event of stream) {
   const name = stt.SpeechEventType[event.type];
   seen.events[name] = (seen.events[name] ?? 0) + 1;

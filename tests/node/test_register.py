@@ -170,7 +170,7 @@ def test_with_frozen_intrinsics_it_works(program: Path, refusing_port: int) -> N
 @pytest.mark.client
 @pytest.mark.parametrize(
     ("version", "flag"),
-    [("20", "--experimental-permission"), pytest.param("24", "--permission", marks=pytest.mark.heavy)],
+    [("20", "--experimental-permission"), pytest.param("24", "--permission", marks=pytest.mark.release)],
 )
 def test_under_permission_it_works_or_names_the_folder_that_it_must_read(
     version: str, flag: str, program: Path, refusing_port: int
@@ -189,7 +189,7 @@ def test_under_permission_it_works_or_names_the_folder_that_it_must_read(
 
 
 @pytest.mark.client
-@pytest.mark.heavy
+@pytest.mark.release
 @pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="the packages are for Linux x86-64"
 )

@@ -12,11 +12,19 @@ from upstream_sources import commit, git
 
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.errors import VerificationFailed
+from rtstt_testkit.upstream.fixes import find_fix, load_fixes
+from rtstt_testkit.upstream.pull_request import Report
 
 pytestmark = pytest.mark.client
 
 JS = ("1.4.4", "1.4.5", "1.4.6", "1.4.7", "1.5.0", "1.9.0")
-FIXES = ("agents-js/model-param", "agents-js/ws-errors")
+FIXES = (
+    "agents-js/model-param",
+    "agents-js/ws-api-errors",
+    "agents-js/ws-close-code",
+    "agents-js/ws-first-event",
+    "agents-js/ws-warning",
+)
 PLUGIN = "livekit-plugins-openai"
 Npm = Callable[[str], Path]
 Pypi = Callable[[str, str], Path]
@@ -58,8 +66,24 @@ def test_the_patch_applies_to_a_pristine_copy_and_touches_nothing_else(
     assert git(source, "status", "--porcelain") == ""
     assert git(source, "log", "-1", "--format=%an <%ae> %s").startswith("Zoë <zoe@example.com> fix(openai): ")
     changed = git(source, "diff", "--name-only", "HEAD~1").split()
-    assert [name for name in changed if not name.startswith(".changeset/")] == ["src/stt.test.ts", "src/stt.ts"]
-    assert len(changed) == 3
+    tests = Path(find_fix(fix).test_path).name
+    assert sorted(changed)[1:] == sorted([f"src/{tests}", "src/stt.ts"])
+    assert changed[0].startswith(".changeset/")
+
+
+@pytest.mark.parametrize("version", ["1.4.4", "1.4.7", "1.5.5", "1.9.0"])
+def test_the_patches_of_one_upstream_apply_in_any_order(npm_source: Npm, tmp_path: Path, version: str) -> None:
+    source = npm_source(version)
+    for number, fix in enumerate(FIXES):
+        assert pr(fix, source, tmp_path / str(number)) == 0
+    patches = [str(next((tmp_path / str(number)).glob("*.patch"))) for number in range(len(FIXES))]
+    commit(source)
+    trees = set()
+    for order in (patches, patches[::-1], patches[2:] + patches[:2], patches[1::2] + patches[::2]):
+        git(source, "am", "--quiet", *order)
+        trees.add(git(source, "rev-parse", "HEAD^{tree}"))
+        git(source, "reset", "--quiet", "--hard", f"HEAD~{len(order)}")
+    assert len(trees) == 1
 
 
 @pytest.mark.parametrize("fix", FIXES)
@@ -71,10 +95,8 @@ def test_a_package_gives_the_patch_for_a_checkout_too(npm_source: Npm, tmp_path:
     (patch,) = (tmp_path / "from checkout").glob("*.patch")
     assert patch.read_bytes() == (tmp_path / "from package" / "checkout" / patch.name).read_bytes()
     git(repository, "am", "--quiet", str(patch))
-    assert git(repository, "diff", "--name-only", "HEAD~1").split()[1:] == [
-        "plugins/openai/src/stt.test.ts",
-        "plugins/openai/src/stt.ts",
-    ]
+    changed = git(repository, "diff", "--name-only", "HEAD~1").split()
+    assert sorted(changed)[1:] == sorted([find_fix(fix).test_path, "plugins/openai/src/stt.ts"])
 
 
 def test_the_change_note_and_the_text_are_in_the_form_of_the_upstream(npm_source: Npm, tmp_path: Path) -> None:
@@ -203,6 +225,32 @@ def test_a_python_checkout_has_its_own_test_module_extended(pypi_source: Pypi, t
     assert "omits_model() -> None:\n    assert True\n\n\n@pytest.mark.parametrize(" in tests.read_text()
 
 
+def test_places_like_the_fixed_one_are_named(npm_source: Npm, pypi_source: Pypi, tmp_path: Path) -> None:
+    source = npm_source("1.9.0")
+    (source / "src/gateway.ts").write_text("export const native = (u: URL) => u.hostname === 'api.openai.com';\n")
+    assert pr(FIXES[0], source, tmp_path / "js") == 0
+    text = (tmp_path / "js" / "PR.md").read_text(encoding="utf-8")
+    assert re.findall(r"^Not touched: .*", text, re.M) == [
+        "Not touched: `plugins/openai/src/gateway.ts` line 1 has a similar test, because it was not examined.",
+        "Not touched: `plugins/openai/src/ws/llm.ts` line 59 has a similar test, because it builds the URL of the "
+        "Responses API, for which no refusal is known.",
+    ]
+    assert pr("agents/regional-hosts", pypi_source(PLUGIN, "1.8.9"), tmp_path / "py") == 0
+    text = (tmp_path / "py" / "PR.md").read_text(encoding="utf-8")
+    assert "plugins/openai/llm.py` line " in text
+    assert "plugins/openai/responses/llm.py` line " in text
+    assert "it was not examined" not in text
+    assert pr("speech-to-speech/regional-hosts", pypi_source("speech-to-speech", "1.1.0"), tmp_path / "s2s") == 0
+    assert "Not touched" not in (tmp_path / "s2s" / "PR.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("fix", [fix.name for fix in load_fixes() if fix.proof != "outages"])
+def test_a_text_on_regional_hosts_separates_what_is_known_from_what_is_inferred(fix: str) -> None:
+    for variant in find_fix(fix).variants.values():
+        assert "What is known: the global host refuses" in variant.description
+        assert "What is\ninferred: " in variant.description
+
+
 def test_the_version_before_the_python_fault_needs_nothing(
     pypi_source: Pypi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,7 +277,10 @@ def test_the_list_says_which_targets_a_source_needs(
     assert re.findall(r"^\S+", capsys.readouterr().out, re.M) == [
         "agents/regional-hosts",
         "agents-js/model-param",
-        "agents-js/ws-errors",
+        "agents-js/ws-api-errors",
+        "agents-js/ws-close-code",
+        "agents-js/ws-first-event",
+        "agents-js/ws-warning",
         "speech-to-speech/regional-hosts",
     ]
     source = npm_source("1.4.2")
@@ -255,11 +306,14 @@ def test_a_patch_that_is_not_proven_is_not_written(
     assert pr(FIXES[0], source, out, "--verify") == 1
     assert capsys.readouterr().err == "working\nrtstt-shim: not verified: the new tests pass without the patch\n"
     assert not out.exists()
-    monkeypatch.setattr("rtstt_testkit.upstream.verify.verify", lambda request, progress: "| a run | passed |")
+    monkeypatch.setattr(
+        "rtstt_testkit.upstream.verify.verify", lambda request, progress: Report("| a run | passed |", True, True)
+    )
     assert pr(FIXES[0], source, out, "--verify") == 0
     text = (out / "PR.md").read_text(encoding="utf-8")
     assert "## Testing\n| a run | passed |\n" in text
     assert "- [x] All tests pass" in text
+    assert "- [x] **Build passes**" in text
 
 
 class TestBadInput:
@@ -279,7 +333,8 @@ class TestBadInput:
     def test_no_such_target(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert self.refused(capsys, "agents-js/nope", "--source", tmp_path, "--out", tmp_path / "out") == (
             "there is no fix 'agents-js/nope': choose one of agents/regional-hosts, agents-js/model-param, "
-            "agents-js/ws-errors, speech-to-speech/regional-hosts"
+            "agents-js/ws-api-errors, agents-js/ws-close-code, agents-js/ws-first-event, agents-js/ws-warning, "
+            "speech-to-speech/regional-hosts"
         )
 
     def test_wrong_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -336,7 +391,7 @@ class TestBadInput:
         (out / "checkout").mkdir(parents=True)
         (out / "checkout" / "mine.txt").touch()
         assert self.refused(capsys, FIXES[0], "--source", source, "--out", out) == (
-            f"{out} holds other files (checkout/mine.txt): give an empty folder"
+            f"{out} contains other files (checkout/mine.txt): give an empty folder"
         )
         assert [path.name for path in out.rglob("*")] == ["checkout", "mine.txt"]
 
@@ -380,3 +435,143 @@ class TestBadInput:
             "git has no identity here, so the patch is signed by 'Your Name <you@example.com>': use --author\n"
         )
         assert "From: Your Name <you@example.com>" in next(out.glob("*.patch")).read_text()
+
+    @pytest.mark.parametrize(
+        ("name", "operation"),
+        [("rebase-merge", "a rebase"), ("MERGE_HEAD", "a merge"), ("CHERRY_PICK_HEAD", "a cherry-pick")],
+    )
+    def test_operation_in_progress(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, operation: str
+    ) -> None:
+        repository = checkout(npm_source("1.9.0"), tmp_path / "agents-js")
+        (repository / ".git" / name).touch()
+        assert self.refused(capsys, FIXES[0], "--source", repository, "--out", tmp_path / "out") == (
+            f"{repository} is in the middle of {operation}: finish or abort it first"
+        )
+        assert not (tmp_path / "out").exists()
+
+    def test_checkout_without_a_commit(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        source = npm_source("1.9.0")
+        git(source, "init", "--quiet")
+        assert self.refused(capsys, FIXES[0], "--source", source, "--out", tmp_path / "out") == (
+            f"{source} has no readable commit: commit something first"
+        )
+
+    def test_worktree_whose_repository_is_gone(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        source = npm_source("1.9.0")
+        (source / ".git").write_text(f"gitdir: {tmp_path / 'gone'}\n")
+        assert self.refused(capsys, FIXES[0], "--source", source, "--out", tmp_path / "out") == (
+            f"{source / '.git'} names no git folder: repair the worktree first"
+        )
+
+    def test_checkout_that_lacks_objects(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        repository = checkout(npm_source("1.9.0"), tmp_path / "agents-js")
+        shutil.rmtree(repository / ".git/objects")
+        (repository / ".git/objects").mkdir()
+        said = self.refused(capsys, FIXES[0], "--source", repository, "--out", tmp_path / "out")
+        assert said.startswith(f"{repository} lacks objects of its commit (")
+        assert said.endswith("): fetch them first")
+
+    def test_link_out_of_the_source(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        source = npm_source("1.9.0")
+        (source / "src/stt.ts").rename(tmp_path / "stt.ts")
+        (source / "src/stt.ts").symlink_to(tmp_path / "stt.ts")
+        assert self.refused(capsys, FIXES[0], "--source", source, "--out", tmp_path / "out") == (
+            f"{source / 'src/stt.ts'} is a link that leaves the source: replace it with the upstream's file"
+        )
+
+    def test_used_output(self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        source, out = npm_source("1.9.0"), tmp_path / "out"
+        assert pr(FIXES[0], source, out) == 0
+        (out / "PR.md").write_text("a verified text")
+        before = contents(out)
+        capsys.readouterr()
+        words = (FIXES[0], "--source", source, "--out", out, "--author", "Zoë <zoe@example.com>")
+        used = f"{out} contains another pull request (PR.md): give another folder, or --force to replace it"
+        assert self.refused(capsys, *words) == used
+        assert self.refused(capsys, FIXES[1], *words[1:]).startswith(f"{out} contains another pull request (")
+        assert contents(out) == before
+        assert pr(FIXES[1], source, out, "--force") == 0
+        assert sorted(contents(out)) == [
+            "0001-fix-openai-stt-api-errors.patch",
+            "PR.md",
+            "checkout/0001-fix-openai-stt-api-errors.patch",
+        ]
+
+    def test_used_output_before_a_verification(
+        self, npm_source: Npm, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, out = npm_source("1.9.0"), tmp_path / "out"
+        assert pr(FIXES[0], source, out) == 0
+        monkeypatch.delattr("rtstt_testkit.upstream.verify.verify")
+        capsys.readouterr()
+        said = self.refused(capsys, FIXES[0], "--source", source, "--out", out, "--verify")
+        assert "contains another pull request (" in said
+
+
+def test_a_checkout_may_be_detached_shallow_a_worktree_packed_and_read_only(npm_source: Npm, tmp_path: Path) -> None:
+    origin = checkout(npm_source("1.9.0"), tmp_path / "origin")
+    shallow, worktree = tmp_path / "shallow", tmp_path / "worktree"
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{origin}", str(shallow))
+    git(shallow, "checkout", "--quiet", "--detach")
+    git(origin, "worktree", "add", "--quiet", str(worktree))
+    git(origin, "pack-refs", "--all")
+    git(origin, "repack", "-a", "-d", "--quiet")
+    made = []
+    for number, source in enumerate((origin, shallow, worktree)):
+        paths = [source, *source.rglob("*")]
+        for path in paths:
+            path.chmod(path.stat().st_mode & ~0o222)
+        try:
+            assert pr(FIXES[0], source, tmp_path / str(number)) == 0
+        finally:
+            for path in paths:
+                path.chmod(path.stat().st_mode | 0o200)
+        made.append(contents(tmp_path / str(number)))
+    assert made[0] == made[1] == made[2]
+
+
+@pytest.mark.parametrize("words", [["--out", "{out}"], ["--list"]], ids=["pr", "--list"])
+def test_no_program_of_a_strangers_checkout_is_run(npm_source: Npm, tmp_path: Path, words: list[str]) -> None:
+    repository = checkout(npm_source("1.9.0"), tmp_path / "agents-js")
+    ran = tmp_path / "ran"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho $0 >> '{ran}'\ncat\n")
+    program.chmod(0o755)
+    hooks = repository / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for hook in ("post-index-change", "pre-commit", "post-checkout", "fsmonitor-watchman", "reference-transaction"):
+        shutil.copy(program, hooks / hook)
+    (repository / ".git/info").mkdir(exist_ok=True)
+    (repository / ".git/info/attributes").write_text("* filter=stranger diff=stranger merge=stranger\n")
+    for name in (
+        "core.fsmonitor",
+        "core.pager",
+        "core.editor",
+        "core.sshCommand",
+        "credential.helper",
+        "filter.stranger.clean",
+        "filter.stranger.smudge",
+        "filter.stranger.process",
+        "diff.stranger.textconv",
+        "diff.external",
+        "merge.stranger.driver",
+        "gpg.program",
+        "alias.ls-tree",
+        "uploadpack.packObjectsHook",
+    ):
+        git(repository, "config", name, f"!{program}" if name.startswith("alias") else str(program))
+    git(repository, "config", "core.hooksPath", str(hooks))
+    file = repository / "plugins/openai/src/stt.ts"
+    file.touch()  # its cached state is stale, so that git would compare the contents
+    arguments = [word.format(out=tmp_path / "out") for word in words]
+    assert main(["pr", FIXES[0], "--source", str(repository), *arguments]) == 0
+    assert not ran.exists()
+    git(repository, "status")  # what git itself would have run
+    assert ran.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,17 +13,19 @@ from pathlib import Path
 import pytest
 
 from rtstt_testkit.upstream import endtoend, scratch, verify_npm
+from rtstt_testkit.upstream.commands import Command, run_commands
 from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
 from rtstt_testkit.upstream.fixes import Fix, find_fix
-from rtstt_testkit.upstream.pull_request import PullRequest
+from rtstt_testkit.upstream.outages import CLAIMS, OUTAGES, run_outage
+from rtstt_testkit.upstream.pull_request import PullRequest, Report
 from rtstt_testkit.upstream.source import Source
 from rtstt_testkit.upstream.verify import verify
 from rtstt_testkit.upstream.workbench import TestRun, Workbench
 
 URL = ClientRun("eu.api.openai.com", {"intent": ["transcription"]}, None, "Hello.", [], [])
 REFUSED = replace(URL, query={**URL.query, "model": ["m"]}, refusal="`invalid_model`, close 4000", transcript=None)
-APIERROR = {"name": "APIError", "retryable": False}
+FAILED = replace(URL, transcript=None, errors=[{"name": "Error", "message": "lost: why"}], attempts=1)
 
 
 class Bench:
@@ -34,6 +37,7 @@ class Bench:
         self.complaints: dict[bool, list[str]] = {False: [], True: []}
         self.runs = {False: REFUSED, True: URL}
         self.gateway = replace(URL, query=REFUSED.query)
+        self.outages = {False: FAILED, True: FAILED}
 
     def test(self, files: Mapping[str, str]) -> TestRun:
         return self.as_it_was if files["tests"] == "old tests" else self.tests[files["source"] == "new"]
@@ -44,7 +48,13 @@ class Bench:
     def run_client(self, files: Mapping[str, str], host: str) -> ClientRun:
         return self.gateway if host == GATEWAY else self.runs[files["source"] == "new"]
 
+    def run_outages(self, files: Mapping[str, str]) -> list[ClientRun]:
+        return [self.outages[files["source"] == "new"]] * len(OUTAGES)
+
     def prove(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
+        return self.report(monkeypatch, name).text.partition("\n\nThe upstream's own commands:")[0]
+
+    def report(self, monkeypatch: pytest.MonkeyPatch, name: str) -> Report:
         fix: Fix = replace(find_fix(name), source="source", tests="tests")
         before, after = {"source": "old", "tests": "old tests"}, {"source": "new", "tests": "new tests"}
         variant = next(iter(fix.variants.values()))
@@ -52,7 +62,7 @@ class Bench:
 
         @contextmanager
         def workbench(request: PullRequest, progress: scratch.Progress) -> Iterator[Workbench]:
-            yield Workbench("a tool", [("a check", self.check)], self.test, self.run_client)
+            yield Workbench("a tool", [("a check", self.check)], self.test, self.run_client, self.run_outages)
 
         monkeypatch.setattr(verify_npm, "workbench", workbench)
         return verify(request, lambda line: None)
@@ -80,15 +90,128 @@ def test_the_report_holds_what_was_run(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_errors_are_reported_with_the_retry_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
-    bench.runs[True] = replace(REFUSED, errors=[APIERROR], warnings=["one"])
-    assert bench.prove(monkeypatch, "agents-js/ws-errors").splitlines()[-1] == (
-        "| eu.api.openai.com | 0 transcripts: `invalid_model`, close 4000; no `APIError`; 0 warnings logged "
-        "| 0 transcripts: `invalid_model`, close 4000; `APIError`, not retryable; 1 warning logged |"
+NOT_RUN = "\n".join(
+    f"- not run: `{script}` of {folder}: the source is a package, not a checkout"
+    for script, folder in (
+        ("lint", "plugins/openai/"),
+        ("typecheck", "the repository"),
+        ("throws:check", "the repository"),
+        ("test", "the repository"),
     )
-    bench.runs[True] = replace(REFUSED, errors=[APIERROR], warnings=["one", "two"])
-    assert bench.fails(monkeypatch, "agents-js/ws-errors") == "the patched client logs 2 warnings, not one"
+)
+
+
+def test_what_was_not_run_is_said_and_ticks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Source, "is_checkout", False)
+    report = Bench().report(monkeypatch, "agents-js/model-param")
+    assert report.text.endswith(f"\n\nThe upstream's own commands:\n\n{NOT_RUN}")
+    assert (report.built, report.tested) == (False, False)
+
+
+def test_the_commands_of_a_checkout_run_on_a_patched_copy(tmp_path: Path) -> None:
+    folder = tmp_path / "checkout"
+    package = folder / "plugins/openai"
+    (package / "src").mkdir(parents=True)
+    (folder / "node_modules").mkdir()
+    (folder / ".git").mkdir()
+    (package / "src/stt.ts").write_text("old")
+    check = "grep -q new src/stt.ts && touch ran && test -e ../../node_modules && test ! -e ../../.git"
+    (package / "package.json").write_text(json.dumps({"scripts": {"lint": check, "types": "echo 3 errors; false"}}))
+    source = Source(folder, "", "1.9.0")
+    commands = [Command("lint", "plugins/openai/"), Command("test", "")]
+    outcomes = run_commands(commands, source, {"plugins/openai/src/stt.ts": "new"}, lambda line: None)
+    assert [str(outcome) for outcome in outcomes] == [
+        "- passed: `lint` of plugins/openai/",
+        "- not run: `test` of the repository: there is no such script",
+    ]
+    assert (package / "src/stt.ts").read_text() == "old"
+    assert not (package / "ran").exists()
+    with pytest.raises(VerificationFailed, match="npm run types fails: "):
+        run_commands([Command("types", "plugins/openai/")], source, {}, lambda line: None)
+    (folder / "node_modules").rmdir()
+    (outcome,) = run_commands(commands[:1], source, {}, lambda line: None)
+    assert outcome.not_run == "the dependencies of the checkout are not installed"
+
+
+def test_outages_are_reported_and_what_the_fix_claims_must_hold_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.outages = {False: FAILED, True: replace(FAILED, warnings=["one"])}
+    lines = bench.prove(monkeypatch, "agents-js/ws-warning").splitlines()
+    row = "| {} | `Error`: lost, 1 attempt, 0 warnings | `Error`: lost, 1 attempt, 1 warning |"
+    assert lines[-len(OUTAGES) - 1 : -1] == [row.format(outage.name) for outage in OUTAGES]
+    assert lines[-1].startswith("| healthy, gateway.example.com | transcript 'Hello.' (URL with `model`) |")
+    bench.outages[True] = replace(FAILED, warnings=["one", "two"])
+    assert bench.fails(monkeypatch, "agents-js/ws-warning") == (
+        "the patched client logs 2 warnings: HTTP 401: `Error`: lost, 1 attempt, 2 warnings"
+    )
+    bench.outages[True] = FAILED
+    assert bench.fails(monkeypatch, "agents-js/ws-warning") == (
+        "the patch does not prove one warning a failure: HTTP 401: `Error`: lost, 1 attempt, 0 warnings"
+    )
+    bench.outages[True] = replace(FAILED, crash="Error: Unexpected server response: 401")
+    assert bench.fails(monkeypatch, "agents-js/ws-warning") == (
+        "the patched client crashes: HTTP 401: Error: Unexpected server response: 401"
+    )
+    bench.outages = {False: replace(FAILED, warnings=["one"]), True: replace(FAILED, warnings=["one"])}
+    assert bench.fails(monkeypatch, "agents-js/ws-warning") == (
+        "one warning a failure holds without the patch, so the patch is not needed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "outage", "run", "holds"),
+    [
+        ("a retry decision", "reset", {"name": "APIError", "retryable": True}, False),
+        ("a retry decision", "reset", {"name": "APIError", "retryable": False}, True),
+        ("a retry decision", "reset", {"name": "Error"}, False),
+        ("close code and reason", "closed with 1011", {"message": "(code=1011, reason=server_error)"}, True),
+        ("close code and reason", "closed with 1011", {"message": "closed"}, False),
+        ("the error event arrives", "refused behind the handshake", {"message": "Incorrect API key."}, True),
+        ("the error event arrives", "refused behind the handshake", {"message": "closed"}, False),
+        ("the error event arrives", "reset", {"message": "closed"}, True),
+    ],
+)
+def test_a_claim_is_checked_on_the_outage_it_is_about(
+    claim: str, outage: str, run: dict[str, object], holds: bool
+) -> None:
+    (found,) = [candidate for candidate in OUTAGES if candidate.name == outage]
+    assert CLAIMS[claim](found, replace(FAILED, errors=[run])) is holds
+
+
+PROBE = """
+import json, os, sys
+import rtstt_testkit.routing
+rtstt_testkit.routing.activate_from_env()
+from websockets.sync.client import connect
+errors = []
+headers = {'Authorization': 'Bearer ' + (os.environ['OPENAI_API_KEY'] or 'sk-made-up')}
+try:
+    url = sys.argv[1].replace('https', 'wss') + '/realtime?model=m&intent=transcription'
+    with connect(url, open_timeout=4, additional_headers=headers) as ws:
+        ws.send('{"type": "session.update", "session": {"type": "transcription", "audio": {"input": '
+                '{"transcription": {"model": "whisper-1"}}}}}')
+        while True:
+            message = json.loads(ws.recv(timeout=10))
+            if message['type'] == 'error':
+                errors.append({'name': 'error', 'message': message['error']['message']})
+except Exception as error:
+    errors.append({'name': type(error).__name__, 'message': str(error)})
+print('RESULT', json.dumps({'transcript': None, 'errors': errors}))
+"""
+
+
+def test_every_outage_happens_as_its_name_says(tmp_path: Path) -> None:
+    happened = {}
+    for outage in OUTAGES:
+        run = run_outage(outage, [sys.executable, "-c", PROBE], tmp_path, {})
+        happened[outage.name] = [error["message"] for error in run.errors]
+        assert run.crash is None
+        assert run.attempts == (None if outage.name == "unknown host" else 1), outage.name
+    for status in (401, 403, 404, 429, 500, 503):
+        assert happened[f"HTTP {status}"] == [f"server rejected WebSocket connection: HTTP {status}"]
+    assert "Incorrect API key" in happened["refused behind the handshake"][0]
+    assert "1011" in happened["closed with 1011"][0]
+    assert all(happened.values())
 
 
 def test_what_proves_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

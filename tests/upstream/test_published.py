@@ -14,9 +14,9 @@ from upstream_sources import npm_package
 import rtstt_testkit
 from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
+from rtstt_testkit.upstream.fixes import find_fix
 from rtstt_testkit.upstream.installed import FILES, PACKAGE, Installed
 from rtstt_testkit.upstream.scratch import npm_project, workspace
-from rtstt_testkit.upstream.verify_npm import TOOLS
 
 pytestmark = [pytest.mark.client, pytest.mark.node, pytest.mark.heavy, pytest.mark.timeout(900)]
 
@@ -32,7 +32,9 @@ def patched() -> Patched:
     def make(version: str) -> Iterator[Path]:
         source = npm_package(version)
         copy = Installed(source, version, {name: (source / name).read_text(encoding="utf-8") for name in FILES})
-        with workspace(npm_project({**TOOLS, PACKAGE: version}, print)) as folder:
+        with workspace(
+            npm_project({**find_fix("agents-js/model-param").workbench["tools"], PACKAGE: version}, print)
+        ) as folder:
             package = folder / "node_modules" / PACKAGE
             shutil.copytree(source, package)
             for name, text in copy.patched().items():

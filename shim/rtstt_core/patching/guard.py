@@ -105,7 +105,7 @@ class PatchContext:
         from rtstt_core.watch import Watch
 
         self._counters.watched += 1
-        info = ConnectionInfo(self.target.library, self.version, decision.url)
+        info = ConnectionInfo(self.target.library, self.version, decision.url, decision.native)
         return Watch(info, self.is_enabled, decision.session)
 
     def observe_sent(self, connection: Any, method: str, parameter: str, watch: Watch) -> None:

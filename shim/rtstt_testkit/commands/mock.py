@@ -10,8 +10,9 @@ import signal
 from pathlib import Path
 
 from rtstt_core.errors import UsageError
-from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, make_server
+from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, json_log, make_server
 from rtstt_testkit.inspector.command import inspecting
+from rtstt_testkit.mock.server.limits import raise_file_limit
 from rtstt_testkit.mock.server.server import RealtimeServer
 
 __all__ = ["run"]
@@ -25,9 +26,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(schema(), indent=2))
         return 0
     if args.workers < 1:
-        raise UsageError(f"--workers {args.workers} is no number of processes; choose 1 or more")
+        raise UsageError(f"--workers {args.workers} is not a number of processes; choose 1 or more")
+    raise_file_limit()
     if args.workers == 1:
-        return asyncio.run(_serve(make_server(args), args))
+        with json_log() if args.json_log else contextlib.nullcontext() as observer:
+            return asyncio.run(_serve(make_server(args, observer=observer), args))
     if args.log is not None or args.report is not None:
         raise UsageError("--log and --report need the sessions in one process; leave out --workers")
     if args.virtual_time:
@@ -48,14 +51,14 @@ async def _serve(server: RealtimeServer, args: argparse.Namespace) -> int:
         await server.start()
     except (OSError, OverflowError) as error:
         raise cannot_listen(server.host, server.port, error) from None
-    announce(server)
     quiet = args.quiet or (args.json_log and args.log is None)
     async with inspecting(server, log=args.log, quiet=quiet, report=report):
-        with collecting_rarely():
-            try:
+        try:
+            announce(server)
+            with collecting_rarely():
                 await stop.wait()
-            finally:
-                await server.stop()
+        finally:
+            await server.stop()
     return 0
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream import git
+from rtstt_testkit.upstream.checkout import find_checkout
 from rtstt_testkit.upstream.errors import BadInput, NotAffected, UpstreamError
 from rtstt_testkit.upstream.fixes import Fix, find_fix, load_fixes
 from rtstt_testkit.upstream.pull_request import (
     PullRequest,
+    Report,
     check_output,
+    check_unused,
     make_pull_request,
     write_pull_request,
 )
@@ -50,9 +54,12 @@ def _make(args: argparse.Namespace) -> int:
         check_output(request, args.out)
         print(f"the patch in {args.out} applies to {args.source} ({fix.package} {source.version})")
         return 0
-    author = args.author or git.author(args.source)
-    report = _verify(request) if args.verify else None
-    for name in write_pull_request(request, args.out, author or UNNAMED, report):
+    checkout = find_checkout(args.source)
+    author = args.author or git.author(checkout.config if checkout else None)
+    write = partial(write_pull_request, request, args.out, author or UNNAMED, force=args.force)
+    if args.verify:
+        check_unused(args.out, force=args.force)
+    for name in write(_verify(request) if args.verify else None):
         print(f"wrote {args.out / name}")
     if author is None:
         print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
@@ -60,7 +67,7 @@ def _make(args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(request: PullRequest) -> str:
+def _verify(request: PullRequest) -> Report:
     from rtstt_testkit.upstream.verify import verify
 
     return verify(request, lambda line: print(line, file=sys.stderr, flush=True))

@@ -3,29 +3,76 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rtstt_testkit.upstream.errors import BadInput
 
-__all__ = ["write_all", "write_folder"]
+__all__ = ["check_folder", "write_all", "write_folder"]
 
 
-def write_folder(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files into a folder that holds nothing else.
+def check_folder(folder: Path, files: Mapping[str, str], replaceable: Sequence[str] = ()) -> set[Path]:
+    """Check that files can be written into a folder without loss.
+
+    Args:
+        folder: The folder; it need not exist.
+        files: The text of each file, by its path below the folder.
+        replaceable: Patterns of files that may be replaced or removed.
+
+    Returns:
+        The present files that match a pattern.
 
     Raises:
-        BadInput: The folder holds other files, or cannot be written to.
+        BadInput: The folder contains other files, or files with another content.
     """
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder} is a file: give a folder for the output")
-    if folder.is_dir():
-        known = {folder / path for path in files}
-        known |= {parent for path in known for parent in path.parents}
-        other = next((path for path in sorted(folder.rglob("*")) if path not in known), None)
-        if other is not None:
-            raise BadInput(f"{folder} holds other files ({other.relative_to(folder)}): give an empty folder")
+    replaced = {path for pattern in replaceable for path in folder.glob(pattern)}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path in replaced or (path.is_dir() and not path.is_symlink()):
+            continue
+        if name == "PR.md" or path.suffix == ".patch":
+            if name not in files or path.is_symlink() or path.read_bytes() != files[name].encode():
+                raise BadInput(
+                    f"{folder} contains another pull request ({name}): give another folder, or --force to replace it"
+                )
+        else:
+            raise BadInput(f"{folder} contains other files ({name}): give an empty folder")
+    return replaced
+
+
+def write_folder(folder: Path, files: Mapping[str, str], replaceable: Sequence[str] = ()) -> None:
+    """Write files into a folder that contains nothing else.
+
+    Args:
+        folder: The folder; it is created if it does not exist.
+        files: The text of each file, by its path below the folder.
+        replaceable: Patterns of files that are replaced, or removed if they are not in ``files``.
+
+    Raises:
+        BadInput: As for `check_folder`, or the folder cannot be written to; nothing is changed.
+    """
+    replaced = check_folder(folder, files, replaceable)
+    if not folder.exists():
+        _create(folder, files)
+        return
     write_all(folder, files)
+    for path in replaced - {folder / name for name in files}:
+        path.unlink()
+
+
+def _create(folder: Path, files: Mapping[str, str]) -> None:
+    """Create a folder with files; it appears with all of them or not at all."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        write_all(temporary, files)
+        temporary.rename(folder)
+    except OSError as error:
+        raise BadInput(f"cannot write {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_all(folder: Path, files: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 
@@ -33,7 +34,8 @@ class Fix:
     """One upstream pull request. Paths are those of the upstream's repository.
 
     ``root`` is the folder of the published package. ``tests`` is changed if the source contains it; otherwise
-    ``new_tests`` is added.
+    ``new_tests`` is added. ``elsewhere`` are patterns of places like the one that is fixed; ``reasons`` say by file
+    why such a place is left as it is.
     """
 
     name: str
@@ -50,6 +52,9 @@ class Fix:
     new_tests: str | None
     proof: str
     variants: Mapping[str, Variant]
+    proves: str = ""
+    elsewhere: Sequence[str] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
     issue: int | None = None
     pull: int | None = None
     package_folder: str = ""
@@ -61,6 +66,25 @@ class Fix:
         """Return the requirements to test a version; the keys of ``pins`` are prefixes of versions."""
         pins = [pin for start, names in self.pins.items() if version.startswith(start) for pin in names]
         return [name.format(version=version) for name in (*self.environment, *pins)]
+
+    @property
+    def workbench(self) -> Mapping[str, Any]:
+        """The settings of the upstream's tools: ``workbench.yml`` next to its fixes."""
+        return cast(
+            "dict[str, Any]", yaml.safe_load((self.folder.parent / "workbench.yml").read_text(encoding="utf-8"))
+        )
+
+    @property
+    def test_path(self) -> str:
+        """The test module that the fix changes, or adds if there is none."""
+        path = self.tests or self.new_tests
+        assert path is not None
+        return path
+
+    def paths(self) -> list[str]:
+        """Return the files and folders that the fix and its verification read."""
+        root = self.package_folder or f"{self.root}src"
+        return [path for path in (root, self.source, self.version_file, self.tests) if path]
 
     @cached_property
     def rules(self) -> list[Rule]:
@@ -89,7 +113,8 @@ class Fix:
 
     def new_test_module(self) -> str:
         """Return a test module for a source that does not contain the upstream's tests."""
-        text = (self.folder / "new_tests.py.txt").read_text(encoding="utf-8")
+        suffix = Path(self.new_tests or "").suffix
+        text = (self.folder / f"new_tests{suffix}.txt").read_text(encoding="utf-8")
         body = "".join(rule.replacement or "" for rule in self.rules if rule.step == "new-tests").strip("\n")
         return f"{text}\n\n{body}\n" if body else text
 
@@ -128,6 +153,9 @@ def _load(path: Path) -> Fix:
         tests=data.get("tests"),
         new_tests=data.get("new_tests"),
         proof=data["proof"],
+        proves=data.get("proves", ""),
+        elsewhere=data.get("elsewhere", {}).get("patterns", ()),
+        reasons=data.get("elsewhere", {}).get("reasons", {}),
         issue=data.get("issue"),
         pull=data.get("pull"),
         package_folder=data.get("package_folder", ""),

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.header import Header
 from email.utils import formataddr, parseaddr
 from pathlib import Path
 
 from rtstt_testkit.upstream import git
+from rtstt_testkit.upstream.elsewhere import find_elsewhere
 from rtstt_testkit.upstream.errors import BadInput, UnknownShape
-from rtstt_testkit.upstream.files import write_folder
+from rtstt_testkit.upstream.files import check_folder, write_folder
 from rtstt_testkit.upstream.fixes import Fix, Variant
 from rtstt_testkit.upstream.rules import apply_rules
 from rtstt_testkit.upstream.source import Source
 
-__all__ = ["PullRequest", "check_output", "make_pull_request", "write_pull_request"]
+__all__ = ["PullRequest", "Report", "check_output", "check_unused", "make_pull_request", "write_pull_request"]
 
 #: The folder of the patch with the repository's paths, if the source is a package.
 CHECKOUT = "checkout"
+#: The files of an earlier pull request.
+REPLACEABLE = ("PR.md", "*.patch", f"{CHECKOUT}/*.patch")
 NOT_RUN = "Not run yet: this text was generated without `--verify`."
+
+
+@dataclass(frozen=True)
+class Report:
+    """The report of a verification.
+
+    Attributes:
+        text: What was run and what was not, in Markdown.
+        built: Whether all of the upstream's own commands ran and passed.
+        tested: Whether the upstream's own test command ran and passed.
+    """
+
+    text: str
+    built: bool = False
+    tested: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class PullRequest:
     variant: Variant
     before: Mapping[str, str]
     after: Mapping[str, str]
+    elsewhere: Sequence[str] = ()
 
     @property
     def patch_name(self) -> str:
@@ -70,7 +89,7 @@ class PullRequest:
             f"{self.variant.description}---\n{summary}\n{text}-- \nrtstt-shim\n"
         )
 
-    def text(self, report: str | None) -> str:
+    def text(self, report: Report | None) -> str:
         """Return the text of the pull request, preceded by a comment with the commands that open it.
 
         Args:
@@ -80,11 +99,10 @@ class PullRequest:
         body = self.fix.template().format(
             description=_reflow(self.variant.description),
             changes="\n".join(f"- {change}" for change in self.variant.changes),
-            testing=report or NOT_RUN,
-            verified="x" if report else " ",
-            notes=f"Generated from {self.fix.package} {self.source.version} and verified as described above."
-            if report
-            else f"Generated from {self.fix.package} {self.source.version}.",
+            testing=report.text if report else NOT_RUN,
+            built="x" if report and report.built else " ",
+            tested="x" if report and report.tested else " ",
+            notes="\n\n".join([f"Generated from {self.fix.package} {self.source.version}.", *self.elsewhere]),
         )
         return (
             f"<!--\nTitle: {self.variant.title}\n\n"
@@ -132,10 +150,14 @@ def make_pull_request(fix: Fix, source: Source) -> PullRequest:
     for path in after:
         if path not in before and source.read(path) is not None:
             raise BadInput(f"{source.folder} already has a {source.local(path)}: remove it first")
-    return PullRequest(fix, source, variant, before, after)
+    return PullRequest(
+        fix, source, variant, before, after, find_elsewhere(fix, source, before[fix.source], after[fix.source])
+    )
 
 
-def write_pull_request(request: PullRequest, out: Path, author: str, report: str | None) -> list[str]:
+def write_pull_request(
+    request: PullRequest, out: Path, author: str, report: Report | None, *, force: bool = False
+) -> list[str]:
     """Write the patch and the text into a folder that contains nothing else.
 
     Args:
@@ -143,18 +165,28 @@ def write_pull_request(request: PullRequest, out: Path, author: str, report: str
         out: The folder; it is created if it does not exist.
         author: ``Name <address>``.
         report: The report of a verification; None if there was none.
+        force: Whether to replace the files of an earlier pull request.
 
     Returns:
         The paths written, relative to the folder.
 
     Raises:
-        BadInput: The folder cannot be written to, or contains other files.
+        BadInput: The folder cannot be written to, contains other files, or contains another pull request.
     """
     files = {request.patch_name: request.patch(author, checkout=False), "PR.md": request.text(report)}
     if not request.source.is_checkout:
         files[f"{CHECKOUT}/{request.patch_name}"] = request.patch(author, checkout=True)
-    write_folder(out, files)
+    write_folder(out, files, REPLACEABLE if force else ())
     return sorted(files)
+
+
+def check_unused(out: Path, *, force: bool = False) -> None:
+    """Check that a folder can take a pull request, before a verification that takes minutes.
+
+    Raises:
+        BadInput: The folder contains files that would have to be replaced.
+    """
+    check_folder(out, {}, REPLACEABLE if force else ())
 
 
 def check_output(request: PullRequest, out: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtstt_testkit.upstream.checkout import find_checkout
 from rtstt_testkit.upstream.errors import BadInput, UnknownShape
 from rtstt_testkit.upstream.fixes import Fix
-from rtstt_testkit.upstream.git import git
 
 __all__ = ["Source", "open_source"]
 
@@ -39,6 +39,8 @@ class Source:
             BadInput: The file is not UTF-8 text with Unix line endings.
         """
         file = self.folder / self.local(path)
+        if not file.resolve().is_relative_to(self.folder.resolve()):
+            raise BadInput(f"{file} is a link that leaves the source: replace it with the upstream's file")
         try:
             text = file.read_bytes().decode("utf-8")
         except (FileNotFoundError, NotADirectoryError):
@@ -69,18 +71,11 @@ def open_source(fix: Fix, folder: Path) -> Source:
             continue
         if source.read(fix.source) is None:
             raise UnknownShape(f"{folder} is {fix.package}, but has no {source.local(fix.source)} to patch")
-        _refuse_changes(folder)
+        checkout = find_checkout(folder)
+        if checkout is not None:
+            checkout.check(*(source.local(path) for path in fix.paths()))
         return Source(folder, prefix, fix.version(text) or "unknown")
     raise BadInput(
         f"{folder} is neither a checkout of {fix.upstream} nor an unpacked {fix.package}: "
         f"it has no {fix.version_file} and no {fix.version_file.removeprefix(fix.root)}"
     )
-
-
-def _refuse_changes(folder: Path) -> None:
-    if not (folder / ".git").exists():
-        return
-    changed = git("status", "--porcelain", "--untracked-files=no", cwd=folder).split("\n")[:-1]
-    if changed:
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        raise BadInput(f"{folder} has uncommitted changes ({changed[0][3:]}{more}): commit or stash them first")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rtstt_testkit.upstream.commands import Command, run_commands
 from rtstt_testkit.upstream.endtoend import GATEWAY, NATIVE_HOSTS, ClientRun
 from rtstt_testkit.upstream.errors import VerificationFailed
-from rtstt_testkit.upstream.pull_request import PullRequest
+from rtstt_testkit.upstream.outages import CLAIMS, OUTAGES, failures
+from rtstt_testkit.upstream.pull_request import PullRequest, Report
 from rtstt_testkit.upstream.scratch import Progress
 from rtstt_testkit.upstream.workbench import Workbench
 
 __all__ = ["verify"]
 
 
-def verify(request: PullRequest, progress: Progress) -> str:
+def verify(request: PullRequest, progress: Progress) -> Report:
     """Verify a pull request on its source.
 
     Args:
@@ -21,20 +23,27 @@ def verify(request: PullRequest, progress: Progress) -> str:
         progress: Called with each line of progress.
 
     Returns:
-        The report, in Markdown, of what was run.
+        The report of what was run.
 
     Raises:
         VerificationFailed: A result is not the expected one; the message names it.
     """
     from rtstt_testkit.upstream import verify_npm, verify_pypi
 
+    progress(f"this runs code of {request.fix.upstream} in {request.source.folder}: its tests, tools and client")
     workbench = verify_npm.workbench if request.fix.registry == "npm" else verify_pypi.workbench
     with workbench(request, progress) as bench:
         where = f"Run on the sources of {request.fix.package} {request.source.version} with {bench.tools}."
         lines = [f"{where} {bench.caveat}".rstrip(), ""]
         lines += _test_rows(request, bench, progress)
-        lines += ["", *_session_rows(request, bench, progress)]
-    return "\n".join(lines)
+        rows = _outage_rows if request.fix.proof == "outages" else _session_rows
+        lines += ["", *rows(request, bench, progress)]
+    commands = [Command(**command) for command in request.fix.workbench.get("commands", ())]
+    outcomes = run_commands(commands, request.source, request.after, progress)
+    if outcomes:
+        lines += ["", "The upstream's own commands:", "", *map(str, outcomes)]
+    ran = {outcome.command.script for outcome in outcomes if outcome.not_run is None}
+    return Report("\n".join(lines), bool(outcomes) and len(ran) == len(outcomes), "test" in ran)
 
 
 def _test_rows(request: PullRequest, bench: Workbench, progress: Progress) -> list[str]:
@@ -67,14 +76,9 @@ def _session_rows(request: PullRequest, bench: Workbench, progress: Progress) ->
         "| host | before | after |",
         "|---|---|---|",
     ]
-    hosts = ("eu.api.openai.com",) if request.fix.proof == "errors" else (*NATIVE_HOSTS, GATEWAY)
-    for host in hosts:
+    for host in (*NATIVE_HOSTS, GATEWAY):
         progress(f"streaming audio to {host} before and after")
         before, after = bench.run_client(request.before, host), bench.run_client(request.after, host)
-        if request.fix.proof == "errors":
-            _expect(len(after.warnings) == 1, f"the patched client logs {len(after.warnings)} warnings, not one")
-            rows.append(f"| {host} | {_failure(before)} | {_failure(after)} |")
-            continue
         _expect(after.transcript is not None, f"the patched client gets no transcript from {host}: {after}")
         _expect(
             ("model" in after.query) == (host == GATEWAY),
@@ -87,11 +91,46 @@ def _session_rows(request: PullRequest, bench: Workbench, progress: Progress) ->
     return rows
 
 
-def _failure(session: ClientRun) -> str:
-    errors = [error for error in session.errors if error["name"].startswith("API")]
-    names = ", ".join(f"`{error['name']}`, {'' if error['retryable'] else 'not '}retryable" for error in errors)
-    count = len(session.warnings)
-    return f"{session}; {names or 'no `APIError`'}; {count} warning{'' if count == 1 else 's'} logged"
+def _outage_rows(request: PullRequest, bench: Workbench, progress: Progress) -> list[str]:
+    _expect(bench.run_outages is not None, f"there is no client of {request.fix.package} to run through outages")
+    assert bench.run_outages is not None
+    progress(f"running {len(OUTAGES)} outages before the patch")
+    before = bench.run_outages(request.before)
+    progress(f"running {len(OUTAGES)} outages after the patch")
+    after = bench.run_outages(request.after)
+    progress(f"streaming audio to {GATEWAY} before and after")
+    healthy = [bench.run_client(files, GATEWAY) for files in (request.before, request.after)]
+    _expect(healthy[1].transcript is not None, f"the patched client gets no transcript from {GATEWAY}: {healthy[1]}")
+    holds = CLAIMS[request.fix.proves]
+    rows = [
+        "Streaming audio through the built package to an endpoint that fails, with one retry allowed:",
+        "",
+        "| endpoint | before | after |",
+        "|---|---|---|",
+    ]
+    for outage, old, new in zip(OUTAGES, before, after, strict=True):
+        _expect(new.crash is None or old.crash is not None, f"the patched client crashes: {outage.name}: {new.crash}")
+        count = len(new.warnings)
+        _expect(count <= failures(new), f"the patched client logs {count} warnings: {outage.name}: {_outcome(new)}")
+        _expect(holds(outage, new), f"the patch does not prove {request.fix.proves}: {outage.name}: {_outcome(new)}")
+        rows.append(f"| {outage.name} | {_outcome(old)} | {_outcome(new)} |")
+    needed = not all(holds(outage, run) for outage, run in zip(OUTAGES, before, strict=True))
+    _expect(needed, f"{request.fix.proves} holds without the patch, so the patch is not needed")
+    return [*rows, f"| healthy, {GATEWAY} | {healthy[0]} | {healthy[1]} |"]
+
+
+def _outcome(run: ClientRun) -> str:
+    """Return the outcome of an outage in a few words."""
+    if run.crash is not None:
+        return f"the process dies: {run.crash}"
+    parts = [f"`{error['name']}`: {error['message'].partition(': ')[0]}" for error in run.errors] or ["no error"]
+    if run.attempts is not None:
+        parts.append(_count(run.attempts, "attempt"))
+    return ", ".join([*parts, _count(len(run.warnings), "warning")])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _expect(condition: bool, otherwise: str) -> None:

@@ -1,131 +1,93 @@
-"""The workbench for livekit/agents-js: vitest, tsc, prettier and esbuild from npm, with the upstream's settings."""
+"""The workbench of npm upstreams: vitest, tsc, prettier and esbuild, with the settings of ``workbench.yml``."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.endtoend import ClientRun, drive
 from rtstt_testkit.upstream.errors import VerificationFailed
+from rtstt_testkit.upstream.outages import OUTAGES, run_outage
 from rtstt_testkit.upstream.pull_request import PullRequest
 from rtstt_testkit.upstream.scratch import Progress, execute, npm_project, workspace
 from rtstt_testkit.upstream.workbench import TestRun, Workbench
 
 __all__ = ["workbench"]
 
-TOOLS = {
-    "vitest": "4.1.12",
-    "vite": "7.3.6",
-    "typescript": "5.9.3",
-    "esbuild": "0.25.12",
-    "prettier": "3.2.5",
-    "@trivago/prettier-plugin-sort-imports": "4.3.0",
-    "@types/node": "22.19.1",
-    "@types/ws": "8.18.1",
-    "ws": "8.21.0",
-    "zod": "3.25.76",
-}
-PRETTIER = {
-    "singleQuote": True,
-    "trailingComma": "all",
-    "semi": True,
-    "tabWidth": 2,
-    "printWidth": 100,
-    "importOrder": ["<THIRD_PARTY_MODULES>", "^[./]"],
-    "importOrderSeparation": False,
-    "importOrderSortSpecifiers": True,
-    "importOrderParserPlugins": ["typescript"],
-    "plugins": ["@trivago/prettier-plugin-sort-imports"],
-}
-#: What only the upstream's live tests use, which are skipped without an API key.
-STUBS = {
-    "@livekit/agents-plugin-silero": "stubs/silero.ts",
-    "@livekit/agents-plugins-test": "stubs/plugins-test.ts",
-}
-#: The upstream's compiler options, and the stubs.
-TSCONFIG = {
-    "include": ["src/stt.ts", "src/stt.test.ts", "globals.d.ts"],
-    "compilerOptions": {
-        "baseUrl": ".",
-        "target": "es2022",
-        "types": ["node"],
-        "module": "node16",
-        "moduleResolution": "node16",
-        "strict": True,
-        "esModuleInterop": True,
-        "skipLibCheck": True,
-        "forceConsistentCasingInFileNames": True,
-        "verbatimModuleSyntax": True,
-        "isolatedModules": True,
-        "noUncheckedIndexedAccess": True,
-        "noEmit": True,
-        "paths": {name: [path] for name, path in STUBS.items()},
-    },
-}
-DEFINE = {"__PACKAGE_NAME__": '"@livekit/agents-plugin-openai"', "__PACKAGE_VERSION__": '"0.0.0-test"'}
-# Versions of the framework before 1.5 leave the rejection of a failed stream unhandled: not the plugin's fault.
-FILES = {
-    "package.json": '{"type": "module"}',
-    "globals.d.ts": "declare const __PACKAGE_NAME__: string;\ndeclare const __PACKAGE_VERSION__: string;\n",
-    "stubs/silero.ts": "export class VAD { static async load(): Promise<never> { throw new Error('stub'); } }\n",
-    "stubs/plugins-test.ts": "export async function stt(..._args: unknown[]): Promise<void> {}\n",
-    "vitest.setup.mjs": "import { initializeLogger } from '@livekit/agents';\n"
-    "initializeLogger({ pretty: false, level: 'silent' });\n",
-    "vitest.config.mjs": f"""
-const stubs = Object.entries({json.dumps(STUBS)});
+
+def _files(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files of a scratch project, with the upstream's settings."""
+    stubs = settings.get("stubs", {})
+    paths = {name: f"stubs/{number}.ts" for number, name in enumerate(stubs)}
+    define = {name: json.dumps(value) for name, value in settings.get("define", {}).items()}
+    ignored = settings.get("ignored_rejections", "(?!)")
+    options = {**settings["typescript"], "baseUrl": ".", "noEmit": True, "paths": {k: [v] for k, v in paths.items()}}
+    return {
+        "package.json": '{"type": "module"}',
+        ".prettierrc": json.dumps(settings["prettier"]),
+        "tsconfig.json": json.dumps({"include": [*settings["type_files"], "globals.d.ts"], "compilerOptions": options}),
+        "globals.d.ts": "".join(f"declare const {name}: string;\n" for name in define),
+        **{paths[name]: text for name, text in stubs.items()},
+        "vitest.setup.mjs": settings.get("setup", ""),
+        "vitest.config.mjs": f"""
+const stubs = Object.entries({json.dumps(paths)});
 const paths = stubs.map(([name, path]) => [name, new URL(path, import.meta.url).pathname]);
 export default {{
-  define: {json.dumps(DEFINE)},
+  define: {json.dumps(define)},
   resolve: {{ alias: Object.fromEntries(paths) }},
   test: {{
-    include: ['src/stt.test.ts'],
+    include: [{json.dumps(settings["test_files"])}],
     setupFiles: ['./vitest.setup.mjs'],
-    onUnhandledError: (error) => !/^API/.test(error.name ?? ''),
+    onUnhandledError: (error) => !new RegExp({json.dumps(ignored)}).test(error.stack ?? ''),
   }},
 }};
 """,
-}
-BUILD = f"""
+        "build.mjs": f"""
 import {{ readdirSync }} from 'node:fs';
 import {{ build }} from 'esbuild';
 const entryPoints = readdirSync('src', {{ recursive: true }})
   .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
   .map((name) => `src/${{name}}`);
 await build({{ entryPoints, outdir: process.argv[2], format: 'esm', platform: 'node', target: 'node16',
-  define: {json.dumps(DEFINE)}, logLevel: 'silent' }});
-"""
+  define: {json.dumps(define)}, logLevel: 'silent' }});
+""",
+    }
 
 
 @contextmanager
 def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
     """Prepare a scratch project for the version that a pull request was made from."""
     fix = request.fix
-    project = npm_project({**TOOLS, fix.package: request.source.version}, progress)
+    settings = fix.workbench
+    tools: dict[str, str] = settings["tools"]
+    project = npm_project({**tools, fix.package: request.source.version}, progress)
     source = (request.source.folder / request.source.local(fix.source)).parent
     with workspace(project) as folder:
-        for name, text in {**FILES, "build.mjs": BUILD}.items():
+        for name, text in _files(settings).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
-        (folder / ".prettierrc").write_text(json.dumps(PRETTIER), encoding="utf-8")
-        (folder / "tsconfig.json").write_text(json.dumps(TSCONFIG), encoding="utf-8")
         shutil.copytree(source, folder / "src")
         bench = _Npm(request, project, folder)
         yield Workbench(
-            tools=f"vitest {TOOLS['vitest']}, TypeScript {TOOLS['typescript']} and prettier {TOOLS['prettier']}",
+            tools=f"vitest {tools['vitest']}, TypeScript {tools['typescript']} and prettier {tools['prettier']}",
             checks=[("`prettier --check`", bench.prettier), ("`tsc`", bench.tsc)],
             test=bench.test,
             run_client=bench.run_client,
+            run_outages=bench.run_outages,
             caveat=_caveat(request),
         )
 
 
 def _caveat(request: PullRequest) -> str:
-    """Progress which imports of the tests were stubbed."""
-    stubbed = [f"`{name}`" for name in STUBS if name in request.after[request.test_path]]
+    """Return a sentence on the imports of the tests that are stubbed, or an empty string."""
+    stubs = request.fix.workbench.get("stubs", {})
+    stubbed = [f"`{name}`" for name in stubs if name in request.after[request.test_path]]
     if not stubbed:
         return ""
     return f"Stubbed for this run: {' and '.join(stubbed)}, which only the live tests use; without a key those skip."
@@ -135,6 +97,7 @@ class _Npm:
     def __init__(self, request: PullRequest, project: Path, folder: Path) -> None:
         self._package = request.fix.package
         self._root = request.fix.root
+        self._driver = request.fix.folder.parent / "drive.mjs"
         self._project = project
         self._folder = folder
 
@@ -165,6 +128,15 @@ class _Npm:
         return TestRun(outcomes["passed"], outcomes["failed"], outcomes["skipped"])
 
     def run_client(self, files: Mapping[str, str], host: str) -> ClientRun:
+        return drive(self._build(files), self._folder, host, {})
+
+    def run_outages(self, files: Mapping[str, str]) -> Sequence[ClientRun]:
+        command = self._build(files)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda outage: run_outage(outage, command, self._folder, {}), OUTAGES))
+
+    def _build(self, files: Mapping[str, str]) -> Sequence[str]:
+        """Build the package from files, and return the command that streams audio through it."""
         self._lay_out(files)
         package = self._folder / "node_modules" / self._package
         shutil.rmtree(package, ignore_errors=True)
@@ -173,9 +145,9 @@ class _Npm:
         built = execute(["node", "build.mjs", package / "dist"], self._folder)
         if built.returncode:
             raise VerificationFailed(f"esbuild could not build the source: {built.stderr.strip().splitlines()[-1]}")
-        shutil.copy(patches() / "agents-js" / "drive.mjs", self._folder)
+        shutil.copy(self._driver, self._folder)
         preload = (Path(__file__).parents[1] / "node" / "route.mjs").as_uri()
-        return drive(["node", "--import", preload, "drive.mjs"], self._folder, host, {})
+        return ["node", "--import", preload, "drive.mjs"]
 
     def _lay_out(self, files: Mapping[str, str]) -> list[str]:
         names = []

@@ -38,6 +38,7 @@ class Workbench:
         checks: Formatter, linter and type checker: the name, and a function that returns the findings for files.
         test: Runs the test module on a set of files.
         run_client: Streams audio to a host through the client built from a set of files.
+        run_outages: Runs that client through every outage, or None if the language has no such client.
         caveat: A sentence for the report on the differences from the upstream's repository, or empty.
     """
 
@@ -45,4 +46,5 @@ class Workbench:
     checks: Sequence[tuple[str, Callable[[Mapping[str, str]], Sequence[str]]]]
     test: Callable[[Mapping[str, str]], TestRun]
     run_client: Callable[[Mapping[str, str], str], ClientRun]
+    run_outages: Callable[[Mapping[str, str]], Sequence[ClientRun]] | None = None
     caveat: str = ""

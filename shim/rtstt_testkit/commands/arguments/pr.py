@@ -24,7 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--author", metavar="'NAME <ADDRESS>'", help="the author of the patch (default: your git identity)"
     )
-    parser.add_argument("--verify", action="store_true", help="verify the patch first and report the results in PR.md")
+    parser.add_argument("--verify", action="store_true", help="verify the patch first, which runs the source's code")
+    parser.add_argument("--force", action="store_true", help="replace an earlier pull request in --out")
     parser.add_argument("--check", action="store_true", help="only check that the patch in --out still applies")
     parser.add_argument("--list", action="store_true", help="list the fixes, and whether --source needs them")
     parser.add_argument(

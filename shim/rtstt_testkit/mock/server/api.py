@@ -18,6 +18,7 @@ from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.script.script import Script
+from rtstt_testkit.mock.server.access import Access
 from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse
 from rtstt_testkit.mock.server.openapi import ANY_OBJECT, SCRIPT, SECONDS, TEXT, Operation, describe
 
@@ -29,6 +30,7 @@ class Controlled(Protocol):
 
     control: bool
     routes: Sequence[Route]
+    access: Access
 
     @property
     def sessions(self) -> list[SessionRecord]:
@@ -70,7 +72,8 @@ async def respond(server: Controlled, request: HttpRequest) -> HttpResponse:
         if match is None or (operation.control and not server.control):
             continue
         if operation.method == request.method:
-            return await handler(server, request, match)
+            refusal = server.access.control_refusal(request.head) if operation.control else None
+            return refusal or await handler(server, request, match)
         allowed.append(operation.method)
     if allowed:
         message = f"{request.path} takes {' and '.join(allowed)}."
