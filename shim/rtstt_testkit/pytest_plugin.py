@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rtstt_testkit.mock.server.server import RealtimeServer
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
-from rtstt_testkit._pytest_options import add_options
 from rtstt_testkit._pytest_serving import (
     PASSED,
     SERVERS,
@@ -46,7 +45,13 @@ __all__ = [
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the reports."""
-    add_options(parser)
+    group = parser.getgroup("rtstt", "realtime speech-to-text (rtstt-shim)")
+    group.addoption(
+        "--rtstt-report",
+        metavar="DIR",
+        help="write an HTML report of what the realtime servers saw, for each failing test that used one",
+    )
+    group.addoption("--rtstt-report-all", action="store_true", help="write it for every test that used one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
