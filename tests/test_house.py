@@ -67,6 +67,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
         "rtstt_testkit.inspector",
+        "rtstt_testkit.source",
         "rtstt_testkit.upstream",
         "rtstt_testkit.probe",
         "rtstt_testkit.routing",

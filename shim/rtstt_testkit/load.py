@@ -53,6 +53,7 @@ def speak(
     model: str = "gpt-4o-mini-transcribe",
     turn_detection: Mapping[str, Any] | None = None,
     timeout: float = 15.0,
+    conversation: bool = False,
 ) -> None:
     """Open a session, stream a recording in real time, wait for its transcript, and close the session.
 
@@ -65,13 +66,15 @@ def speak(
         model: The transcription model. Without server VAD (``gpt-live-transcribe``) the audio is committed at its end.
         turn_detection: As in ``session.update``; the endpoint's default if omitted.
         timeout: Seconds to wait for the connection, and for the transcript after the last sound.
+        conversation: Whether the session is a conversation (``?model=…``) whose input is transcribed. No responses
+            are created.
     """
     session = _LoadSession(on_wait)
     try:
         with connect(
             url, additional_headers=headers, compression=None, open_timeout=timeout, close_timeout=1
         ) as connection:
-            session.stream(connection, recording, model, turn_detection, timeout)
+            session.stream(connection, recording, model, turn_detection, timeout, conversation)
     except (SessionEnded, NoTranscript) as error:
         session.fail(error)
     except ConnectionClosed as error:
@@ -101,15 +104,23 @@ class _LoadSession:
         model: str,
         turn_detection: Mapping[str, Any] | None,
         timeout: float,
+        conversation: bool,
     ) -> None:
         """Stream the recording, and receive events meanwhile."""
-        while self._waiting_for == CONNECT:
-            self._receive_event(connection.recv(timeout=timeout))
+        try:
+            while self._waiting_for == CONNECT:
+                self._receive_event(connection.recv(timeout=timeout))
+        except TimeoutError:
+            raise SessionEnded(f"no session.created within {timeout:g} s") from None
         audio_input: dict[str, Any] = {"transcription": {"model": model}}
         detects = transcription_model(model).vad
         if turn_detection is not None or not detects:
             audio_input["turn_detection"] = turn_detection if detects else None
-        session = {"type": "transcription", "audio": {"input": audio_input}}
+        if conversation and detects:
+            detection = audio_input.get("turn_detection") or {"type": "server_vad"}
+            audio_input["turn_detection"] = {**detection, "create_response": False}
+        type_ = "realtime" if conversation else "transcription"
+        session = {"type": type_, "audio": {"input": audio_input}}
         connection.send(json.dumps({"type": "session.update", "session": session}))
 
         frames = _frames(recording.pcm)
@@ -126,7 +137,7 @@ class _LoadSession:
                 if not detects:
                     connection.send('{"type":"input_audio_buffer.commit"}')
             elif number > sounds + timeout / _FRAME_SECONDS:
-                raise NoTranscript(f"no transcript within {timeout:g} s of the last sound")
+                raise NoTranscript(f"no {self._missing} within {timeout:g} s of the last sound")
 
     def fail(self, error: Exception) -> None:
         """Report that the current wait ended with an error."""
@@ -139,6 +150,13 @@ class _LoadSession:
             return False
         self._on_wait(FINAL, time.perf_counter() - self._last_sound, " ".join(self._texts), None)
         return True
+
+    @property
+    def _missing(self) -> str:
+        """The type of the event that the session waits for."""
+        if self._open or self._texts:
+            return _TRANSCRIPTION + ("completed" if self._has_delta else "delta")
+        return "input_audio_buffer.committed"
 
     def _receive_until(self, connection: Connection, until: float) -> None:
         """Receive events until a point in time, or until the last transcript."""

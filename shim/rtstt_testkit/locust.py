@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from locust import User, task  # first: it patches the standard library's sockets and threads
 
 from rtstt_testkit import speech
-from rtstt_testkit.load import speak
+from rtstt_testkit.load import CONNECT, speak
 
 __all__ = ["TranscriptionUser"]
 
@@ -39,6 +40,9 @@ class TranscriptionUser(User):  # type: ignore[misc]
         turn_detection: As in ``session.update``; the endpoint's default if None.
         recordings: The bundled recordings to choose from, one at random for each session.
         timeout: Seconds to wait for a connection, and for a transcript after the last sound.
+        conversation: Whether ``host`` opens a conversation (``?model=…``) whose input is transcribed.
+        longest_pause: The maximum of seconds to wait after a session that was not created. The wait starts at one
+            second and doubles with each such session.
     """
 
     abstract = True
@@ -47,6 +51,9 @@ class TranscriptionUser(User):  # type: ignore[misc]
     turn_detection: Mapping[str, Any] | None = None
     recordings: tuple[str, ...] = tuple(speech.recordings())
     timeout = 15.0
+    conversation = False
+    longest_pause = 30.0
+    _pause = 0.0
 
     @task  # type: ignore[untyped-decorator]
     def speak(self) -> None:
@@ -60,9 +67,14 @@ class TranscriptionUser(User):  # type: ignore[misc]
             model=self.model,
             turn_detection=self.turn_detection,
             timeout=self.timeout,
+            conversation=self.conversation,
         )
+        if self._pause:
+            time.sleep(self._pause)  # cooperative under Locust
 
     def _record(self, name: str, seconds: float, text: str, error: Exception | None) -> None:
+        if name == CONNECT:
+            self._pause = min(max(1.0, self._pause * 2), self.longest_pause) if error else 0.0
         self.environment.events.request.fire(
             request_type=_REQUEST_TYPE,
             name=name,

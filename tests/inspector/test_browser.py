@@ -363,6 +363,7 @@ def test_the_policy_lets_no_foreign_script_in(watched, page: Page, mock: Threade
 # -- size
 
 
+@pytest.mark.heavy
 def test_sixty_minutes_are_shown_at_once_and_in_little(page: Page) -> None:
     spoken = encode_g711(load("hello").pcm[: 2 * 8000 * 2], "audio/pcmu")
     with server() as mock:

@@ -115,5 +115,21 @@ def test_a_transcript_that_never_comes_is_a_failure_in_the_end() -> None:
     assert (name, type(error), str(error)) == (
         FIRST_DELTA,
         NoTranscript,
-        "no transcript within 1 s of the last sound",
+        "no conversation.item.input_audio_transcription.delta within 1 s of the last sound",
     )
+
+
+def test_a_session_that_is_never_created_names_the_missing_event() -> None:
+    with ThreadedRealtimeServer(faults=[Fault("drop", on="session.created")], strict=False) as server:
+        name, error = refusal(server.url, timeout=1.0)
+    assert (name, type(error), str(error)) == (CONNECT, SessionEnded, "no session.created within 1 s")
+
+
+def test_a_conversation_is_transcribed_and_never_answers() -> None:
+    with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
+        waits = call(server.url, "?model=gpt-realtime", conversation=True)
+        [session] = server.sessions
+    assert [name for name, *_ in waits] == [CONNECT, FIRST_DELTA, FINAL]
+    assert waits[2][2] == TEXT
+    assert session.session["type"] == "realtime"
+    assert not [event.type for event in session.events if event.type.startswith("response.")]

@@ -330,8 +330,8 @@ def test_a_failed_transcription_and_one_that_is_pending() -> None:
 class TestEventsThatWereNotSent:
     """The record is what happened: what the connection's end dropped is no answer."""
 
-    def left_early(self, *faults: Fault) -> Talk:
-        talk = Talk(script=Script.of(["Hello."], faults))
+    def left_early(self, answer: str | Failure = "Hello.") -> Talk:
+        talk = Talk(transcripts=[answer])
         talk.send(MANUAL)
         talk.speak(tone(300))
         talk.session.receive_frame(json.dumps(COMMIT), talk.now)
@@ -365,6 +365,11 @@ class TestEventsThatWereNotSent:
             "1 of 1 transcripts were never sent: 'Hello.'. The connection ended first; wait for `…completed` of the "
             "last item before closing. Pass strict=False if the client may leave before."
         )
+
+    def test_a_failure_that_was_not_sent_fails_it_too(self) -> None:
+        talk = self.left_early(Failure())
+        with pytest.raises(ScriptNotFollowed, match=r"^1 of 1 transcripts were never sent: a failure\. "):
+            verify(talk.cursor, [talk.record], 1, "scripted", [])
 
     def test_what_the_script_drops_is_recorded_as_such_and_passes_the_check(self) -> None:
         for fault, dropped in (

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from subprocess import run as run_process
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -452,7 +453,14 @@ class TestTheCommand:
                 "ws://127.0.0.1.example.com/v1/realtime is not on this machine, and the rows may cost money; "
                 "add --live to use it",
             ),
-            (["--live"], "--live needs an API key; set OPENAI_API_KEY"),
+            (["--live"], "--live needs an API key; set OPENAI_API_KEY, or give --key"),
+            (["--header", "X Y: z"], "--header 'X Y' is not a header; give 'NAME: VALUE'"),
+            (["--header", "no-colon"], "--header 'no-colon' is not a header; give 'NAME: VALUE'"),
+            (["--skip", "", "--compatible"], "no row is left; see `rtstt-shim probe --list`"),
+            (
+                ["--key", "a b", "ws://127.0.0.1:1/"],
+                "--key is not an API key: it contains spaces or other characters that no key has",
+            ),
             (
                 ["--live", "ws://api.openai.com"],
                 "ws://api.openai.com/v1/realtime would receive your key unencrypted; give a wss:// URL",
@@ -566,7 +574,7 @@ print(asyncio.run(probe_own_mock(ROWS[:1]))[0].verdict)
 
 class TestNormalized:
     def test_an_identifier_keeps_its_name_and_its_form_counts(self) -> None:
-        normal = Normalizer("")
+        normal = Normalizer(())
         event = {"type": "x", "event_id": "event_" + "b" * 21, "item_id": ITEM, "previous_item_id": "item_" + "c" * 21}
         assert normal.event(event, 0.0) == {
             "type": "x",
@@ -582,20 +590,20 @@ class TestNormalized:
             {"item_id": "item_probe"},
         ):
             assert normal.event(kept, 0.0) == kept
-        exact = Normalizer("", id_format=True)
+        exact = Normalizer((), id_format=True)
         assert exact.event({"item_id": ITEM}, 0.0) == {"item_id": "<item 1>"}
         assert exact.event({"item_id": "item_of-another_form"}, 0.0) == {"item_id": "item_of-another_form"}
 
     def test_an_expiry_is_relative_to_now(self) -> None:
         session = {"session": {"expires_at": 1_800_003_597}}
-        assert Normalizer("").event(session, 1_800_000_000.4) == {"session": {"expires_at": "<now + 3600 s>"}}
-        assert Normalizer("").event({"expires_at": 0}, 1.0) == {"expires_at": 0}
+        assert Normalizer(()).event(session, 1_800_000_000.4) == {"session": {"expires_at": "<now + 3600 s>"}}
+        assert Normalizer(()).event({"expires_at": 0}, 1.0) == {"expires_at": 0}
 
     def test_log_probabilities_count_by_their_form(self) -> None:
         right = [{"token": "a", "logprob": -1.0, "bytes": [97]}]
-        assert Normalizer("").event({"logprobs": right}, 0.0) == {"logprobs": "<logprobs>"}
+        assert Normalizer(()).event({"logprobs": right}, 0.0) == {"logprobs": "<logprobs>"}
         wrong = [{"token": "a", "logprob": -1.0}]
-        assert Normalizer("").event({"logprobs": wrong}, 0.0) == {"logprobs": wrong}
+        assert Normalizer(()).event({"logprobs": wrong}, 0.0) == {"logprobs": wrong}
 
     def test_what_follows_itself_is_one_only_for_deltas_and_segments(self) -> None:
         delta = {"type": "conversation.item.input_audio_transcription.delta"}
@@ -630,3 +638,74 @@ def test_what_counts_as_alike(expected: dict[str, Any], received: dict[str, Any]
 def test_words_choose_rows() -> None:
     assert select_rows(None) == list(ROWS)
     assert {found.group for found in select_rows("ERRORS append")} == {"errors"}
+
+
+class TestOtherServers:
+    def test_a_compatible_server_is_not_asked_for_refusals(self, results: dict[str, Result]) -> None:
+        compatible = select_rows(None, compatible=True)
+        assert len(compatible) > 20
+        for tried in compatible:
+            events = results[tried.name].expected
+            assert not [event for event in events if event["type"] in ("error", "(http)")], tried.name
+            assert events[-1].get("by") == "client"
+
+    def test_rows_can_be_left_out(self) -> None:
+        names = {found.name for found in select_rows("transcribing", ["whisper-1", "SERVER_VAD gpt"])}
+        assert names < {found.name for found in select_rows("transcribing")}
+        assert not [name for name in names if "whisper-1" in name or ("server_vad" in name and "gpt" in name)]
+
+    def test_key_and_headers_reach_the_server_and_no_output(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        async def parrot(connection: ServerConnection) -> None:
+            headers = connection.request.headers
+            error = {"code": "echo", "message": f"{headers['Authorization']} {headers['X-Tenant']}"}
+            await connection.send(json.dumps({"type": "error", "error": error}))
+
+        async def scenario() -> int:
+            async with serve(parrot, "127.0.0.1", 0, close_timeout=0.1) as server:
+                url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
+                words = ("--key", SECRET, "--header", "X-Tenant: tenant-secret", "--json", "--timeout", "5")
+                only = ("--only", "intent=transcription alone", "--junit", str(tmp_path / "junit.xml"))
+                return await asyncio.to_thread(main, url, *words, *only)
+
+        assert wait(scenario()) == 1
+        shown = capsys.readouterr()
+        text = shown.out + shown.err + (tmp_path / "junit.xml").read_text()
+        assert "Bearer *** ***" in text
+        assert SECRET not in text
+        assert "tenant-secret" not in text
+
+    def test_one_cause_is_counted_once_and_junit_has_every_row(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        async def strange(connection: ServerConnection) -> None:
+            error = {"code": "invalid_session_type", "message": "No."}
+            await connection.send(json.dumps({"type": "error", "error": error}))
+            await connection.close(1008)
+
+        async def scenario() -> int:
+            async with serve(strange, "127.0.0.1", 0, close_timeout=0.1) as server:
+                url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
+                words = ("--only", "session object", "--junit", str(tmp_path / "junit.xml"))
+                return await asyncio.to_thread(main, url, *words)
+
+        assert wait(scenario()) == 1
+        number = len(select_rows("session object"))
+        assert capsys.readouterr().out.splitlines()[-2] == f"{number} rows: invalid_session_type"
+        suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+        assert (suite.get("tests"), suite.get("failures")) == (str(number), str(number))
+        assert suite[0][0].get("message") == "invalid_session_type"
+        assert suite[0].get("classname") == "session object"
+
+    def test_a_silent_server_is_given_up_after_three_rows(self) -> None:
+        async def scenario() -> list[Result]:
+            async with serve(silent, "127.0.0.1", 0, close_timeout=0.1) as server:
+                port = server.sockets[0].getsockname()[1]
+                endpoint = Endpoint(f"ws://127.0.0.1:{port}/v1/realtime", MOCK_KEY, 0.3)
+                return await probe(select_rows("session object"), endpoint)
+
+        results = wait(scenario())
+        assert [result.verdict for result in results[:3]] == ["differs"] * 3
+        assert {result.verdict for result in results[3:]} == {"not tried"}
+        assert results[3].note == "the server was silent in the first 3 rows"

@@ -133,7 +133,7 @@ def test_the_built_in_websocket_over_http2(cell: Cell, tmp_path: Path) -> None:
     }
     outcome = run(cell(ws="8.18.3") / "http2.mjs", node="26", options=("--no-warnings",), shim=True, env=env)
     assert outcome.line == {"path": "/v1/realtime?intent=transcription"}
-    assert "a rate limit was hit (rate_limit_exceeded)." in outcome.stderr
+    assert "a rate limit was exceeded (rate_limit_exceeded)." in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
 
 

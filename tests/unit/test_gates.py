@@ -497,12 +497,14 @@ class TestInternalErrors:
         ]
         assert (context.state, context.detail) == ("failed", "ValueError: the first")
 
-    def test_status_shows_it(self, library: types.ModuleType, installation: Installation) -> None:
+    def test_status_shows_it(
+        self, library: types.ModuleType, installation: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         installation.install()
-        library.WebSocket().connect(None)
+        monkeypatch.setattr("rtstt_core.patching.guard.fix_url", None)
+        library.WebSocket().connect("ws://h/")
         [row] = installation.status().targets
-        assert row[:3] == ("fake", "1.8.0", "failed")
-        assert row.detail.startswith("TypeError: ")
+        assert row == ("fake", "1.8.0", "failed", "TypeError: 'NoneType' object is not callable")
 
     @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
     def test_what_ends_a_program_is_not_swallowed(

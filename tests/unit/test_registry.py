@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 import types
 from pathlib import Path
 from typing import Any
@@ -382,6 +384,28 @@ def test_a_setting_that_names_no_host_is_warned_of_once(
         "rtstt_shim: RTSTT_SHIM_HOSTS names 'https://stt.example.com/v1', 'localhost:8000', which no host can match; "
         "list host names separated by commas, without a scheme, a port or a path"
     ]
+
+
+@pytest.mark.parametrize("method", ["install", "uninstall", "status"])
+def test_no_lock_is_held_while_a_logging_handler_runs(
+    method: str, fake: types.ModuleType, installation: Installation
+) -> None:
+    class Waiting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            thread = threading.Thread(target=getattr(installation, method))
+            thread.start()
+            thread.join(10)
+            finished.append(not thread.is_alive())
+
+    finished: list[bool] = []
+    handler = Waiting()
+    logging.getLogger("rtstt_shim").addHandler(handler)
+    fake.__dict__["__version__"] = "99.0"
+    try:
+        installation.install()
+    finally:
+        logging.getLogger("rtstt_shim").removeHandler(handler)
+    assert finished == [True]
 
 
 def test_what_a_shape_error_says() -> None:

@@ -159,8 +159,7 @@ def test_twice_changes_nothing_and_check_reports_what_is_left_to_do(
         f"wrote {root / 'pnpm-workspace.yaml'}\n"
         f"{PACKAGE} 1.4.4 is patched by {PATCHES['pnpm']} (pnpm: there is a pnpm-lock.yaml)\n"
         "apply it with `pnpm install`, and commit the patch, its declaration and the lockfile\n"
-        f"undo: remove {PATCHES['pnpm']} and its entry in patchedDependencies of pnpm-workspace.yaml, "
-        "then run `pnpm install`\n"
+        "undo: `rtstt-shim patch-npm --undo`\n"
     )
     before = contents(root)
     assert patch(root) == 0
@@ -301,6 +300,111 @@ def test_an_unknown_shape_is_one_sentence_and_nothing_is_written(
     shutil.rmtree(root / INSTALLED / "dist")
     assert patch(root) == 1
     assert "has neither dist/stt.js nor dist/stt.cjs, so this version is unknown" in capsys.readouterr().err
+
+
+ALL = [
+    ("package-lock.json", ("--manager", "npm")),
+    ("pnpm-lock.yaml", ()),
+    ("yarn.lock", ()),
+    ("bun.lock", ()),
+    ("package-lock.json", ("--manager", "patch-package")),
+]
+
+
+@pytest.mark.parametrize(("lock", "words"), ALL, ids=["npm", "pnpm", "yarn", "bun", "patch-package"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_undo_takes_back_exactly_what_was_done(tmp_path: Path, lock: str, words: tuple[str, ...], end: str) -> None:
+    root = project(tmp_path, lock, scripts={"test": "vitest"}, dependencies={PACKAGE: "^1.4.4"})
+    manifest = root / "package.json"
+    text = manifest.read_text()
+    manifest.write_bytes(("\ufeff" + text.replace("    ", "\t")).replace("\n", end).encode())
+    if lock.startswith("pnpm"):
+        (root / "pnpm-workspace.yaml").write_bytes(f"packages:{end}  - 'apps/*'{end}".encode())
+    before = contents(root)
+    assert patch(root, *words) == 0
+    after = contents(root)
+    assert set(after) - set(before) == {PATCHES[dict(zip(ALL, PATCHES, strict=True))[(lock, words)]]}
+    for name in ("package.json", "pnpm-workspace.yaml"):
+        lines = after.get(name, b"").splitlines(keepends=True)
+        assert all(line.endswith(end.encode()) for line in lines)
+        assert end == "\r\n" or b"\r" not in after.get(name, b"")
+    assert after["package.json"].startswith(b"\xef\xbb\xbf{")
+    assert b"\n\t" in after["package.json"]
+    assert patch(root, "--undo") == 0
+    assert contents(root) == before
+    assert patch(root, "--undo") == 0
+
+
+@pytest.mark.parametrize(("lock", "words"), ALL, ids=["npm", "pnpm", "yarn", "bun", "patch-package"])
+def test_after_an_upgrade_the_old_patch_is_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lock: str, words: tuple[str, ...]
+) -> None:
+    root = project(tmp_path, lock, dependencies={PACKAGE: ">=1.4.4"})
+    assert patch(root, *words) == 0
+    old = next(path for path in PATCHES.values() if (root / path).exists())
+    place("1.9.0", root / INSTALLED)
+    if lock == "yarn.lock":
+        (root / lock).write_text(LOCKS[lock].replace("1.4.4", "1.9.0"))
+    capsys.readouterr()
+    assert patch(root, "--check", *words) == 1
+    assert (
+        f"{old} is not needed any more: {PACKAGE} 1.4.4 is not installed: run `rtstt-shim patch-npm`"
+        in capsys.readouterr().out
+    )
+    assert patch(root, *words) == 0
+    assert not (root / old).exists()
+    assert (root / old.replace("1.4.4", "1.9.0")).is_file()
+    declared = (root / "package.json").read_text() + (
+        (root / "pnpm-workspace.yaml").read_text() if lock.startswith("pnpm") else ""
+    )
+    assert "1.4.4.patch" not in declared
+    place("2.0.0", root / INSTALLED)
+    assert patch(root, *words) == 0
+    assert contents(root) == contents(project(tmp_path / "fresh", lock, "2.0.0", dependencies={PACKAGE: ">=1.4.4"})) | {
+        name: data for name, data in contents(root).items() if name == lock
+    }
+
+
+def test_a_patch_of_someone_else_stays(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    assert patch(root) == 0
+    mine = root / PATCHES["pnpm"].replace("1.4.4", "1.3.0")
+    mine.write_text("diff --git a/x b/x\n")
+    place("2.0.0", root / INSTALLED)
+    assert patch(root) == 0
+    assert mine.is_file()
+
+
+def test_a_linked_package_json_is_written_through_and_nothing_outside_the_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(tmp_path / "app", "bun.lock")
+    shared = tmp_path / "shared.json"
+    (root / "package.json").rename(shared)
+    (root / "package.json").symlink_to(shared)
+    assert patch(root) == 0
+    assert (root / "package.json").is_symlink()
+    assert "patchedDependencies" in shared.read_text()
+    other = project(tmp_path / "other", "bun.lock")
+    (tmp_path / "outside").mkdir()
+    (other / "patches").symlink_to(tmp_path / "outside")
+    before = contents(other)
+    assert patch(other) == 2
+    assert f"{other / 'patches'} is a link that leaves {other}: replace it with a folder" in capsys.readouterr().err
+    assert contents(other) == before
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_a_package_with_windows_line_ends_gets_a_patch_that_applies(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    for name in ("dist/stt.js", "dist/stt.cjs"):
+        file = root / INSTALLED / name
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert patch(root) == 0
+    installed = root / INSTALLED
+    commit(installed)
+    git(installed, "apply", str(root / PATCHES["pnpm"]))
+    assert b"\n" not in (installed / "dist/stt.js").read_bytes().replace(b"\r\n", b"")
 
 
 class TestBadInput:

@@ -316,6 +316,36 @@ def test_a_patch_that_is_not_proven_is_not_written(
     assert "- [x] **Build passes**" in text
 
 
+APPLICATION = '''"""An application."""
+URL = "wss://api.openai.com/v1/realtime?intent=transcription&model=whisper-1"
+'''
+
+
+def test_any_application_gets_a_patch_of_what_doctor_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    repository, out = tmp_path / "application", tmp_path / "out"
+    (repository / "app").mkdir(parents=True)
+    file = repository / "app/main.py"
+    file.write_bytes(APPLICATION.replace("\n", "\r\n").encode())
+    git(repository, "init", "--quiet")
+    git(repository, "config", "core.autocrlf", "false")
+    commit(repository)
+    assert pr("source", repository, out) == 0
+    assert sorted(contents(out)) == ["0001-fix-openai-realtime-transcription.patch", "PR.md"]
+    text = (out / "PR.md").read_text()
+    assert "- `app/main.py` line 2: OpenAI refuses `model` beside intent=transcription" in text
+    assert "Not run: the tests of this repository." in text
+    git(repository, "am", "--quiet", "--keep-cr", str(out / "0001-fix-openai-realtime-transcription.patch"))
+    assert file.read_bytes() == APPLICATION.replace("&model=whisper-1", "").replace("\n", "\r\n").encode()
+    capsys.readouterr()
+    assert pr("source", repository, tmp_path / "nothing") == 0
+    assert capsys.readouterr().out == (
+        f"{repository} needs no pull request: nothing in it can be rewritten with certainty\n"
+    )
+    assert not (tmp_path / "nothing").exists()
+    assert pr("source", tmp_path, tmp_path / "nothing") == 2
+    assert f"{tmp_path} is not a git checkout: give the root of one" in capsys.readouterr().err
+
+
 class TestBadInput:
     """One sentence, exit code 2, nothing written."""
 

@@ -8,7 +8,8 @@ from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
 from rtstt_testkit.upstream.files import write_all
 from rtstt_testkit.upstream.installed import PACKAGE, Installed, find_installed, need
-from rtstt_testkit.upstream.managers import MANAGERS, Manager, Project, choose, open_project
+from rtstt_testkit.upstream.managers import MANAGERS, Manager, choose
+from rtstt_testkit.upstream.project import Project, open_project
 
 __all__ = ["run"]
 
@@ -17,16 +18,60 @@ def run(args: argparse.Namespace) -> int:
     """Patch or check a project."""
     try:
         project = open_project(args.project)
+        if args.undo:
+            return _undo(project)
         copies = find_installed(project.folder)
-        if not copies:
+        stale = _stale(project, copies)
+        if not copies and not stale:
             print(f"{PACKAGE} is not installed in {project.folder}: nothing to patch")
             return 0
         manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "from --manager")
-        return _check(project, manager, copies) if args.check else _patch(project, manager, why, copies)
+        if args.check:
+            return max(_check(project, manager, copies), _check_stale(stale))
+        project = _remove(project, stale)
+        return _patch(project, manager, why, copies)
     except BadInput as error:
         raise UsageError(str(error)) from error
     except UpstreamError as error:
         raise CommandError(str(error)) from error
+
+
+def _undo(project: Project) -> int:
+    """Take every patch of this kit and its declaration back."""
+    patched = [(manager, version) for manager in MANAGERS.values() for version in manager.patched_versions(project)]
+    if not patched:
+        print(f"{project.folder} has no patch of {PACKAGE}: nothing to undo")
+        return 0
+    _remove(project, patched)
+    for command in dict.fromkeys(manager.apply(project) for manager, _ in patched):
+        print(f"apply it with `{command}`, and commit the lockfile")
+    return 0
+
+
+def _stale(project: Project, copies: list[Installed]) -> list[tuple[Manager, str]]:
+    """Return the patches of versions that are no longer installed."""
+    installed = {copy.version for copy in copies}
+    return [
+        (manager, version)
+        for manager in MANAGERS.values()
+        for version in manager.patched_versions(project)
+        if version not in installed
+    ]
+
+
+def _check_stale(stale: list[tuple[Manager, str]]) -> int:
+    for manager, version in stale:
+        path = manager.path.format(version=version)
+        print(f"{path} is not needed any more: {PACKAGE} {version} is not installed: run `rtstt-shim patch-npm`")
+    return int(bool(stale))
+
+
+def _remove(project: Project, patched: list[tuple[Manager, str]]) -> Project:
+    for manager, version in patched:
+        write_all(project.folder, manager.removal(project, version))
+        print(f"removed {manager.path.format(version=version)} and {manager.declaration}")
+        project = open_project(project.folder)
+    return project
 
 
 def _check(project: Project, manager: Manager, copies: list[Installed]) -> int:
@@ -63,5 +108,5 @@ def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]
         path = manager.path.format(version=version)
         print(f"{PACKAGE} {version} is patched by {path} ({manager.name}: {why})")
         print(f"apply it with `{manager.apply(project)}`, and commit the patch, its declaration and the lockfile")
-        print(f"undo: remove {path} and {manager.declaration}, then run `{manager.apply(project)}`")
+        print("undo: `rtstt-shim patch-npm --undo`")
     return 0

@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
 def _make(args: argparse.Namespace) -> int:
     if not (args.fix and args.source and args.out):
         raise UsageError("a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR")
+    if args.fix == "source":
+        return _make_for_source(args)
     fix = find_fix(args.fix)
     if args.online:
         _online(fix)
@@ -64,6 +66,24 @@ def _make(args: argparse.Namespace) -> int:
     if author is None:
         print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
     print(f"{request.variant.title}\nopen it with: {request.command(str((args.out / 'PR.md').resolve()))}")
+    return 0
+
+
+def _make_for_source(args: argparse.Namespace) -> int:
+    """Make a pull request for an application, of what the source rules rewrite."""
+    if args.verify or args.check or args.online:
+        raise UsageError("`rtstt-shim pr source` only writes: leave --verify, --check and --online out")
+    from rtstt_testkit.source.pull_request import make_source_pull_request
+
+    request = make_source_pull_request(args.source)
+    checkout = find_checkout(args.source)
+    author = args.author or git.author(checkout.config if checkout else None)
+    for name in request.write(args.out, author or UNNAMED, force=args.force):
+        print(f"wrote {args.out / name}")
+    if author is None:
+        print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
+    for found in request.left:
+        print(f"left to do: {found.file}:{found.line}: {found.why} {found.fix}")
     return 0
 
 

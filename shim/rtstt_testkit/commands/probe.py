@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rtstt_core.errors import UsageError
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
-from rtstt_testkit.probe.report import counts, document, lines, list_rows
+from rtstt_testkit.probe.report import causes, counts, document, junit, lines, list_rows
 from rtstt_testkit.probe.rows import select_rows
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
 
@@ -22,21 +23,24 @@ __all__ = ["run"]
 
 _LIVE = "wss://api.openai.com/v1/realtime"
 _PATH = "/v1/realtime"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
 def run(args: argparse.Namespace) -> int:
     """Probe, print the results, and return the exit code."""
-    rows = select_rows(args.only)
+    rows = select_rows(args.only, args.skip, compatible=args.compatible)
     if not rows:
-        raise UsageError(f"no row's title contains {args.only!r}; see `rtstt-shim probe --list`")
+        chosen = f"no row's title contains {args.only!r}" if args.only else "no row is left"
+        raise UsageError(f"{chosen}; see `rtstt-shim probe --list`")
     if args.list:
         print("\n".join(list_rows(rows)))
         return 0
     if not 0 < args.timeout <= 600:
         raise UsageError(f"--timeout {args.timeout:g} is out of range; give a number of seconds above 0 and up to 600")
     endpoint = _endpoint(args)
-    if args.report is not None:
-        _write(args.report, "")  # before the first row: an error here loses nothing
+    for file in (args.report, args.junit):
+        if file is not None:
+            _write(file, "")  # before the first row: an error here loses nothing
     target = endpoint.url if endpoint else "a mock started for this"
     shim = sys.modules.get("rtstt_shim")
     if shim is not None:
@@ -68,9 +72,12 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if args.report is not None:
             _write(args.report, report())  # an interrupted run leaves the results so far
+        if args.junit is not None:
+            _write(args.junit, junit(results, f"rtstt-shim probe {target}"))
     if args.json:
         print(report(), end="")
     else:
+        print("".join(f"{line}\n" for line in causes(results)), end="")
         found = counts(results)
         print(
             f"{len(results)} rows: {found['ok']} match the mock, {found['differs']} differ, "
@@ -81,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _endpoint(args: argparse.Namespace) -> Endpoint | None:
     """Return the endpoint; None for a mock started for this."""
+    headers = tuple(map(_header, args.header))
     url = args.url or (_LIVE if args.live else None)
     if url is None:
         return None
@@ -88,15 +96,27 @@ def _endpoint(args: argparse.Namespace) -> Endpoint | None:
     if not args.live:
         if not is_local(url):
             raise UsageError(f"{url} is not on this machine, and the rows may cost money; add --live to use it")
-        return Endpoint(url, MOCK_KEY, args.timeout)
+        return Endpoint(url, _key(args.key, "--key") if args.key else MOCK_KEY, args.timeout, headers)
     if not url.startswith("wss:") and not is_local(url):
         raise UsageError(f"{url} would receive your key unencrypted; give a wss:// URL")
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    key = args.key or os.environ.get("OPENAI_API_KEY", "").strip()
     if not key:
-        raise UsageError("--live needs an API key; set OPENAI_API_KEY")
+        raise UsageError("--live needs an API key; set OPENAI_API_KEY, or give --key")
+    return Endpoint(url, _key(key, "--key" if args.key else "OPENAI_API_KEY"), args.timeout, headers)
+
+
+def _key(key: str, name: str) -> str:
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise UsageError("OPENAI_API_KEY is not an API key: it contains spaces or other characters that no key has")
-    return Endpoint(url, key, args.timeout)
+        raise UsageError(f"{name} is not an API key: it contains spaces or other characters that no key has")
+    return key
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    value = value.strip()
+    if not (colon and _TOKEN.fullmatch(name) and value.isascii() and value.isprintable()):
+        raise UsageError(f"--header {name[:40]!r} is not a header; give 'NAME: VALUE'")
+    return name, value
 
 
 def _checked(url: str) -> str:

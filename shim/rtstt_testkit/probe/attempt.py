@@ -59,11 +59,13 @@ class Endpoint(NamedTuple):
         url: The WebSocket URL, without a query.
         key: The API key.
         timeout: Seconds to wait for each event.
+        headers: Additional request headers of every row; their values are masked in all output.
     """
 
     url: str
     key: str
     timeout: float = 10.0
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -171,7 +173,8 @@ class _Exchange:
         self._row = row
         self._endpoint = endpoint
         self._key = BAD_KEY if row.credentials == "bad" else endpoint.key
-        self._normalizer = Normalizer(endpoint.key, row.id_format)
+        secrets = (endpoint.key, *(value for _, value in endpoint.headers))
+        self._normalizer = Normalizer(secrets, row.id_format)
         self._attempt = Attempt()
         self._began = time.monotonic()
         self._socket: _Connection
@@ -214,7 +217,7 @@ class _Exchange:
         if self._row.path is not None:
             parts = urlsplit(url)
             url = f"{parts.scheme}://{parts.netloc}{self._row.path}"
-        headers = list(self._row.headers)
+        headers = [*self._endpoint.headers, *self._row.headers]
         subprotocols = None
         if self._row.credentials == "subprotocol":
             subprotocols = [Subprotocol("realtime"), Subprotocol(f"openai-insecure-api-key.{self._key}")]
@@ -313,7 +316,11 @@ def _json(text: str | bytes) -> Any:
 
 def _post(endpoint: Endpoint, body: dict[str, Any]) -> dict[str, Any]:
     url = f"{endpoint.url.replace('ws', 'http', 1)}/client_secrets"
-    headers = {"Authorization": f"Bearer {endpoint.key}", "Content-Type": "application/json"}
+    headers = {
+        "Authorization": f"Bearer {endpoint.key}",
+        "Content-Type": "application/json",
+        **dict(endpoint.headers),
+    }
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     direct = [urllib.request.ProxyHandler({})] if is_local(url) else []
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["Normalizer", "collapse"]
@@ -25,19 +26,19 @@ class Normalizer:
     """Normalises the events of one attempt; equal identifiers get equal placeholders.
 
     Args:
-        key: The API key, which is masked.
+        secrets: The API key and other texts that are masked.
         id_format: Whether to keep an identifier that does not have the endpoint's format.
     """
 
-    def __init__(self, key: str, id_format: bool = False) -> None:
-        self._key = key
+    def __init__(self, secrets: Sequence[str], id_format: bool = False) -> None:
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
         self._id_format = id_format
         self._names: dict[str, str] = {}
         self._deltas: dict[str, str] = {}
 
     def mask(self, value: Any) -> Any:
         """Return a value with the key and ephemeral secrets masked."""
-        return _each(value, lambda text: _EPHEMERAL.sub("ek_***", text.replace(self._key, "***")))
+        return _each(value, lambda text: _EPHEMERAL.sub("ek_***", self._mask(text)))
 
     def event(self, event: dict[str, Any], wall: float) -> dict[str, Any]:
         """Return an event normalised.
@@ -80,8 +81,13 @@ class Normalizer:
         return _each(value, self._text)
 
     def _text(self, text: str) -> str:
-        text = text.replace(self._key, "***") if self._key else text
+        text = self._mask(text)
         return _EPHEMERAL.sub("ek_***", _ASTERISKS.sub("****", _ID_IN_TEXT.sub(self._name, text)))
+
+    def _mask(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def _name(self, match: re.Match[str]) -> str:
         kind = match[1]

@@ -6,6 +6,7 @@ row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 __all__ = ["BAD_KEY", "ROWS", "AppendAudio", "Credentials", "Row", "SendFrame", "Step", "WaitFor", "select_rows"]
@@ -82,6 +83,15 @@ class Row(NamedTuple):
     not_compared: tuple[str, ...] = ()
     prefix_only: tuple[str, ...] = ()
     id_format: bool = False
+
+    @property
+    def compatible(self) -> bool:
+        """Whether a compatible server must answer as OpenAI does: the row contains no refusal of OpenAI's."""
+        if self.group == "connecting":
+            return self.query.lower() == "intent=transcription" and not self.headers and self.steps == _READY
+        return self.group in ("session object", "transcribing") and not any(
+            word in self.name for word in ("refused", "cleared audio")
+        )
 
     @property
     def compares_session(self) -> bool:
@@ -541,11 +551,22 @@ _CONVERSATIONS = (
 ROWS: tuple[Row, ...] = _CONNECTING + _CREDENTIALS + _SESSION + _ERRORS + _TRANSCRIBING + _CONVERSATIONS
 
 
-def select_rows(words: str | None) -> list[Row]:
+def select_rows(words: str | None, skip: Sequence[str] = (), *, compatible: bool = False) -> list[Row]:
     """Return the rows whose group and name together contain every word; all rows without words.
 
     Args:
         words: Words separated by spaces; case does not matter.
+        skip: Rows that contain every word of one of these are left out.
+        compatible: Whether to leave out the rows on refusals of OpenAI's.
     """
-    wanted = (words or "").lower().split()
-    return [row for row in ROWS if all(word in f"{row.group}: {row.name}".lower() for word in wanted)]
+
+    def contains(row: Row, text: str) -> bool:
+        return all(word in f"{row.group}: {row.name}".lower() for word in text.lower().split())
+
+    return [
+        row
+        for row in ROWS
+        if contains(row, words or "")
+        and not any(contains(row, text) for text in skip)
+        and (row.compatible or not compatible)
+    ]

@@ -18,6 +18,7 @@ from rtstt_testkit.probe.rows import Row
 __all__ = ["MOCK_KEY", "Result", "Verdict", "probe", "probe_own_mock"]
 
 MOCK_KEY = "sk-probe-" + "0" * 40
+_SILENT_ROWS = 3  # rows without an answer after which the rest is not tried
 _MOCK_TIMEOUT = 30.0  # seconds; the mock answers at once unless the machine is very busy
 
 Verdict = Literal["ok", "differs", "not tried"]
@@ -86,14 +87,22 @@ async def probe(
         results = [first]
         tasks = [asyncio.ensure_future(one(row)) for row in rows[1:]]
         try:
-            for task in tasks:
-                results.append(await task)
+            for row, task in zip(rows[1:], tasks, strict=True):
+                if len(results) >= _SILENT_ROWS and all(map(_is_silent, results[:_SILENT_ROWS])):
+                    results.append(Result(row, "not tried", f"the server was silent in the first {_SILENT_ROWS} rows"))
+                else:
+                    results.append(await task)
                 on_result(results[-1])
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return results
+
+
+def _is_silent(result: Result) -> bool:
+    """Return whether an endpoint sent nothing at all after the upgrade."""
+    return [event["type"] for event in result.received.events] == ["(upgrade)", "(silence)"]
 
 
 async def probe_own_mock(

@@ -16,7 +16,7 @@ from rtstt_testkit.source.edits import rewrite
 from rtstt_testkit.source.rules import LANGUAGES
 from rtstt_testkit.source.scan import findings_in, source_files
 
-__all__ = ["fix"]
+__all__ = ["fix", "fixed_text"]
 
 
 def fix(folder: Path, *, yes: bool, force: bool) -> int:
@@ -38,7 +38,7 @@ def fix(folder: Path, *, yes: bool, force: bool) -> int:
     changes: dict[Path, tuple[str, str]] = {}
     left: list[Finding] = []
     for path, text in source_files(folder, unread):
-        after = _fixed(path, text)
+        after = fixed_text(path, text)
         left += [found for found in findings_in(str(path), after) if found.verdict == "affected"]
         refusal = None if after == text or force else _why_not(path)
         if refusal:
@@ -64,7 +64,7 @@ def fix(folder: Path, *, yes: bool, force: bool) -> int:
     return 2 if unread.notes else int(bool(left))
 
 
-def _fixed(path: Path, text: str) -> str:
+def fixed_text(path: Path, text: str) -> str:
     """Return a source with everything rewritten that is certain."""
     language = LANGUAGES[path.suffix]
     native = "openai.com" in text.lower()

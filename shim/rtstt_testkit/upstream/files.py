@@ -9,7 +9,19 @@ from pathlib import Path
 
 from rtstt_testkit.upstream.errors import BadInput
 
-__all__ = ["check_folder", "write_all", "write_folder"]
+__all__ = ["check_folder", "like", "plain", "write_all", "write_folder"]
+
+
+def like(original: str, text: str) -> str:
+    """Return a text with the line ends and the byte order mark of another."""
+    if "\r\n" in original:
+        text = text.replace("\n", "\r\n")
+    return f"\ufeff{text}" if original.startswith("\ufeff") else text
+
+
+def plain(text: str) -> str:
+    """Return a text with Unix line ends and without a byte order mark."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def check_folder(folder: Path, files: Mapping[str, str], replaceable: Sequence[str] = ()) -> set[Path]:
@@ -75,17 +87,26 @@ def _create(folder: Path, files: Mapping[str, str]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_all(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files below a folder: each to a temporary file first, then all are renamed.
+def write_all(folder: Path, files: Mapping[str, str | None]) -> None:
+    """Write and remove files below a folder: each is written to a temporary file first, then all are renamed.
+
+    Args:
+        folder: The folder.
+        files: The text of each file, by its path below the folder; None to remove it. A link is written through.
 
     Raises:
-        BadInput: A file cannot be written; in that case none is.
+        BadInput: A file cannot be written, or its folder is a link that leaves ``folder``; in that case nothing is
+            changed.
     """
     ready: list[tuple[Path, Path]] = []
     try:
         for path, text in files.items():
             file = folder / path
+            if text is None:
+                continue
+            _refuse_leaving(folder, file)
             file.parent.mkdir(parents=True, exist_ok=True)
+            file = file.resolve() if file.is_symlink() else file
             temporary = file.with_name(f".{file.name}.{os.getpid()}")
             ready.append((temporary, file))
             temporary.write_bytes(text.encode())
@@ -93,8 +114,17 @@ def write_all(folder: Path, files: Mapping[str, str]) -> None:
             if file.exists():
                 temporary.chmod(file.stat().st_mode & 0o777)
             temporary.replace(file)
+        for path, text in files.items():
+            if text is None:
+                (folder / path).unlink(missing_ok=True)
     except OSError as error:
         raise BadInput(f"cannot write {error.filename or folder}: {error.strerror}") from error
     finally:
         for temporary, _ in ready:
             temporary.unlink(missing_ok=True)
+
+
+def _refuse_leaving(folder: Path, file: Path) -> None:
+    for parent in file.relative_to(folder).parents:
+        if not (folder / parent).resolve().is_relative_to(folder.resolve()):
+            raise BadInput(f"{folder / parent} is a link that leaves {folder}: replace it with a folder")

@@ -12,6 +12,7 @@ from zipfile import BadZipFile, ZipFile
 from rtstt_testkit.upstream import git
 from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.errors import BadInput, NotAffected, UnknownShape
+from rtstt_testkit.upstream.files import like, plain
 from rtstt_testkit.upstream.rules import apply_rules, load_rules
 
 __all__ = ["PACKAGE", "Installed", "find_installed", "need"]
@@ -42,7 +43,8 @@ class Installed:
         after, reason = dict(self.files), ""
         for path, text in self.files.items():
             try:
-                after[path] = apply_rules(rules, {"source": text}, {"source": str(self.folder / path)}).texts["source"]
+                where = {"source": str(self.folder / path)}
+                after[path] = like(text, apply_rules(rules, {"source": plain(text)}, where).texts["source"])
             except NotAffected as error:
                 reason = str(error)
         if after == self.files:

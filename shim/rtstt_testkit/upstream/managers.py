@@ -2,61 +2,29 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from rtstt_testkit.upstream.errors import BadInput
+from rtstt_testkit.upstream.files import like, plain
 from rtstt_testkit.upstream.installed import PACKAGE, Installed
+from rtstt_testkit.upstream.project import LOCKFILES, Project, is_berry
 from rtstt_testkit.upstream.scratch import execute
 
-__all__ = ["MANAGERS", "Manager", "Project", "open_project"]
+__all__ = ["MANAGERS", "Manager", "choose"]
 
-LOCKFILES = {
-    "package-lock.json": "npm",
-    "npm-shrinkwrap.json": "npm",
-    "pnpm-lock.yaml": "pnpm",
-    "yarn.lock": "yarn",
-    "bun.lock": "bun",
-    "bun.lockb": "bun",
-}
 PATCH_PACKAGE = "^8.0.1"
 
 
-@dataclass(frozen=True)
-class Project:
-    """The root of a Node project, with its lockfile, patches and their declarations."""
-
-    folder: Path
-    manifest: dict[str, Any]
-    manifest_text: str
-    lockfile: str | None
-
-    def read(self, name: str) -> str | None:
-        """Return the text of a file of the project, or None if it does not exist."""
-        try:
-            return (self.folder / name).read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"cannot read {self.folder / name}: {error}") from error
-
-    def with_manifest(self, manifest: Mapping[str, Any]) -> dict[str, str]:
-        """Return ``package.json`` with new content, in its present indentation."""
-        indent = re.search(r"^[\t ]+", self.manifest_text, re.MULTILINE)
-        text = json.dumps(manifest, indent=indent.group() if indent else 2, ensure_ascii=False)
-        return {"package.json": text + ("\n" if self.manifest_text.endswith("\n") else "")}
-
-    def dependencies(self) -> set[str]:
-        """Return the names of the project's direct dependencies."""
-        groups = (self.manifest.get(name) for name in ("dependencies", "devDependencies", "optionalDependencies"))
-        return {name for group in groups if isinstance(group, dict) for name in group}
+#: A line of the patched files, which tells the patches of this kit from others.
+MARK = "OpenAI realtime transcription failed"
 
 
 @dataclass(frozen=True)
@@ -67,13 +35,15 @@ class Manager:
         path: The path of the patch below the project, with ``{version}``.
         folder: The prefix of the paths inside the patch.
         declare: Returns the changed files, other than the patch, that make the manager apply it.
+        undeclare: Returns the changed files, other than the patch, that take the declaration of a version back.
         declaration: The place of the declaration, for the undo instructions.
     """
 
     name: str
     path: str
     folder: str
-    declare: Callable[[Project, Installed, str], dict[str, str]]
+    declare: Callable[[Project, Installed, str], dict[str, str | None]]
+    undeclare: Callable[[Project, str, str], dict[str, str | None]]
     declaration: str
 
     def apply(self, project: Project) -> str:
@@ -81,44 +51,33 @@ class Manager:
         tool = LOCKFILES.get(project.lockfile or "", "npm") if self.name == "patch-package" else self.name
         return f"{tool} install"
 
-    def files(self, project: Project, copy: Installed) -> dict[str, str]:
+    def files(self, project: Project, copy: Installed) -> dict[str, str | None]:
         """Return the changed files that patch one installed version."""
         path = self.path.format(version=copy.version)
         files = {path: copy.patch(self.folder), **self.declare(project, copy, path)}
         return {name: text for name, text in files.items() if project.read(name) != text}
 
+    def patched_versions(self, project: Project) -> list[str]:
+        """Return the versions for which the project contains a patch of this kit."""
+        before, after = self.path.split("{version}")
+        folder = project.folder / before.rpartition("/")[0]
+        start = before.rpartition("/")[2]
+        found = []
+        for file in sorted(folder.glob(f"{glob.escape(start)}*{after}")):
+            path = file.relative_to(project.folder).as_posix()
+            if MARK in (project.read(path) or ""):
+                found.append(path[len(before) : -len(after)])
+        return found
+
+    def removal(self, project: Project, version: str) -> dict[str, str | None]:
+        """Return the changed files that take the patch of a version back."""
+        path = self.path.format(version=version)
+        return {path: None, **self.undeclare(project, version, path)}
+
     def is_declared(self, project: Project, copy: Installed) -> bool:
         """Return whether the project contains the patch of a version and its declaration."""
         path = self.path.format(version=copy.version)
         return (project.folder / path).is_file() and not self.declare(project, copy, path)
-
-
-def open_project(folder: Path) -> Project:
-    """Open a project, or the workspace root above it that has the lockfile.
-
-    Raises:
-        BadInput: It is not a Node project, or a file of it is broken.
-    """
-    if not folder.is_dir():
-        raise BadInput(f"{folder} is not a folder: give the folder of a Node project")
-    if not (folder / "package.json").is_file():
-        raise BadInput(f"{folder} has no package.json: give the folder of a Node project")
-    root, lockfile = folder, _lockfile(folder)
-    for parent in folder.resolve().parents:
-        if lockfile is not None or (root / ".git").exists():
-            break
-        if (parent / "package.json").is_file() and _lockfile(parent) is not None:
-            root, lockfile = parent, _lockfile(parent)
-    text = (root / "package.json").read_bytes().decode("utf-8-sig", "replace")
-    try:
-        manifest = json.loads(text)
-    except ValueError as error:
-        raise BadInput(f"{root / 'package.json'} is not valid JSON ({error}): repair it first") from error
-    if not isinstance(manifest, dict):
-        raise BadInput(f"{root / 'package.json'} holds no JSON object: repair it first")
-    project = Project(root, manifest, text, lockfile)
-    _check_lockfile(project)
-    return project
 
 
 def choose(project: Project) -> tuple[Manager, str]:
@@ -131,7 +90,7 @@ def choose(project: Project) -> tuple[Manager, str]:
         name, version, why = "npm", "", "there is no lockfile"
         if project.lockfile is not None:
             name, why = LOCKFILES[project.lockfile], f"there is a {project.lockfile}"
-    if name == "yarn" and not _is_berry(project):
+    if name == "yarn" and not is_berry(project):
         return MANAGERS["patch-package"], "yarn 1 applies no patches itself"
     if name == "npm":
         version = version or _npm_version(project)
@@ -149,32 +108,7 @@ def _npm_version(project: Project) -> str:
     return next((word for word in words if re.fullmatch(r"\d+\.\d+\.\d+\S*", word)), "0.0.0")
 
 
-def _lockfile(folder: Path) -> str | None:
-    return next((name for name in LOCKFILES if (folder / name).is_file()), None)
-
-
-def _is_berry(project: Project) -> bool:
-    return "__metadata:" in (project.read("yarn.lock") or "__metadata:")
-
-
-def _check_lockfile(project: Project) -> None:
-    name = project.lockfile
-    if name is None or name == "bun.lockb":
-        return
-    text = project.read(name) or ""
-    try:
-        if name.endswith(".json"):
-            json.loads(text)
-        elif name == "bun.lock":
-            json.loads(re.sub(r",(\s*[}\]])", r"\1", text))
-        elif (name == "pnpm-lock.yaml" or _is_berry(project)) and not isinstance(yaml.safe_load(text), dict):
-            raise ValueError("it holds no mapping")
-    except (ValueError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"{project.folder / name} is broken ({reason}): generate it again before patching") from error
-
-
-def _in_manifest(project: Project, keys: tuple[str, ...], name: str, value: str) -> dict[str, str]:
+def _in_manifest(project: Project, keys: tuple[str, ...], name: str, value: str) -> dict[str, str | None]:
     manifest = json.loads(json.dumps(project.manifest))
     table = manifest
     for key in keys:
@@ -193,16 +127,17 @@ def _other_patch(file: Path, name: str, path: object) -> str:
     return f"{file} already patches {name} with {path}: add to that patch, or remove it first"
 
 
-def _patched_dependencies(project: Project, copy: Installed, path: str) -> dict[str, str]:
+def _patched_dependencies(project: Project, copy: Installed, path: str) -> dict[str, str | None]:
     return _in_manifest(project, ("patchedDependencies",), f"{PACKAGE}@{copy.version}", path)
 
 
-def _pnpm(project: Project, copy: Installed, path: str) -> dict[str, str]:
+def _pnpm(project: Project, copy: Installed, path: str) -> dict[str, str | None]:
     name = f"{PACKAGE}@{copy.version}"
     if "patchedDependencies" in (project.manifest.get("pnpm") or {}):
         return _in_manifest(project, ("pnpm", "patchedDependencies"), name, path)
     file = "pnpm-workspace.yaml"
-    text = project.read(file) or ""
+    original = project.read(file) or ""
+    text = plain(original)
     try:
         settings = yaml.safe_load(text) or {}
         declared = settings.get("patchedDependencies") or {}
@@ -217,16 +152,85 @@ def _pnpm(project: Project, copy: Installed, path: str) -> dict[str, str]:
         text, count = re.subn(r"(?m)^patchedDependencies:[ \t]*(#.*)?\n", r"\g<0>" + line, text)
         if count != 1:
             raise BadInput(f"patchedDependencies in {project.folder / file} is not a block: write one entry a line")
-        return {file: text}
+        return {file: like(original, text)}
     text = re.sub(r"(?m)^patchedDependencies:.*\n?", "", text)
     if text and not text.endswith("\n"):
         text += "\n"
-    return {file: f"{text}patchedDependencies:\n{line}"}
+    return {file: like(original, f"{text}patchedDependencies:\n{line}")}
 
 
-def _yarn(project: Project, copy: Installed, path: str) -> dict[str, str]:
+def _not_in_manifest(project: Project, keys: tuple[str, ...], name: str) -> dict[str, str | None]:
+    """Remove an entry of a table in ``package.json``, and the tables that become empty."""
+    manifest = json.loads(json.dumps(project.manifest))
+    tables = [manifest]
+    for key in keys:
+        table = tables[-1].get(key)
+        if not isinstance(table, dict):
+            return {}
+        tables.append(table)
+    tables[-1].pop(name, None)
+    for key, parent, table in zip(reversed(keys), tables[-2::-1], tables[:0:-1], strict=True):
+        if not table:
+            del parent[key]
+    return project.with_manifest(manifest)
+
+
+def _no_patched_dependencies(project: Project, version: str, path: str) -> dict[str, str | None]:
+    return _not_in_manifest(project, ("patchedDependencies",), f"{PACKAGE}@{version}")
+
+
+def _no_pnpm(project: Project, version: str, path: str) -> dict[str, str | None]:
+    file = "pnpm-workspace.yaml"
+    original = project.read(file) or ""
+    text = plain(original)
+    line = rf"  '{re.escape(PACKAGE)}@{re.escape(version)}': {re.escape(path)}\n"
+    changed = re.sub(rf"(?m)^{line}", "", text)
+    if changed != text:
+        changed = re.sub(r"(?m)^patchedDependencies:[ \t]*\n(?! )", "", changed)
+        return {file: like(original, changed) if changed.strip() else None}
+    return _not_in_manifest(project, ("pnpm", "patchedDependencies"), f"{PACKAGE}@{version}")
+
+
+def _no_yarn(project: Project, version: str, path: str) -> dict[str, str | None]:
+    manifest = json.loads(json.dumps(project.manifest))
+    resolutions = manifest.get("resolutions")
+    if isinstance(resolutions, dict):
+        value = _resolution(version, path)
+        manifest["resolutions"] = {name: target for name, target in resolutions.items() if target != value}
+        if not manifest["resolutions"]:
+            del manifest["resolutions"]
+    return project.with_manifest(manifest)
+
+
+def _resolution(version: str, path: str) -> str:
+    return f"patch:{PACKAGE}@npm%3A{version}#~/{path}"
+
+
+def _no_patch_package(project: Project, version: str, path: str) -> dict[str, str | None]:
+    """Remove patch-package if no other patch needs it and it was added as this kit adds it."""
+    others = [file for file in (project.folder / "patches").glob("*.patch") if file != project.folder / path]
+    if others:
+        return {}
+    manifest = json.loads(json.dumps(project.manifest))
+    scripts, dependencies = manifest.get("scripts", {}), manifest.get("dependencies", {})
+    if dependencies.get("patch-package") != PATCH_PACKAGE:
+        return {}
+    before, _, command = scripts.get("postinstall", "").rpartition(" && ")
+    if command == "patch-package":
+        scripts["postinstall"] = before
+    dependencies.pop("patch-package")
+    for table, key in ((scripts, "postinstall"),):
+        if not table.get(key):
+            table.pop(key, None)
+    for name in ("scripts", "dependencies"):
+        if name in manifest and not manifest[name]:
+            del manifest[name]
+    return project.with_manifest(manifest)
+
+
+def _yarn(project: Project, copy: Installed, path: str) -> dict[str, str | None]:
     """Add a resolution for each range that resolves to the version, as ``yarn patch-commit`` does."""
-    entries = yaml.safe_load(project.read("yarn.lock") or "") or {}
+    entries = yaml.safe_load(plain(project.read("yarn.lock") or "")) or {}
     ranges = sorted(
         wanted.rpartition("@")[2]
         for names, entry in entries.items()
@@ -237,7 +241,7 @@ def _yarn(project: Project, copy: Installed, path: str) -> dict[str, str]:
     if not ranges:
         lock = project.folder / "yarn.lock"
         raise BadInput(f"{lock} does not list {PACKAGE} {copy.version}: run `yarn install` first")
-    value = f"patch:{PACKAGE}@npm%3A{copy.version}#~/{path}"
+    value = _resolution(copy.version, path)
     manifest = json.loads(json.dumps(project.manifest))
     resolutions = manifest.setdefault("resolutions", {})
     if value in resolutions.values():
@@ -246,7 +250,7 @@ def _yarn(project: Project, copy: Installed, path: str) -> dict[str, str]:
     return project.with_manifest(manifest)
 
 
-def _patch_package(project: Project, copy: Installed, path: str) -> dict[str, str]:
+def _patch_package(project: Project, copy: Installed, path: str) -> dict[str, str | None]:
     manifest = json.loads(json.dumps(project.manifest))
     if "patch-package" not in project.dependencies():
         # Not a development dependency, so that a production install applies the patch too.
@@ -254,7 +258,7 @@ def _patch_package(project: Project, copy: Installed, path: str) -> dict[str, st
     script = manifest.setdefault("scripts", {}).get("postinstall", "")
     if "patch-package" not in script:
         manifest["scripts"]["postinstall"] = f"{script} && patch-package" if script else "patch-package"
-    return {} if manifest == project.manifest else project.with_manifest(manifest)
+    return project.with_manifest(manifest)
 
 
 MANAGERS = {
@@ -265,6 +269,7 @@ MANAGERS = {
             path=f"patches/{PACKAGE}@{{version}}.patch",
             folder="",
             declare=_patched_dependencies,
+            undeclare=_no_patched_dependencies,
             declaration="its entry in patchedDependencies of package.json",
         ),
         Manager(
@@ -272,6 +277,7 @@ MANAGERS = {
             path=f"patches/{PACKAGE.replace('/', '__')}@{{version}}.patch",
             folder="",
             declare=_pnpm,
+            undeclare=_no_pnpm,
             declaration="its entry in patchedDependencies of pnpm-workspace.yaml",
         ),
         Manager(
@@ -279,6 +285,7 @@ MANAGERS = {
             path=f".yarn/patches/{PACKAGE.replace('/', '-')}-npm-{{version}}.patch",
             folder="",
             declare=_yarn,
+            undeclare=_no_yarn,
             declaration="its entry in resolutions of package.json",
         ),
         Manager(
@@ -286,6 +293,7 @@ MANAGERS = {
             path=f"patches/{PACKAGE.replace('/', '%2F')}@{{version}}.patch",
             folder="",
             declare=_patched_dependencies,
+            undeclare=_no_patched_dependencies,
             declaration="its entry in patchedDependencies of package.json",
         ),
         Manager(
@@ -293,6 +301,7 @@ MANAGERS = {
             path=f"patches/{PACKAGE.replace('/', '+')}+{{version}}.patch",
             folder=f"node_modules/{PACKAGE}/",
             declare=_patch_package,
+            undeclare=_no_patch_package,
             declaration="patch-package in scripts and dependencies of package.json",
         ),
     )

@@ -18,7 +18,16 @@ from rtstt_testkit.upstream.fixes import Fix, Variant
 from rtstt_testkit.upstream.rules import apply_rules
 from rtstt_testkit.upstream.source import Source
 
-__all__ = ["PullRequest", "Report", "check_output", "check_unused", "make_pull_request", "write_pull_request"]
+__all__ = [
+    "REPLACEABLE",
+    "PullRequest",
+    "Report",
+    "check_output",
+    "check_unused",
+    "make_pull_request",
+    "message",
+    "write_pull_request",
+]
 
 #: The folder of the patch with the repository's paths, if the source is a package.
 CHECKOUT = "checkout"
@@ -78,16 +87,7 @@ class PullRequest:
             {name(path): content for path, content in self.before.items()},
             {name(path): content for path, content in self.after.items()},
         )
-        person, address = parseaddr(author)
-        return (
-            f"From {'0' * 40} Mon Sep 17 00:00:00 2001\n"
-            f"From: {formataddr((str(Header(person)) if not person.isascii() else person, address))}\n"
-            f"Subject: [PATCH] {self.variant.title}\n"
-            "MIME-Version: 1.0\n"
-            "Content-Type: text/plain; charset=UTF-8\n"
-            "Content-Transfer-Encoding: 8bit\n\n"
-            f"{self.variant.description}---\n{summary}\n{text}-- \nrtstt-shim\n"
-        )
+        return message(author, self.variant.title, self.variant.description, summary, text)
 
     def text(self, report: Report | None) -> str:
         """Return the text of the pull request, preceded by a comment with the commands that open it.
@@ -119,6 +119,28 @@ class PullRequest:
             f"gh pr create --repo {self.fix.upstream} --base main "
             f'--title {shlex.quote(self.variant.title)} --body-file "{body}"'
         )
+
+
+def message(author: str, title: str, description: str, summary: str, patch: str) -> str:
+    """Return a patch as a message for ``git am``.
+
+    Args:
+        author: ``Name <address>``.
+        title: The first line of the commit message.
+        description: The rest of the commit message.
+        summary: The summary of the diff.
+        patch: The diff.
+    """
+    person, address = parseaddr(author)
+    return (
+        f"From {'0' * 40} Mon Sep 17 00:00:00 2001\n"
+        f"From: {formataddr((str(Header(person)) if not person.isascii() else person, address))}\n"
+        f"Subject: [PATCH] {title}\n"
+        "MIME-Version: 1.0\n"
+        "Content-Type: text/plain; charset=UTF-8\n"
+        "Content-Transfer-Encoding: 8bit\n\n"
+        f"{description}---\n{summary}\n{patch}-- \nrtstt-shim\n"
+    )
 
 
 def make_pull_request(fix: Fix, source: Source) -> PullRequest:

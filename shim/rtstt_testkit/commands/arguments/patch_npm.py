@@ -3,8 +3,9 @@
 The command finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes
 a patch of its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and prints how to apply and how
 to undo it. The patched plugin omits `model` for api.openai.com and its regional hosts, keeps it for gateways, and logs
-one warning when a realtime session fails. With --check nothing is written; the exit code is 1 if a copy is affected and
-not patched.
+one warning when a realtime session fails. Run it again after an upgrade of the plugin: the patch of a version that is
+no longer installed is removed. --undo removes the patches and their declarations. With --check nothing is written; the
+exit code is 1 if a copy is affected and not patched, or if a patch is not needed any more.
 """
 
 from __future__ import annotations
@@ -21,4 +22,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's arguments."""
     parser.add_argument("project", nargs="?", type=Path, default=Path(), metavar="PROJECT", help="default: here")
     parser.add_argument("--manager", choices=MANAGERS, default="auto", help="default: auto")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if affected and not patched")
+    parser.add_argument("--undo", action="store_true", help="remove the patches and their declarations")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is left to do")

@@ -6,6 +6,10 @@ unknown shape or the verification failed, 2 usage error.
 
     npm pack @livekit/agents-plugin-openai@1.9.0 && tar xzf livekit-agents-plugin-openai-1.9.0.tgz
     rtstt-shim pr agents-js/model-param --source package --out pr --verify
+
+The fix `source` is for any application: a patch of what `rtstt-shim doctor --fix` would rewrite in a git checkout.
+
+    rtstt-shim pr source --source CHECKOUT --out pr
 """
 
 from __future__ import annotations

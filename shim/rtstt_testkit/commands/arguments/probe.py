@@ -4,11 +4,13 @@
   rtstt-shim probe ws://127.0.0.1:40123/v1/realtime a mock or another server on this machine
   OPENAI_API_KEY=… rtstt-shim probe --live          OpenAI's endpoint; a minute of audio in all
   OPENAI_API_KEY=… rtstt-shim probe --live wss://eu.api.openai.com/v1/realtime
+  rtstt-shim probe --compatible --key KEY ws://127.0.0.1:4000/v1/realtime   another server that speaks the protocol
 
 The rows cover the decision table of URLs and models, credentials, the session object, every known error, and the
 bundled recordings with every transcription model. The expected events are the mock's answer to the same row.
 Identifiers, times, random texts and what is unknown about the endpoint are not compared. A key is sent only to the
-endpoint that --live allows, and appears in no output.
+endpoint that --live allows or --key is given for, and appears in no output. A server that is silent in the first three
+rows is given up. Rows that differ for one cause are counted together at the end.
 
 Exit codes: 0 every row matches the mock, 1 some row differs, 2 usage error or unreachable endpoint.
 """
@@ -28,9 +30,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--live", action="store_true", help="use OPENAI_API_KEY, on OpenAI's endpoint unless URL is given"
     )
     parser.add_argument("--only", metavar="WORDS", help="only the rows whose title contains all these words")
+    parser.add_argument(
+        "--skip", action="append", default=[], metavar="WORDS", help="leave out such rows; may be repeated"
+    )
+    parser.add_argument(
+        "--compatible", action="store_true", help="only what a compatible server must do, without OpenAI's refusals"
+    )
+    parser.add_argument("--key", metavar="KEY", help="the key for the server; with --live in place of OPENAI_API_KEY")
+    parser.add_argument(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a request header; may be repeated"
+    )
     parser.add_argument("--list", action="store_true", help="list the rows with the evidence for each answer, and exit")
     parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="SECONDS", help="how long to wait for each event (default: 10)"
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the report, with every event, as JSON")

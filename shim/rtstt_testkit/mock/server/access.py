@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from rtstt_testkit.mock.server.http import Head, HttpResponse, json_error
@@ -35,7 +35,7 @@ class Access:
     address: str
     hosts: Sequence[str] = ()
     origins: Sequence[str] = ()
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     def refusal(self, head: Head) -> HttpResponse | None:
         """Return the response that refuses a request, None if it is allowed.
@@ -58,6 +58,17 @@ class Access:
                 code="origin_not_allowed",
             )
         return None
+
+    def cors(self, head: Head) -> list[tuple[str, str]]:
+        """Return the headers that let a page of an allowed origin read the response.
+
+        Args:
+            head: The request line and the headers.
+        """
+        origin = head.header("origin")
+        if origin is None or not ("*" in self.origins or origin in self.origins):
+            return []
+        return [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
 
     def control_refusal(self, head: Head) -> HttpResponse | None:
         """Return the response that refuses a request to the control API, None if it is allowed.

@@ -64,8 +64,22 @@ class Controlled(Protocol):
         """Return what became of each session, in words."""
 
 
+_PREFLIGHT = (
+    ("Access-Control-Allow-Methods", "GET, POST, PUT"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+)
+
+
 async def respond(server: Controlled, request: HttpRequest) -> HttpResponse:
     """Return the response to a request."""
+    cors = server.access.cors(request.head)
+    if cors and request.method == "OPTIONS":
+        return HttpResponse(204, b"", headers=[*cors, *_PREFLIGHT])
+    response = await _dispatch(server, request)
+    return response._replace(headers=[*response.headers, *cors])
+
+
+async def _dispatch(server: Controlled, request: HttpRequest) -> HttpResponse:
     allowed = []
     for operation, handler in (*OPERATIONS, *server.routes):
         match = operation.match(request.path)

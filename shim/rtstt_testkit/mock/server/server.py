@@ -171,6 +171,11 @@ class RealtimeServer:
         return self._sessions.cursor
 
     @property
+    def observer_errors(self) -> int:
+        """The number of exceptions that the observer raised."""
+        return self._records.observer_errors
+
+    @property
     def secrets(self) -> SecretStore:
         """The ephemeral secrets."""
         return self._sessions.secrets
