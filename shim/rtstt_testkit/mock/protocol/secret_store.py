@@ -74,7 +74,8 @@ class SecretStore:
 
     def find(self, value: str) -> dict[str, Any] | Literal["expired"] | None:
         """Return the session of a secret, ``expired``, or None for a secret of another server."""
-        secret, now = self._secrets.get(value), self._wall()
+        secret = self._secrets.get(value)
+        now = self._wall()
         if secret is None or secret.expires_at <= now - _KEEP:
             return None
         return "expired" if secret.expires_at <= now else secret.session
