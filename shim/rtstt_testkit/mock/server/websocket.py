@@ -45,11 +45,20 @@ class Receiver(Protocol):
     def before_control(self) -> None:
         """Handle the messages so far, since a control frame follows."""
 
+    def ping_sent(self) -> None:
+        """Record that a PING was sent."""
+
+    def pong_received(self) -> None:
+        """Record that the last PING was answered."""
+
     def settle(self) -> None:
         """Send what is due now that the bytes are read."""
 
     def writable(self) -> None:
         """Send what is due now that the client reads again."""
+
+    def failed(self, error: Exception) -> None:
+        """An exception inside the mock ends the WebSocket."""
 
     def closed(self, close: Closed) -> None:
         """The WebSocket ended; nothing more is received or sent."""
@@ -117,7 +126,10 @@ class WebSocket:
     def _continue(self) -> None:
         """Handle frames that waited for their turn."""
         if self._waiting and not self._blocked and not self._stalled:
-            self.receive(b"")
+            try:
+                self.receive(b"")
+            except Exception as error:
+                self.fail(error)
 
     def _receive_other(self, data: bytes) -> bool:
         """Let websockets handle frames; return whether more messages may follow."""
@@ -138,6 +150,8 @@ class WebSocket:
         if frame.opcode is Opcode.PONG:
             if bytes(frame.data) == self._ping:
                 self._ping = None
+                if receiver is not None:
+                    receiver.pong_received()
             return
         if receiver is None or frame.opcode in (Opcode.PING, Opcode.CLOSE):
             return
@@ -221,6 +235,13 @@ class WebSocket:
             return
         self._write()
 
+    def fail(self, error: Exception) -> None:
+        """End the connection because of an exception inside the mock."""
+        if self._receiver is not None:
+            self._receiver.failed(error)
+        else:
+            self.transport.abort()
+
     def stall(self) -> None:
         """Read nothing and send nothing any more, not even a PING."""
         self._stalled = True
@@ -276,6 +297,8 @@ class WebSocket:
         if self._ping is None:
             self._ping, self._ping_at = secrets.token_bytes(_PING_BYTES), self._loop.time()
             self._protocol.send_ping(self._ping)
+            if self._receiver is not None:
+                self._receiver.ping_sent()
         elif self._loop.time() - self._ping_at >= _PONG_SECONDS:
             self._protocol.fail(1011, "keepalive ping timeout")
         self._schedule_ping()
