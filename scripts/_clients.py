@@ -24,12 +24,13 @@ One version of each behavior that the table of known clients distinguishes is no
 shim patches, neither are the oldest and the newest version.
 """
 
-Expected = Literal["fixed", "works", "routed", "no-route", "beta", "unchanged"]
+Expected = Literal["fixed", "works", "routed", "no-route", "both", "beta", "unchanged"]
 """What is expected of a way to use a client.
 
 ``fixed``: refused without the shim, a transcript with it. ``works``: the same transcript with and without. ``routed``:
 the same transcript with and without from a gateway, which keeps `model` in the URL. ``no-route``: refused with and
-without by a gateway, because the client sends no `model`. ``beta``: refused with and without for its beta header; with
+without by a gateway, because the client sends no `model`. ``both``: refused with and without by Azure,
+because the client sends `model` and `intent`. ``beta``: refused with and without for its beta header; with
 the shim a warning gives the reason. ``unchanged``: refused with and without; the shim cannot be certain about the URL.
 """
 
@@ -38,6 +39,7 @@ RESULTS: dict[Expected, tuple[str, str]] = {
     "works": ("transcript", "the same"),
     "routed": ("transcript, routed by `model`", "the same"),
     "no-route": ("HTTP 403: it sends no `model`", "the same"),
+    "both": ("HTTP 400: Azure accepts `model` or `intent`, not both", "the same"),
     "unchanged": ("`invalid_model`, close 4000, 0 transcripts", "the same: the correction is not certain"),
     "beta": ("`beta_api_shape_disabled`, close 4000", "the same, and a warning with the reason"),
 }
@@ -109,7 +111,7 @@ class Client(NamedTuple):
         """Return what the table of known clients implies for a usage."""
         known = known_client(self.package).at(self.version)
         if usage.profile == "azure":
-            return "works"
+            return "both" if known.sends_to_gateways(usage.passes_model) else "works"
         if usage.profile == "gateway":
             return "routed" if known.sends_to_gateways(usage.passes_model) else "no-route"
         if usage.beta or known.beta:
@@ -173,10 +175,19 @@ def _openai(version: str, tier: Tier = "release") -> Client:
     return Client("openai", version, "openai_sdk.py", tuple(usages), (f"openai[realtime]=={version}",), tier)
 
 
-def _livekit(version: str, *beside: str, tier: Tier = "release") -> Client:
-    """OpenAI's hosts, the global one also with a trailing dot, a gateway, and Azure."""
+def _livekit(version: str, *beside: str, streaming: bool = False, tier: Tier = "release") -> Client:
+    """OpenAI's hosts, the global one also with a trailing dot, a gateway, and Azure.
+
+    Args:
+        version: The version of the plugin and of livekit-agents.
+        *beside: What else its environment needs.
+        streaming: Also a streaming model, for which the plugin leaves `turn_detection` out.
+        tier: When the tests run it.
+    """
     usages = [at(host, demo=host == EU) for host in (API, EU, US, DOT, GATEWAY)]
-    usages.append(Usage(AZURE, ("--azure", "--base-url", f"https://{AZURE}/openai"), "STT.with_azure()"))
+    if streaming:
+        usages.append(at(API, "--transcription-model", "gpt-realtime-whisper", name="gpt-realtime-whisper"))
+    usages.append(Usage(AZURE, ("--azure", "--base-url", f"https://{AZURE}/openai/v1"), "STT.with_azure()"))
     requirements = (f"livekit-plugins-openai=={version}", f"livekit-agents=={version}", *beside)
     return Client("livekit-plugins-openai", version, "livekit_python.py", tuple(usages), requirements, tier)
 
@@ -273,7 +284,7 @@ CLIENTS = (
     _livekit("1.7.1"),
     _livekit("1.8.2"),
     _livekit("1.8.3"),
-    _livekit("1.8.9", tier="default"),
+    _livekit("1.8.9", streaming=True, tier="default"),
     *_litellm("1.74.9", "heavy"),
     *_litellm("1.79.3"),
     *_litellm("1.84.0"),

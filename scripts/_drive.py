@@ -100,7 +100,7 @@ def run_client(client: Client, usages: Sequence[Usage], wheel: Path, *, shim: bo
     with ExitStack() as stack:
         stderr = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
         servers = {
-            profile: stack.enter_context(ThreadedRealtimeServer(strict=False, profile=profile))
+            profile: stack.enter_context(ThreadedRealtimeServer(strict=False, profile=profile, allow_hosts=["*"]))
             for profile in dict.fromkeys(usage.profile for usage in usages)
         }
         routes = {usage.host.removesuffix("."): ("127.0.0.1", servers[usage.profile].port) for usage in usages}
@@ -142,7 +142,7 @@ def run_driver(command: Sequence[str | Path], host: str) -> Observed:
         RuntimeError: The driver ended before it printed a result.
     """
     with (
-        ThreadedRealtimeServer(strict=False) as server,
+        ThreadedRealtimeServer(strict=False, allow_hosts=["*"]) as server,
         route_env({host: ("127.0.0.1", server.port)}) as routes,
     ):
         done = subprocess.run(

@@ -36,6 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_core.patching": (
         "rtstt_core.watch",
         "rtstt_core.report",
+        "rtstt_core.log",
         "rtstt_core.forking",
         "rtstt_core.bootstrap",  # the kill switch, which every Python that a program starts can read
         "rtstt_core.url_rule",
@@ -56,6 +57,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_core.report": ("rtstt_core.log", "rtstt_core.forking", *PURE),
     "rtstt_core.log": ("rtstt_core.forking",),
     "rtstt_core.forking": (),
+    "rtstt_core.pyinstaller": ("rtstt_core.patching",),
     "rtstt_core.connect_error": ("rtstt_core.diagnosis",),
     "rtstt_core.diagnosis": ("rtstt_core.redact",),
     "rtstt_core.url_rule": ("rtstt_core.redact",),

@@ -17,7 +17,7 @@ def recognizer(args: Namespace) -> Any:
         return openai.STT.with_azure(
             model=MODEL, api_key=KEY, api_version="2025-04-01-preview", base_url=base_url, use_realtime=True
         )
-    return openai.STT(model=MODEL, language="en", api_key=KEY, base_url=base_url, use_realtime=True)
+    return openai.STT(model=args.transcription_model, language="en", api_key=KEY, base_url=base_url, use_realtime=True)
 
 
 async def stream(args: Namespace, outcome: Outcome) -> None:
@@ -51,6 +51,7 @@ async def stream(args: Namespace, outcome: Outcome) -> None:
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--azure", action="store_true", help="STT.with_azure()")
+    parser.add_argument("--transcription-model", default=MODEL, help="default: %(default)s")
     run(parser, "livekit-plugins-openai", stream)
 
 

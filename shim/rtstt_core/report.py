@@ -16,7 +16,7 @@ from rtstt_core.diagnosis import Diagnosis, Symptom, diagnose
 from rtstt_core.forking import call_in_forked_child
 from rtstt_core.log import flush, log
 from rtstt_core.redact import redact, redact_url
-from rtstt_core.url_rule import Session, is_native
+from rtstt_core.url_rule import Session
 
 __all__ = ["ConnectionInfo", "failure_count", "report"]
 
@@ -33,11 +33,13 @@ class ConnectionInfo(NamedTuple):
         library: The client library's name on PyPI.
         version: Its version; empty if unknown.
         url: The URL connected to, with its secrets; it is never logged as it is.
+        native: Whether its host is one of OpenAI's own, or named by ``RTSTT_SHIM_HOSTS``.
     """
 
     library: str
     version: str
     url: str
+    native: bool = True
 
     def __repr__(self) -> str:
         """Mask secrets: error trackers show the variables of a traceback's functions."""
@@ -86,7 +88,7 @@ def report(
         count: How often the symptom occurred.
     """
     global _failures
-    symptom = symptom._replace(native=is_native(info.url))
+    symptom = symptom._replace(native=info.native)
     diagnosis = diagnose(symptom)
     symptom = _redacted(symptom)
     line = _line(info, symptom, diagnosis, session, by_client)

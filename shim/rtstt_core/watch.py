@@ -18,10 +18,10 @@ from rtstt_core.progress import Progress
 from rtstt_core.report import ConnectionInfo, report
 from rtstt_core.url_rule import Session
 
-__all__ = ["DELTA", "Watch"]
+__all__ = ["Watch"]
 
-DELTA = b'{"type":"conversation.item.input_audio_transcription.delta"'
-"""The beginning of a transcript delta, the most frequent message."""
+# The beginning of a transcript delta, the most frequent message.
+_DELTA = b'{"type":"conversation.item.input_audio_transcription.delta"'
 
 # Every event shows its type and its `error` object within this many bytes. A conversation streams audio in messages of
 # tens of KiB, of which the rest is not examined.
@@ -119,7 +119,7 @@ class Watch:
         """
         head = data[:_HEAD]
         head = head.encode(errors="replace") if isinstance(head, str) else bytes(head)
-        if head.startswith(DELTA):
+        if head.startswith(_DELTA):
             self._progress = None
             return
         # An `error` and a `failed` event both hold an "error" object.

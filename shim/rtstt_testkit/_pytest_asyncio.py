@@ -1,4 +1,4 @@
-"""The async fixture as pytest-asyncio wants it: one for each scope that the event loop of a test may have."""
+"""The async fixture for pytest-asyncio: one for each scope that the event loop of a test may have."""
 
 from __future__ import annotations
 

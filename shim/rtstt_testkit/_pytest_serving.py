@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,14 @@ if TYPE_CHECKING:
     from rtstt_testkit.mock.server.server import RealtimeServer
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
-__all__ = ["PASSED", "SERVERS", "as_made", "note", "options_of", "serve_in_loop", "verify"]
+__all__ = ["PASSED", "SERVERS", "marker_options", "register", "serve_in_loop", "server_options", "verify"]
 
 PASSED = pytest.StashKey[bool]()
 SERVERS = pytest.StashKey["list[ThreadedRealtimeServer | RealtimeServer]"]()
 
 
-def options_of(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the test's marker says."""
+def marker_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return the arguments of the test's marker."""
     marker = request.node.get_closest_marker("realtime_server")
     if marker is None:
         return {}
@@ -28,11 +29,26 @@ def options_of(request: pytest.FixtureRequest) -> dict[str, Any]:
             f"@pytest.mark.realtime_server takes keyword arguments only, such as transcripts=[…]; "
             f"it was given {marker.args!r}"
         )
+    _check_names(marker.kwargs)
     return dict(marker.kwargs)
 
 
-def as_made(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a server that is not strict by itself, since the fixture asks; a script's path as the script."""
+def _check_names(options: dict[str, Any]) -> None:
+    """Raise an error that names the nearest argument for one that does not exist."""
+    from difflib import get_close_matches
+
+    from rtstt_testkit.mock.server.server import RealtimeServer
+
+    known = list(inspect.signature(RealtimeServer).parameters)
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            raise pytest.UsageError(f"@pytest.mark.realtime_server has no argument {name!r}; {hint}")
+
+
+def server_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a server that does not check itself, since the fixture does; a script's path is read."""
     script = options.get("script")
     if not isinstance(script, str | Path):
         return {**options, "strict": False}
@@ -44,25 +60,31 @@ def as_made(options: dict[str, Any]) -> dict[str, Any]:
         raise pytest.UsageError(str(error)) from None
 
 
-def note(request: pytest.FixtureRequest, server: ThreadedRealtimeServer | RealtimeServer) -> None:
+def register(request: pytest.FixtureRequest, server: ThreadedRealtimeServer | RealtimeServer) -> None:
+    """Remember a server, whose sessions are shown if the test fails."""
     request.node.stash.setdefault(SERVERS, []).append(server)
 
 
 def verify(request: pytest.FixtureRequest, server: ThreadedRealtimeServer | RealtimeServer) -> None:
-    if request.node.stash.get(PASSED, False):
-        try:
-            server.verify()
-        except AssertionError as error:
-            pytest.fail(str(error), pytrace=False)
+    """Fail a test that passed but did not follow the script."""
+    if not request.node.stash.get(PASSED, False):
+        return
+    problem = None
+    try:
+        server.verify()
+    except AssertionError as error:
+        problem = str(error)
+    if problem is not None:  # outside of `except`, whose exception pytest would show as well
+        pytest.fail(problem, pytrace=False)
 
 
 async def serve_in_loop(request: pytest.FixtureRequest) -> AsyncIterator[RealtimeServer]:
-    """A mock in the event loop that runs this; the body of the async fixtures."""
+    """Serve in the event loop that runs this; the body of the async fixtures."""
     from rtstt_testkit.mock.server.server import RealtimeServer
 
-    options = options_of(request)
-    server = RealtimeServer(**as_made(options))
-    note(request, server)
+    options = marker_options(request)
+    server = RealtimeServer(**server_options(options))
+    register(request, server)
     async with server:
         yield server
     if options.get("strict", True):

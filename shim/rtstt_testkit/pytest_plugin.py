@@ -1,11 +1,11 @@
 """Fixtures for tests of realtime speech-to-text clients; nothing is imported before one is used.
 
-`realtime_server` is for synchronous tests and every async framework: the server runs in a thread of its own.
-`async_realtime_server` runs in the event loop of the test, under pytest-asyncio and anyio. `realtime_server_factory`
-makes more of the first kind. `@pytest.mark.realtime_server(transcripts=["Hello"], profile="gateway")` gives either
-fixture its arguments; ``script=`` may be the path of a script file.
+`realtime_server` serves synchronous tests and every async framework from a thread of its own. `async_realtime_server`
+runs in the event loop of the test, under pytest-asyncio and anyio. `realtime_server_factory` starts more servers of
+the first kind. `@pytest.mark.realtime_server(transcripts=["Hello"], profile="gateway")` gives either fixture its
+arguments; ``script=`` may be the path of a script file.
 
-Every test has its own servers on ports of their own, so pytest-xdist may run any number at once.
+Every test has its own servers on their own ports, so pytest-xdist may run any number of tests at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from rtstt_testkit.mock.server.server import RealtimeServer
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
-from rtstt_testkit._pytest_serving import PASSED, SERVERS, as_made, note, options_of, serve_in_loop, verify
+from rtstt_testkit._pytest_serving import (
+    PASSED,
+    SERVERS,
+    marker_options,
+    register,
+    serve_in_loop,
+    server_options,
+    verify,
+)
 
 _SHOWN_SESSIONS = 3
 _SHOWN_EVENTS = 8
@@ -35,7 +43,7 @@ __all__ = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, and pytest-asyncio acquainted with the async fixture where it is installed."""
+    """Register the marker, and the async fixture for pytest-asyncio if it is installed."""
     config.addinivalue_line(
         "markers",
         "realtime_server(**options): arguments of the realtime_server fixtures, those of rtstt_testkit.RealtimeServer",
@@ -50,10 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether the test itself passed: only then is it asked whether it used up its script.
-
-    One that failed is shown what its servers saw.
-    """
+    """Remember whether the test passed, for the check of its script; show what the servers of a failed test saw."""
     report = yield
     if call.when == "call":
         item.stash[PASSED] = report.passed
@@ -64,11 +69,17 @@ def pytest_runtest_makereport(
 
 
 def _seen(server: ThreadedRealtimeServer | RealtimeServer) -> str:
-    """What a server saw, in a few lines: each session's explanation, and the last events of the latest."""
-    lines = [server.explain()]
-    for session in server.sessions[-_SHOWN_SESSIONS:]:
-        lines.append(f"{session!r}, last events:")
-        lines += [f"  {line}" for line in session.timeline(_SHOWN_EVENTS)] or ["  none"]
+    """Return what a server saw, in a few lines: each session's explanation, and the last events of the latest.
+
+    It never raises: an exception in a report hook would end pytest.
+    """
+    try:
+        lines = [server.explain()]
+        for session in server.sessions[-_SHOWN_SESSIONS:]:
+            lines.append(f"{session!r}, last events:")
+            lines += [f"  {line}" for line in session.timeline(_SHOWN_EVENTS)] or ["  none"]
+    except Exception as error:
+        return f"What the server saw cannot be shown: {type(error).__name__}: {error}"
     return "\n".join(lines)
 
 
@@ -76,9 +87,10 @@ def _seen(server: ThreadedRealtimeServer | RealtimeServer) -> str:
 def realtime_server_factory(
     request: pytest.FixtureRequest,
 ) -> Iterator[Callable[..., ThreadedRealtimeServer]]:
-    """Make running mocks: call it with the arguments of `rtstt_testkit.RealtimeServer`; they end with the test.
+    """Return a function that starts a mock, with the arguments of `rtstt_testkit.RealtimeServer`.
 
-    A test that passed fails all the same if its client did not follow the script; ``strict=False`` allows that.
+    The mocks stop at the end of the test. A test that passed fails then if its client did not follow the script;
+    ``strict=False`` allows that.
     """
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
@@ -86,10 +98,11 @@ def realtime_server_factory(
     with ExitStack() as stack:
 
         def make(**options: Any) -> ThreadedRealtimeServer:
-            server = ThreadedRealtimeServer(**as_made(options))
+            __tracebackhide__ = True
+            server = ThreadedRealtimeServer(**server_options(options))
             if options.get("strict", True):
                 strict.append(server)
-            note(request, server)
+            register(request, server)
             return stack.enter_context(server)
 
         yield make
@@ -101,17 +114,17 @@ def realtime_server_factory(
 def realtime_server(
     request: pytest.FixtureRequest, realtime_server_factory: Callable[..., ThreadedRealtimeServer]
 ) -> ThreadedRealtimeServer:
-    """A running mock of OpenAI's Realtime transcription endpoint, new for every test, on a port of its own."""
-    return realtime_server_factory(**options_of(request))
+    """Start a mock of OpenAI's Realtime transcription endpoint for one test, on a port of its own."""
+    return realtime_server_factory(**marker_options(request))
 
 
-# Of the two frameworks, each runs only the async fixtures that are made for it.
+# Each of the two frameworks runs only async fixtures of its own.
 _anyio_realtime_server = pytest.fixture(name="_anyio_realtime_server")(serve_in_loop)
 
 
 @pytest.fixture
 def async_realtime_server(request: pytest.FixtureRequest) -> RealtimeServer:
-    """`realtime_server` in the event loop of an async test, for pytest-asyncio and for anyio on asyncio."""
+    """Start a mock in the event loop of an async test, for pytest-asyncio and for anyio on asyncio."""
     name = _framework(request)
     if name is None:
         raise pytest.UsageError(
@@ -123,7 +136,7 @@ def async_realtime_server(request: pytest.FixtureRequest) -> RealtimeServer:
 
 
 def _framework(request: pytest.FixtureRequest) -> str | None:
-    """The fixture of the framework that runs the test, None if neither does."""
+    """Return the fixture of the framework that runs the test, None if neither does."""
     if not inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
         return None
     if "anyio_backend" in request.fixturenames:

@@ -67,6 +67,9 @@ def failures(
         if expected == "no-route":
             if before.transcribed or not before.urls or any("model=" in url for url in before.urls):
                 yield "the gateway accepts it, or it sends `model`"
+        elif expected == "both":
+            if before.transcribed or not before.urls or not all("model=" in url for url in before.urls):
+                yield "Azure accepts it, or it sends no `model`"
         elif expected == "unchanged":
             if not before.refused:
                 yield "it is not refused"
@@ -186,6 +189,11 @@ JUDGED = {
         ("livekit-plugins-openai", "1.6.5", _clients.at(_clients.GATEWAY)),
         (WITHOUT_REFUSED, WITHOUT_REFUSED),
         [(WITHOUT, WITHOUT), (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED)],
+    ),
+    "both": (
+        ("livekit-plugins-openai", "1.8.9", _clients.at(_clients.AZURE)),
+        (WITH_MODEL_REFUSED, WITH_MODEL_REFUSED),
+        [(WITH_MODEL, WITH_MODEL), (WITH_MODEL_REFUSED, WITHOUT), (WITHOUT_REFUSED, WITHOUT_REFUSED)],
     ),
     "beta": (
         ("litellm", "1.84.0", _clients.at(_clients.API)),

@@ -1,4 +1,4 @@
-"""Recordings laid into noise of a known loudness, and where the turns in it truly are."""
+"""Recordings mixed with noise of a known loudness, and where their turns are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def white(count: int, dice: random.Random) -> Iterator[float]:
 
 
 def pink(count: int, dice: random.Random) -> Iterator[float]:
-    """3 dB less an octave, from the 80 Hz on that a microphone's input lets through.
+    """Pink noise, 3 dB less an octave, from 80 Hz on.
 
     White noise through low passes two octaves apart, each with half the weight of the one below.
     """
@@ -37,7 +37,7 @@ def pink(count: int, dice: random.Random) -> Iterator[float]:
 
 
 def babble(count: int, dice: random.Random) -> Iterator[float]:
-    """Two dozen people talking at once."""
+    """The voices of two dozen people."""
     voices = [sample for name in speech.recordings() for sample in _samples(name)]
     starts = [dice.randrange(len(voices)) for _ in range(24)]
     twice = voices + voices
@@ -46,7 +46,7 @@ def babble(count: int, dice: random.Random) -> Iterator[float]:
 
 
 def hum(count: int, dice: random.Random) -> Iterator[float]:
-    """Mains: 50 Hz and its overtones."""
+    """Mains hum: 50 Hz and its overtones."""
     parts = [(1, 1.0), (2, 0.5), (3, 0.6), (5, 0.3), (7, 0.15)]
     waves = [(2 * math.pi * 50 * times / RATE, size, dice.uniform(0, 6)) for times, size in parts]
     period = [sum(size * math.sin(step * at + phase) for step, size, phase in waves) for at in range(RATE // 50)]
@@ -66,7 +66,7 @@ class Scene(NamedTuple):
 
     Attributes:
         pcm: 16-bit samples at 24 kHz.
-        turns: From when to when somebody speaks, in milliseconds.
+        turns: The beginning and the end of each turn, in milliseconds.
     """
 
     pcm: bytes
@@ -91,15 +91,15 @@ def scene(
     lead_ms: int = 1200,
     gap_ms: int = 900,
 ) -> Scene:
-    """Recordings one after the other, in noise from the first sample to the last.
+    """Return recordings one after the other, in noise from the first sample to the last.
 
     Args:
-        names: Of the recordings.
-        noise: Of `NOISES`.
+        names: The recordings.
+        noise: A name of `NOISES`.
         snr: How much louder speech is than the noise, in decibels, both by their mean power.
-        seed: Of the noise.
-        lead_ms: What comes before the first.
-        gap_ms: What comes after each.
+        seed: The seed of the noise.
+        lead_ms: The time before the first recording.
+        gap_ms: The time after each.
     """
     clean = array.array("h", bytes(2 * lead_ms * RATE // 1000))
     spoken = array.array("h")
@@ -111,15 +111,15 @@ def scene(
         turns.append((begin * 1000 / RATE, len(clean) * 1000 / RATE))
         clean += array.array("h", bytes(2 * gap_ms * RATE // 1000))
     if noise is not None:
-        heard = list(NOISES[noise](len(clean), random.Random(seed)))
-        factor = _loudness(spoken) / _loudness(heard) / 10 ** (snr / 20)
-        mixed = (round(sample + factor * other) for sample, other in zip(clean, heard, strict=True))
+        background = list(NOISES[noise](len(clean), random.Random(seed)))
+        factor = _loudness(spoken) / _loudness(background) / 10 ** (snr / 20)
+        mixed = (round(sample + factor * other) for sample, other in zip(clean, background, strict=True))
         clean = array.array("h", [max(-32768, min(32767, sample)) for sample in mixed])
     return Scene(clean.tobytes(), turns)
 
 
 def resampled(pcm: bytes, rate: int, to: int) -> bytes:
-    """PCM of another rate, each sample the mean of those that it stands for."""
+    """Resample PCM; each sample is the mean of those that it replaces."""
     samples = array.array("h", pcm)
     step = max(1, rate // to)
     found = (samples[at * rate // to : at * rate // to + step] for at in range(len(samples) * to // rate))

@@ -1,9 +1,9 @@
-"""Strict parsing with the openai SDK's own event types, and the differences to the wire that are known."""
+"""Strict parsing of server events with the openai SDK's types, and the known differences to them."""
 
 import functools
 from typing import Any
 
-#: Fields on the wire that the SDK's types do not have, each with where it was seen.
+#: Fields that the endpoint sends and the SDK's types do not have, each with its evidence.
 KNOWN_DIFFERENCES = {
     "conversation.item.input_audio_transcription.delta: obfuscation": "capture of 2026-09-18",
     "session.created: session.id": "capture of 2026-09-18",
@@ -17,7 +17,7 @@ KNOWN_DIFFERENCES = {
 
 @functools.cache
 def _models() -> dict[str, Any]:
-    """The SDK's model of each event type; the SDK takes a second to import, so only when the first event is sent."""
+    """Return the SDK's model of each event type; imported late, since the SDK takes a second to import."""
     from typing import get_args
 
     from openai.types.realtime import RealtimeServerEvent
@@ -27,7 +27,7 @@ def _models() -> dict[str, Any]:
 
 
 def event_types() -> set[str]:
-    """Every type of event that the SDK has a model of."""
+    """Return every event type that the SDK has a model of."""
     return set(_models())
 
 
@@ -40,16 +40,15 @@ def differences(event: dict[str, Any]) -> set[str]:
 
 
 def check(event: dict[str, Any]) -> None:
-    """Fail for an event that the SDK's types would not describe."""
+    """Fail for an event that the SDK's types do not describe."""
     unknown = differences(event) - set(KNOWN_DIFFERENCES)
     assert not unknown, f"the openai SDK's types do not have {sorted(unknown)}"
 
 
 class Watch:
-    """Checks every event that any mock of this process sends, and keeps what is wrong until somebody takes it.
+    """Checks every event that a mock of this process sends, and collects the problems.
 
-    It is put around the one method through which every event goes, before faults get at it: a test that asks for
-    malformed JSON gets it.
+    It wraps the one method through which every event goes, before faults change it.
     """
 
     def __init__(self) -> None:
@@ -65,12 +64,12 @@ class Watch:
                 self._problems.append(f"{problem}\nin the event {event!r:.2000}")
 
     def take(self) -> list[str]:
-        """What is wrong with events sent since the last time this was asked."""
+        """Return the problems since the last call."""
         problems, self._problems = self._problems, []
         return problems
 
     def install(self) -> None:
-        """Look on from now on."""
+        """Check all events from now on."""
         from rtstt_testkit.mock.session.outbox import Outbox
 
         send = Outbox._send

@@ -1,4 +1,4 @@
-"""Talks to the pure core without a socket."""
+"""A client of the session, without a socket."""
 
 import array
 import base64
@@ -29,7 +29,7 @@ SEGMENT = "conversation.item.input_audio_transcription.segment"
 
 
 def tone(ms: float, rate: int = 24000, loudness: float = 0.25) -> bytes:
-    """A 440 Hz square wave, so that every sample of it is as loud as it gets."""
+    """A 440 Hz square wave, so that every sample has the same loudness."""
     count = round(ms * rate / 1000)
     high = round(loudness * 32767)
     return array.array(
@@ -42,7 +42,7 @@ def silence(ms: float, rate: int = 24000) -> bytes:
 
 
 def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
-    """All of it in pieces of these sizes, from the first size again after the last."""
+    """Cut data into pieces of these sizes, repeated."""
     start = 0
     for size in itertools.cycle(sizes):
         if start >= len(data):
@@ -52,12 +52,12 @@ def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
 
 
 def turns(pieces: Iterable[bytes]) -> list[SpeechBoundary]:
-    """What the detector hears in 16-bit PCM, one piece after the other."""
-    heard: list[SpeechBoundary] = []
+    """Return the boundaries that the detector finds in 16-bit PCM, one piece after the other."""
+    found: list[SpeechBoundary] = []
     detector = SpeechDetector(FORMATS["audio/pcm"], 0.5, 200)
     for piece in pieces:
-        detector.detect(piece, heard.append)
-    return heard
+        detector.detect(piece, found.append)
+    return found
 
 
 def append(audio: bytes) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def admission(
 
 
 class Talk:
-    """One session of the core, with a clock that moves when told to."""
+    """A session and its client, with a clock that the test moves."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Talk:
         self.opening = self.receive()
 
     def receive(self) -> list[dict[str, Any]]:
-        """What is due now."""
+        """Return the events that are due now."""
         events = []
         for output in self.session.poll(self.now):
             assert self.close is None, f"{output} after the CLOSE"
@@ -134,12 +134,12 @@ class Talk:
         return events
 
     def send(self, event: Any) -> list[dict[str, Any]]:
-        """Send an event (or a frame as it is) and return what comes at once."""
+        """Send an event, or a frame as it is, and return the events that are due at once."""
         self.session.receive_frame(event if isinstance(event, str | bytes) else json.dumps(event), self.now)
         return self.receive()
 
     def speak(self, audio: bytes, chunk_ms: float = 50, rate: int = 24000, width: int = 2) -> list[dict[str, Any]]:
-        """Append audio in chunks."""
+        """Append audio in chunks and return the events that are due at once."""
         step = max(1, round(chunk_ms * rate / 1000) * width)
         return [
             event for start in range(0, len(audio), step) for event in self.send(append(audio[start : start + step]))

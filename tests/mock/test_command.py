@@ -3,13 +3,16 @@
 import atexit
 import gc
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 import weakref
+from pathlib import Path
 
 import pytest
 from talk import KEY
@@ -127,6 +130,15 @@ def test_a_port_in_use_is_one_sentence() -> None:
         (["--max-sessions", "0"], "rtstt-shim: max_sessions is 0; it must be 1 or more, or None for any number\n"),
         (["--port", "70000"], "rtstt-shim: --port 70000 is not a port; choose 0 to 65535\n"),
         (
+            ["--account", "x"],
+            "rtstt-shim: unknown account 'x'; the mock knows no-credit, quota, spend-limit, no-model\n",
+        ),
+        (
+            ["--host", "0.0.0.0"],
+            "rtstt-shim: --host 0.0.0.0 opens the control API to other machines; protect it with --token SECRET, or "
+            "choose --no-token or --no-control\n",
+        ),
+        (
             ["--port", "http"],
             "rtstt-shim: argument --port: invalid int value: 'http'; see `rtstt-shim mock --help`\n",
         ),
@@ -142,14 +154,14 @@ def test_wrong_use_is_one_sentence(arguments, message) -> None:
         ([], ""),
         (["--host", "localhost"], ""),
         (
-            ["--host", "0.0.0.0"],
-            "rtstt-shim: --host 0.0.0.0 lets whoever reaches this machine read and steer its sessions under /_mock/; "
-            "leave --host out to serve this machine alone.\n",
+            ["--host", "0.0.0.0", "--no-token"],
+            "rtstt-shim: --host 0.0.0.0 lets every machine that can connect to this one read and control its sessions "
+            "under /_mock/; leave --host out to serve this machine only.\n",
         ),
         (
             ["--host", "0.0.0.0", "--no-control"],
-            "rtstt-shim: --host 0.0.0.0 lets whoever reaches this machine open sessions; leave --host out to serve "
-            "this machine alone.\n",
+            "rtstt-shim: --host 0.0.0.0 lets every machine that can connect to this one open sessions; leave --host "
+            "out to serve this machine only.\n",
         ),
     ],
 )
@@ -167,4 +179,73 @@ def test_it_serves_this_machine_alone_unless_told_otherwise_with_a_word_of_cauti
 
 
 def test_a_host_that_is_not_ours_is_one_sentence() -> None:
-    assert "cannot listen on 192.0.2.1 port 0: " in refused("--host", "192.0.2.1")
+    assert "cannot listen on 192.0.2.1 port 0: " in refused("--host", "192.0.2.1", "--no-control")
+
+
+def asked(url, headers=(), method="GET"):
+    """The status of a request to the control API."""
+    base = url.replace("ws://0.0.0.0", "http://127.0.0.1").replace("ws://", "http://").removesuffix("/v1/realtime")
+    request = urllib.request.Request(f"{base}/_mock/sessions", headers=dict(headers), method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_a_token_protects_the_control_api_beyond_loopback() -> None:
+    process = start("--host", "0.0.0.0", "--token", "of-the-test")
+    try:
+        url = process.stdout.readline().split()[-1]
+        assert asked(url) == 401
+        assert asked(url, {"Authorization": "Bearer wrong"}) == 401
+        assert asked(url, {"Authorization": "Bearer of-the-test"}) == 200
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=20)
+        assert "of-the-test" not in error
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_address_that_cannot_be_written_is_one_sentence() -> None:
+    code = "import sys; from rtstt_core.cli import main; sys.exit(main())"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "mock"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "rtstt-shim: cannot write the address to stdout: No space left on device\n",
+    )
+
+
+def talk(url, times: int) -> None:
+    for _ in range(times):
+        with connect(f"{url}?intent=transcription", additional_headers={"Authorization": f"Bearer {KEY}"}) as client:
+            assert json.loads(client.recv())["type"] == "session.created"
+            client.send(json.dumps({"type": "x", "padding": "y" * 4000}))
+            assert json.loads(client.recv())["type"] == "error"
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["the reader is gone", "nobody reads"])
+def test_a_log_that_is_not_read_delays_no_session(gone) -> None:
+    code = "import sys; from rtstt_core.cli import main; sys.exit(main())"
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "mock", "--json-log"], stdout=subprocess.PIPE, stderr=writing, text=True
+    )
+    try:
+        os.close(writing)
+        if gone:
+            os.close(reading)
+        talk(process.stdout.readline().split()[-1], 40)  # more than a pipe holds
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        if not gone:
+            os.close(reading)

@@ -42,7 +42,7 @@ def transcription(**fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("event", "code", "param", "message"),
     [
-        # captured, or in a public issue
+        # captured or reported
         (
             {"type": "nope"},
             "invalid_value",
@@ -116,7 +116,7 @@ def transcription(**fields: Any) -> dict[str, Any]:
             None,
             "Passing a realtime session update to a transcription session is not allowed.",
         ),
-        # in the form of the captured ones, or of OpenAI's other endpoints
+        # assumed: in the form of the captured ones, or of OpenAI's other endpoints
         ("[1]", "invalid_type", "event", "Invalid type for 'event': expected an object, but got an array instead."),
         ("null", "invalid_type", "event", "Invalid type for 'event': expected an object, but got null instead."),
         ({}, "missing_required_parameter", "type", "Missing required parameter: 'type'."),

@@ -1,4 +1,4 @@
-"""What a session came to, in words; and what a strict script has to say at the end."""
+"""Explanations of sessions, their records, and the check of a strict script."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ COMMIT = {"type": "input_audio_buffer.commit"}
 
 
 @pytest.mark.parametrize(
-    ("target", "options", "said"),
+    ("target", "options", "explanation"),
     [
         (
             f"{TRANSCRIPTION}&model=gpt-4o-mini-transcribe",
@@ -59,9 +59,9 @@ COMMIT = {"type": "input_audio_buffer.commit"}
         ),
     ],
 )
-def test_a_refusal_is_explained_with_the_fix(target, options, said) -> None:
+def test_a_refusal_is_explained_with_the_fix(target, options, explanation) -> None:
     (sentence,) = explain(Talk(target, **options).record)
-    assert sentence.startswith(said)
+    assert sentence.startswith(explanation)
 
 
 def test_the_beta_header_is_explained() -> None:
@@ -101,7 +101,7 @@ VAD, MANUAL = update(), update(turn_detection=None)
 
 
 @pytest.mark.parametrize(
-    ("steps", "said"),
+    ("steps", "explanation"),
     [
         ([VAD, tone(500), silence(300)], "1 transcript was completed."),
         ([VAD, tone(500), silence(300), tone(500), silence(300)], "2 transcripts were completed."),
@@ -140,12 +140,12 @@ VAD, MANUAL = update(), update(turn_detection=None)
         ),
     ],
 )
-def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
-    assert course(*steps) == said
+def test_a_session_without_a_transcript_is_explained(steps, explanation) -> None:
+    assert course(*steps) == explanation
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "fix"),
     [
         (
             {"type": "transcription_session.update", "session": {}},
@@ -206,13 +206,13 @@ def test_a_session_without_a_transcript_is_explained(steps, said) -> None:
         ),
     ],
 )
-def test_an_error_is_explained_with_the_fix(step, said) -> None:
+def test_an_error_is_explained_with_the_fix(step, fix) -> None:
     talk = Talk()
     talk.send(step)
-    explanation = " ".join(explain(talk.record))
-    assert explanation.startswith("the server answered with an error: ")
-    assert f". {said}".rstrip() in explanation
-    assert explanation.endswith("the client sent no audio.")
+    text = " ".join(explain(talk.record))
+    assert text.startswith("the server answered with an error: ")
+    assert f". {fix}" in text
+    assert text.endswith("the client sent no audio.")
 
 
 def test_binary_audio_is_explained() -> None:
@@ -269,8 +269,10 @@ def test_errors_are_counted_and_not_all_repeated() -> None:
     ("beginning", "kind"), [(b"RIFF", "a WAV"), (b"OggS", "an Ogg"), (b"ID3\4", "an MP3"), (b"\x1aE\xdf\xa3", "a WebM")]
 )
 def test_a_file_sent_as_audio_is_explained(beginning, kind) -> None:
-    said = course(VAD, beginning + silence(300))
-    assert said.startswith(f"the audio begins like {kind} file: send its samples alone, without the file's header.")
+    explanation = course(VAD, beginning + silence(300))
+    assert explanation.startswith(
+        f"the audio begins like {kind} file: send its samples alone, without the file's header."
+    )
 
 
 def ended(*faults: Fault, close: Closed | None = None, steps=(VAD,)) -> str:
@@ -283,7 +285,7 @@ def ended(*faults: Fault, close: Closed | None = None, steps=(VAD,)) -> str:
 
 
 @pytest.mark.parametrize(
-    ("close", "said"),
+    ("close", "explanation"),
     [
         (Closed(1002, "", "server"), "the client broke the WebSocket protocol, so the server closed 1002."),
         (Closed(1007, "", "server"), "the client sent TEXT that is not UTF-8, so the server closed 1007."),
@@ -297,8 +299,8 @@ def ended(*faults: Fault, close: Closed | None = None, steps=(VAD,)) -> str:
         (Closed(1001, "", "server"), "the client sent no audio."),
     ],
 )
-def test_the_end_is_explained_where_it_is_the_news(close, said) -> None:
-    assert ended(close=close) == said
+def test_the_end_is_explained_where_it_is_the_cause(close, explanation) -> None:
+    assert ended(close=close) == explanation
 
 
 def test_an_end_by_the_script_is_distinguished_from_a_clients_mistake() -> None:
@@ -320,7 +322,7 @@ def test_a_client_that_leaves_too_early_is_explained() -> None:
     )
 
 
-def test_a_failed_transcription_and_one_still_to_come() -> None:
+def test_a_failed_transcription_and_one_that_is_pending() -> None:
     assert course(MANUAL, tone(500), COMMIT, script=[Failure()]) == "the transcription failed, as the script says."
     assert course(MANUAL, tone(500), COMMIT, script=[Transcript("x", delay=5)]) == "nothing was transcribed."
 
@@ -328,8 +330,8 @@ def test_a_failed_transcription_and_one_still_to_come() -> None:
 class TestEventsThatWereNotSent:
     """The record is what happened: what the connection's end dropped is no answer."""
 
-    def left_early(self, *faults: Fault) -> Talk:
-        talk = Talk(script=Script.of(["Hello."], faults))
+    def left_early(self, answer: str | Failure = "Hello.") -> Talk:
+        talk = Talk(transcripts=[answer])
         talk.send(MANUAL)
         talk.speak(tone(300))
         talk.session.receive_frame(json.dumps(COMMIT), talk.now)
@@ -363,6 +365,11 @@ class TestEventsThatWereNotSent:
             "1 of 1 transcripts were never sent: 'Hello.'. The connection ended first; wait for `…completed` of the "
             "last item before closing. Pass strict=False if the client may leave before."
         )
+
+    def test_a_failure_that_was_not_sent_fails_it_too(self) -> None:
+        talk = self.left_early(Failure())
+        with pytest.raises(ScriptNotFollowed, match=r"^1 of 1 transcripts were never sent: a failure\. "):
+            verify(talk.cursor, [talk.record], 1, "scripted", [])
 
     def test_what_the_script_drops_is_recorded_as_such_and_passes_the_check(self) -> None:
         for fault, dropped in (
@@ -456,7 +463,7 @@ def test_the_server_explains_every_session() -> None:
 
 
 class TestStrict:
-    def test_transcripts_left_over_fail_with_what_happened(self) -> None:
+    def test_unused_transcripts_fail_with_what_happened(self) -> None:
         async def scenario():
             async with RealtimeServer(
                 transcripts=["One", "Two", Failure(), Transcript("Vier", language="de")]
@@ -472,7 +479,7 @@ class TestStrict:
             "  <session 1 /v1/realtime?intent=transcription closed 1000>: 1 transcript was completed."
         )
 
-    def test_many_left_over_are_not_all_listed(self) -> None:
+    def test_many_unused_ones_are_not_all_listed(self) -> None:
         server = ThreadedRealtimeServer(transcripts="abcdefghi")
         with pytest.raises(ScriptNotFollowed, match=r"^9 of 9 transcripts were not used: 'a', 'b', 'c', 'd', 'e', …\."):
             server.verify()
@@ -509,7 +516,7 @@ class TestStrict:
         for relaxed in (2, None):
             run(partial(scenario, connections=relaxed))
 
-    def test_a_fault_that_did_not_happen_fails(self) -> None:
+    def test_a_fault_that_was_not_applied_fails(self) -> None:
         async def scenario(*faults, **options):
             async with RealtimeServer(faults=faults, **options) as server:
                 await transcribe(server)
@@ -561,7 +568,7 @@ class TestStrict:
             run(failing)
 
 
-def test_a_threaded_server_is_steered_like_the_other() -> None:
+def test_a_threaded_server_is_controlled_like_the_other() -> None:
     with ThreadedRealtimeServer(strict=False) as server:
         server.load(Script.of(["One"]))
         assert [unused.text for unused in server.cursor.unused] == ["One"]
@@ -571,7 +578,7 @@ def test_a_threaded_server_is_steered_like_the_other() -> None:
             server.verify()
 
 
-def test_old_sessions_are_forgotten_before_they_are_too_many() -> None:
+def test_old_sessions_are_dropped_beyond_the_limit() -> None:
     async def scenario():
         async with RealtimeServer(keep_sessions=2) as server:
             async with client(server) as kept:
@@ -594,7 +601,7 @@ def test_an_observer_sees_every_event() -> None:
     run(scenario)
 
 
-def test_fragmented_messages_are_taken_and_keep_their_order() -> None:
+def test_fragmented_messages_are_received_in_order() -> None:
     import json
 
     async def scenario():

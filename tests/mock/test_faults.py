@@ -1,4 +1,4 @@
-"""Faults at the boundary of any event: in the core, and the ones that sockets are needed for."""
+"""Faults at any event: in the session, and those that need a socket."""
 
 import asyncio
 import json
@@ -81,7 +81,7 @@ class TestServerEvents:
         _, events = commit_with(Fault("reorder", on="committed"))
         assert types(events)[:2] == ["conversation.item.added", "input_audio_buffer.committed"]
 
-    def test_frames_that_are_not_what_they_should_be(self) -> None:
+    def test_frames_with_wrong_content(self) -> None:
         talk, events = commit_with(
             Fault("malformed", on="added"),
             Fault("invalid_utf8", on="done"),
@@ -180,7 +180,7 @@ class TestServerEvents:
         assert types(late) == [DELTA, COMPLETED]
         assert {event["item_id"] for event in late} == {events[0]["item_id"]}
 
-    def test_a_pause_after_a_delta_holds_what_a_streaming_model_says_later(self) -> None:
+    def test_a_pause_after_a_delta_holds_the_later_deltas_of_a_streaming_model(self) -> None:
         talk = Talk(script=Script.of(["a b c d e f g h"], [Fault("pause", after="delta", seconds=60)]))
         talk.send(update("gpt-realtime-whisper", turn_detection=None))
         assert types(talk.speak(tone(3000))) == [DELTA]
@@ -189,7 +189,7 @@ class TestServerEvents:
 
 
 class TestComposition:
-    """Several faults at one event: before it, then to it in the order given, then after it."""
+    """Several faults at one event: before it, then on it in the given order, then after it."""
 
     def test_two_that_happen_to_the_event_itself(self) -> None:
         talk, events = commit_with(Fault("binary", on="delta"), Fault("duplicate", on="delta"))
@@ -227,7 +227,7 @@ class TestComposition:
         assert types(events) == [*ITEM, DELTA, DELTA]
         assert talk.close is None
 
-    def test_a_delay_before_an_event_forgets_none_of_the_others(self) -> None:
+    def test_a_delay_before_an_event_applies_all_the_others(self) -> None:
         talk, events = commit_with(
             Fault("error", before="added", code="first"),
             Fault("delay", before="added", seconds=2),
@@ -377,7 +377,7 @@ async def opened(socket_) -> None:
 
 
 async def seen(server) -> list[str]:
-    """What a real client sees of a session, until its transcript or the end: the last parts of the events' types."""
+    """Return what a client receives of a session, as last parts of event types, up to its transcript or the end."""
     events: list[str] = []
     async with client(server) as socket_:
         try:
@@ -469,7 +469,7 @@ def test_a_real_client_sees_every_fault(faults, came) -> None:
     run(scenario)
 
 
-def test_a_soak_by_chance_is_the_same_for_the_same_seed_whatever_the_order_of_clients() -> None:
+def test_random_faults_are_the_same_for_the_same_seed_whatever_the_order_of_clients() -> None:
     faults = [
         Fault(action, on="*", probability=0.05)
         for action in ("drop", "duplicate", "reorder", "malformed", "binary", "truncate")
@@ -590,7 +590,7 @@ def test_faults_from_a_script_file(tmp_path) -> None:
     assert str(caught.value) == (f"{path}, line 5: `fault[2]` does not fit: 'drop' needs on, not before='delta'")
 
 
-def test_speech_survives_beside_faults() -> None:
+def test_speech_is_transcribed_beside_faults() -> None:
     async def scenario():
         async with served(Fault("delay", before="delta", seconds=0.01)) as server:
             assert (await transcribe(server, SPEECH))[-1]["type"] == COMPLETED

@@ -37,7 +37,7 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def disagreements(annotation: Any, field: schema.Field, path: str) -> Iterator[str]:
-    """Fields that only one of the two knows."""
+    """Yield the fields that only one of the two has."""
     field = bare(field)
     if isinstance(field, schema.Anything):
         return
@@ -58,7 +58,7 @@ def test_the_mock_knows_the_fields_of_a_session_that_the_sdk_knows() -> None:
 def test_the_mock_knows_the_fields_of_every_event_that_the_sdk_sends() -> None:
     events = {tag_of(model): model for model in get_args(get_args(RealtimeClientEvent)[0])}
     assert set(events) - set(CLIENT_EVENT_FIELDS) == {"output_audio_buffer.clear"}  # WebRTC's
-    # What the endpoint lists besides [capture]:
+    # The endpoint lists these two as well [capture].
     assert set(CLIENT_EVENT_FIELDS) - set(events) == {"session.close", "session.input_audio_buffer.append"}
     for name, fields in CLIENT_EVENT_FIELDS.items():
         if name in events:
@@ -71,7 +71,7 @@ Place = tuple[tuple[str, ...], schema.Field, str | None]
 
 
 def places(field: schema.Field, path: tuple[str, ...] = (), tag: str | None = None) -> Iterator[Place]:
-    """Every field of the table: where it is, what it is, and the ``type`` of the object it is in."""
+    """Yield every field of the table: its path, its kind, and the ``type`` of its object."""
     field = bare(field)
     if isinstance(field, schema.Tagged):
         for name, variant in field.variants.items():
@@ -87,7 +87,7 @@ NAMES = [".".join(path) + (f" of {tag}" if tag else "") for path, _, tag in PLAC
 
 
 def session_with(path: tuple[str, ...], value: Any, tag: str | None = None) -> dict[str, Any]:
-    """An update that is right but for one value."""
+    """Return an update with one value."""
     session: dict[str, Any] = {"type": "transcription"}
     at = session
     for name in path[:-1]:
@@ -101,7 +101,7 @@ def session_with(path: tuple[str, ...], value: Any, tag: str | None = None) -> d
 
 
 def refusal(event: dict[str, Any]) -> tuple[str, str]:
-    """The code and param of the one error that an event gets; the session goes on as it was."""
+    """Return the code and param of the error for an event, which leaves the session as it was."""
     talk = Talk()
     (before,) = talk.send(update())
     (error,) = talk.send(event)
@@ -125,7 +125,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(path, field, tag) -> None:
 
 
 @pytest.mark.parametrize(("path", "field", "tag"), PLACES, ids=NAMES)
-def test_null_is_taken_exactly_where_the_table_says_so(path, field, tag) -> None:
+def test_null_is_accepted_exactly_where_the_table_says_so(path, field, tag) -> None:
     event = session_with(path, None, tag)
     if isinstance(field, schema.Nullable):
         (updated,) = Talk().send(event)
@@ -148,7 +148,7 @@ NUMBERS = [(path, bare(field), tag) for path, field, tag in PLACES if isinstance
 
 
 @pytest.mark.parametrize(("path", "field", "tag"), NUMBERS, ids=[".".join(path) for path, _, _ in NUMBERS])
-def test_a_number_beyond_its_bounds_is_refused_by_name_and_the_bounds_are_taken(path, field, tag) -> None:
+def test_a_number_beyond_its_bounds_is_refused_by_name_and_the_bounds_are_accepted(path, field, tag) -> None:
     step = 0.001 if field.kind == "decimal" else 1
     param = ".".join(("session", *path))
     assert refusal(session_with(path, field.low - step, tag)) == (f"{field.kind}_below_min_value", param)

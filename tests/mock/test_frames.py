@@ -19,7 +19,8 @@ from rtstt_testkit.mock.server.frames import FrameReader
 from rtstt_testkit.mock.server.websocket import WebSocket
 
 HANDSHAKE = (
-    b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: mock\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer sk-a\r\n\r\n"
 )
 AUTH = {"Authorization": "Bearer sk-a"}

@@ -344,11 +344,11 @@ class TestHttp:
     @pytest.mark.parametrize(
         ("data", "upgrades"),
         [
-            (b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n", True),
-            (b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade:\r\n h2c, WebSocket\r\n\r\n", True),
-            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", False),
-            (b"GET / HTTP/1.1\r\nHost: x\r\nX: Upgrade: websocket\r\n\r\n", False),
-            (b"POST / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n", False),
+            (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\r\n", True),
+            (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade:\r\n h2c, WebSocket\r\n\r\n", True),
+            (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", False),
+            (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: Upgrade: websocket\r\n\r\n", False),
+            (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\r\n", False),
         ],
     )
     def test_an_upgrade_is_told_from_a_request(self, data, upgrades) -> None:
@@ -364,9 +364,9 @@ class TestHttp:
         [
             (b"nonsense\r\n\r\n", 400),
             (b"GET / SPDY/3\r\n\r\n", 400),
-            (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400),
-            (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n", 413),
-            (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+            (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999999999\r\n\r\n", 413),
+            (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
             (b"x" * 70_000, 431),
         ],
     )
@@ -381,7 +381,7 @@ class TestHttp:
                 reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
                 for part in (
                     b"PUT /_mock/script HT",
-                    b"TP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r",
+                    b"TP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 16\r\n\r",
                     b"\ndefault ",
                     b"= 'abc'\nextra",
                 ):
@@ -526,7 +526,8 @@ class TestHttpFeatures:
                 answer = await exchange(server, b"\x16\x03\x01\x02\x00" + bytes(512))
                 assert b"This port does not speak TLS; use http:// and ws://" in answer
                 assert server.explain().endswith(
-                    "\n1 client began a TLS handshake, which this port does not speak: use ws:// instead of wss://."
+                    "\n1 request was refused: This port does not speak TLS; use http:// and ws:// instead of https:// "
+                    "and wss://."
                 )
 
         run(scenario)

@@ -1,4 +1,4 @@
-"""Turns in noise: found where somebody truly speaks, to 100 ms, and as many as there are."""
+"""Turns in noise are found where somebody speaks, to 100 ms, and no others."""
 
 import array
 import random
@@ -26,8 +26,8 @@ def listening(silence_ms: int = 400, **audio_input) -> Talk:
     return talk
 
 
-def turns_heard(events, silence_ms: int = 400) -> list[tuple[float, float]]:
-    """What the client is told, less the padding and the silence that were asked for."""
+def reported_turns(events, silence_ms: int = 400) -> list[tuple[float, float]]:
+    """Return the reported turns without their padding and silence."""
     starts = [event["audio_start_ms"] + 300 for event in events if event["type"].endswith("speech_started")]
     ends = [event["audio_end_ms"] - silence_ms for event in events if event["type"].endswith("speech_stopped")]
     return list(zip(starts, ends, strict=True))
@@ -35,16 +35,16 @@ def turns_heard(events, silence_ms: int = 400) -> list[tuple[float, float]]:
 
 def assert_found(found: list[tuple[float, float]], scene: Scene) -> None:
     assert len(found) == len(scene.turns)
-    for heard, true in zip(found, scene.turns, strict=True):
-        assert heard == pytest.approx(true, abs=100)
+    for turn, true in zip(found, scene.turns, strict=True):
+        assert turn == pytest.approx(true, abs=100)
 
 
 @pytest.mark.parametrize("names", [SOME, OTHERS], ids=["some", "others"])
 @pytest.mark.parametrize(("noise", "snr"), CELLS)
-def test_turns_in_noise_are_found_to_100_ms_and_their_words_known(noise, snr, names) -> None:
-    heard = scene(names, noise, snr)
+def test_turns_in_noise_are_found_to_100_ms_and_their_words_recognized(noise, snr, names) -> None:
+    mixed_scene = scene(names, noise, snr)
     talk = listening()
-    assert_found(turns_heard(talk.speak(heard.pcm, 20)), heard)
+    assert_found(reported_turns(talk.speak(mixed_scene.pcm, 20)), mixed_scene)
     known = [text == speech.load(name).text for text, name in zip(talk.record.transcripts, names, strict=True)]
     assert all(known) or snr < 10
 
@@ -52,37 +52,37 @@ def test_turns_in_noise_are_found_to_100_ms_and_their_words_known(noise, snr, na
 @pytest.mark.parametrize("name", ["audio/pcmu", "audio/pcma"])
 @pytest.mark.parametrize("noise", list(NOISES))
 def test_turns_in_noise_are_found_over_the_telephone(noise, name) -> None:
-    heard = scene(SOME, noise, 10)
+    mixed_scene = scene(SOME, noise, 10)
     talk = listening(format={"type": name})
-    events = talk.speak(g711(resampled(heard.pcm, RATE, 8000), name), 20, 8000, 1)
-    assert_found(turns_heard(events), heard)
+    events = talk.speak(g711(resampled(mixed_scene.pcm, RATE, 8000), name), 20, 8000, 1)
+    assert_found(reported_turns(events), mixed_scene)
     assert talk.record.transcripts == [speech.load(sentence).text for sentence in SOME]
 
 
 @pytest.mark.parametrize("chunk_ms", [3.5, 50, 20_000])
 def test_turns_in_noise_are_the_same_for_every_chunking(chunk_ms) -> None:
-    heard = scene(OTHERS, "pink", 10)
-    events = listening().speak(heard.pcm, chunk_ms)
-    assert turns_heard(events) == turns_heard(listening().speak(heard.pcm, 20))
+    mixed_scene = scene(OTHERS, "pink", 10)
+    events = listening().speak(mixed_scene.pcm, chunk_ms)
+    assert reported_turns(events) == reported_turns(listening().speak(mixed_scene.pcm, 20))
 
 
 @pytest.mark.parametrize("lead_ms", [150, 400])
 @pytest.mark.parametrize("noise", ["white", "pink", "hum"])
-def test_a_little_noise_before_the_first_word_is_enough_to_know_it_by(noise, lead_ms) -> None:
-    heard = scene(("weather", "train"), noise, 10, lead_ms=lead_ms)
-    found = turns_heard(listening().speak(heard.pcm))
+def test_a_little_noise_before_the_first_word_is_enough_to_measure_it(noise, lead_ms) -> None:
+    mixed_scene = scene(("weather", "train"), noise, 10, lead_ms=lead_ms)
+    found = reported_turns(listening().speak(mixed_scene.pcm))
     assert len(found) == 2
-    padded = min(heard.turns[0][0], 300)
-    assert_found([(found[0][0] - 300 + padded, found[0][1]), found[1]], heard)
+    padded = min(mixed_scene.turns[0][0], 300)
+    assert_found([(found[0][0] - 300 + padded, found[0][1]), found[1]], mixed_scene)
 
 
 @pytest.mark.parametrize("name", list(speech.recordings()))
 def test_a_stream_may_begin_with_speech(name) -> None:
-    """There is no telling yet how loud the noise is; a quiet room is."""
-    heard = scene((name,), "white", 40, lead_ms=0)
-    [(start, end)] = turns_heard(listening().speak(heard.pcm))
-    assert start == 300  # from the first sample on: no padding to go back to
-    assert end == pytest.approx(heard.turns[0][1], abs=100)
+    """The noise level is unknown then; that of a quiet room is assumed."""
+    mixed_scene = scene((name,), "white", 40, lead_ms=0)
+    [(start, end)] = reported_turns(listening().speak(mixed_scene.pcm))
+    assert start == 300  # from the first sample on, so there is no padding
+    assert end == pytest.approx(mixed_scene.turns[0][1], abs=100)
 
 
 @pytest.mark.parametrize("noise", list(NOISES))
@@ -98,13 +98,13 @@ def test_noise_that_begins_in_the_middle_is_a_turn_of_a_few_seconds_at_most() ->
     dice = random.Random(4)
     noise = array.array("h", [round(dice.gauss(0, 1000)) for _ in range(10 * RATE)]).tobytes()
     talk = listening()
-    [(start, end)] = turns_heard(talk.speak(silence(1000) + noise))
+    [(start, end)] = reported_turns(talk.speak(silence(1000) + noise))
     assert start == pytest.approx(1000, abs=10)
     assert end < 5000
     spoken = speech.load("weather").pcm
     mixed = [a + b for a, b in zip(array.array("h", spoken), array.array("h", noise), strict=False)]
     pcm = array.array("h", [max(-32768, min(32767, sample)) for sample in mixed]).tobytes()
-    assert len(turns_heard(talk.speak(pcm + noise[:48_000]))) == 1
+    assert len(reported_turns(talk.speak(pcm + noise[:48_000]))) == 1
 
 
 def test_noise_that_is_muted_and_comes_back_is_still_noise() -> None:
@@ -114,12 +114,12 @@ def test_noise_that_is_muted_and_comes_back_is_still_noise() -> None:
 
 
 def test_a_loud_steady_sound_is_speech_however_long_it_lasts() -> None:
-    [(start, end)] = turns_heard(listening().speak(silence(500) + tone(8000) + silence(500)))
+    [(start, end)] = reported_turns(listening().speak(silence(500) + tone(8000) + silence(500)))
     assert (start, end) == (500, 8500)
 
 
 def test_a_short_quiet_sound_is_speech_although_the_stream_begins_with_it() -> None:
-    [(_, end)] = turns_heard(listening().speak(tone(505, loudness=0.02) + silence(500)))
+    [(_, end)] = reported_turns(listening().speak(tone(505, loudness=0.02) + silence(500)))
     assert end == 505
 
 
@@ -134,7 +134,7 @@ QUIET = array.array("h", [sample // 6 for sample in array.array("h", NOISE)]).to
 
 @settings(max_examples=100, deadline=None)
 @given(PIECES, st.lists(st.integers(1, 9000), min_size=1, max_size=20))
-def test_noise_is_heard_the_same_for_every_chunking(pieces, sizes) -> None:
+def test_noise_is_detected_alike_for_every_chunking(pieces, sizes) -> None:
     sounds = {"noise": NOISE, "quiet noise": QUIET, "tone": tone(700), "silence": silence(700)}
     audio = b"".join(sounds[kind][: ms * 48] for kind, ms in pieces)
     assert turns(cut(audio, sizes)) == turns([audio])

@@ -275,7 +275,8 @@ def test_a_failure_shows_what_the_server_saw_in_a_few_lines(pytester: pytest.Pyt
             "Session 1: the client sent `?model=whisper-1` with intent=transcription: OpenAI answers `invalid_model` "
             "and closes 4000. Remove `model` from the URL; *",
             "<session 1 /v1/realtime?intent=transcription&model=whisper-1 closed 4000>, last events:",
-            "*0.0* s  ← error",
+            '*0.0* s  ← error  invalid_model, Model "whisper-1" is not supported in transcription mode.',
+            "*closed 4000 invalid_request_error.invalid_model by the server",
         ]
     )
     assert len(result.stdout.lines) < 40
@@ -328,6 +329,71 @@ def test_a_script_that_was_not_used_up_fails_the_test_and_says_why(pytester: pyt
         ]
     )
     assert "Traceback" not in result.stdout.str()
+    assert result.stdout.str().count("2 of 2 transcripts were not used: 'Hello', 'Bye'.") == 1
+
+
+def test_a_marker_with_a_misspelt_argument_names_the_nearest(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import pytest
+
+        @pytest.mark.realtime_server(transcript=["Hello"])
+        def test_it(realtime_server): pass
+        """,
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*@pytest.mark.realtime_server has no argument 'transcript'; did you mean 'transcripts'?"]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert "TypeError" not in result.stdout.str()
+
+
+def test_a_test_that_fails_while_its_client_goes_on_does_not_end_pytest(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import threading
+        import pytest
+        from websockets.sync.client import connect
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_it(realtime_server, number):
+            def client():
+                try:
+                    with connect(
+                        realtime_server.url + "?intent=transcription",
+                        additional_headers={"Authorization": "Bearer sk-proj-" + "a" * 40},
+                    ) as client:
+                        while True:
+                            client.send('{"type":"input_audio_buffer.clear"}')
+                            client.recv()
+                except Exception:
+                    pass
+
+            for _ in range(3):
+                threading.Thread(target=client, daemon=True).start()
+            realtime_server.wait_for("input_audio_buffer.cleared", count=1000, timeout=30)
+            assert number < 0
+        """,
+    )
+    result.assert_outcomes(failed=8)
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert "cannot be shown" not in result.stdout.str()
+
+
+def test_a_server_that_cannot_be_shown_does_not_end_pytest(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        def test_it(realtime_server, monkeypatch):
+            monkeypatch.setattr(type(realtime_server), "explain", lambda self: 1 / 0)
+            assert False
+        """,
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["What the server saw cannot be shown: ZeroDivisionError: division by zero"])
 
 
 def test_a_test_that_failed_is_not_asked_about_its_script(pytester: pytest.Pytester) -> None:

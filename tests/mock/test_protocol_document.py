@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,14 @@ def test_every_mark_and_section_in_the_code_has_an_entry(path: Path) -> None:
     assert marks <= ENTRIES
     for sections in re.findall(r"PROTOCOL\.md, sections? ([\d, and to]+)", words):
         assert set(re.findall(r"\d+", sections)) <= SECTIONS
+
+
+def test_every_section_that_the_diagnosis_refers_to_exists() -> None:
+    diagnosis = files("rtstt_core").joinpath("diagnosis.json").read_text("utf-8")
+    sections = re.findall(r"PROTOCOL\.md, section (\d+)", diagnosis)
+    assert sections
+    assert set(sections) <= SECTIONS
+    assert diagnosis.count("PROTOCOL") == len(sections)
 
 
 def test_every_entry_is_used() -> None:

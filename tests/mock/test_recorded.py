@@ -120,3 +120,10 @@ def test_a_client_that_turns_responses_off_gets_none() -> None:
 def test_a_conversation_without_transcription_is_not_asked_for_one() -> None:
     talk, _ = play(RECORDINGS["no transcription"])
     assert "so no transcript can come." in " ".join(explain(talk.record))
+
+
+def test_the_defaults_of_a_conversation_are_those_of_its_model() -> None:
+    (created,) = Talk("/v1/realtime?model=gpt-realtime-2.1").opening
+    audio = created["session"]["audio"]
+    assert audio["input"]["turn_detection"]["silence_duration_ms"] == 500
+    assert audio["output"]["voice"] == "marin"

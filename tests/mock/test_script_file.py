@@ -131,7 +131,7 @@ fault:
     after: session.updated
     code: 1011
   - action: drop
-    on: delta        # which is true, to YAML 1.1
+    on: delta        # true in YAML 1.1
     nth: 0
 """
 MEANT = Script(
@@ -145,7 +145,7 @@ MEANT = Script(
 )
 
 
-def test_yaml_and_json_say_the_same(tmp_path) -> None:
+def test_yaml_and_json_give_the_same_script(tmp_path) -> None:
     for suffix in ("yaml", "yml", "json"):
         path = tmp_path / f"script.{suffix}"
         path.write_text(json.dumps(FORMATS["yaml"](YAML).content) if suffix == "json" else YAML)
@@ -211,7 +211,7 @@ def test_a_mistake_in_json_is_named_with_its_line_and_key(source, message) -> No
     assert str(caught.value).startswith(message)
 
 
-def test_without_pyyaml_it_says_what_to_install(monkeypatch) -> None:
+def test_without_pyyaml_the_error_names_the_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(ScriptError) as caught:
         parse_script(YAML, "s.yaml", "yaml")
@@ -221,9 +221,9 @@ def test_without_pyyaml_it_says_what_to_install(monkeypatch) -> None:
 
 
 class TestSchema:
-    """The schema is made from the table that the reader goes by; here both are asked about the same scripts."""
+    """The schema and the parser have the same table; both are given the same scripts."""
 
-    def test_it_is_a_schema_and_takes_what_the_reader_takes(self) -> None:
+    def test_it_is_a_schema_and_accepts_what_the_parser_accepts(self) -> None:
         Draft202012Validator.check_schema(schema())
         Draft202012Validator(schema()).validate(FORMATS["yaml"](YAML).content)
 
@@ -248,7 +248,7 @@ class TestSchema:
             {"fault": [{"action": "close", "after": "delta", "code": True}]},
         ],
     )
-    def test_it_refuses_what_the_reader_refuses(self, script) -> None:
+    def test_it_refuses_what_the_parser_refuses(self, script) -> None:
         assert not Draft202012Validator(schema()).is_valid(script)
         with pytest.raises(ScriptError):
             parse_script(json.dumps(script), "s.json", "json")

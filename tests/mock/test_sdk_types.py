@@ -1,4 +1,4 @@
-"""The strict look at every event that a mock sends can fail, and nothing a session sends escapes it."""
+"""The strict check of every event that a mock sends can fail, and covers all of them."""
 
 import asyncio
 from typing import Any
@@ -45,7 +45,7 @@ def test_what_the_sdk_does_not_describe_is_found(event: dict[str, Any], words: s
     assert watch.take() == []
 
 
-def test_an_event_with_a_field_too_many_is_seen_on_a_real_socket(
+def test_an_event_with_an_unknown_field_is_found_on_a_real_socket(
     event_watch: sdk_types.Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = Outbox.event
@@ -64,11 +64,11 @@ def test_an_event_with_a_field_too_many_is_seen_on_a_real_socket(
 
     assert event_watch.take() == []
     asyncio.run(asyncio.wait_for(scenario(), 30))
-    (problem,) = event_watch.take()  # taken, it does not fail this test
+    (problem,) = event_watch.take()  # or it would fail this test
     assert problem.startswith("the openai SDK's types do not have ['session.created: bogus']")
 
 
-def test_every_event_of_a_session_is_looked_at(event_watch: sdk_types.Watch) -> None:
+def test_every_event_of_a_session_is_checked(event_watch: sdk_types.Watch) -> None:
     before = event_watch.checked
     talk = Talk()
     events = [*talk.opening, *talk.send(update()), *talk.speak(silence(300) + tone(600) + silence(400))]
@@ -77,7 +77,7 @@ def test_every_event_of_a_session_is_looked_at(event_watch: sdk_types.Watch) -> 
 
 
 def test_no_known_difference_is_out_of_date() -> None:
-    """One that the SDK has learnt in the meantime is to be struck off the list."""
+    """A difference that a newer SDK no longer has must be removed from the list."""
     talk = Talk()
     events = [*talk.opening, *talk.send(update()), *talk.speak(silence(300) + tone(600) + silence(400))]
     assert set().union(*map(sdk_types.differences, events)) == set(sdk_types.KNOWN_DIFFERENCES)

@@ -57,7 +57,7 @@ def upgrade() -> bytes:
     """An opening request, for clients that misbehave after it."""
     key = base64.b64encode(bytes(16)).decode()
     return (
-        f"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
         f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
         f"Authorization: Bearer {KEY}\r\n\r\n"
     ).encode()
@@ -276,7 +276,7 @@ class TestHostileClients:
         async def attack(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(
-                b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                b"GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
                 b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n"
             )
             assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
@@ -415,7 +415,7 @@ class TestWaitFor:
                     await server.wait_for(COMPLETED, count=2, timeout=0.01)
             text = str(caught.value)
             assert text.startswith(f"no 2 × '{COMPLETED}' within 0.01 s; what was seen:\n  <session 1 ")
-            assert "s  → input_audio_buffer.append × 3\n" in text
+            assert "s  → input_audio_buffer.append × 3  0.060 s of audio\n" in text
             assert "s  ← input_audio_buffer.cleared\n" in text
 
             assert text.endswith(

@@ -165,7 +165,7 @@ class TestTurnDetectionLeftOut:
         (error,) = talk.send(update(None, turn_detection={"type": "server_vad"}))
         assert error["error"]["param"] == "session.audio.input.turn_detection"
 
-    def test_options_of_an_earlier_model_are_not_held_against_a_later_one(self) -> None:
+    def test_options_of_an_earlier_model_do_not_affect_a_later_one(self) -> None:
         talk = Talk()
         talk.send(update(None, transcription={"model": "whisper-1", "prompt": "Names: Ada."}))
         assert types(talk.send(update("gpt-realtime-whisper"))) == ["session.updated"]
@@ -269,7 +269,7 @@ class TestServerVad:
         assert events[0]["item_id"] == started["item_id"]
 
     @pytest.mark.parametrize("name", ["audio/pcmu", "audio/pcma"])
-    def test_telephone_audio_is_heard_and_timed(self, name: str) -> None:
+    def test_telephone_audio_is_detected_and_timed(self, name: str) -> None:
         talk = Talk()
         (updated,) = talk.send(update("whisper-1", format={"type": name}))
         assert updated["session"]["audio"]["input"]["format"] == {"type": name}
@@ -308,7 +308,7 @@ class TestSemanticVad:
         (stopped, *_) = talk.speak(silence(50))
         assert stopped["audio_end_ms"] == 1000 + ms
 
-    def test_each_turn_is_judged_by_its_own_text(self) -> None:
+    def test_each_turn_ends_by_its_own_text(self) -> None:
         talk = Talk(transcripts=["Well", "It is done."])
         talk.send(update(turn_detection={"type": "semantic_vad", "eagerness": "high"}))
         events = talk.speak(tone(500) + silence(2100) + tone(500) + silence(600))
@@ -317,7 +317,7 @@ class TestSemanticVad:
 
 
 class TestIdleTimeout:
-    def test_silence_is_committed_and_says_from_when_to_when(self) -> None:
+    def test_silence_is_committed_with_its_times(self) -> None:
         talk = Talk()
         talk.send(update(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
         assert talk.speak(silence(4990)) == []
@@ -343,7 +343,7 @@ class TestIdleTimeout:
 
 
 class TestManyAppendsAtOnce:
-    """A client that is ahead of the mock has many appends read at once, and nobody can tell."""
+    """Many appends read at once are answered like single ones."""
 
     @pytest.mark.parametrize(
         ("model", "turns"),
@@ -355,12 +355,12 @@ class TestManyAppendsAtOnce:
         ],
     )
     def test_they_are_answered_as_one_by_one(self, model, turns) -> None:
-        said = tone(2500) + silence(5700) + tone(480) + silence(700) + tone(900) + silence(2600) + tone(1100)
+        audio = tone(2500) + silence(5700) + tone(480) + silence(700) + tone(900) + silence(2600) + tone(1100)
         answers = []
         for chunk_ms in (50, 10, 400, 30_000):
             talk = Talk(transcripts=["I said that a long time ago, and then", "no.", "Yes?", "It is done."])
             talk.send(update(model, turn_detection=turns))
-            answers.append(talk.speak(said, chunk_ms=chunk_ms) + talk.send(COMMIT))
+            answers.append(talk.speak(audio, chunk_ms=chunk_ms) + talk.send(COMMIT))
         assert len(answers[0]) > 5
         assert all(answer == answers[0] for answer in answers[1:])
 
@@ -423,7 +423,7 @@ class TestManualCommit:
         assert types(talk.send({"type": "input_audio_buffer.clear"})) == ["input_audio_buffer.cleared"]
         assert types(talk.send(COMMIT)) == ["error"]
 
-    def test_clear_forgets_the_turn_under_way(self) -> None:
+    def test_clear_discards_the_turn_under_way(self) -> None:
         talk = ready(turns=True)
         talk.speak(tone(200))
         talk.send({"type": "input_audio_buffer.clear"})
@@ -503,7 +503,7 @@ class TestModels:
             ("B", "Hello.", 0.5, 1.0),
         ]
 
-    def test_without_a_script_one_speaker_said_it_all(self) -> None:
+    def test_without_a_script_there_is_one_speaker(self) -> None:
         talk = ready("gpt-4o-transcribe-diarize", transcripts=["Hi. Hello."])
         talk.speak(tone(1500))
         segment, completed = talk.send(COMMIT)[-2:]
@@ -536,12 +536,12 @@ class TestModels:
 class TestScripts:
     def test_texts_are_used_in_order_and_then_the_default(self) -> None:
         talk = ready(transcripts=["One", "Two"])
-        heard = []
+        transcripts = []
         for _ in range(3):
             talk.speak(tone(200))
-            heard.append(talk.send(COMMIT)[-1]["transcript"])
-        assert heard == ["One", "Two", "Hello from the mock."]
-        assert talk.record.transcripts == heard
+            transcripts.append(talk.send(COMMIT)[-1]["transcript"])
+        assert transcripts == ["One", "Two", "Hello from the mock."]
+        assert talk.record.transcripts == transcripts
 
     def test_deltas_can_be_given(self) -> None:
         talk = ready(transcripts=[Transcript(deltas=["Hel", "lo"])])
@@ -578,11 +578,11 @@ class TestScripts:
         ]
         talk = Talk(transcripts=answers)
         talk.send(update(None, transcription={"model": "gpt-4o-transcribe", "language": "de"}, turn_detection=None))
-        heard = []
+        transcripts = []
         for _ in range(2):
             talk.speak(tone(200))
-            heard.append(talk.send(COMMIT)[-1]["transcript"])
-        assert heard == ["in German", "anything"]
+            transcripts.append(talk.send(COMMIT)[-1]["transcript"])
+        assert transcripts == ["in German", "anything"]
         assert [unused.text for unused in talk.cursor.unused] == ["for whisper", "second connection"]
 
     def test_something_else_is_refused_by_name(self) -> None:
@@ -719,7 +719,7 @@ def test_session_close_closes() -> None:
 class TestWhichAnswer:
     """A script's conditions: the first transcript whose conditions all hold is used up."""
 
-    def said(self, *transcripts: Transcript, items: int = 2, number: int = 1, **options) -> list[str]:
+    def transcribed(self, *transcripts: Transcript, items: int = 2, number: int = 1, **options) -> list[str]:
         talk = Talk(transcripts=transcripts, number=number)
         talk.send(update(turn_detection=None, **options))
         for _ in range(items):
@@ -728,21 +728,21 @@ class TestWhichAnswer:
         return talk.record.transcripts
 
     def test_by_item(self) -> None:
-        assert self.said(Transcript("second", item=2), Transcript("first")) == ["first", "second"]
-        assert self.said(Transcript("third", item=3)) == ["Hello from the mock."] * 2
-        assert self.said(Transcript("third", item=3), items=3)[-1] == "third"
+        assert self.transcribed(Transcript("second", item=2), Transcript("first")) == ["first", "second"]
+        assert self.transcribed(Transcript("third", item=3)) == ["Hello from the mock."] * 2
+        assert self.transcribed(Transcript("third", item=3), items=3)[-1] == "third"
 
     def test_by_connection(self) -> None:
         only_second = Transcript("second", connection=2), Transcript("any")
-        assert self.said(*only_second, number=1) == ["any", "Hello from the mock."]
-        assert self.said(*only_second, number=2) == ["second", "any"]
+        assert self.transcribed(*only_second, number=1) == ["any", "Hello from the mock."]
+        assert self.transcribed(*only_second, number=2) == ["second", "any"]
 
     def test_by_model_and_language(self) -> None:
         german = Transcript("Hallo.", model="whisper-1", language="de")
         model = {"model": "whisper-1", "language": "de"}
-        assert self.said(german, transcription=model, items=1) == ["Hallo."]
-        assert self.said(german, transcription={**model, "language": "en"}, items=1) == ["Hello from the mock."]
-        assert self.said(german, transcription={**model, "model": "gpt-4o-transcribe"}, items=1) != ["Hallo."]
+        assert self.transcribed(german, transcription=model, items=1) == ["Hallo."]
+        assert self.transcribed(german, transcription={**model, "language": "en"}, items=1) == ["Hello from the mock."]
+        assert self.transcribed(german, transcription={**model, "model": "gpt-4o-transcribe"}, items=1) != ["Hallo."]
 
     def test_an_empty_one_has_no_deltas(self) -> None:
-        assert self.said(Transcript(""), items=1) == [""]
+        assert self.transcribed(Transcript(""), items=1) == [""]

@@ -1,4 +1,4 @@
-"""The bundled recordings, and the mock that knows them when it hears them."""
+"""The bundled recordings, and their recognition by the mock."""
 
 import array
 import random
@@ -36,7 +36,7 @@ def listening(model: str = "gpt-4o-transcribe", transcripts=(), **audio_input) -
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("before_ms", "chunk_ms"), [(0, 50), (513, 37), (1207, 1000)])
-def test_a_recording_is_known_wherever_it_starts_and_whatever_the_chunks(name, before_ms, chunk_ms) -> None:
+def test_a_recording_is_recognized_wherever_it_starts_and_whatever_the_chunks(name, before_ms, chunk_ms) -> None:
     talk = listening()
     talk.speak(silence(before_ms) + speech.load(name).pcm + silence(400), chunk_ms)
     assert talk.record.transcripts == [speech.load(name).text]
@@ -58,28 +58,28 @@ def test_turns_in_noise_are_found_within_100_ms(name, deviation) -> None:
 
 
 @pytest.mark.parametrize("name", ["audio/pcmu", "audio/pcma"])
-def test_it_is_known_over_the_telephone(name) -> None:
+def test_it_is_recognized_over_the_telephone(name) -> None:
     talk = listening(format={"type": name})
     pcm = resampled(speech.load("coffee").pcm, 24000, 8000)
     talk.speak(g711(silence(300, 8000) + pcm + silence(300, 8000), name), 20, 8000, 1)
     assert talk.record.transcripts == [speech.load("coffee").text]
 
 
-def test_it_is_known_after_resampling() -> None:
+def test_it_is_recognized_after_resampling() -> None:
     talk = listening()
     pcm = resampled(resampled(speech.load("weather").pcm, 24000, 16000), 16000, 24000)
     talk.speak(silence(300) + pcm + silence(300))
     assert talk.record.transcripts == [speech.load("weather").text]
 
 
-def test_it_is_known_after_a_manual_commit() -> None:
+def test_it_is_recognized_after_a_manual_commit() -> None:
     talk = listening(turn_detection=None)
     talk.speak(silence(300) + speech.load("hello").pcm)
     assert talk.send(COMMIT)[-1]["transcript"] == speech.load("hello").text
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_streaming_model_knows_it_from_its_beginning(name) -> None:
+def test_a_streaming_model_recognizes_it_from_its_beginning(name) -> None:
     talk = listening("gpt-live-transcribe", turn_detection=None)
     early = talk.speak(silence(200) + speech.load(name).pcm)
     late = talk.send(COMMIT)
@@ -108,6 +108,11 @@ def test_an_unknown_recording_is_named() -> None:
         speech.load("goodbye")
 
 
+def test_recordings_are_shown_without_their_samples() -> None:
+    assert repr(speech.load("hello")) == "<recording hello 1.51 s 'Hello from the gateway probe.'>"
+    assert len(repr(speech.recordings())) < 1500
+
+
 def test_silence_and_length() -> None:
     assert speech.silence(0.5) == bytes(24000)
     assert speech.load().seconds == pytest.approx(1.51, abs=0.01)
@@ -116,8 +121,8 @@ def test_silence_and_length() -> None:
 def test_the_audio_of_a_session_is_saved_as_wav(tmp_path) -> None:
     talk = listening(format={"type": "audio/pcmu"})
     talk.speak(g711(tone(500, 8000), "audio/pcmu"), 20, 8000, 1)
-    talk.record.save_wav(tmp_path / "heard.wav")
-    with wave.open(str(tmp_path / "heard.wav")) as file:
+    talk.record.save_wav(tmp_path / "received.wav")
+    with wave.open(str(tmp_path / "received.wav")) as file:
         assert (file.getframerate(), file.getsampwidth(), file.getnframes()) == (8000, 2, 4000)
 
 
@@ -144,10 +149,10 @@ def test_a_manual_commit_of_several_with_silence_around_has_all_their_words(chun
     assert talk.send(COMMIT)[-1]["transcript"] == row.text
 
 
-def test_several_in_noise_are_known_one_by_one_in_a_manual_commit() -> None:
-    heard = scene(("meeting", "order", "coffee"), "pink", 15)
+def test_several_in_noise_are_recognized_one_by_one_in_a_manual_commit() -> None:
+    noisy_row = scene(("meeting", "order", "coffee"), "pink", 15)
     talk = listening(turn_detection=None)
-    talk.speak(heard.pcm)
+    talk.speak(noisy_row.pcm)
     assert talk.send(COMMIT)[-1]["transcript"] == speech.load("meeting+order+coffee").text
 
 
@@ -164,14 +169,14 @@ def test_a_streaming_model_names_the_words_at_every_delay(name, delay) -> None:
     transcription = {"model": "gpt-live-transcribe", "delay": delay}
     talk.send(update(None, transcription=transcription, turn_detection=None))
     early = talk.speak(noisy(silence(300) + speech.load(name).pcm[:72_000], 100))
-    said = "".join(event["delta"] for event in early)
-    assert speech.load(name).text.startswith(said)
-    assert said or (delay == "xhigh" and speech.load(name).seconds < 1.45)  # it is over before the first delta is due
+    text = "".join(event["delta"] for event in early)
+    assert speech.load(name).text.startswith(text)
+    assert text or (delay == "xhigh" and speech.load(name).seconds < 1.45)  # it is over before the first delta is due
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_known_after_a_way_through_another_rate(name, rate) -> None:
+def test_it_is_recognized_after_conversion_to_another_rate(name, rate) -> None:
     pcm = speech.load(name).pcm
     there = array.array("h", pcm)
     there = array.array("h", [there[at * 24000 // rate] for at in range(len(there) * rate // 24000)])
@@ -182,7 +187,7 @@ def test_it_is_known_after_a_way_through_another_rate(name, rate) -> None:
 
 
 @pytest.mark.parametrize("gain", [0.25, 2])
-def test_it_is_known_at_another_volume(gain) -> None:
+def test_it_is_recognized_at_another_volume(gain) -> None:
     samples = (round(sample * gain) for sample in array.array("h", speech.load("order").pcm))
     quieter = array.array("h", [max(-32768, min(32767, sample)) for sample in samples]).tobytes()
     talk = listening()

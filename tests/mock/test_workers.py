@@ -128,7 +128,7 @@ def test_the_control_api_is_off_since_it_would_reach_one_worker_only() -> None:
     with running("--workers", "2") as process:
         address = re.search(r"127\.0\.0\.1:(\d+)", url_of(process))
         with socket.create_connection(("127.0.0.1", int(address[1]))) as client:
-            client.sendall(b"GET /_mock/sessions HTTP/1.1\r\nHost: mock\r\n\r\n")
+            client.sendall(b"GET /_mock/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 404 ")
 
@@ -136,7 +136,7 @@ def test_the_control_api_is_off_since_it_would_reach_one_worker_only() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--workers", "0"], COMMAND, "--workers 0 is no number of processes; choose 1 or more"),
+        (["--workers", "0"], COMMAND, "--workers 0 is not a number of processes; choose 1 or more"),
         (
             ["--workers", "2", "--virtual-time"],
             COMMAND,
@@ -169,3 +169,14 @@ def test_a_port_that_other_workers_serve_is_in_use() -> None:
             assert second.returncode == 2
     assert error.startswith(f"rtstt-shim: cannot listen on 127.0.0.1 port {port}: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system has no /proc")
+def test_a_worker_that_hangs_does_not_hold_the_command() -> None:
+    with running("--workers", "2") as process:
+        url_of(process)
+        hung = workers_of(process)[0]
+        os.kill(hung, signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert is_gone(hung)

@@ -109,7 +109,7 @@ def endpoint_with() -> Iterator[Callable[..., Endpoint]]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> Endpoint:
-            server = stack.enter_context(ThreadedRealtimeServer(**options))
+            server = stack.enter_context(ThreadedRealtimeServer(allow_hosts=HOSTS, **options))
             env = stack.enter_context(route_env(dict.fromkeys(HOSTS, ("127.0.0.1", server.port))))
             return Endpoint(server, env)
 

@@ -33,10 +33,12 @@ HOOKS = {
     "coffeescript/register": ({"coffeescript": "2.7.0"}, "app.coffee"),
 }
 
+FIRST_HOOK, *OTHER_HOOKS = HOOKS
 
-@pytest.mark.parametrize("hook", HOOKS)
+
+@pytest.mark.parametrize("hook", [FIRST_HOOK, *(pytest.param(one, marks=pytest.mark.heavy) for one in OTHER_HOOKS)])
 @pytest.mark.parametrize("version", ["20", pytest.param("22", marks=pytest.mark.heavy)])
-@pytest.mark.parametrize("preload_by", ["command line", "NODE_OPTIONS"])
+@pytest.mark.parametrize("preload_by", ["NODE_OPTIONS", pytest.param("command line", marks=pytest.mark.release)])
 def test_a_program_that_starts_through_a_hook(
     preload_by: str, version: str, hook: str, cell: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -49,7 +51,8 @@ def test_a_program_that_starts_through_a_hook(
     assert_corrected([npm.node(version), *preload, "-r", hook, program], folder, options)
 
 
-@pytest.mark.parametrize("version", ["20", pytest.param("22", marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("version", ["20", pytest.param("22", marks=pytest.mark.release)])
 def test_tsx_starts_a_second_node(version: str, cell: Callable[..., Path], tmp_path: Path) -> None:
     folder = project(cell(ws="8.18.3", tsx="4.20.6"), tmp_path)
     tsx = folder / "node_modules" / "tsx" / "dist" / "cli.mjs"

@@ -170,7 +170,7 @@ def test_with_frozen_intrinsics_it_works(program: Path, refusing_port: int) -> N
 @pytest.mark.client
 @pytest.mark.parametrize(
     ("version", "flag"),
-    [("20", "--experimental-permission"), pytest.param("24", "--permission", marks=pytest.mark.heavy)],
+    [("20", "--experimental-permission"), pytest.param("24", "--permission", marks=pytest.mark.release)],
 )
 def test_under_permission_it_works_or_names_the_folder_that_it_must_read(
     version: str, flag: str, program: Path, refusing_port: int
@@ -189,7 +189,7 @@ def test_under_permission_it_works_or_names_the_folder_that_it_must_read(
 
 
 @pytest.mark.client
-@pytest.mark.heavy
+@pytest.mark.release
 @pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="the packages are for Linux x86-64"
 )
@@ -225,3 +225,16 @@ def test_the_first_corrected_url_is_printed_with_info(cell: Callable[..., Path],
         "wss://api.openai.com/v1/realtime?intent=transcription&model=gpt-4o-mini-transcribe to "
         "wss://api.openai.com/v1/realtime?intent=transcription: OpenAI refuses `model` beside intent=transcription\n"
     )
+
+
+@pytest.mark.client
+def test_a_setting_that_names_no_host_is_printed_once(program: Path, refusing_port: int) -> None:
+    out, lines = started(
+        refusing_port, npm.node("system"), "--require", REGISTER, program, RTSTT_SHIM_HOSTS="a.example,https://b:1/"
+    )
+    assert out == "ECONNREFUSED\n"
+    assert lines[0] == (
+        "rtstt_shim: RTSTT_SHIM_HOSTS names 'https://b:1/', which no host can match; list host names separated by "
+        "commas, without a scheme, a port or a path"
+    )
+    assert len(lines) == 2

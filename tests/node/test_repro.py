@@ -56,7 +56,7 @@ def test_node_20_takes_the_websocket_of_ws_or_says_so(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "sentence"),
     [
         (["--live"], "--live needs an API key: set OPENAI_API_KEY"),
         (["--url", "nope"], "--url nope is not a ws:// or wss:// address"),
@@ -64,10 +64,10 @@ def test_node_20_takes_the_websocket_of_ws_or_says_so(cell: Cell) -> None:
         (["--nope"], "Unknown option '--nope'"),
     ],
 )
-def test_wrong_use_is_one_sentence(args: list[str], said: str) -> None:
+def test_a_usage_error_is_one_sentence(args: list[str], sentence: str) -> None:
     code, out, err = repro(*args)
     assert (code, out) == (2, "")
-    assert err.splitlines()[-1].startswith(f"repro.mjs: {said}")
+    assert err.splitlines()[-1].startswith(f"repro.mjs: {sentence}")
 
 
 def test_a_missing_mock_is_said(tmp_path: Path) -> None:

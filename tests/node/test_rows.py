@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from contextlib import ExitStack
@@ -57,7 +58,7 @@ def origin(symptom: dict[str, Any], stack: ExitStack, refusing_port: int) -> str
     return f"ws://{host}:{stack.enter_context(serving(answer=answer, end=end))}"
 
 
-@pytest.mark.parametrize("node", ["system", *(pytest.param(one, marks=pytest.mark.heavy) for one in ("22", "26"))])
+@pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.release)])
 def test_every_symptom_gets_its_line(node: str, cell: Cell, refusing_port: int) -> None:
     cases = [case for case in CASES if case["symptom"]["kind"] != "silent"]
     with ExitStack() as stack:
@@ -81,3 +82,54 @@ def test_every_symptom_gets_its_line(node: str, cell: Cell, refusing_port: int) 
         what, _, do = case["text"].partition(". ")
         assert f": {what}" in lines[place]
         assert f". {do} [ws 8.18.3, " in lines[place]
+
+
+# -- sessions that end well, with neither a transcript nor an error
+
+VAD = {"transcription": {"model": "whisper-1"}, "turn_detection": {"type": "server_vad"}}
+MANUAL = {"transcription": {"model": "whisper-1"}, "turn_detection": None}
+SOUND = base64.b64encode(bytes(2400) + b"\x00\x10" + bytes(2400)).decode()
+ZEROS = base64.b64encode(bytes(4800)).decode()
+SPEECH, COMMITTED = "input_audio_buffer.speech_started", "input_audio_buffer.committed"
+
+# The settings of the session, the audio that is appended, whether it is committed, and what the server answers.
+SILENCES: dict[str, tuple[dict[str, Any], str, bool, list[str]]] = {
+    "not-configured": ({"transcription": None}, SOUND, False, []),
+    "silence": (VAD, ZEROS, False, []),
+    "not-committed": (MANUAL, SOUND, False, []),
+    "no-speech": (VAD, SOUND, False, []),
+    "pending": (VAD, SOUND, False, [SPEECH, COMMITTED]),
+    "other": (VAD, SOUND, True, [SPEECH]),
+}
+
+
+@pytest.mark.parametrize(
+    ("node", "native"),
+    [
+        ("system", ""),
+        pytest.param("22", "yes", marks=pytest.mark.release),
+        pytest.param("26", "yes", marks=pytest.mark.heavy),
+    ],
+)
+def test_every_session_without_a_transcript_gets_its_line(node: str, native: str, cell: Cell) -> None:
+    cases = [case for case in CASES if case["symptom"]["kind"] == "silent"]
+    with ExitStack() as stack:
+        urls = []
+        for case in cases:
+            settings, audio, commit, answers = SILENCES[case["symptom"]["cause"]]
+            session = {"type": "transcription", "audio": {"input": settings}}
+            events = [{"type": "session.created", "session": session}, *({"type": name} for name in answers)]
+            port = stack.enter_context(serving(frames=[text(json.dumps(event)) for event in events]))
+            sent = [{"type": "input_audio_buffer.append", "audio": audio}]
+            sent += [{"type": "input_audio_buffer.commit"}] if commit else []
+            urls.append({"url": f"ws://127.0.0.1:{port}{PATH}", "sent": sent, "received": len(events)})
+        env = {"APP_URLS": json.dumps(urls), "APP_NATIVE": native}
+        script = cell(ws="8.18.3") / "silent.mjs"
+        assert run(script, node=node, shim=True, env=env).stderr == ""
+        outcome = run(script, node=node, shim=True, env={**env, "RTSTT_SHIM_LOG": "info"})
+    lines = outcome.stderr.splitlines()
+    assert len(lines) == len(cases)
+    for case, line in zip(cases, lines, strict=True):
+        what, _, do = case["text"].partition(". ")
+        lead = "rtstt_shim: realtime transcription session ended without a transcript"
+        assert line.startswith(f"{lead}: {what}. {do} [")

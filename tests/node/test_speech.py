@@ -31,7 +31,7 @@ def test_the_openai_sdk_hears_the_words_with_the_preload(cell: Cell, endpoint: E
 def test_a_voice_session_of_openai_agents_hears_the_words_and_is_left_alone(
     shim: bool, cell: Cell, endpoint: Endpoint
 ) -> None:
-    """It holds a conversation, and names its `model` in the URL as it must."""
+    """It opens a conversation session, whose URL needs `model`."""
     packages = {"@openai__agents": "0.20.0", "ws": "8.21.3", "zod": "4"}
     outcome = run(cell(**packages) / "speech_agents.mjs", shim=shim, env={**endpoint.env, "APP_WAV": str(WAV)})
     assert outcome.line == {"transcript": SPEECH.text, "code": None}

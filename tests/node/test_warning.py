@@ -32,16 +32,16 @@ def url_of(port: int) -> str:
 def shown(stderr: str, url: str) -> str:
     """The only line, without the client and the URL, which it must name."""
     (line,) = stderr.splitlines()
-    said, _, client = line.removesuffix("]").rpartition(" [")
+    printed, _, client = line.removesuffix("]").rpartition(" [")
     name, _, at = client.rpartition(", ")
     assert at == url
     assert re.fullmatch(r"ws 8\.18\.3|undici \d+\.\d+\.\d+", name), name
-    return said
+    return printed
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "printed"),
     [
         (
             {"frames": [ERROR, close(1011, "internal")]},
@@ -86,12 +86,12 @@ def shown(stderr: str, url: str) -> str:
     ],
 )
 def test_what_the_server_does_is_printed_once(
-    answer: dict[str, Any], said: str, app: str, node: str, cell: Cell
+    answer: dict[str, Any], printed: str, app: str, node: str, cell: Cell
 ) -> None:
     script = cell(**WS) / app
     with serving(**answer) as port:
         outcome = run(script, node=node, shim=True, env={"APP_URL": url_of(port)})
-    assert shown(outcome.stderr, url_of(port)) == said
+    assert shown(outcome.stderr, url_of(port)) == printed
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
@@ -115,8 +115,8 @@ def test_tls_that_cannot_be_set_up_is_printed(app: str, node: str, cell: Cell) -
     with greeting(b"HTTP/1.1 400 no TLS here\r\n\r\n") as port:
         url = url_of(port).replace("ws:", "wss:")
         outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
-    said = shown(outcome.stderr, url)
-    assert said.startswith("rtstt_shim: realtime transcription session failed: TLS could not be set up (Error: ")
+    printed = shown(outcome.stderr, url)
+    assert printed.startswith("rtstt_shim: realtime transcription session failed: TLS could not be set up (Error: ")
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
@@ -124,11 +124,11 @@ def test_a_bad_key_is_printed_without_the_key(app: str, node: str, cell: Cell, e
     url = "wss://api.openai.com/v1/realtime?intent=transcription"
     env = {**endpoint.env, "APP_URL": url, "OPENAI_API_KEY": "sk-proj-invalid" + KEY[8:]}
     outcome = run(cell(**WS) / app, node=node, shim=True, env=env)
-    said = shown(outcome.stderr, url)
-    assert said.startswith(
+    printed = shown(outcome.stderr, url)
+    assert printed.startswith(
         "rtstt_shim: realtime transcription session failed: the API key was refused (invalid_api_key"
     )
-    assert "closed 3000 invalid_request_error.invalid_api_key" in said
+    assert "closed 3000 invalid_request_error.invalid_api_key" in printed
     assert KEY[8:] not in outcome.stderr
 
 
@@ -160,6 +160,85 @@ def test_other_sockets_are_not_watched(app: str, node: str, url: str, cell: Cell
     assert outcome.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("node", "native"),
+    [("system", ""), *(pytest.param(one, "yes", marks=pytest.mark.release) for one in ("22", "26"))],
+)
+def test_a_connection_that_the_applications_own_timer_gives_up_is_printed(node: str, native: str, cell: Cell) -> None:
+    with serving(answer=b"") as port:
+        env = {"APP_URL": url_of(port), "APP_NATIVE": native}
+        soon, late = (
+            run(cell(**WS) / "abort.mjs", node=node, shim=True, env={**env, "APP_MS": ms}) for ms in ("50", "600")
+        )
+    assert soon.stderr == ""
+    assert re.sub(r"\d\.\d", "N", shown(late.stderr, url_of(port))) == (
+        "rtstt_shim: realtime transcription session failed: the connection could not be opened in time (Error: the "
+        "application aborted the attempt after N s). Check the network and firewall; raise the client's open timeout "
+        "if the network is slow."
+    )
+
+
+CONVERSATION = [
+    text(json.dumps(event))
+    for event in (
+        {"type": "session.created", "session": {"type": "realtime"}},
+        {"type": "conversation.item.input_audio_transcription.completed", "transcript": "hello"},
+        *({"type": "response.output_audio.delta", "delta": "A" * 40_000} for _ in range(20)),
+        {"type": "response.output_audio_transcript.delta", "delta": 'An "error" is no "error".'},
+        {"type": "error", "error": {"code": "response_cancel_not_active", "message": "Cancellation failed"}},
+        {"type": "response.done", "response": {"status_details": {"error": None}}},
+    )
+]
+REFUSED_UPDATE = text(
+    json.dumps(
+        {
+            "type": "error",
+            "error": {
+                "code": "invalid_parameter",
+                "message": "Passing a transcription session update to a realtime session is not allowed.",
+            },
+        }
+    )
+)
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+@pytest.mark.parametrize(
+    ("frames", "end", "printed"),
+    [
+        ([*CONVERSATION, close(1000)], "wait", None),
+        ([*CONVERSATION, close(1011)], "wait", None),
+        (CONVERSATION, "hang up", None),
+        (
+            [CONVERSATION[0], REFUSED_UPDATE, close(1000)],
+            "wait",
+            "realtime conversation session failed: this is a conversation session, and it refused the transcription",
+        ),
+        (
+            [close(4000, "invalid_request_error.beta_api_shape_disabled")],
+            "wait",
+            "realtime conversation session failed: the gateway asks OpenAI for the beta API",
+        ),
+        (
+            [close(1013, "insufficient_quota.credit_balance_exhausted")],
+            "wait",
+            "realtime conversation session failed: the account has no credit left",
+        ),
+    ],
+    ids=["ends well", "1011", "dropped", "refused update", "beta API", "no credit"],
+)
+def test_of_a_conversation_only_a_refusal_and_what_concerns_transcription_is_printed(
+    frames: list[bytes], end: str, printed: str | None, app: str, node: str, cell: Cell
+) -> None:
+    with serving(frames=frames, end=end) as port:
+        url = f"ws://127.0.0.1:{port}/v1/realtime?model=gpt-realtime"
+        outcome = run(cell(**WS) / app, node=node, shim=True, env={"APP_URL": url})
+    if printed is None:
+        assert outcome.stderr == ""
+    else:
+        assert shown(outcome.stderr, url).startswith(f"rtstt_shim: {printed}")
+
+
 def test_the_line_of_an_error_without_a_close_tells_that_the_session_stays_open(cell: Cell) -> None:
     with serving(frames=[ERROR]) as port:
         outcome = run(cell(**WS) / "ws_esm.mjs", shim=True, env={"APP_URL": url_of(port)})
@@ -174,9 +253,9 @@ def test_a_pending_error_is_printed_when_the_process_exits(node: str, end: str, 
     with serving(frames=[ERROR]) as port:
         script, args = (folder / parent, ["./exit.mjs"]) if parent else (folder / "exit.mjs", [])
         outcome = run(script, *args, node=node, shim=True, env={"APP_URL": url_of(port), "APP_END": end})
-    said = [line for line in outcome.stderr.splitlines() if line.startswith("rtstt_shim: ")]
-    assert len(said) == 1
-    assert "(server_error: Try again.)" in said[0]
+    printed = [line for line in outcome.stderr.splitlines() if line.startswith("rtstt_shim: ")]
+    assert len(printed) == 1
+    assert "(server_error: Try again.)" in printed[0]
     assert outcome.exit == (1 if end == "throw" else 0)
 
 
@@ -242,8 +321,8 @@ def test_a_path_with_spaces_and_other_special_characters(cell: Cell, endpoint: E
     script = cell(**WS) / "ws_esm.mjs"
     preload = copied / "node" / "register.cjs"
     env = {**endpoint.env, "NODE_OPTIONS": f'--require "{preload}"'}
-    heard = run(script, shim=True, env=env)  # by two installations, once
-    assert heard.line["transcript"] == "Hello from the mock."
+    corrected = run(script, shim=True, env=env)  # by two installations, once
+    assert corrected.line["transcript"] == "Hello from the mock."
     refused = run(
         script, shim=False, env={**env, "APP_URL": "wss://gateway.example.com/v1/realtime?intent=transcription&model=a"}
     )

@@ -69,4 +69,5 @@ def warnings_logged() -> Iterator[list[logging.LogRecord]]:
     logger = logging.getLogger("rtstt_shim")
     logger.addHandler(kept)
     yield kept.records
+    report._reported.clear()
     logger.removeHandler(kept)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-import rtstt_shim
-
-_env = pytest.importorskip("_env", reason="needs the project's scripts")
 
 PROGRAM = """
 import rtstt_shim
@@ -71,14 +66,3 @@ def test_the_console_command_works_without_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert done.stdout.endswith("node\n")
-
-
-@pytest.mark.client
-@pytest.mark.heavy
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("version", ["1.14.2", "1.17.3", "2.0.1"])
-def test_an_older_wrapt_that_something_else_pinned(version: str, tmp_path: Path) -> None:
-    python = _env.environment([f"wrapt=={version}", "websockets==15.0.1"])
-    # Put there by hand: an installer would not have it.
-    shutil.copytree(Path(rtstt_shim.__file__).parent, tmp_path / "rtstt_shim")
-    expect(run(python, tmp_path), f"this is {version}")

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +69,22 @@ def test_a_secret_in_a_param_is_masked() -> None:
 def test_credentials_that_are_missing_are_recognised_although_the_message_looks_like_a_secret() -> None:
     message = "Missing bearer or basic authentication in header"
     assert diagnose(Symptom("error", message=message)).id == "missing-credentials"
+
+
+def test_the_table_is_read_from_a_zip_archive(tmp_path: Path) -> None:
+    package = Path(rtstt_core.diagnosis.__file__).parent
+    with zipfile.ZipFile(tmp_path / "application.pyz", "w") as archive:
+        for file in [*package.glob("*.py"), package / "diagnosis.json"]:
+            archive.write(file, f"rtstt_core/{file.name}")
+    code = "from rtstt_core.diagnosis import Symptom, diagnose; print(diagnose(Symptom('close', close_code=3000)).id)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "application.pyz")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("close-auth\n", "")
 
 
 def test_an_error_is_fatal_only_when_a_close_followed() -> None:

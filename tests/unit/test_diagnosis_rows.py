@@ -99,3 +99,51 @@ def test_a_symptom_gets_its_line(
     line = record.getMessage()
     assert f": {what}" in line
     assert f". {do} [websockets " in line
+
+
+# -- sessions that end well, with neither a transcript nor an error
+
+VAD = {"transcription": {"model": "whisper-1"}, "turn_detection": {"type": "server_vad"}}
+MANUAL = {"transcription": {"model": "whisper-1"}, "turn_detection": None}
+SOUND, ZEROS = "c29tZXRoaW5nIGF1ZGlibGU=", "A" * 400
+SPEECH, COMMITTED = "input_audio_buffer.speech_started", "input_audio_buffer.committed"
+APPEND, COMMIT = "input_audio_buffer.append", "input_audio_buffer.commit"
+
+# The settings of the session, what the client sends, and what the server answers.
+SILENCES: dict[str, tuple[dict[str, Any], list[tuple[str, str]], list[str]]] = {
+    "not-configured": ({"transcription": None}, [(APPEND, SOUND)], []),
+    "silence": (VAD, [(APPEND, ZEROS)], []),
+    "not-committed": (MANUAL, [(APPEND, SOUND)], []),
+    "no-speech": (VAD, [(APPEND, SOUND)], []),
+    "pending": (VAD, [(APPEND, SOUND)], [SPEECH, COMMITTED]),
+    "other": (VAD, [(APPEND, SOUND), (COMMIT, "")], [SPEECH]),
+}
+SILENT = {case["symptom"]["cause"]: case for case in CASES if case["symptom"]["kind"] == "silent"}
+
+
+@pytest.mark.parametrize("cause", SILENT)
+def test_a_session_without_a_transcript_gets_its_line(cause: str, shim: None, caplog: pytest.LogCaptureFixture) -> None:
+    settings, sent, answered = SILENCES[cause]
+    session = {"type": "transcription", "audio": {"input": settings}}
+
+    def serve(connection: ServerConnection) -> None:
+        connection.send(json.dumps({"type": "session.created", "session": session}))
+        for _ in sent:
+            connection.recv()
+        for name in answered:
+            connection.send(json.dumps({"type": name}))
+        connection.close(1000)
+
+    caplog.set_level(logging.INFO, logger="rtstt_shim")
+    with serving(serve) as endpoint, connect(endpoint.url("intent=transcription")) as connection:
+        connection.recv()
+        for name, audio in sent:
+            connection.send(json.dumps({"type": name, "audio": audio}))
+        for _ in connection:
+            pass
+    [record] = [record for record in caplog.records if record.name == "rtstt_shim"]
+    assert record.levelno == logging.INFO
+    assert vars(record)["rtstt_diagnosis"] == SILENT[cause]["row"]
+    what, _, do = SILENT[cause]["text"].partition(". ")
+    lead = "rtstt_shim: realtime transcription session ended without a transcript"
+    assert record.getMessage().startswith(f"{lead}: {what}. {do} [websockets ")

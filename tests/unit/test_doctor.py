@@ -392,10 +392,15 @@ def test_the_source_code_of_an_application_is_read(
 def test_what_an_application_with_the_shim_sends_is_covered(
     installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "app.py").write_text(SOURCE)
-    (tmp_path / "main.py").write_text("import rtstt_shim\nimport app\n")
+    (tmp_path / "voice").mkdir()
+    (tmp_path / "voice" / "app.py").write_text(SOURCE)
+    (tmp_path / "main.py").write_text("import rtstt_shim\nimport voice.app\n")
     assert main(["doctor", str(tmp_path)]) == 0
     assert "+ " in capsys.readouterr().out
+    (tmp_path / "other").mkdir()
+    (tmp_path / "main.py").rename(tmp_path / "other" / "main.py")
+    assert main(["doctor", str(tmp_path)]) == 1
+    (tmp_path / "other" / "main.py").rename(tmp_path / "main.py")
     del installed["wrapt"]
     assert main(["doctor", str(tmp_path)]) == 1
 

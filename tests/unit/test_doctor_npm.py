@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from rtstt_core.cli import main
 from rtstt_core.clients import npm_installed, tree
 from rtstt_core.clients.results import Client, Verdict
 from rtstt_core.clients.tree import Unread
@@ -334,3 +336,30 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     unread = Unread()
     assert only(npm_installed.find_npm_clients(tmp_path, unread)).verdict == "unknown"
     assert set(unread.notes) == {f"{tmp_path / 'x.zip'}: File is not a zip file"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "patches/@livekit/agents-plugin-openai@{}.patch",
+        "patches/@livekit__agents-plugin-openai@{}.patch",
+        ".yarn/patches/@livekit-agents-plugin-openai-npm-{}.patch",
+        "patches/@livekit%2Fagents-plugin-openai@{}.patch",
+        "patches/@livekit+agents-plugin-openai+{}.patch",
+    ],
+)
+def test_a_patch_for_a_version_that_is_gone_fails_where_that_is_asked_for(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin(tmp_path / "node_modules", "1.9.1", INTENT + FIXED)
+    for version in ("1.4.4", "1.9.1"):
+        patch = tmp_path / path.format(version)
+        patch.parent.mkdir(parents=True, exist_ok=True)
+        patch.touch()
+    words = ["doctor", str(tmp_path), "--python", sys.executable]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main([*words, "--fail-unneeded"]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == (
+        f"rtstt-shim: {tmp_path / path.format('1.4.4')} is for a version that is not installed any more"
+    )

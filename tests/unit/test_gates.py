@@ -115,6 +115,57 @@ class TestVersions:
         assert not any(hasattr(find(), "__wrapped__") for find in patched)
 
 
+class TestShapesOfTheRealLibraries:
+    """Every method and attribute that a patch uses is checked, so that a library without it is left unpatched."""
+
+    @pytest.mark.parametrize(
+        ("name", "path"),
+        [
+            ("websockets", "ClientProtocol.events_received"),
+            ("websockets", "ClientProtocol.receive_eof"),
+            ("websockets", "ClientProtocol.send_text"),
+            ("websockets", "WebSocketURI"),
+            ("websockets.asyncio", "connect.__await__"),
+            ("websockets.legacy", "WebSocketClientProtocol.handshake"),
+            ("websockets.legacy", "WebSocketClientProtocol.read_frame"),
+            ("websockets.legacy", "WebSocketClientProtocol.send"),
+            ("websockets.legacy", "Connect.__await__"),
+            ("websocket-client", "WebSocket.recv_frame"),
+            ("websocket-client", "WebSocket.send"),
+        ],
+    )
+    def test_without_a_method(self, name: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        target = named(name)
+        import_all()
+        owner, _, attribute = f"{target.module}.{path}".rpartition(".")
+        monkeypatch.setattr(f"{owner}.{attribute}", None)
+        self.expect(target, f"{target.module} has no {path}")
+
+    @pytest.mark.parametrize(
+        ("name", "owner", "attribute"),
+        [
+            ("websockets.asyncio", "connect", "uri"),
+            ("websockets.legacy", "Connect", "_uri"),
+            ("websocket-client", "WebSocket", "connected"),
+        ],
+    )
+    def test_without_an_attribute_of_instances(
+        self, name: str, owner: str, attribute: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        target = named(name)
+        import_all()
+        monkeypatch.setattr(f"{target.module}.{owner}.__init__", lambda self: None)
+        self.expect(target, f" has no {owner}.{attribute}")
+
+    def expect(self, target: Target, detail: str) -> None:
+        installation = Installation((target,))
+        installation.install()
+        [row] = installation.status().targets
+        installation.uninstall()
+        assert row.state == "failed"
+        assert row.detail.endswith(detail)
+
+
 class TestArguments:
     """A wrapper reads one argument, which callers give by position or by name."""
 
@@ -446,12 +497,14 @@ class TestInternalErrors:
         ]
         assert (context.state, context.detail) == ("failed", "ValueError: the first")
 
-    def test_status_shows_it(self, library: types.ModuleType, installation: Installation) -> None:
+    def test_status_shows_it(
+        self, library: types.ModuleType, installation: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         installation.install()
-        library.WebSocket().connect(None)
+        monkeypatch.setattr("rtstt_core.patching.guard.fix_url", None)
+        library.WebSocket().connect("ws://h/")
         [row] = installation.status().targets
-        assert row[:3] == ("fake", "1.8.0", "failed")
-        assert row.detail.startswith("TypeError: ")
+        assert row == ("fake", "1.8.0", "failed", "TypeError: 'NoneType' object is not callable")
 
     @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
     def test_what_ends_a_program_is_not_swallowed(

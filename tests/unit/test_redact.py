@@ -27,7 +27,7 @@ KEY = "sk-proj-" + "A1b2" * 8
         ("wss://host/realtime#secret", "wss://host/realtime"),
     ],
 )
-def test_a_url_keeps_what_speaks_and_loses_what_is_secret(url: str, shown: str | None) -> None:
+def test_the_url_is_shown_without_secrets(url: str, shown: str | None) -> None:
     assert redact_url(url) == (url if shown is None else shown)
 
 
@@ -45,7 +45,7 @@ def test_a_url_keeps_what_speaks_and_loses_what_is_secret(url: str, shown: str |
         ("x" * 500, "x" * 397 + "..."),
     ],
 )
-def test_a_text_keeps_its_meaning_and_loses_keys_lines_and_length(text: str, shown: str) -> None:
+def test_a_text_is_shown_without_keys_on_one_line_and_bounded(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
@@ -58,7 +58,7 @@ def test_vector(case: dict[str, str]) -> None:
 
 
 @given(st.text(), st.text())
-def test_a_key_never_comes_through_whatever_stands_around_it(before: str, after: str) -> None:
+def test_a_key_is_masked_in_any_surroundings(before: str, after: str) -> None:
     shown = redact(f"{before} {KEY} {after}")
     assert KEY not in shown
     assert "\n" not in shown

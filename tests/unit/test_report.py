@@ -131,7 +131,7 @@ def test_the_line_of_each_kind_of_failure(
 
 
 def test_a_gateway_is_advised_as_a_gateway(warnings_logged: Records) -> None:
-    info = ConnectionInfo("aiohttp", "", "ws://localhost:4000/v1/realtime?model=whisper-1&intent=transcription")
+    info = ConnectionInfo("aiohttp", "", "ws://localhost:4000/v1/realtime?model=whisper-1&intent=transcription", False)
     report(info, Symptom("error", code="invalid_model", message="not supported in transcription mode"))
     assert "the gateway passed `model` on to OpenAI beside intent=transcription" in lines(warnings_logged)[0]
     assert lines(warnings_logged)[0].endswith(

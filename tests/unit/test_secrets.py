@@ -1,4 +1,4 @@
-"""Keys planted everywhere a key can be: none may come out of the shim."""
+"""Keys in every place where a key can be: none may appear in the output of the shim."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def refuse_with_keys(connection: Any) -> None:
 
 
 @pytest.mark.parametrize("talk", [talk for talk, _ in TRANSPORTS.values()], ids=TRANSPORTS)
-def test_no_key_comes_out_of_a_warning_a_field_or_the_status(
+def test_no_key_is_in_a_warning_a_field_or_the_status(
     talk: Any, shim: None, warnings_logged: list[logging.LogRecord], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="rtstt_shim")
@@ -54,13 +54,13 @@ def test_no_key_comes_out_of_a_warning_a_field_or_the_status(
     with serving(refuse_with_keys) as endpoint:
         talk(endpoint.url(query))
     [record] = warnings_logged
-    said = json.dumps([vars(record) for record in caplog.records if record.name == "rtstt_shim"], default=str)
-    said += record.getMessage() + str(rtstt_shim.status()) + repr(rtstt_shim.status())
-    assert "Incorrect API key provided: sk-***" in said
-    assert [place for place, canary in CANARIES.items() if canary in said] == []
+    written = json.dumps([vars(record) for record in caplog.records if record.name == "rtstt_shim"], default=str)
+    written += record.getMessage() + str(rtstt_shim.status()) + repr(rtstt_shim.status())
+    assert "Incorrect API key provided: sk-***" in written
+    assert [place for place, canary in CANARIES.items() if canary in written] == []
 
 
-def test_no_key_comes_out_of_a_failed_connection(shim: None, warnings_logged: list[logging.LogRecord]) -> None:
+def test_no_key_is_in_the_warning_of_a_failed_connection(shim: None, warnings_logged: list[logging.LogRecord]) -> None:
     talk, _ = TRANSPORTS["aiohttp"]
     talk("ws://user:canaryHHHHHHHH@127.0.0.1:1/v1/realtime?intent=transcription&token=canaryIIIIIIII")
     [record] = warnings_logged
@@ -68,7 +68,7 @@ def test_no_key_comes_out_of_a_failed_connection(shim: None, warnings_logged: li
     assert "ws://***@127.0.0.1:1/v1/realtime?intent=transcription&token=***" in record.getMessage()
 
 
-# -- a whole process: what it sends holds keys, what it meets holds keys, and everything that it wrote is searched
+# -- A whole process: it sends and receives keys, and all its output is searched
 
 PROGRAM = """
 import asyncio, json, logging, sys, warnings
@@ -105,7 +105,7 @@ async def legacy_client(url):
 async def aiohttp_client(url):
     import aiohttp
     async with aiohttp.ClientSession() as session:
-        headers = {"X-Api-Key": HEADERS["X-Api-Key"]}  # it takes no Authorization beside the one in the URL
+        headers = {"X-Api-Key": HEADERS["X-Api-Key"]}  # aiohttp refuses Authorization beside a user in the URL
         async with session.ws_connect(url, headers=headers, protocols=SUBPROTOCOLS) as connection:
             async for message in connection:
                 pass
@@ -134,7 +134,7 @@ def talk(url):
 
 for url in urls:
     talk(url)
-    talk(url)  # a storm, whose rest is said at the end of the process
+    talk(url)  # repeated, and counted when the process exits
 
 def broken(url):
     raise ValueError(f"cannot read {url}, sent with {HEADERS['Authorization']}")
@@ -149,7 +149,7 @@ print(repr(rtstt_shim.status()))
 @pytest.mark.parametrize(
     "transport", ["asyncio_client", "sync_client", "legacy_client", "aiohttp_client", "websocket_client"]
 )
-def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusing_port: int) -> None:
+def test_no_key_is_in_the_output_of_a_whole_process(transport: str, refusing_port: int) -> None:
     query = "intent=transcription&api_key=canaryMMMMMMMMMMMMMMMM&model=whisper-1&sk-canary-NNNNNNNNNNNNNNNN"
     refusal = (
         b"Incorrect API key provided: sk-canary-OOOOOOOOOOOOOOOO, see wss://me:canaryPPPPPPPP@h/?token=canaryQQQQQQQQ"
@@ -169,14 +169,14 @@ def test_no_key_is_in_anything_that_a_whole_process_wrote(transport: str, refusi
         )
     wrote = done.stdout + done.stderr
     assert done.returncode == 0, wrote
-    # It did say all of it: the refusal, the status, the connection, our own failure, the rest of each storm.
+    # All of it was logged: the refusal, the status, the connection, the internal error, the counts.
     for words in ("closed 4000", "HTTP 401", "nothing accepts connections at this address", "internal error on"):
         assert words in wrote, wrote
     assert wrote.count("(and 1 more like it)") >= 3
     assert re.findall(r"\S*canary\S*", wrote, re.IGNORECASE) == []
 
 
-def test_no_key_is_in_the_repr_of_what_error_trackers_show() -> None:
+def test_no_key_is_in_the_repr_of_the_objects_that_error_trackers_show() -> None:
     url = "wss://me:canaryAAAAAAAA@api.openai.com/v1/realtime?intent=transcription&model=x&api_key=canaryBBBBBBBB"
     decision = rtstt_shim.fix_url(url)
     info = ConnectionInfo("websockets", "17.4", url)

@@ -191,6 +191,23 @@ def test_a_gateway_is_watched_but_keeps_its_model(
     assert [vars(record)["rtstt_diagnosis"] for record in warnings_logged] == ["model-beside-intent-behind-gateway"]
 
 
+@pytest.mark.parametrize("url", [None, "", 5, "ws://[bad/v1/chat"])
+def test_what_is_no_url_is_the_clients_to_reject(url: Any, talk: Talk, shim: None, warnings_logged: Records) -> None:
+    def error_of() -> BaseException | None:
+        try:
+            return talk(url)[1]
+        except Exception as error:  # `WebSocketApp` raises some and reports others
+            return error
+
+    rtstt_shim.uninstall()
+    error_before = error_of()
+    rtstt_shim.install()
+    error = error_of()
+    assert error is not None
+    assert described(error) == described(error_before)
+    assert warnings_logged == []
+
+
 def test_nothing_listening_there_is_the_clients_own_exception(talk: Talk, shim: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

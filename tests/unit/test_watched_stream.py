@@ -1,4 +1,4 @@
-"""A stream of deltas, which the watch takes a short way past: what is between them is seen all the same."""
+"""A stream of deltas, which are examined less than other messages: an error between them is reported."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def in_one_write(*data: bytes) -> Callable[[ServerConnection], None]:
 
 @pytest.mark.parametrize(("talk", "library"), TRANSPORTS.values(), ids=TRANSPORTS.keys())
 @pytest.mark.parametrize("cut", [None, 20, 80], ids=["whole", "an error in fragments", "a delta in fragments"])
-def test_an_error_between_deltas_is_told_and_the_application_sees_everything(
+def test_an_error_between_deltas_is_reported_and_the_application_receives_everything(
     talk: Callable[[str], Seen], library: str, cut: int | None, shim: None, warnings_logged: list[logging.LogRecord]
 ) -> None:
     first = frames(DELTA, cut=cut if cut == 80 else None)

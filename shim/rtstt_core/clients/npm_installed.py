@@ -17,7 +17,7 @@ from rtstt_core.clients.npm_packages import NpmPackage, find_packages
 from rtstt_core.clients.results import Client, Verdict
 from rtstt_core.clients.tree import Unread
 
-__all__ = ["KNOWN", "find_npm_clients", "npm_client", "preload_is_set"]
+__all__ = ["KNOWN", "LIVEKIT", "find_npm_clients", "npm_client", "preload_is_set"]
 
 LIVEKIT, OPENAI = "@livekit/agents-plugin-openai", "openai"
 

@@ -44,8 +44,8 @@ change its type:
   fix              what makes the shim unnecessary, for people; null if nothing is known
   not_needed_from  from which version the shim is not needed, words that begin with the version; null if there is none
 
-Exit codes: 0 nothing is affected and uncovered, 1 something is (with --fail-unneeded also: the shim can go, because
-what is installed is fixed), 2 usage error, or something could not be read.
+Exit codes: 0 nothing is affected and uncovered, 1 something is (with --fail-unneeded also: the shim or a patch can
+go, because what is installed is fixed), 2 usage error, or something could not be read.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rtstt_core.clients.npm_installed import find_npm_clients, preload_is_set
+from rtstt_core.clients.npm_patches import unneeded_patches
 from rtstt_core.clients.python_environments import PythonEnvironment, active, environments_below, named, own
 from rtstt_core.clients.python_installed import find_python_clients, shim_is_active
 from rtstt_core.clients.results import Client, Finding, Report, Verdict
@@ -75,7 +76,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--python", type=Path, metavar="PYTHON", help="an interpreter or a virtual environment")
     parser.add_argument("--format", choices=FORMATS, default="text", help="the output (default: text)")
     parser.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
-    parser.add_argument("--fail-unneeded", action="store_true", help="exit 1 if nothing here needs the shim any more")
+    parser.add_argument(
+        "--fail-unneeded", action="store_true", help="exit 1 if the shim or a patch is not needed any more"
+    )
     parser.add_argument("--fix", action="store_true", help="rewrite in the source code what is certain")
     parser.add_argument("--yes", action="store_true", help="with --fix: write without asking")
     parser.add_argument("--force", action="store_true", help="with --fix: also files that are untracked or changed")
@@ -97,11 +100,18 @@ def run(args: argparse.Namespace) -> int:
         print(f"rtstt-shim: cannot read {printable(note)}", file=sys.stderr)
     if unread.notes:
         return 2
-    if args.fail_unneeded and report.fixed:
-        fixed = ", ".join(f"{client.name} {client.version}" for client in report.fixed)
-        print(f"rtstt-shim: nothing here needs the shim any more: {printable(fixed)} is fixed", file=sys.stderr)
-        return 1
-    return 1 if report.fails else 0
+    unneeded = _unneeded(report, args.path, unread) if args.fail_unneeded else []
+    for sentence in unneeded:
+        print(f"rtstt-shim: {printable(sentence)}", file=sys.stderr)
+    return 1 if report.fails or unneeded else 0
+
+
+def _unneeded(report: Report, path: Path, unread: Unread) -> list[str]:
+    """Return what can go: the shim, and patches, one sentence each."""
+    patches = unneeded_patches(path, report.clients, unread)
+    sentences = [f"{patch} is for a version that is not installed any more" for patch in patches]
+    fixed = ", ".join(f"{client.name} {client.version}" for client in report.fixed)
+    return [*sentences, *([f"nothing here needs the shim any more: {fixed} is fixed"] if fixed else [])]
 
 
 def _examine(path: Path, python: Path | None, unread: Unread) -> Report:

@@ -1,13 +1,21 @@
 /** The decision about the URL of a WebSocket handshake: the same for every client. */
 'use strict';
 
-const { info } = require('./log.cjs');
-const { redactUrl } = require('./redact.cjs');
-const { fixUrl } = require('./url_rule.cjs');
+const { info, warn } = require('./log.cjs');
+const { redact, redactUrl } = require('./redact.cjs');
+const { fixUrl, invalidHosts } = require('./url_rule.cjs');
 const { callStack, libraryOn } = require('./library.cjs');
 const { Watch } = require('./watch.cjs');
 
 let corrected = 0;
+
+const invalid = invalidHosts(process.env.RTSTT_SHIM_HOSTS ?? '').map((name) => `'${redact(name)}'`);
+if (invalid.length) {
+  warn(
+    `rtstt_shim: RTSTT_SHIM_HOSTS names ${invalid.join(', ')}, which no host can match; list host names separated by ` +
+      'commas, without a scheme, a port or a path',
+  );
+}
 
 /**
  * A handshake whose request is not written yet.

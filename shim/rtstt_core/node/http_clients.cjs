@@ -37,12 +37,16 @@ function authorityOf(request) {
  */
 function observeRequest(request, watch) {
   let timedOut = false;
+  let answered = false;
   const emitted = guarded('watching an http request', (/** @type {string} */ event, /** @type {unknown} */ value) => {
     if (event === 'timeout') timedOut = true;
-    // A request that the client aborts is a failure only after a timeout.
+    else if (event === 'upgrade' || event === 'response') answered = true;
     else if (event === 'error' && (timedOut || !request.aborted)) {
       watch.failedToConnect(value, timedOut ? 'timeout' : undefined);
-    } else if (event === 'close') restore();
+    } else if (event === 'close') {
+      if (!answered && request.aborted) watch.aborted();
+      restore();
+    }
   });
   const restore = observe(request, 'emit', emitted);
   request.once('socket', guarded('tapping a socket', (socket) => tap(socket, watch)));

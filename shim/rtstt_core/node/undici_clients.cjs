@@ -47,9 +47,10 @@ const sendHeaders = guarded('tapping a socket of undici', (/** @type {any} */ { 
 });
 
 const failed = guarded('watching an undici request', (/** @type {any} */ { request, error }) => {
-  // The client aborted it, or retries over HTTP/1.1 because the server's HTTP/2 does not support WebSocket.
-  if (error?.name === 'AbortError' || /Extended CONNECT/.test(error?.message)) return;
-  watches.get(request)?.failedToConnect(error);
+  const watch = watches.get(request);
+  if (error?.name === 'AbortError') watch?.aborted();
+  // Otherwise the client retries over HTTP/1.1, because the server's HTTP/2 does not support WebSocket.
+  else if (!/Extended CONNECT/.test(error?.message)) watch?.failedToConnect(error);
 });
 
 const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ { websocket, handshakeResponse }) => {

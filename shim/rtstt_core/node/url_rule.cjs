@@ -20,6 +20,7 @@
 const PARTS =
   /^(?:ws|http)s?:\/\/([^/?#\\\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*)([^?#\\\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*)(?:\?([^#]*))?(?:#.*)?$/is;
 const HOST_AND_PORT = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::\d*)?$/i;
+const HOST_NAME = /^(?:\[[0-9a-f:.]+\]|[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*)$/u;
 const NATIVE_HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com$/;
 const TRANSCRIPTION_MODEL =
   /^(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)(?:-\d{4}-\d{2}-\d{2})?$/;
@@ -28,6 +29,15 @@ const TRANSCRIPTION_MODEL =
 function extraHosts(setting) {
   const names = setting.split(',').map((name) => name.trim().replace(/\.+$/, '').toLowerCase());
   return names.filter(Boolean);
+}
+
+/**
+ * Returns the entries of `RTSTT_SHIM_HOSTS` that are no host names, and so match no URL.
+ *
+ * @param {string} setting the variable's value
+ */
+function invalidHosts(setting) {
+  return extraHosts(setting).filter((name) => !HOST_NAME.test(name));
 }
 
 /**
@@ -147,4 +157,4 @@ function fixUrl(url) {
   return { url: fixed, changed: true, rule, reason, session: 'transcription', native: true };
 }
 
-module.exports = { isNative, fixUrl };
+module.exports = { fixUrl, invalidHosts, isNative };

@@ -20,6 +20,8 @@ const { report, reportRemainingCounts } = require('./report.cjs');
 
 // The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
 const CLOSE_WAIT_MS = 500;
+// A connect attempt that the application aborts after this time ran into a timeout of its own.
+const ABORT_MS = 500;
 // The close codes by which the endpoint refuses a session (PROTOCOL.md section 1).
 const REFUSALS = [1013, 3000, 4000, 4004];
 const TRANSCRIPTION_PARAM =
@@ -39,6 +41,7 @@ class Watch {
   #info;
   #number;
   #session;
+  #startedAt = performance.now();
   #closed = false;
   #errors = new ErrorEvents();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -82,7 +85,8 @@ class Watch {
    */
   wants(head) {
     // An `error` and a `failed` event both hold an "error" object.
-    return this.progress !== undefined || head.includes('"error"');
+    if (head.includes('"error"')) return true;
+    return this.progress !== undefined && (head.includes('input_audio_') || head.includes('session.'));
   }
 
   /** Receives a delta, the most frequent message of a transcription session. */
@@ -184,6 +188,13 @@ class Watch {
     if (this.#closed) return;
     this.#closed = true;
     this.#report({ kind: 'connect', cause, message: textOf(describe(error)) });
+  }
+
+  /** Receives the end of a connect attempt that the application itself aborted. */
+  aborted() {
+    const ms = performance.now() - this.#startedAt;
+    if (ms < ABORT_MS) this.#closed = true;
+    else this.failedToConnect(new Error(`the application aborted the attempt after ${(ms / 1000).toFixed(1)} s`), 'timeout');
   }
 
   /** Reports the error events that wait for a close. */

@@ -52,7 +52,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
         with context.capture_internal_errors():
             given = parameter.get(args, kwargs)
             url = _whole_url(session, url_class, given, kwargs.get("params"))
-            decision = context.decide(str(url))
+            decision = context.decide(url if url is None else str(url))
             if decision.changed:
                 corrected = _corrected_url(url_class, given, url, decision)
                 args, kwargs = parameter.put(args, {**kwargs, "params": None}, corrected)
@@ -71,8 +71,14 @@ def patch(module: ModuleType, context: PatchContext) -> None:
 
 
 def _whole_url(session: Any, url_class: Any, given: Any, params: Any) -> Any:
-    """Return the URL that aiohttp connects to: the text that was given, unless aiohttp composes another one."""
-    url = url_class(given)
+    """Return the URL that aiohttp connects to: the text that was given, unless aiohttp composes another one.
+
+    It is None for a value that is no URL, which aiohttp rejects.
+    """
+    try:
+        url = url_class(given)
+    except (TypeError, ValueError):
+        return None
     if not url.is_absolute():
         url = session._build_url(given)
     elif isinstance(given, str) and not params:

@@ -76,13 +76,13 @@ class PatchContext:
         self.detail = self._wrappers.unwrap() or self.detail
         self.state = "off"
 
-    def decide(self, url: str) -> Decision:
+    def decide(self, url: object) -> Decision:
         """Apply the URL rule; count a correction, and log the first one of the process.
 
         Args:
-            url: The URL that the client is about to connect to.
+            url: The URL that the client is about to connect to. A value that is no string is the client's to reject.
         """
-        decision = fix_url(url)
+        decision = fix_url(url if isinstance(url, str) else "")
         if decision.changed:
             self._counters.corrected += 1
             if self._counters.corrected == 1:
@@ -90,7 +90,7 @@ class PatchContext:
 
                 log(
                     "info",
-                    f"corrected the URL of a {self.target.library} connection from {redact_url(url)} "
+                    f"corrected the URL of a {self.target.library} connection from {redact_url(str(url))} "
                     f"to {redact_url(decision.url)}: {decision.reason}",
                 )
         return decision
@@ -105,7 +105,7 @@ class PatchContext:
         from rtstt_core.watch import Watch
 
         self._counters.watched += 1
-        info = ConnectionInfo(self.target.library, self.version, decision.url)
+        info = ConnectionInfo(self.target.library, self.version, decision.url, decision.native)
         return Watch(info, self.is_enabled, decision.session)
 
     def observe_sent(self, connection: Any, method: str, parameter: str, watch: Watch) -> None:

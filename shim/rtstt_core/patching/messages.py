@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Literal
 
 from rtstt_core.patching.targets import ShapeError
@@ -32,6 +31,6 @@ def log(level: Literal["info", "warning"], text: str) -> None:
     """
     import logging
 
-    # An application's own filter or handler may raise, and this runs in its imports.
-    with contextlib.suppress(Exception):
-        getattr(logging.getLogger("rtstt_shim"), level)("rtstt_shim: %s", text)
+    from rtstt_core.log import log as emit
+
+    emit(logging.WARNING if level == "warning" else logging.INFO, f"rtstt_shim: {text}", {})

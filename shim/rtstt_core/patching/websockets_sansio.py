@@ -102,19 +102,14 @@ def _text(uri: Any) -> str:
 
 
 def _observe(protocol: Any, watch: Watch, context: PatchContext, in_attempt: bool) -> None:
-    from rtstt_core.watch import DELTA
-
     next_events, end = protocol.events_received, protocol.receive_eof
     answered = False
-    size = len(DELTA)
 
     def events_received() -> list[Any]:
         events: list[Any] = next_events()
         try:
             for event in events:
-                # A delta, of which there are many, costs this comparison and nothing else.
-                if not answered or event.data[:size] != DELTA:
-                    observe(event)
+                observe(event)
         except Exception as error:
             context.record_internal_error(error)
         return events

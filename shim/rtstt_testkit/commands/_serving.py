@@ -1,4 +1,4 @@
-"""What the mock's command and its workers share: the server that the arguments ask for, and its first line."""
+"""What the mock's command and its workers share: the server that the arguments describe, its first line, its log."""
 
 from __future__ import annotations
 
@@ -8,35 +8,49 @@ import contextlib
 import gc
 import ipaddress
 import json
+import queue
 import sys
+import threading
 from collections.abc import Iterator
 
-from rtstt_core.errors import UsageError
+from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.script.script import Script
+from rtstt_testkit.mock.server.records import Observer
 from rtstt_testkit.mock.server.server import RealtimeServer
 
-__all__ = ["announce", "cannot_listen", "collecting_rarely", "make_server"]
+__all__ = ["announce", "cannot_listen", "collecting_rarely", "json_log", "make_server"]
 
 # A process that may run for weeks keeps less than a test's server: the last 20 seconds of 1,000 sessions.
 _KEEP_AUDIO = 1024 * 1024
 _KEEP_SESSIONS = 1000
-_FULL_COLLECTION = 200  # of Python's middle collections, each of some thousand objects that came to stay
+_FULL_COLLECTION = 200  # of Python's middle collections, each of some thousand objects that stay
+_LOG_LINES = 10_000  # that wait for a slow reader
+_LOG_SECONDS = 1.0  # for the last of them to be written at the end
 
 
-def make_server(args: argparse.Namespace, *, worker: int | None = None) -> RealtimeServer:
-    """Make the server that the arguments ask for.
+def make_server(
+    args: argparse.Namespace, *, worker: int | None = None, observer: Observer | None = None
+) -> RealtimeServer:
+    """Return the server that the arguments describe.
 
     Args:
         args: The command's arguments.
-        worker: Which one of several that share the port.
+        worker: The number of the worker, when several share the port.
+        observer: Called with every event.
 
     Raises:
-        UsageError: They ask for something that there is not.
+        UsageError: An argument is wrong.
     """
     seed = args.seed
     if worker is not None and seed is not None:
-        seed = f"{seed}/{worker}"  # the same in every run, and not the same in every worker
+        seed = f"{seed}/{worker}"  # the same in every run, but different in every worker
+    control = not args.no_control and worker is None
+    if control and not _is_loopback(args.host) and args.token is None and not args.no_token:
+        raise UsageError(
+            f"--host {args.host} opens the control API to other machines; protect it with --token SECRET, "
+            "or choose --no-token or --no-control"
+        )
     try:
         script = _load_script(args.script)
         return RealtimeServer(
@@ -49,11 +63,16 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             seed=seed,
             virtual_time=args.virtual_time,
             compression=args.compression,
-            control=not args.no_control and worker is None,
+            account=args.account,
+            lenient_commit=args.lenient_commit,
+            control=control,
+            token=args.token,
+            allow_hosts=args.allow_host,
+            allow_origins=args.allow_origin,
             keep_audio=_KEEP_AUDIO,
             keep_sessions=_KEEP_SESSIONS,
             max_sessions=args.max_sessions,
-            observer=_log if args.json_log else None,
+            observer=observer,
             reuse_port=worker is not None,
         )
     except ValueError as error:
@@ -62,10 +81,10 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
 
 @contextlib.contextmanager
 def collecting_rarely() -> Iterator[None]:
-    """Have Python look through everything for garbage once in many sessions, not several times a minute.
+    """Make full garbage collections rare.
 
-    To look through what a thousand sessions keep takes a sixth of a second, in which every event waits; and twice as
-    long once more at the end of the process, where all of it goes anyway: so not there at all.
+    A full collection looks at everything that a thousand sessions keep, which takes a sixth of a second in which
+    every event waits; what ended sessions held is freed without it. There is none at the end of the process.
     """
     thresholds = gc.get_threshold()
     atexit.register(gc.freeze)
@@ -79,24 +98,31 @@ def collecting_rarely() -> Iterator[None]:
 
 
 def announce(server: RealtimeServer) -> None:
-    """Say that it listens, as the first line on stdout; on stderr, whom it lets in that is not this machine's own.
+    """Print the address as the first line on stdout, and a warning on stderr if other machines can connect.
 
     Args:
-        server: One that listens, or that stands for those that do.
+        server: A server that listens, or that stands for workers that do.
+
+    Raises:
+        CommandError: stdout cannot be written.
     """
     if not _is_loopback(server.host):
-        read = "read and steer its sessions under /_mock/" if server.control else "open sessions"
+        access = "read and control its sessions under /_mock/" if server.control else "open sessions"
         print(
-            f"rtstt-shim: --host {server.host} lets whoever reaches this machine {read}; "
-            "leave --host out to serve this machine alone.",
+            f"rtstt-shim: --host {server.host} lets every machine that can connect to this one {access}; "
+            "leave --host out to serve this machine only.",
             file=sys.stderr,
             flush=True,
         )
-    print(f"listening on {server.url}", flush=True)
+    try:
+        print(f"listening on {server.url}", flush=True)
+    except OSError as error:
+        sys.stdout = None  # which Python would flush once more at its end
+        raise CommandError(f"cannot write the address to stdout: {error.strerror}") from None
 
 
 def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
-    """Say why an address cannot be listened on.
+    """Return the error for an address that cannot be bound.
 
     Args:
         host: The address.
@@ -109,9 +135,41 @@ def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
     return UsageError(f"cannot listen on {host} port {port}: {reason}; choose another --port or --host")
 
 
-def _log(record: SessionRecord, event: Event) -> None:
-    line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
-    print(json.dumps(line, separators=(",", ":")), file=sys.stderr, flush=True)
+@contextlib.contextmanager
+def json_log() -> Iterator[Observer]:
+    """Write events to stderr as lines of JSON, in a thread: a reader that is slow or gone never delays a session.
+
+    Lines that do not fit in the queue are dropped and counted; the count is the last line.
+    """
+    lines: queue.Queue[str | None] = queue.Queue(_LOG_LINES)
+    dropped = 0
+
+    def observe(record: SessionRecord, event: Event) -> None:
+        nonlocal dropped
+        line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
+        try:
+            lines.put_nowait(json.dumps(line, separators=(",", ":")))
+        except queue.Full:
+            dropped += 1
+
+    def write() -> None:
+        try:
+            while (line := lines.get()) is not None:
+                print(line, file=sys.stderr, flush=True)
+            if dropped:
+                print(json.dumps({"dropped": dropped}), file=sys.stderr, flush=True)
+        except (OSError, ValueError):  # the reader is gone
+            while lines.get() is not None:
+                pass
+
+    writer = threading.Thread(target=write, name="rtstt-json-log", daemon=True)
+    writer.start()
+    try:
+        yield observe
+    finally:
+        with contextlib.suppress(queue.Full):
+            lines.put(None, timeout=_LOG_SECONDS)
+        writer.join(_LOG_SECONDS)
 
 
 def _load_script(path: str | None) -> Script | None:

@@ -9,7 +9,8 @@ import json
 import signal
 
 from rtstt_core.errors import UsageError
-from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, make_server
+from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, json_log, make_server
+from rtstt_testkit.mock.server.limits import raise_file_limit
 from rtstt_testkit.mock.server.server import RealtimeServer
 
 __all__ = ["run"]
@@ -23,9 +24,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(schema(), indent=2))
         return 0
     if args.workers < 1:
-        raise UsageError(f"--workers {args.workers} is no number of processes; choose 1 or more")
+        raise UsageError(f"--workers {args.workers} is not a number of processes; choose 1 or more")
+    raise_file_limit()
     if args.workers == 1:
-        return asyncio.run(_serve(make_server(args)))
+        with json_log() if args.json_log else contextlib.nullcontext() as observer:
+            return asyncio.run(_serve(make_server(args, observer=observer)))
     if args.virtual_time:
         raise UsageError("--virtual-time needs one clock, and each worker has its own; leave out --workers")
     from rtstt_testkit.commands import workers
@@ -43,10 +46,10 @@ async def _serve(server: RealtimeServer) -> int:
         await server.start()
     except (OSError, OverflowError) as error:
         raise cannot_listen(server.host, server.port, error) from None
-    announce(server)
-    with collecting_rarely():
-        try:
+    try:
+        announce(server)
+        with collecting_rarely():
             await stop.wait()
-        finally:
-            await server.stop()
+    finally:
+        await server.stop()
     return 0

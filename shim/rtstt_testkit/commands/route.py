@@ -11,7 +11,7 @@ from rtstt_testkit.routing import environment, relay, route_env
 
 __all__ = ["NODE_PRELOAD", "routed"]
 
-NODE_PRELOAD = Path(relay.__file__).parents[1] / "node" / "route.mjs"
+NODE_PRELOAD = Path(relay.__file__).parents[1] / "node" / "route.cjs"
 """What routes a Node program, beside the variables that `routed` yields."""
 
 _EXAMPLE = "write it like --route api.openai.com=127.0.0.1:8765"

@@ -1,7 +1,7 @@
 """The mock on more than one core: processes that share one port, each with a server of its own.
 
-The system spreads connections over them (SO_REUSEPORT). A worker ends when its pipe to the parent closes, so none
-outlives the command, however that ends.
+The system distributes connections among them (SO_REUSEPORT). A worker ends when its pipe to the parent closes, so
+none outlives the command, however the command ends.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ import asyncio
 import multiprocessing
 import signal
 import socket
-from contextlib import suppress
+import time
+from contextlib import nullcontext, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from rtstt_core.errors import CommandError, UsageError
-from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, make_server
+from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, json_log, make_server
+from rtstt_testkit.mock.server.limits import raise_file_limit
+from rtstt_testkit.mock.server.records import Observer
 
 __all__ = ["run"]
 
 _STARTED = "started"
+_STOP_SECONDS = 5.0  # for a worker to close its sessions, before it is killed
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,22 +35,22 @@ def run(args: argparse.Namespace) -> int:
         args: The command's arguments.
 
     Raises:
-        UsageError: The system cannot share a port, or this one cannot be listened on.
+        UsageError: The system cannot share a port, or this one cannot be bound.
         CommandError: A worker ended.
     """
-    make_server(args)  # what is wrong with the arguments is said here, once
+    make_server(args, worker=0)  # reports wrong arguments, once
     wake, woken = socket.socketpair()
     with _reserved(args.host, args.port) as reserved, wake, woken:
         args = argparse.Namespace(**{**vars(args), "port": reserved.getsockname()[1], "run": None})
         team = _Team(args)
-        resource_tracker.ensure_running()  # which multiprocessing needs, and which unblocks the signals
-        # Blocked in the workers from their first moment: Ctrl-C reaches the whole group, and the parent ends them.
+        resource_tracker.ensure_running()  # multiprocessing would start it later, and unblock the signals then
+        # Workers start with these signals blocked: Ctrl-C reaches the whole group, and the parent ends them.
         signals = {signal.SIGINT, signal.SIGTERM}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         try:
             for number in signals:
                 signal.signal(number, lambda number, frame: wake.send(b"."))
-            team.hire()
+            team.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
@@ -59,14 +63,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _reserved(host: str, port: int) -> socket.socket:
-    """A socket that holds the port, and does not listen."""
+    """Return a socket that is bound to the port, and does not listen."""
     if not hasattr(socket, "SO_REUSEPORT"):
         raise UsageError("this system cannot share a port between processes (SO_REUSEPORT); leave out --workers")
     try:
-        if not 0 <= port <= 65535:  # which getaddrinfo would cut to size
+        if not 0 <= port <= 65535:  # getaddrinfo takes it modulo 65536
             raise OverflowError
         [(family, kind, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        # Without sharing first: with it, a port that another group of workers serves would look free.
+        # First without sharing: with it, a port that other workers serve would seem to be free.
         for share in (False, True):
             reserved = socket.socket(family, kind)
             try:
@@ -89,14 +93,14 @@ class _Team:
     """The workers.
 
     Args:
-        args: The command's arguments, the port known.
+        args: The command's arguments, with the port.
     """
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._workers: list[tuple[SpawnProcess, Connection]] = []
 
-    def hire(self) -> None:
+    def start(self) -> None:
         """Start them."""
         context = multiprocessing.get_context("spawn")
         for number in range(1, self._args.workers + 1):
@@ -107,7 +111,7 @@ class _Team:
             self._workers.append((worker, ours))
 
     def started(self, woken: socket.socket) -> bool:
-        """Wait until all of them listen; False when the command was told to end before."""
+        """Wait until all workers listen; return False when the command is to end before."""
         for worker, pipe in self._workers:
             if woken in wait([pipe, woken]):
                 return False
@@ -120,18 +124,22 @@ class _Team:
         return True
 
     def work(self, woken: socket.socket) -> None:
-        """Wait until the command is told to end."""
+        """Wait until the command is to end."""
         sentinels = {worker.sentinel: worker for worker, _ in self._workers}
         ended = wait([*sentinels, woken])
         if woken not in ended:
             raise self._ended(next(sentinels[sentinel] for sentinel in ended if isinstance(sentinel, int)))
 
     def end(self) -> None:
-        """Have them close their sessions, and wait until they have."""
+        """Let the workers close their sessions; kill those that do not end in time."""
         for _, pipe in self._workers:
             pipe.close()
+        deadline = time.monotonic() + _STOP_SECONDS
         for worker, _ in self._workers:
-            worker.join()
+            worker.join(max(0.0, deadline - time.monotonic()))
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
 
     def _ended(self, worker: SpawnProcess) -> CommandError:
         worker.join()
@@ -141,12 +149,14 @@ class _Team:
 
 
 def _work(args: argparse.Namespace, number: int, pipe: Connection) -> None:
-    """One worker's life."""
-    asyncio.run(_serve(args, number, pipe))
+    """Serve as one worker."""
+    raise_file_limit()
+    with json_log() if args.json_log else nullcontext() as observer:
+        asyncio.run(_serve(args, number, pipe, observer))
 
 
-async def _serve(args: argparse.Namespace, number: int, pipe: Connection) -> None:
-    server = make_server(args, worker=number)
+async def _serve(args: argparse.Namespace, number: int, pipe: Connection, observer: Observer | None) -> None:
+    server = make_server(args, worker=number, observer=observer)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     try:
@@ -156,7 +166,7 @@ async def _serve(args: argparse.Namespace, number: int, pipe: Connection) -> Non
         return
     with collecting_rarely():
         try:
-            loop.add_reader(pipe.fileno(), stop.set)  # the parent says nothing: readable is closed
+            loop.add_reader(pipe.fileno(), stop.set)  # the parent sends nothing: readable means closed
             with suppress(BrokenPipeError):
                 pipe.send(_STARTED)
             await stop.wait()

@@ -11,8 +11,8 @@ bytes to the server.
     with route_env({"api.openai.com": ("127.0.0.1", server.port)}) as additions:
         subprocess.run(command, env={**os.environ, **additions})
 
-The second form reaches a child that calls `activate_from_env` (Python) or is started with ``node --import
-route.mjs``; ``rtstt-shim run --route`` does both. Only the names given are routed, in any case,
+The second form reaches a child that calls `activate_from_env` (Python) or is started with ``node --require
+route.cjs``; ``rtstt-shim run --route`` does both. Only the names given are routed, in any case,
 with or without a trailing dot.
 """
 

@@ -56,15 +56,21 @@ def scan_folder(folder: Path, unread: Unread, *, python_active: bool, node_activ
         python_active: Whether ``import rtstt_shim`` activates the shim.
         node_active: Whether the shim is active in Node programs.
     """
-    findings, imported = [], False
+    findings: list[Finding] = []
+    importing: set[Path] = set()
     for path, text in source_files(folder, unread):
         findings += findings_in(str(path), text)
-        imported = imported or (path.suffix == ".py" and _IMPORT.search(text) is not None)
-    active = {"python": python_active and imported, "javascript": node_active, "typescript": node_active}
-    return [
-        finding._replace(covered=finding.corrected and active.get(LANGUAGES[Path(finding.file).suffix], False))
-        for finding in findings
-    ]
+        if path.suffix == ".py" and _IMPORT.search(text):
+            importing.add(path.parent)
+
+    def is_active(file: Path) -> bool:
+        language = LANGUAGES[file.suffix]
+        if language == "python":
+            # Which program runs a module is not known: one that stands beside or above it is taken for it.
+            return python_active and not importing.isdisjoint(file.parents)
+        return node_active and language in ("javascript", "typescript", "tsx")
+
+    return [finding._replace(covered=finding.corrected and is_active(Path(finding.file))) for finding in findings]
 
 
 def scan_sources(sources: Mapping[str, str]) -> list[Finding]:

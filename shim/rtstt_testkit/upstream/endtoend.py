@@ -106,7 +106,7 @@ def drive(
     Raises:
         VerificationFailed: The client opened no connection, or printed no result.
     """
-    with ThreadedRealtimeServer(profile="gateway" if host == GATEWAY else "openai") as server:
+    with ThreadedRealtimeServer(profile="gateway" if host == GATEWAY else "openai", allow_hosts=[host]) as server:
         run = run_client(command, folder, host, environment, server.port, *more)
         records = list(server.sessions)
     if run.crash is not None or not records:

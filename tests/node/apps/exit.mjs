@@ -1,4 +1,4 @@
-// An application that ends while an error event has just come in: APP_END says how.
+// An application that exits just after an error event; APP_END names the way.
 import WebSocket from 'ws';
 import { headers, url } from './session.mjs';
 

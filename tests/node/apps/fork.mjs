@@ -1,4 +1,4 @@
-// An application that holds its session in a forked process, as LiveKit's job processes are.
+// An application whose session runs in a forked process, as LiveKit's job processes are.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 

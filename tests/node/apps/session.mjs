@@ -1,5 +1,5 @@
 /**
- * What an application does on a realtime transcription socket: configure it, send speech, take what comes.
+ * What an application does on a realtime transcription socket: configure it, send speech, receive events.
  *
  * `socket` is of any WebSocket class. Prints one line of JSON when the socket is closed.
  */

@@ -1,4 +1,4 @@
-// A voice session of `@openai/agents`: a conversation, whose user's words are told in its history.
+// A voice session of `@openai/agents`: a conversation, with the user's transcript in its history.
 import { RealtimeAgent, RealtimeSession } from '@openai/agents/realtime';
 import { pieces } from './recording.mjs';
 
@@ -25,9 +25,9 @@ session.on('error', ({ error }) => {
   seen.code ??= error?.error?.error?.code ?? error?.error?.code ?? String(error?.message ?? error);
 });
 session.on('history_updated', (history) => {
-  const said = history.flatMap((item) => item.content ?? []).find(({ transcript }) => transcript);
-  if (!said || seen.transcript) return;
-  seen.transcript = said.transcript;
+  const content = history.flatMap((item) => item.content ?? []).find(({ transcript }) => transcript);
+  if (!content || seen.transcript) return;
+  seen.transcript = content.transcript;
   clearTimeout(patience);
   setImmediate(end); // this event has more listeners, which want the socket open
 });

@@ -1,4 +1,4 @@
-// The realtime client of the `openai` package, told by its own events. It always sends `model`, and never `intent`.
+// The realtime client of the `openai` package; its own events are printed. It always sends `model`, and never `intent`.
 import OpenAI from 'openai';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
 import { pieces } from './recording.mjs';

@@ -1,4 +1,4 @@
-// An application whose tree holds several copies of `ws`, all of them at work at once.
+// An application that uses several copies of `ws` at once.
 import { createRequire } from 'node:module';
 import { headers, session, url } from './session.mjs';
 

@@ -12,7 +12,7 @@ const { fixUrl, isNative } = rule;
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), 'utf8')).cases;
 
-test('the URL rule decides as its vectors say', () => {
+test('the URL rule decides as in its vectors', () => {
   for (const { name, url, fixed = url, rule, reason, session, native = false, RTSTT_SHIM_HOSTS } of vectors('url_rule')) {
     if (RTSTT_SHIM_HOSTS === undefined) delete process.env.RTSTT_SHIM_HOSTS;
     else process.env.RTSTT_SHIM_HOSTS = RTSTT_SHIM_HOSTS;
@@ -68,10 +68,10 @@ test('a diagnosis names the parameter, and tells whether the session has ended',
   assert.equal(diagnose({ kind: 'connect', cause: 'dns' }).fatal, true);
 });
 
-test('a URL keeps what speaks and loses what is secret', () => {
+test('a URL is shown without secrets', () => {
   for (const { url, shown } of vectors('redact').filter((one) => 'url' in one)) assert.equal(redactUrl(url), shown);
 });
 
-test('a text keeps its meaning and loses keys, lines and length', () => {
+test('a text is shown without keys, on one line and bounded', () => {
   for (const { text, shown } of vectors('redact').filter((one) => 'text' in one)) assert.equal(redact(text), shown);
 });

@@ -27,7 +27,7 @@ const REFUSAL = JSON.stringify({
     param: null,
   },
 });
-const SAID = 'invalid_model: Model "whisper-1" is not supported in transcription mode.';
+const EVIDENCE = 'invalid_model: Model "whisper-1" is not supported in transcription mode.';
 const WHAT = 'OpenAI refuses `model` in the URL of a transcription session';
 const DO = 'Remove `model` from the URL and name it in session.audio.input.transcription.model instead.';
 
@@ -61,7 +61,7 @@ test('a refusal is one line, with the error event and the close that followed it
   one.lost(false);
   pass(1000);
   assert.deepEqual(lines, [
-    `rtstt_shim: realtime transcription session failed: ${WHAT} (${SAID}; closed 4000 invalid_request_error.invalid_model). ${DO} ${SHOWN}`,
+    `rtstt_shim: realtime transcription session failed: ${WHAT} (${EVIDENCE}; closed 4000 invalid_request_error.invalid_model). ${DO} ${SHOWN}`,
   ]);
 });
 
@@ -72,7 +72,7 @@ test('an error event without a close is printed after half a second, as not fata
   assert.deepEqual(lines, []);
   pass(1);
   assert.deepEqual(lines, [
-    `rtstt_shim: realtime transcription error, the session stays open: ${WHAT} (${SAID}). ${DO} ${SHOWN}`,
+    `rtstt_shim: realtime transcription error, the session stays open: ${WHAT} (${EVIDENCE}). ${DO} ${SHOWN}`,
   ]);
 });
 
@@ -81,7 +81,7 @@ test('the line of an error tells that the client closed', () => {
   receive(one, REFUSAL);
   one.closed(1000, '', true);
   assert.deepEqual(lines, [
-    `rtstt_shim: realtime transcription error, then the client closed the session: ${WHAT} (${SAID}). ${DO} ${SHOWN}`,
+    `rtstt_shim: realtime transcription error, then the client closed the session: ${WHAT} (${EVIDENCE}). ${DO} ${SHOWN}`,
   ]);
 });
 
@@ -267,16 +267,27 @@ test('a connection that cannot be opened is printed with its cause', () => {
   }
 });
 
+test('a connect attempt that the application aborts is printed if it lasted', () => {
+  for (const ms of [499, 1500]) {
+    const one = fresh();
+    pass(ms);
+    one.aborted();
+    one.failedToConnect(new Error('late'));
+  }
+  assert.equal(lines.length, 1);
+  assert.match(lines[0], /could not be opened in time \(Error: the application aborted the attempt after 1\.5 s\)/);
+});
+
 test('a failure that repeats is printed once, then counted, and printed again a minute later or at exit', () => {
-  const url = 'wss://storm.example/v1/realtime?intent=transcription';
+  const url = 'wss://repeated2.example/v1/realtime?intent=transcription';
   for (let i = 0; i < 5; i++) watch(url).closed(1011, '', false);
   assert.equal(lines.length, 1);
   now += 60_000;
   watch(url).closed(1011, '', false);
   assert.match(lines[1], /\] \(and 4 more like it\)$/);
   watch(url).closed(1011, '', false);
-  const held = fresh();
-  receive(held, REFUSAL);
+  const pending = fresh();
+  receive(pending, REFUSAL);
   process.emit('exit', 0);
   assert.equal(lines.length, 4);
   assert.match(lines[2], /the session stays open/);
@@ -290,10 +301,10 @@ test('different failures are all printed', () => {
 
 test('a subscriber receives the fields of a failure, without secrets', () => {
   const got = [];
-  const take = (fields) => got.push(fields);
-  subscribe('rtstt_shim:failure', take);
+  const receiveFields = (fields) => got.push(fields);
+  subscribe('rtstt_shim:failure', receiveFields);
   watch('wss://u:p@gw.example/v1/realtime?intent=transcription&api_key=secret').closed(1008, 'Bearer abcdefgh', false);
-  unsubscribe('rtstt_shim:failure', take);
+  unsubscribe('rtstt_shim:failure', receiveFields);
   assert.deepEqual(got, [
     {
       library: 'ws',

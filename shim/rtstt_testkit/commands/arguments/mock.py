@@ -1,11 +1,13 @@
 """Serve a mock of OpenAI's Realtime transcription endpoint until interrupted.
 
-The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`. A key that begins with `sk-` or `ek_`
-is accepted, unless it contains `bad` or `invalid`.
+The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`. The mock accepts keys that begin with `sk-` or
+`ek_`, unless they contain `bad` or `invalid`.
 
-With --workers, N processes share the port, and the system spreads connections over them. What would need a state in
-common is each worker's own: every worker hands out the script from its beginning, numbers its own sessions (for faults
-and --json-log), and knows only the client secrets that it made; the control API and --virtual-time are not to be had.
+With --workers, N processes share the port, and the system distributes connections over them. The workers share no
+state: each reads the script from its beginning, numbers its own sessions (for faults and --json-log), and knows only
+the client secrets that it created. The control API and --virtual-time need a single process.
+
+Exit codes: 0 interrupted, 1 failed, 2 usage error.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ __all__ = ["configure"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the arguments of ``rtstt-shim mock``."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
     parser.add_argument("--profile", default="openai", help="openai (default), gateway or azure")
@@ -25,23 +27,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="at-connect",
         help="when a transcription session with a model is refused: at-connect (default) or on-update",
     )
-    parser.add_argument("--script", metavar="FILE", help="what to answer and what goes wrong: TOML, .yaml or .json")
+    parser.add_argument("--script", metavar="FILE", help="transcripts and faults: a .toml, .yaml or .json file")
+    parser.add_argument("--script-schema", action="store_true", help="print the JSON schema of script files and exit")
     parser.add_argument(
-        "--script-schema", action="store_true", help="print the JSON schema of such a file and serve nothing"
+        "--latency", default="instant", help="instant (default), or capture: delays as measured on the endpoint"
+    )
+    parser.add_argument("--seed", help="seed of identifiers and random choices, for reproducible runs")
+    parser.add_argument("--virtual-time", action="store_true", help="advance time only through POST /_mock/advance")
+    parser.add_argument(
+        "--account", metavar="STATE", help="refuse every session: no-credit, quota, spend-limit or no-model"
     )
     parser.add_argument(
-        "--latency", default="instant", help="instant (default), or capture: as measured on the endpoint"
+        "--lenient-commit", action="store_true", help="accept a commit without speech under turn detection"
     )
-    parser.add_argument("--seed", help="make identifiers, and what happens by chance, the same in every run")
-    parser.add_argument("--virtual-time", action="store_true", help="time moves only by POST /_mock/advance")
     parser.add_argument(
         "--max-sessions",
         type=int,
         default=10_000,
         metavar="N",
-        help="sessions open at once, a worker (default: %(default)s)",
+        help="concurrent sessions of each worker (default: %(default)s)",
     )
     parser.add_argument("--compression", action="store_true", help="negotiate permessage-deflate, as the endpoint does")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to serve with (default: 1)")
-    parser.add_argument("--no-control", action="store_true", help="leave out the HTTP control API under /_mock/")
+    parser.add_argument("--no-control", action="store_true", help="disable the HTTP control API under /_mock/")
+    parser.add_argument("--token", metavar="SECRET", help="require `Authorization: Bearer SECRET` for the control API")
+    parser.add_argument(
+        "--no-token", action="store_true", help="leave the control API open although --host is not loopback"
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="accept requests for this host name, besides loopback and --host; may be repeated",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="accept requests of web pages of this origin, such as http://localhost:5173; may be repeated",
+    )
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")

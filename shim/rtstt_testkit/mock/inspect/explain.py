@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from rtstt_testkit.mock.inspect.record import APPEND, SessionRecord
+from rtstt_testkit.mock.inspect.record import APPEND, FAILED, SessionRecord
 
 __all__ = ["alike", "attempts", "explain", "explain_all"]
 
@@ -325,7 +325,7 @@ _FILE = "the audio begins like {kind} file: send its samples alone, without the 
 
 NO_TRANSCRIPT: tuple[Rule, ...] = (
     Rule(
-        lambda record: "conversation.item.input_audio_transcription.failed" in record.types,
+        lambda record: FAILED in record.types,
         "the transcription failed, as the script says.",
     ),
     Rule(

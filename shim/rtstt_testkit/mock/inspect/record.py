@@ -20,6 +20,7 @@ __all__ = ["APPEND", "Closed", "Dropped", "Event", "SessionRecord"]
 
 APPEND = "input_audio_buffer.append"
 COMPLETED = "conversation.item.input_audio_transcription.completed"
+FAILED = "conversation.item.input_audio_transcription.failed"
 _MAX_EVENTS = 20_000
 
 #: Why an event was planned and not sent: a ``drop`` fault, the session's own end (its CLOSE, or a fault's), or the
@@ -144,8 +145,14 @@ class SessionRecord:
     @property
     def unsent_transcripts(self) -> list[str]:
         """The texts of the transcripts that were planned when the connection ended."""
-        dropped = (event for event in self.dropped if event.dropped == "close")
-        return [event.data["transcript"] for event in dropped if event.type == COMPLETED]
+        return [
+            event.data["transcript"] for event in self.dropped if (event.type, event.dropped) == (COMPLETED, "close")
+        ]
+
+    @property
+    def unsent_failures(self) -> int:
+        """How many failed transcriptions were planned when the connection ended."""
+        return sum((event.type, event.dropped) == (FAILED, "close") for event in self.dropped)
 
     def _from_server(self) -> list[Event]:
         return [event for event in self.events if event.sender == "server" and event.dropped is None]

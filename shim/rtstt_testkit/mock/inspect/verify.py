@@ -73,10 +73,12 @@ def _unused_transcripts(cursor: ScriptCursor) -> list[str]:
 
 def _unsent_transcripts(cursor: ScriptCursor, sessions: Sequence[SessionRecord]) -> list[str]:
     scripted = {transcript.full_text(cursor.script.default) for transcript in cursor.script.transcripts}
-    unsent = [text for record in sessions for text in record.unsent_transcripts if text in scripted]
+    unsent = [repr(text) for record in sessions for text in record.unsent_transcripts if text in scripted]
+    if any(transcript.failure is not None for transcript in cursor.script.transcripts):
+        unsent += ["a failure"] * sum(record.unsent_failures for record in sessions)
     if not unsent:
         return []
-    shown = ", ".join(map(repr, unsent[:5])) + (", …" if len(unsent) > 5 else "")
+    shown = ", ".join(unsent[:5]) + (", …" if len(unsent) > 5 else "")
     return [
         f"{len(unsent)} of {len(cursor.script.transcripts)} transcripts were never sent: {shown}. "
         "The connection ended first; wait for `…completed` of the last item before closing. "

@@ -13,7 +13,7 @@ from rtstt_testkit.mock.protocol import errors
 from rtstt_testkit.mock.protocol.admission import SessionKind
 from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.models import TRANSCRIPTION_MODELS, Model, Usage, transcription_model
-from rtstt_testkit.mock.protocol.schema import REALTIME_SESSION, TRANSCRIPTION_SESSION, Object
+from rtstt_testkit.mock.protocol.schema import REALTIME_SESSION, TRANSCRIPTION_SESSION, Delay, Object
 
 __all__ = ["EAGERNESS_TIMEOUT_MS", "SessionConfig", "TurnDetection", "default_session", "merge", "validate"]
 
@@ -37,6 +37,9 @@ _TURN_DEFAULTS: dict[SessionKind, dict[str, dict[str, Any]]] = {
         "semantic_vad": {**_SEMANTIC_VAD, **_RESPONSES},  # [assumed]
     },
 }
+#: The voice and the silence that ends a turn, in milliseconds, by the model of a conversation; other models have those
+#: of gpt-realtime [recording].
+_CONVERSATION_DEFAULTS = {"gpt-realtime": ("alloy", 200), "gpt-realtime-2.1": ("marin", 500)}
 _FORMAT_DEFAULTS: dict[str, dict[str, Any]] = {
     "audio/pcm": {"type": "audio/pcm", "rate": 24000},
     "audio/pcmu": {"type": "audio/pcmu"},
@@ -69,6 +72,8 @@ def default_session(kind: SessionKind, model: str | None = None) -> dict[str, An
             "audio": {"input": audio_input},
             "include": None,
         }
+    voice, silence_ms = _CONVERSATION_DEFAULTS.get(model or "", _CONVERSATION_DEFAULTS["gpt-realtime"])
+    audio_input["turn_detection"]["silence_duration_ms"] = silence_ms
     return {
         "type": "realtime",
         "object": "realtime.session",
@@ -85,7 +90,7 @@ def default_session(kind: SessionKind, model: str | None = None) -> dict[str, An
         "expires_at": 0,
         "audio": {
             "input": audio_input,
-            "output": {"format": dict(_FORMAT_DEFAULTS["audio/pcm"]), "voice": "alloy", "speed": 1.0},
+            "output": {"format": dict(_FORMAT_DEFAULTS["audio/pcm"]), "voice": voice, "speed": 1.0},
         },
         "include": None,
     }
@@ -202,7 +207,7 @@ class SessionConfig:
         self.silence_ms: int = turns.get("silence_duration_ms", 200)
         self.idle_ms: int | None = turns.get("idle_timeout_ms")
         self.longest_wait_ms: int = EAGERNESS_TIMEOUT_MS[turns.get("eagerness", "auto")]
-        self.delay: str = (transcription or {}).get("delay") or "medium"
+        self.delay: Delay = (transcription or {}).get("delay") or "medium"
         self.logprobs = bool(session.get("include"))
         self.creates_responses: bool = self.kind == "realtime" and turns.get("create_response", False)
 

@@ -8,15 +8,16 @@ afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from rtstt_testkit.mock.protocol import errors
 from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.models import REALTIME_MODELS, TRANSCRIPTION_MODELS
 
-__all__ = ["CLIENT_EVENT_FIELDS", "EXPIRES_AFTER", "REALTIME_SESSION", "TRANSCRIPTION_SESSION", "Object"]
+__all__ = ["CLIENT_EVENT_FIELDS", "EXPIRES_AFTER", "REALTIME_SESSION", "TRANSCRIPTION_SESSION", "Delay", "Object"]
 
-_DELAYS = ("minimal", "low", "medium", "high", "xhigh")
+#: The values of ``delay``.
+Delay = Literal["minimal", "low", "medium", "high", "xhigh"]
 _LOGPROBS = "item.input_audio_transcription.logprobs"
 _LONGEST_PROMPT = 1024
 
@@ -268,7 +269,7 @@ def _transcription(models: Field) -> Field:
                 "languages": ListOf(_TEXT, empty=False, evidence="[guide] [client]"),
                 "prompt": Nullable(Text(_LONGEST_PROMPT, "[type-wave]")),
                 "keywords": Nullable(ListOf(Keyword())),
-                "delay": Nullable(OneOf(*_DELAYS, evidence="[live]")),
+                "delay": Nullable(OneOf(*get_args(Delay), evidence="[live]")),
             },
             required=("model",),
         )

@@ -13,6 +13,8 @@ from rtstt_testkit.mock.protocol.schema import EXPIRES_AFTER
 
 __all__ = ["SecretStore"]
 
+_LOOK_AT = 1024
+_KEEP = 86_400  # seconds after a secret expired, in which it is refused as expired and not as unknown
 _LIFETIME = 600  # seconds [types]; the client may ask for 10 to 7200
 
 
@@ -33,6 +35,7 @@ class SecretStore:
         self._ids = ids
         self._wall = wall
         self._secrets: dict[str, _Secret] = {}
+        self._look_at = _LOOK_AT
 
     def create(self, body: Any) -> dict[str, Any] | ApiError:
         """Make a secret.
@@ -77,5 +80,11 @@ class SecretStore:
         return "expired" if secret.expires_at <= self._wall() else secret.session
 
     def _forget_expired(self, now: float) -> None:
-        """Drop secrets that expired more than a day ago, so that a long-lived server does not grow."""
-        self._secrets = {value: secret for value, secret in self._secrets.items() if secret.expires_at > now - 86400}
+        """Drop secrets that expired more than a day ago, so that a long-lived server does not grow.
+
+        It looks at all of them only when their number has doubled, so a secret costs the same however many are kept.
+        """
+        if len(self._secrets) >= self._look_at:
+            kept = {value: secret for value, secret in self._secrets.items() if secret.expires_at > now - _KEEP}
+            self._secrets = kept
+            self._look_at = max(_LOOK_AT, 2 * len(kept))

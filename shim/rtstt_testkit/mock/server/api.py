@@ -18,6 +18,7 @@ from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.script.script import Script
+from rtstt_testkit.mock.server.access import Access
 from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse
 from rtstt_testkit.mock.server.openapi import ANY_OBJECT, SCRIPT, SECONDS, TEXT, Operation, describe
 
@@ -28,6 +29,7 @@ class Controlled(Protocol):
     """What the API needs of a server."""
 
     control: bool
+    access: Access
 
     @property
     def sessions(self) -> list[SessionRecord]:
@@ -57,15 +59,30 @@ class Controlled(Protocol):
         """Return what became of each session, in words."""
 
 
+_PREFLIGHT = (
+    ("Access-Control-Allow-Methods", "GET, POST, PUT"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+)
+
+
 async def respond(server: Controlled, request: HttpRequest) -> HttpResponse:
     """Return the response to a request."""
+    cors = server.access.cors(request.head)
+    if cors and request.method == "OPTIONS":
+        return HttpResponse(204, b"", headers=[*cors, *_PREFLIGHT])
+    response = await _dispatch(server, request)
+    return response._replace(headers=[*response.headers, *cors])
+
+
+async def _dispatch(server: Controlled, request: HttpRequest) -> HttpResponse:
     allowed = []
     for operation, handler in OPERATIONS:
         match = operation.match(request.path)
         if match is None or (operation.control and not server.control):
             continue
         if operation.method == request.method:
-            return await handler(server, request, match)
+            refusal = server.access.control_refusal(request.head) if operation.control else None
+            return refusal or await handler(server, request, match)
         allowed.append(operation.method)
     if allowed:
         message = f"{request.path} takes {' and '.join(allowed)}."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -20,7 +22,7 @@ from rtstt_testkit.mock.server.driver import SessionDriver
 from rtstt_testkit.mock.server.http import Head, HttpError, HttpParser, HttpRequest, HttpResponse, TlsError, json_error
 from rtstt_testkit.mock.server.websocket import WebSocket
 
-__all__ = ["Connection", "Host"]
+__all__ = ["RESERVED_FILES", "Connection", "Host"]
 
 #: base64 of the largest append (15 MiB), and room for the JSON around it.
 _MAX_MESSAGE = 21 * 1024 * 1024
@@ -28,6 +30,12 @@ _READ = 256 * 1024  # bytes in one read, as in asyncio
 _MAX_EARLY_DATA = 256 * 1024
 _OPEN_SECONDS = 60  # for the whole request, and for the opening handshake whether or not faults delay it
 _LINGER_SECONDS = 2  # between the response and the end of the connection: a reset could destroy the response
+
+#: Files that are left for clients that are told that there are too many, and for everything else in the process.
+RESERVED_FILES = 128
+_TOO_MANY_FILES = json_error(
+    503, "The mock has as many connections as the system lets it open files; see `ulimit -n`.", code="too_many_files"
+)
 
 _logger = logging.getLogger("rtstt_testkit.mock")
 _quiet = logging.getLogger("rtstt_testkit.mock.websockets")
@@ -47,9 +55,11 @@ class Host:
         respond: Returns the response to a plain HTTP request.
         attempt: Records a client's opening handshake.
         open_session: Makes the session of a client that was admitted.
+        access: Returns the response that refuses a request before it is looked at, or None.
         compression: Whether to negotiate permessage-deflate.
         ping_interval: Seconds between PINGs, None for none.
-        tls_handshakes: The number of clients that began a TLS handshake, which the port does not speak.
+        refusals: How many requests were refused without a record, by message.
+        files: The number of files that may be open.
         connections: The connections that are open.
         idle: Set while there is none.
         buffer: What they read into.
@@ -58,9 +68,11 @@ class Host:
     respond: Callable[[HttpRequest], Awaitable[HttpResponse]]
     attempt: Callable[[Request], ConnectAttempt]
     open_session: Callable[[ConnectAttempt, Admission], SessionDriver]
+    access: Callable[[Head], HttpResponse | None]
     compression: bool
     ping_interval: float | None
-    tls_handshakes: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    files: int = sys.maxsize
     connections: set[Connection] = field(default_factory=set)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     buffer: bytearray = field(default_factory=lambda: bytearray(_READ))
@@ -85,6 +97,7 @@ class Connection(asyncio.BufferedProtocol):
         self._response: asyncio.Task[None] | None = None
         self._lingers = False
         self._eof = False
+        self._file = 0
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -97,6 +110,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to wait for the request."""
         self._transport = cast(asyncio.Transport, transport)
+        self._file = transport.get_extra_info("socket").fileno()
+        if self._file > self._host.files + RESERVED_FILES // 2:
+            self._abort()
         self._host.connections.add(self)
         self._host.idle.clear()
         self._timer = self._loop.call_later(_OPEN_SECONDS, self._abort)
@@ -162,14 +178,19 @@ class Connection(asyncio.BufferedProtocol):
                     self.transport.write(interim)
                 return
         except HttpError as error:
-            self._host.tls_handshakes += isinstance(error, TlsError)
+            if isinstance(error, TlsError):
+                self._host.refusals[str(error)] += 1
             self._send_response(json_error(error.status, str(error)))
             return
         except EOFError:
             self.transport.close()
             return
         self._cancel_timer()
-        if request.head.upgrades:
+        refusal = _TOO_MANY_FILES if self._file > self._host.files else self._host.access(request.head)
+        if refusal is not None:
+            self._host.refusals[refusal.body["error"]["message"]] += 1
+            self._send_response(refusal)
+        elif request.head.upgrades:
             self._upgrade(request.head, parser)
         else:
             self._response = self._loop.create_task(self._respond(request))

@@ -97,6 +97,12 @@ class FrameReader:
             self._pass_on(data[at:])
         return False
 
+    def release(self) -> None:
+        """Give the callbacks up, and all bytes: nothing is received any more."""
+        self._receive_text = self._pass_on = _refuse
+        self._rest = b""
+        self.direct = False
+
     def _other_frame(self, data: bytes, at: int) -> int:
         """Pass on what has arrived of a frame that is not read here; return where the next one begins."""
         first, length = data[at], data[at + 1] - _MASKED
@@ -125,3 +131,7 @@ class FrameReader:
         if not self._pass_on(data[at:stop]):
             self.direct = False
         return stop
+
+
+def _refuse(data: bytes) -> bool:
+    return False

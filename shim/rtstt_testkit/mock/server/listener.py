@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from rtstt_testkit.mock.server.connection import Connection, Host
+from rtstt_testkit.mock.server.connection import RESERVED_FILES, Connection, Host
+from rtstt_testkit.mock.server.limits import file_limit
 
 __all__ = ["Listener"]
 
@@ -42,8 +43,12 @@ class Listener:
             OSError: The address cannot be bound.
         """
         loop = asyncio.get_running_loop()
+        limit = file_limit()
+        self._host.files = limit - RESERVED_FILES
+        # asyncio accepts so many clients before it looks at one, and must not run out of files meanwhile.
+        backlog = min(_BACKLOG, RESERVED_FILES // 2) if limit < 4 * _BACKLOG else _BACKLOG
         self._server = await loop.create_server(
-            lambda: Connection(self._host), address, port, backlog=_BACKLOG, reuse_port=reuse_port or None
+            lambda: Connection(self._host), address, port, backlog=backlog, reuse_port=reuse_port or None
         )
 
     async def stop(self, code: int, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import get_args
@@ -19,6 +19,7 @@ from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.script.faults import Fault
 from rtstt_testkit.mock.script.script import Script, ScriptCursor, Transcript
 from rtstt_testkit.mock.server import api
+from rtstt_testkit.mock.server.access import Access
 from rtstt_testkit.mock.server.connection import Host
 from rtstt_testkit.mock.server.listener import Listener
 from rtstt_testkit.mock.server.records import Observer, Records
@@ -71,6 +72,9 @@ class RealtimeServer:
         ping_interval: Seconds between PINGs, None for none.
         virtual_time: Whether time moves only in `advance`.
         control: Whether to serve the HTTP control API under ``/_mock/``.
+        token: The token that the control API requires as ``Authorization: Bearer``, None for none.
+        allow_hosts: Host names that it answers to, besides loopback, ``host`` and ``api.openai.com``.
+        allow_origins: Origins of web pages that may use it, besides its own, such as ``http://localhost:5173``.
         observer: Called with every event that is sent or received, and with the first of a run of appends. It runs in
             the event loop; an exception that it raises is logged and does not affect the session.
         reuse_port: Whether to share the port with other servers that do (SO_REUSEPORT).
@@ -104,6 +108,9 @@ class RealtimeServer:
         ping_interval: float | None = _PING_SECONDS,
         virtual_time: bool = False,
         control: bool = False,
+        token: str | None = None,
+        allow_hosts: Sequence[str] = (),
+        allow_origins: Sequence[str] = (),
         observer: Observer | None = None,
         reuse_port: bool = False,
     ) -> None:
@@ -118,6 +125,7 @@ class RealtimeServer:
             raise ValueError(f"max_sessions is {max_sessions}; it must be 1 or more, or None for any number")
         self.host = host
         self.control = control
+        self.access = Access(host, tuple(allow_hosts), tuple(allow_origins), token)
         self._port = port
         self._reuse_port = reuse_port
         self._strict = strict
@@ -141,6 +149,7 @@ class RealtimeServer:
             respond=partial(api.respond, self),
             attempt=self._sessions.attempt,
             open_session=self._sessions.open,
+            access=self.access.refusal,
             compression=compression,
             ping_interval=ping_interval,
         )
@@ -157,6 +166,11 @@ class RealtimeServer:
     def cursor(self) -> ScriptCursor:
         """The position in the script."""
         return self._sessions.cursor
+
+    @property
+    def observer_errors(self) -> int:
+        """The number of exceptions that the observer raised."""
+        return self._records.observer_errors
 
     @property
     def secrets(self) -> SecretStore:
@@ -211,6 +225,7 @@ class RealtimeServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        __tracebackhide__ = True
         await self.stop()
         if exc_type is None and self._strict:
             self.verify()
@@ -223,15 +238,16 @@ class RealtimeServer:
         Raises:
             ScriptNotFollowed: It was not; the message says what was expected, what happened and how to relax it.
         """
+        __tracebackhide__ = True
         verify(self.cursor, self.sessions, self._records.count, self._expected, self._records.unexpected)
 
     def explain(self) -> str:
         """Return what became of each session, in words: what the client did wrong, and how to fix it."""
         text = explain_all(self.sessions, self.url)
-        if not (count := self._host.tls_handshakes):
-            return text
-        clients = "1 client" if count == 1 else f"{count} clients"
-        return f"{text}\n{clients} began a TLS handshake, which this port does not speak: use ws:// instead of wss://."
+        for message, count in self._host.refusals.items():
+            requests = "1 request was" if count == 1 else f"{count} requests were"
+            text += f"\n{requests} refused: {message}"
+        return text
 
     async def wait_for(self, type_: str, *, count: int = 1, timeout: float = 5.0) -> Event:
         """Wait until events of a type were sent or received on any connection; past ones count.

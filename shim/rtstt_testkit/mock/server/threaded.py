@@ -1,4 +1,7 @@
-"""The mock for synchronous code: the same server, in a thread with an event loop of its own."""
+"""The mock for synchronous code: the same server, in a thread with its own event loop.
+
+Other threads read what happened while the loop goes on. What they are given is collected in the loop.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ T = TypeVar("T")
 
 
 class ThreadedRealtimeServer:
-    """`RealtimeServer` for ``with``: the same arguments, the same surface, no ``await``.
+    """A `RealtimeServer` for ``with``: the same arguments and methods, without ``await``.
 
     Args:
-        **options: Those of `RealtimeServer`.
+        **options: The arguments of `RealtimeServer`.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -47,16 +50,16 @@ class ThreadedRealtimeServer:
 
     @property
     def sessions(self) -> list[SessionRecord]:
-        """What happened on each connection, in order."""
-        return self._server.sessions
+        """What happened on each connection, in the order in which the clients connected: a new list every time."""
+        return self._call(lambda: list(self._server.sessions))
 
     @property
     def cursor(self) -> ScriptCursor:
-        """Who hands out the transcripts."""
+        """The position in the script."""
         return self._server.cursor
 
     def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
             OSError: The address cannot be bound, for example because the port is in use.
@@ -71,33 +74,34 @@ class ThreadedRealtimeServer:
             raise
 
     def stop(self) -> None:
-        """Close every session with CLOSE 1001, cut those that do not answer, and stop listening."""
+        """Close every session with CLOSE 1001, cut the connections that do not answer, and stop listening."""
         if self._loop is not None:
             self._run(self._server.stop())
             self._end_thread()
 
     def wait_for(self, type_: str, *, count: int = 1, timeout: float = 5.0) -> Event:
-        """Wait until events of a type have come or gone on any connection; see `RealtimeServer.wait_for`."""
+        """Wait until events of a type were sent or received; see `RealtimeServer.wait_for`."""
         return self._run(self._server.wait_for(type_, count=count, timeout=timeout))
 
     def verify(self) -> None:
         """Check that the script was used up; see `RealtimeServer.verify`."""
-        self._server.verify()
+        __tracebackhide__ = True
+        self._call(self._server.verify)
 
     def explain(self) -> str:
-        """What became of each session, in words; see `RealtimeServer.explain`."""
-        return self._server.explain()
+        """Return what became of each session, in words; see `RealtimeServer.explain`."""
+        return self._call(self._server.explain)
 
     def load(self, script: Script) -> None:
-        """Say this from now on; see `RealtimeServer.load`."""
-        self._call(self._server.load, script)
+        """Replace the script; see `RealtimeServer.load`."""
+        self._run_now(lambda: self._server.load(script))
 
     def reset(self) -> None:
-        """Forget the sessions that are over, and begin the script again."""
-        self._call(self._server.reset)
+        """Drop the sessions that ended, and start the script again."""
+        self._run_now(self._server.reset)
 
     def advance(self, seconds: float) -> None:
-        """Let virtual time pass; see `RealtimeServer.advance`."""
+        """Move virtual time; see `RealtimeServer.advance`."""
         self._run(self._server.advance(seconds))
 
     def __enter__(self) -> ThreadedRealtimeServer:
@@ -110,17 +114,29 @@ class ThreadedRealtimeServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        __tracebackhide__ = True
         self.stop()
         if exc_type is None and self._strict:
             self.verify()
 
-    def _call(self, work: Callable[..., None], *args: Any) -> None:
-        async def run() -> None:
-            work(*args)
+    def _call(self, function: Callable[[], T]) -> T:
+        """Return what a function returns, called in the loop while that runs."""
+        __tracebackhide__ = True
+        if self._loop is None or threading.current_thread() is self._thread:
+            return function()
+        return self._run_now(function)
 
-        self._run(run())
+    def _run_now(self, function: Callable[[], T]) -> T:
+        __tracebackhide__ = True
+
+        async def run() -> T:
+            __tracebackhide__ = True
+            return function()
+
+        return self._run(run())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        __tracebackhide__ = True
         if self._loop is None:
             work.close()
             raise RuntimeError("the server is not running; use it in a `with` block, or call start()")

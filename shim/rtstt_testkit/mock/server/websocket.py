@@ -163,6 +163,7 @@ class WebSocket:
             self._protocol.receive_eof()
         self._end()
         self._cancel_timer()
+        self._reader.release()  # it refers to this object and to the receiver
 
     def block(self) -> None:
         """The client does not read what was sent."""

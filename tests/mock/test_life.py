@@ -1,0 +1,299 @@
+"""What a server gives back, and what cannot hold it: memory, floods, observers, limits, its own errors."""
+
+import asyncio
+import gc
+import json
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+from talk import append
+from test_limits import masked
+from test_server import AUTH, client, receive, run, settled, transcribe, upgrade
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+from websockets.frames import Frame, Opcode
+
+from rtstt_testkit import RealtimeServer
+from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
+from rtstt_testkit.mock.server.connection import Connection
+from rtstt_testkit.mock.server.driver import SessionDriver
+from rtstt_testkit.mock.server.websocket import WebSocket
+from rtstt_testkit.mock.session.session import Session
+
+CLEAR = '{"type":"input_audio_buffer.clear"}'
+KINDS = (SessionRecord, Session, SessionDriver, WebSocket, Connection)
+
+
+def living(kinds=KINDS) -> dict[str, int]:
+    counts = dict.fromkeys((kind.__name__ for kind in kinds), 0)
+    for thing in gc.get_objects():
+        if type(thing) in kinds:
+            counts[type(thing).__name__] += 1
+    return counts
+
+
+def test_sessions_that_ended_are_freed_without_the_garbage_collector() -> None:
+    async def scenario():
+        gc.collect()
+        before = living()
+        async with RealtimeServer(keep_sessions=3) as server:
+            gc.disable()
+            try:
+                for _ in range(10):
+                    await transcribe(server)
+                    await settled(server)
+                while server._host.connections:
+                    await asyncio.sleep(0.001)
+                after = living()
+                server.reset()
+                reset = living()
+            finally:
+                gc.enable()
+        assert {kind: after[kind] - before[kind] for kind in before} == {
+            **dict.fromkeys(before, 0),
+            "SessionRecord": 3,
+        }
+        assert reset["SessionRecord"] == before["SessionRecord"]
+
+    run(scenario)
+
+
+def test_a_client_that_pings_and_never_reads_is_not_read_from() -> None:
+    async def scenario():
+        async with RealtimeServer() as server:
+            raw = socket.socket()
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+            raw.connect(("127.0.0.1", server.port))
+            raw.sendall(upgrade())
+            raw.setblocking(False)
+            ping = Frame(Opcode.PING, bytes(125)).serialize(mask=True) * 100
+            end = asyncio.get_running_loop().time() + 20
+            while not server._host.connections or not all(
+                connection._websocket is not None and connection._websocket._blocked
+                for connection in server._host.connections
+            ):
+                assert asyncio.get_running_loop().time() < end
+                with suppress(BlockingIOError):
+                    raw.send(ping)
+                await asyncio.sleep(0)
+            (connection,) = server._host.connections
+            assert connection.transport.get_write_buffer_size() < 1024 * 1024
+            assert not connection.transport.is_reading()
+            raw.close()
+
+    run(scenario)
+
+
+def test_a_session_that_floods_delays_the_others_by_a_quarter_of_a_second_at_most() -> None:
+    async def scenario():
+        async with RealtimeServer(ping_interval=None) as server, client(server) as other:
+            await receive(other, "session.created")
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(upgrade())
+            await reader.readuntil(b"session.created")
+
+            async def flood() -> None:
+                drain = asyncio.ensure_future(reader.read(-1))
+                frames = masked(b"{}") * 30_000  # each one is answered with an error
+                try:
+                    while True:
+                        writer.write(frames)
+                        await writer.drain()
+                finally:
+                    drain.cancel()
+
+            flooding = asyncio.ensure_future(flood())
+            longest = 0.0
+            for _ in range(20):
+                begun = time.monotonic()
+                await other.send(CLEAR)
+                await receive(other, "input_audio_buffer.cleared")
+                longest = max(longest, time.monotonic() - begun)
+            flooding.cancel()
+            writer.transport.abort()
+        return longest
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 60)) < 0.25
+
+
+def test_an_observer_that_raises_hurts_no_session_and_is_logged_once(caplog) -> None:
+    def observe(record, event):
+        raise RuntimeError("my observer is broken")
+
+    async def scenario():
+        async with RealtimeServer(observer=observe) as server:
+            await transcribe(server)
+            await settled(server)
+            assert len(server.sessions[0].transcripts) == 1
+            assert server.observer_errors > 5
+
+    run(scenario)
+    logged = [record for record in caplog.records if record.name == "rtstt_testkit.mock"]
+    assert [record.getMessage() for record in logged] == [
+        "the observer raised an exception; further ones are only counted"
+    ]
+    assert "my observer is broken" in caplog.text
+
+
+def test_an_error_of_the_mock_is_logged_with_its_traceback_and_recorded_as_its_own(caplog, monkeypatch) -> None:
+    async def scenario():
+        async with RealtimeServer() as server, client(server) as socket_:
+            await receive(socket_, "session.created")
+            monkeypatch.setattr(Session, "receive_frame", lambda *_: 1 / 0)
+            await socket_.send(CLEAR)
+            with pytest.raises(ConnectionClosed) as caught:
+                await socket_.recv()
+            monkeypatch.undo()
+            assert caught.value.rcvd.code == 1011
+            assert server.sessions[0].close == Closed(1011, "internal error of the mock", "server")
+            assert "ZeroDivisionError: division by zero; this is a bug of the mock" in server.explain()
+
+    run(scenario)
+    (record,) = [record for record in caplog.records if record.name == "rtstt_testkit.mock"]
+    assert (record.getMessage(), record.exc_info[0]) == ("internal error of the mock in session 1", ZeroDivisionError)
+
+
+def test_events_that_never_left_are_not_recorded_as_sent() -> None:
+    """A client that closes right after its commit gets no transcript, and its test does not pass."""
+
+    async def scenario():
+        server = RealtimeServer(transcripts=["Hello."])
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(upgrade())
+        await reader.readuntil(b"session.created")
+        session = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+        session["audio"]["input"]["turn_detection"] = None
+        events = [
+            {"type": "session.update", "session": session},
+            append(b"\0\x40\0\xc0" * 6000),
+            {"type": "input_audio_buffer.commit"},
+        ]
+        texts = b"".join(Frame(Opcode.TEXT, json.dumps(event).encode()).serialize(mask=True) for event in events)
+        writer.write(texts + Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+        answer = await reader.read()
+        writer.close()
+        await settled(server)
+        await server.stop()
+        (record,) = server.sessions
+        assert b".completed" not in answer
+        assert record.transcripts == []
+        assert record.close == Closed(1000, "", "client")
+        assert record.unsent_transcripts == ["Hello."]
+        with pytest.raises(AssertionError, match=r"Hello\."):
+            server.verify()
+
+    run(scenario)
+
+
+def test_a_stop_that_is_cancelled_leaves_nothing() -> None:
+    async def scenario():
+        server = RealtimeServer(strict=False)
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(upgrade())
+        await reader.readuntil(b"session.created")  # this client answers no CLOSE
+        stopping = asyncio.ensure_future(server.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        while server._host.connections:
+            await asyncio.sleep(0.001)
+        assert not server._sessions.drivers
+        with pytest.raises(OSError):
+            await asyncio.open_connection("127.0.0.1", server.port)
+        writer.close()
+
+    run(scenario)
+
+
+def test_a_slow_download_is_not_cut(monkeypatch) -> None:
+    """The time for the request does not count while the response is read."""
+    monkeypatch.setattr("rtstt_testkit.mock.server.connection._OPEN_SECONDS", 0.2)
+    monkeypatch.setattr("rtstt_testkit.mock.server.connection._LINGER_SECONDS", 0.2)
+
+    async def scenario():
+        async with RealtimeServer(control=True) as server, client(server) as socket_:
+            await socket_.send(json.dumps(append(bytes(14 * 1024 * 1024))))
+            await server.wait_for("input_audio_buffer.append")
+            raw = socket.socket()
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+            raw.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(raw, ("127.0.0.1", server.port))
+            await loop.sock_sendall(raw, b"GET /_mock/sessions/1/audio.wav HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            await asyncio.sleep(0.6)
+            size = 0
+            while data := await loop.sock_recv(raw, 1 << 20):
+                size += len(data)
+            raw.close()
+            assert size > 14 * 1024 * 1024
+
+    run(scenario)
+
+
+def test_a_secret_costs_the_same_whether_few_or_twenty_thousand_are_kept() -> None:
+    async def scenario():
+        async with RealtimeServer() as server:
+
+            def cost() -> float:
+                begun = time.perf_counter()
+                for _ in range(500):
+                    server.secrets.create({})
+                return time.perf_counter() - begun
+
+            cost()
+            few = min(cost() for _ in range(3))
+            for _ in range(36):
+                cost()
+            many = min(cost() for _ in range(3))
+            assert many < few * 2
+
+    run(scenario)
+
+
+FEW_FILES = """
+import asyncio, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+sys.argv = ["rtstt-shim", "mock"]
+from rtstt_core.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_clients_beyond_the_limit_of_open_files_get_503_and_stderr_stays_empty() -> None:
+    async def one(url) -> int:
+        try:
+            async with connect(url, additional_headers=AUTH, open_timeout=20) as socket_:
+                await socket_.recv()
+                await asyncio.sleep(2)
+                return 101
+        except InvalidStatus as error:
+            return error.response.status_code
+        except (OSError, InvalidMessage):  # beyond what is kept for answers
+            return 0
+
+    async def many(url) -> list[int]:
+        return await asyncio.gather(*(one(url) for _ in range(200)))
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", FEW_FILES], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        url = process.stdout.readline().split()[-1] + "?intent=transcription"
+        statuses = asyncio.run(many(url))
+        assert statuses.count(101) > 50
+        assert statuses.count(503) > 20
+        assert asyncio.run(one(url)) == 101
+        process.terminate()
+        _, errors = process.communicate(timeout=20)
+        assert errors == ""
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,6 @@
+// An application whose own timer gives up a connection that never opens: APP_MS later.
+const WebSocket = process.env.APP_NATIVE ? globalThis.WebSocket : (await import('ws')).WebSocket;
+
+const socket = new WebSocket(process.env.APP_URL);
+socket.addEventListener('error', () => {});
+setTimeout(() => (socket.terminate ? socket.terminate() : socket.close()), Number(process.env.APP_MS));
