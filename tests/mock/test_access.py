@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import queue
+import shutil
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from talk import KEY
 from test_http import exchange
 from test_server import run
 
-from rtstt_testkit import RealtimeServer
+from rtstt_testkit import RealtimeServer, ThreadedRealtimeServer
 from rtstt_testkit.mock.server.access import Access
 from rtstt_testkit.mock.server.http import Head
 
@@ -152,3 +157,72 @@ def test_the_control_api_wants_its_token_and_the_endpoint_does_not() -> None:
             assert "of-the-test" not in repr(server.access)
 
     run(scenario)
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PAGE = """
+<script>
+(async () => {
+  const got = [];
+  for (const [path, options] of [
+    ["/_mock/sessions", {}],
+    ["/_mock/reset", {method: "POST"}],
+    ["/_mock/script", {method: "PUT", body: "default = 'evil'"}],
+    ["/v1/realtime/client_secrets", {method: "POST", body: "{}"}],
+  ]) {
+    await fetch("http://127.0.0.1:PORT" + path, {...options, mode: "no-cors"}).catch(() => 0);
+    await fetch("http://127.0.0.1:PORT" + path, options).then(r => r.text()).then(t => got.push(t), () => 0);
+  }
+  await new Promise(done => {
+    const protocols = ["realtime", "openai-insecure-api-key.sk-of-the-page"];
+    const socket = new WebSocket("ws://127.0.0.1:PORT/v1/realtime?intent=transcription", protocols);
+    socket.onmessage = event => { got.push(event.data); done(); };
+    socket.onclose = socket.onerror = done;
+  });
+  await fetch("/report", {method: "POST", body: JSON.stringify(got)});
+})();
+</script>
+"""
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_page_of_another_origin_gets_nothing_in_a_browser(allowed, tmp_path) -> None:
+    reports: queue.Queue[list[str]] = queue.Queue()
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(PAGE.replace("PORT", str(server.port)).encode())
+
+        def do_POST(self) -> None:
+            reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.answer(b"")
+
+        def answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{site.server_port}"
+        options = {"allow_origins": [address] if allowed else [], "strict": False}
+        with ThreadedRealtimeServer(control=True, transcripts=["Hello."], **options) as server:
+            browser = subprocess.Popen(
+                [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", address],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                got = reports.get(timeout=60)
+            finally:
+                browser.kill()
+                browser.wait()
+                site.shutdown()
+            changed = server.cursor.script.default == "evil"
+            assert (bool(got), bool(server.sessions), changed) == (allowed, allowed, allowed)

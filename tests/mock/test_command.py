@@ -96,6 +96,9 @@ def test_events_can_be_logged_and_the_control_api_asked() -> None:
         _, log = process.communicate(timeout=10)
         line = json.loads(log.splitlines()[0])
         assert (line["session"], line["sender"], line["event"]) == (1, "server", created)
+        last = json.loads(log.splitlines()[-1])
+        assert (last["session"], last["sender"]) == (1, "client")
+        assert last["event"] == {"type": "(closed)", "code": 1000, "reason": ""}
     finally:
         process.kill()
         process.communicate()

@@ -135,6 +135,9 @@ class Closes:
     def settle(self) -> None: ...
     def writable(self) -> None: ...
 
+    def failed(self, error: Exception) -> None:
+        raise error
+
     def receive_text(self, payload: bytes) -> bool:
         try:
             payload.decode()

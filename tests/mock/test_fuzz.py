@@ -99,7 +99,7 @@ async def fuzz_bytes(frames: int, monkeypatch: pytest.MonkeyPatch) -> int:
             # It serves on as if nothing had happened, and keeps nothing of what has.
             assert (await transcribe(server))[-1]["type"] == COMPLETED
             await settled(server)
-            while server._sessions.drivers or server._host.connections or len(asyncio.all_tasks()) > tasks:
+            while server._sessions.drivers or server._context.connections or len(asyncio.all_tasks()) > tasks:
                 await asyncio.sleep(0.001)
             now = living()
             assert all(now[kind] <= before[kind] for kind in ("SessionDriver", "WebSocket", "Connection")), (

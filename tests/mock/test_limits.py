@@ -146,7 +146,7 @@ class TestMemory:
                         sent += reader.send(frames)
                         await asyncio.sleep(0)
                 assert sent < 64 * MIB
-                (connection,) = server._host.connections
+                (connection,) = server._context.connections
                 (driver,) = server._sessions.drivers
                 buffered, planned = connection.transport.get_write_buffer_size(), len(driver._session._outbox._queue)
                 assert buffered < 1 * MIB

@@ -305,7 +305,7 @@ class TestHostileClients:
                 with socket.create_connection(("127.0.0.1", server.port)) as raw:
                     raw.sendall(upgrade() + b"\xff\xff no frame")
             await transcribe(server)  # those before it were let in before it
-            while server._host.connections:
+            while server._context.connections:
                 await asyncio.sleep(0.001)
             assert not server._sessions.drivers
 

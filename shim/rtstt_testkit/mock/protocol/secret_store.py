@@ -75,9 +75,10 @@ class SecretStore:
     def find(self, value: str) -> dict[str, Any] | Literal["expired"] | None:
         """Return the session of a secret, ``expired``, or None for a secret of another server."""
         secret = self._secrets.get(value)
-        if secret is None:
+        now = self._wall()
+        if secret is None or secret.expires_at <= now - _KEEP:
             return None
-        return "expired" if secret.expires_at <= self._wall() else secret.session
+        return "expired" if secret.expires_at <= now else secret.session
 
     def _forget_expired(self, now: float) -> None:
         """Drop secrets that expired more than a day ago, so that a long-lived server does not grow.

@@ -18,6 +18,7 @@ from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.script.script import Script
+from rtstt_testkit.mock.server import memory
 from rtstt_testkit.mock.server.access import Access
 from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse
 from rtstt_testkit.mock.server.openapi import ANY_OBJECT, SCRIPT, SECONDS, TEXT, Operation, describe
@@ -195,6 +196,7 @@ async def _script(server: Controlled, request: HttpRequest, match: re.Match[str]
 
 async def _reset(server: Controlled, request: HttpRequest, match: re.Match[str]) -> HttpResponse:
     server.reset()
+    memory.trim()
     return HttpResponse(200, {"sessions": len(server.sessions)})
 
 

@@ -44,6 +44,11 @@ class ConnectAttempt:
         """Record the response that refused the client."""
         self.record.http_status, self.record.http_message = status, mask_keys(message)
 
+    def failed(self, error: Exception) -> None:
+        """Record an exception inside the mock."""
+        self.record.internal_error = f"{type(error).__name__}: {error}"
+        self.refused(500, f"{self.record.internal_error}; this is a bug of the mock.")
+
     def lost(self) -> None:
         """Record that the client left before it was answered."""
         if self.record.open:

@@ -23,7 +23,7 @@ from rtstt_testkit.mock.server.driver import SessionDriver
 from rtstt_testkit.mock.server.http import Head, HttpError, HttpParser, HttpRequest, HttpResponse, TlsError, json_error
 from rtstt_testkit.mock.server.websocket import WebSocket
 
-__all__ = ["RESERVED_FILES", "Connection", "Host"]
+__all__ = ["RESERVED_FILES", "Connection", "ConnectionContext"]
 
 #: base64 of the largest append (15 MiB), and room for the JSON around it.
 _MAX_MESSAGE = 21 * 1024 * 1024
@@ -38,6 +38,8 @@ _TOO_MANY_FILES = json_error(
     503, "The mock has as many connections as the system lets it open files; see `ulimit -n`.", code="too_many_files"
 )
 
+_INTERNAL_ERROR = json_error(500, "Internal error of the mock; its log has the traceback.")
+
 _logger = logging.getLogger("rtstt_testkit.mock")
 _quiet = logging.getLogger("rtstt_testkit.mock.websockets")
 _quiet.setLevel(logging.CRITICAL + 1)
@@ -49,8 +51,8 @@ _DEFLATE = ServerPerMessageDeflateFactory(
 
 
 @dataclass
-class Host:
-    """What a connection needs of its server.
+class ConnectionContext:
+    """What the connections of a server share.
 
     Attributes:
         respond: Returns the response to a plain HTTP request.
@@ -83,11 +85,11 @@ class Connection(asyncio.BufferedProtocol):
     """A client's connection.
 
     Args:
-        host: The server.
+        context: What it shares with the server's other connections.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, context: ConnectionContext) -> None:
+        self._context = context
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser: HttpParser | None = HttpParser()
@@ -113,19 +115,25 @@ class Connection(asyncio.BufferedProtocol):
         """Start to wait for the request."""
         self._transport = cast(asyncio.Transport, transport)
         self._file = transport.get_extra_info("socket").fileno()
-        if self._file > self._host.files + RESERVED_FILES // 2:
+        if self._file > self._context.files + RESERVED_FILES // 2:
             self._abort()
-        self._host.connections.add(self)
-        self._host.idle.clear()
+        self._context.connections.add(self)
+        self._context.idle.clear()
         self._timer = self._loop.call_later(_OPEN_SECONDS, self._abort)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Return the buffer that all connections share; asyncio would allocate 256 KiB for every read."""
-        return self._host.buffer
+        return self._context.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Handle bytes from the network."""
-        data = bytes(memoryview(self._host.buffer)[:nbytes])
+        data = bytes(memoryview(self._context.buffer)[:nbytes])
+        try:
+            self._receive(data)
+        except Exception as error:
+            self._fail(error)
+
+    def _receive(self, data: bytes) -> None:
         if self._websocket is not None:
             self._websocket.receive(data)
         elif self._attempt is not None:
@@ -144,7 +152,7 @@ class Connection(asyncio.BufferedProtocol):
             self._websocket.receive_eof()
         elif self._attempt is None and self._parser is not None and self._response is None:
             self._parse(self._parser, b"")
-        return self._response is not None
+        return self._response is not None and self._parser is not None
 
     def pause_writing(self) -> None:
         """The client does not read what was sent."""
@@ -164,9 +172,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report the end, and release everything that the connection holds."""
-        self._host.connections.discard(self)
-        if not self._host.connections:
-            self._host.idle.set()
+        self._context.connections.discard(self)
+        if not self._context.connections:
+            self._context.idle.set()
         self._cancel_timer()
         if self._writable is not None and self._response is not None:
             self._response.cancel()
@@ -189,16 +197,16 @@ class Connection(asyncio.BufferedProtocol):
                 return
         except HttpError as error:
             if isinstance(error, TlsError):
-                self._host.refusals[str(error)] += 1
+                self._context.refusals[str(error)] += 1
             self._send_response(json_error(error.status, str(error)))
             return
         except EOFError:
             self.transport.close()
             return
         self._cancel_timer()
-        refusal = _TOO_MANY_FILES if self._file > self._host.files else self._host.access(request.head)
+        refusal = _TOO_MANY_FILES if self._file > self._context.files else self._context.access(request.head)
         if refusal is not None:
-            self._host.refusals[refusal.body["error"]["message"]] += 1
+            self._context.refusals[refusal.body["error"]["message"]] += 1
             self._send_response(refusal)
         elif request.head.upgrades:
             self._upgrade(request.head, parser)
@@ -207,10 +215,10 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _respond(self, request: HttpRequest) -> None:
         try:
-            response = await self._host.respond(request)
+            response = await self._context.respond(request)
         except Exception as error:
             _logger.error("internal error of the mock in %s %s", request.method, request.path, exc_info=error)
-            response = json_error(500, "Internal error of the mock; its log has the traceback.")
+            response = _INTERNAL_ERROR
         if self.transport.is_closing():
             return
         if isinstance(response.body, AsyncGenerator):
@@ -270,11 +278,17 @@ class Connection(asyncio.BufferedProtocol):
             self._send_response(json_error(400, "The request target is not a valid URL."))
             return
         self._early += parser.early_data
-        attempt = self._attempt = self._host.attempt(request)
+        attempt = self._attempt = self._context.attempt(request)
         if attempt.delay:
-            self._timer = self._loop.call_later(attempt.delay, self._decide, attempt, head)
+            self._timer = self._loop.call_later(attempt.delay, self._decide_later, attempt, head)
         else:
             self._decide(attempt, head)
+
+    def _decide_later(self, attempt: ConnectAttempt, head: Head) -> None:
+        try:
+            self._decide(attempt, head)
+        except Exception as error:
+            self._fail(error)
 
     def _decide(self, attempt: ConnectAttempt, head: Head) -> None:
         """Admit the client or refuse it."""
@@ -287,7 +301,7 @@ class Connection(asyncio.BufferedProtocol):
             self._send_response(json_error(answer.status, answer.message, code=answer.code))
             return
         protocol = ServerProtocol(
-            extensions=[_DEFLATE] if self._host.compression else None,
+            extensions=[_DEFLATE] if self._context.compression else None,
             select_subprotocol=_select_subprotocol,
             max_size=_MAX_MESSAGE,
             logger=_quiet,
@@ -318,16 +332,28 @@ class Connection(asyncio.BufferedProtocol):
     def _open(self, attempt: ConnectAttempt, admission: Admission, protocol: ServerProtocol, response: bytes) -> None:
         self._attempt = self._parser = None
         transport = self.transport
-        transport.resume_reading()
+        if len(self._early) > _MAX_EARLY_DATA:
+            transport.resume_reading()
         transport.write(response)
-        driver = self._host.open_session(attempt, admission)
-        websocket = self._websocket = WebSocket(transport, protocol, driver, self._host.ping_interval)
+        driver = self._context.open_session(attempt, admission)
+        websocket = self._websocket = WebSocket(transport, protocol, driver, self._context.ping_interval)
         driver.start(websocket)
         early, self._early = bytes(self._early), bytearray()
         if early:
             websocket.receive(early)
 
     # -- the end
+
+    def _fail(self, error: Exception) -> None:
+        """Log an exception of the mock itself, answer it, and record it as the mock's."""
+        if self._websocket is not None:
+            self._websocket.fail(error)
+            return
+        _logger.error("internal error of the mock in a connection", exc_info=error)
+        if self._attempt is not None:
+            self._attempt.failed(error)
+            self._attempt = None
+        self._send_response(_INTERNAL_ERROR)
 
     def close(self, code: int, reason: str) -> None:
         """End the connection: a WebSocket with a CLOSE frame, anything else at once."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from rtstt_testkit.mock.inspect.record import Closed
+from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
 from rtstt_testkit.mock.protocol.events import plain_append
 from rtstt_testkit.mock.server.websocket import WebSocket
 from rtstt_testkit.mock.session.outbox import Close, Output, RawFrame, Reset, Send, Stall, Trickle
@@ -42,7 +42,7 @@ class SessionDriver:
     Args:
         clock: The server's time.
         session: The session.
-        ended: Called when the session is over.
+        ended: Called when the session is over, with the seconds since it opened.
     """
 
     __slots__ = (
@@ -60,10 +60,10 @@ class SessionDriver:
         "_websocket",
     )
 
-    def __init__(self, clock: Clock, session: Session, ended: Callable[[SessionDriver], None]) -> None:
+    def __init__(self, clock: Clock, session: Session, ended: Callable[[SessionDriver, float], None]) -> None:
         self._clock = clock
         self._session = session
-        self._ended: Callable[[SessionDriver], None] | None = ended
+        self._ended: Callable[[SessionDriver, float], None] | None = ended
         self._loop = asyncio.get_running_loop()
         self._websocket: WebSocket | None = None
         self._now = self._opened = clock.now()
@@ -72,6 +72,11 @@ class SessionDriver:
         self._trickle: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: float | None = None
+
+    @property
+    def record(self) -> SessionRecord:
+        """The record of the session."""
+        return self._session.record
 
     @property
     def next_due(self) -> float | None:
@@ -84,7 +89,7 @@ class SessionDriver:
         try:
             self._session.start(self._clock.wall())
         except Exception as error:
-            self._fail(error)
+            self.failed(error)
         self.flush()
 
     # -- what the WebSocket calls
@@ -118,7 +123,7 @@ class SessionDriver:
             try:
                 self._session.append_audio(appends, self._now)
             except Exception as error:
-                self._fail(error)
+                self.failed(error)
 
     def ping_sent(self) -> None:
         """Record a PING of the server's."""
@@ -153,7 +158,7 @@ class SessionDriver:
         self._session.closed(close)
         ended, self._ended = self._ended, None
         if ended is not None:
-            ended(self)
+            ended(self, self._clock.now() - self._opened)
 
     # -- sending
 
@@ -164,7 +169,7 @@ class SessionDriver:
                 try:
                     self._outputs.extend(self._session.poll(self._clock.now()))
                 except Exception as error:
-                    self._fail(error)
+                    self.failed(error)
                     return
                 if not self._outputs:
                     break
@@ -244,9 +249,9 @@ class SessionDriver:
         try:
             self._session.receive_frame(frame, self._now)
         except Exception as error:
-            self._fail(error)
+            self.failed(error)
 
-    def _fail(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
         """Log an exception of the mock itself, and end the session with CLOSE 1011."""
         record = self._session.record
         record.internal_error = f"{type(error).__name__}: {error}"

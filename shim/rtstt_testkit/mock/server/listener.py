@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from rtstt_testkit.mock.server.connection import RESERVED_FILES, Connection, Host
+from rtstt_testkit.mock.server.connection import RESERVED_FILES, Connection, ConnectionContext
 from rtstt_testkit.mock.server.limits import file_limit
 
 __all__ = ["Listener"]
 
 _BACKLOG = 1024  # clients that may connect at the same moment
+_STOP_MOST_SECONDS = 1.5  # in all
 _STOP_SECONDS = 0.3  # without any client ending its connection
 
 
@@ -18,11 +19,11 @@ class Listener:
     """Accepts connections.
 
     Args:
-        host: What the connections need.
+        context: What the connections share.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, context: ConnectionContext) -> None:
+        self._context = context
         self._server: asyncio.Server | None = None
 
     @property
@@ -44,11 +45,11 @@ class Listener:
         """
         loop = asyncio.get_running_loop()
         limit = file_limit()
-        self._host.files = limit - RESERVED_FILES
+        self._context.files = limit - RESERVED_FILES
         # asyncio accepts so many clients before it looks at one, and must not run out of files meanwhile.
         backlog = min(_BACKLOG, RESERVED_FILES // 2) if limit < 4 * _BACKLOG else _BACKLOG
         self._server = await loop.create_server(
-            lambda: Connection(self._host), address, port, backlog=backlog, reuse_port=reuse_port or None
+            lambda: Connection(self._context), address, port, backlog=backlog, reuse_port=reuse_port or None
         )
 
     async def stop(self, code: int, reason: str) -> None:
@@ -62,12 +63,13 @@ class Listener:
         if server is None:
             return
         server.close()
-        connections = self._host.connections
+        connections = self._context.connections
         try:
             for connection in list(connections):
                 connection.close(code, reason)
             before = None
-            while connections and len(connections) != before:
+            end = asyncio.get_running_loop().time() + _STOP_MOST_SECONDS
+            while connections and len(connections) != before and asyncio.get_running_loop().time() < end:
                 before = len(connections)
                 await self._ended(_STOP_SECONDS)
         finally:
@@ -78,4 +80,4 @@ class Listener:
     async def _ended(self, timeout: float) -> None:
         """Wait until every connection is gone, or for a time."""
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._host.idle.wait(), timeout)
+            await asyncio.wait_for(self._context.idle.wait(), timeout)

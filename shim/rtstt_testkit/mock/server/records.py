@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
+from rtstt_testkit.mock.protocol.secrets import mask_keys
 
 __all__ = ["Observer", "Records"]
 
@@ -89,20 +90,32 @@ class Records:
         for waiter in self._waiters:
             waiter.future.cancel()
 
+    def ended(self, record: SessionRecord, at: float) -> None:
+        """Show the observer how a session ended, as an event of the type ``(closed)``.
+
+        Args:
+            record: Of the session.
+            at: Seconds since it opened.
+        """
+        close = record.close
+        if self._observer is not None and close is not None:
+            data = {"type": "(closed)", "code": close.code, "reason": mask_keys(close.reason)}
+            self._observe(self._observer, record, Event(close.by, at, "(closed)", data))
+
     def _notify(self, record: SessionRecord, event: Event) -> None:
         if self._observer is not None:
-            try:
-                self._observer(record, event)
-            except Exception as error:
-                self._observer_failed(error)
+            self._observe(self._observer, record, event)
         for waiter in self._waiters:
             waiter.receive(event)
 
-    def _observer_failed(self, error: Exception) -> None:
-        """Count an exception of the observer, and log the first: a session must not end because of it."""
-        self.observer_errors += 1
-        if self.observer_errors == 1:
-            _logger.error("the observer raised an exception; further ones are only counted", exc_info=error)
+    def _observe(self, observer: Observer, record: SessionRecord, event: Event) -> None:
+        """Call the observer; its exceptions are counted and the first is logged, and none ends a session."""
+        try:
+            observer(record, event)
+        except Exception as error:
+            self.observer_errors += 1
+            if self.observer_errors == 1:
+                _logger.error("the observer raised an exception; further ones are only counted", exc_info=error)
 
 
 class _Waiter:

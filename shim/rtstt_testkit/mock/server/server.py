@@ -20,7 +20,7 @@ from rtstt_testkit.mock.script.faults import Fault
 from rtstt_testkit.mock.script.script import Script, ScriptCursor, Transcript
 from rtstt_testkit.mock.server import api
 from rtstt_testkit.mock.server.access import Access
-from rtstt_testkit.mock.server.connection import Host
+from rtstt_testkit.mock.server.connection import ConnectionContext
 from rtstt_testkit.mock.server.listener import Listener
 from rtstt_testkit.mock.server.records import Observer, Records
 from rtstt_testkit.mock.server.sessions import Sessions
@@ -75,8 +75,9 @@ class RealtimeServer:
         token: The token that the control API requires as ``Authorization: Bearer``, None for none.
         allow_hosts: Host names that it answers to, besides loopback, ``host`` and ``api.openai.com``.
         allow_origins: Origins of web pages that may use it, besides its own, such as ``http://localhost:5173``.
-        observer: Called with every event that is sent or received, and with the first of a run of appends. It runs in
-            the event loop; an exception that it raises is logged and does not affect the session.
+        observer: Called with every event that is sent or received, with the first of a run of appends, and with an
+            event of the type ``(closed)`` when a session ends. It runs in the event loop; an exception that it raises
+            is logged and does not affect the session.
         reuse_port: Whether to share the port with other servers that do (SO_REUSEPORT).
         routes: Operations to add to the control API, such as those of the inspector.
 
@@ -148,7 +149,7 @@ class RealtimeServer:
             ids=ids,
             most=max_sessions,
         )
-        self._host = Host(
+        self._context = ConnectionContext(
             respond=partial(api.respond, self),
             attempt=self._sessions.attempt,
             open_session=self._sessions.open,
@@ -156,7 +157,7 @@ class RealtimeServer:
             compression=compression,
             ping_interval=ping_interval,
         )
-        self._listener = Listener(self._host)
+        self._listener = Listener(self._context)
 
     # -- what happened
 
@@ -247,7 +248,7 @@ class RealtimeServer:
     def explain(self) -> str:
         """Return what became of each session, in words: what the client did wrong, and how to fix it."""
         text = explain_all(self.sessions, self.url)
-        for message, count in self._host.refusals.items():
+        for message, count in self._context.refusals.items():
             requests = "1 request was" if count == 1 else f"{count} requests were"
             text += f"\n{requests} refused: {message}"
         return text

@@ -79,6 +79,10 @@ class Sessions:
         """
         ids = self.ids.child(f"session {attempt.record.number}")
         session = Session(admission, attempt.record, self.cursor, ids, self.settings, self.clock.now())
-        driver = SessionDriver(self.clock, session, self.drivers.discard)
+        driver = SessionDriver(self.clock, session, self._ended)
         self.drivers.add(driver)
         return driver
+
+    def _ended(self, driver: SessionDriver, at: float) -> None:
+        self.drivers.discard(driver)
+        self.records.ended(driver.record, at)

@@ -57,6 +57,9 @@ class Receiver(Protocol):
     def writable(self) -> None:
         """Send what is due now that the client reads again."""
 
+    def failed(self, error: Exception) -> None:
+        """An exception inside the mock ends the WebSocket."""
+
     def closed(self, close: Closed) -> None:
         """The WebSocket ended; nothing more is received or sent."""
 
@@ -123,7 +126,10 @@ class WebSocket:
     def _continue(self) -> None:
         """Handle frames that waited for their turn."""
         if self._waiting and not self._blocked and not self._stalled:
-            self.receive(b"")
+            try:
+                self.receive(b"")
+            except Exception as error:
+                self.fail(error)
 
     def _receive_other(self, data: bytes) -> bool:
         """Let websockets handle frames; return whether more messages may follow."""
@@ -228,6 +234,13 @@ class WebSocket:
         except InvalidState:  # it is closing already
             return
         self._write()
+
+    def fail(self, error: Exception) -> None:
+        """End the connection because of an exception inside the mock."""
+        if self._receiver is not None:
+            self._receiver.failed(error)
+        else:
+            self.transport.abort()
 
     def stall(self) -> None:
         """Read nothing and send nothing any more, not even a PING."""
