@@ -11,10 +11,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _LOCAL = {"127.0.0.1", "", None}
+
+expect.set_options(timeout=30_000)  # a browser shares the machine with the other tests
 
 
 @pytest.fixture(scope="module")  # while it lives an event loop runs, beside which other modules could run none

@@ -37,11 +37,15 @@ export class Model {
     this.peaks = all;
   }
 
-  /** The end of the axis. */
+  /** The last place that something stands at. */
+  get last() {
+    const piece = this.view.pieces.at(-1);
+    return Math.max(this.view.end, piece ? piece[0] + piece[3] : 0);
+  }
+
+  /** The end of the axis, with a margin in which the last event can be seen. */
   get end() {
-    const { pieces } = this.view;
-    const last = pieces.at(-1);
-    return Math.max(this.view.end, last ? last[0] + last[3] : 0, 0.5);
+    return Math.max(0.5, this.last + Math.min(0.5, this.last / 100));
   }
 
   derive() {
@@ -138,7 +142,7 @@ export class Model {
       if (end !== null && x - end > 1) found.push([end, x]);
       end = x + width;
     }
-    if (end !== null && this.end - end > 1) found.push([end, this.end]);
+    if (end !== null && this.last - end > 1) found.push([end, this.last]);
     return found;
   }
 }
