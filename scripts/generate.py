@@ -102,10 +102,11 @@ def _test_module(name: str, folder: str = "") -> Any:
 def mocks() -> str:
     """The last measurement of scripts/compare_mocks.py."""
     compare: Any = importlib.import_module("compare_mocks")
-    heads, *rows = compare.table(json.loads(compare.DATA.read_text(encoding="utf-8")))
-    return table(
-        heads, [(name, *(f"`{cell}`" if cell != "the same" else cell for cell in cells)) for name, *cells in rows]
-    )
+    data = json.loads(compare.DATA.read_text(encoding="utf-8"))
+    heads, *rows = compare.table(data)
+    marked = [(name, *(cell if cell == "the same" else f"`{cell}`" for cell in cells)) for name, *cells in rows]
+    versions = ", ".join(f"{name} {version}" for name, version in data["versions"].items() if version)
+    return f"Run on {data['on']}; {versions}.\n\n{table(heads, marked)}"
 
 
 def bench() -> str:

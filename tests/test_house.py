@@ -63,9 +63,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_core.url_rule": ("rtstt_core.redact",),
     "rtstt_core.redact": (),
     "rtstt_core.errors": (),
-    "rtstt_testkit": MOCK,
+    "rtstt_testkit": ("rtstt_testkit.inspector", *MOCK),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
+        "rtstt_testkit.inspector",
         "rtstt_testkit.source",
         "rtstt_testkit.upstream",
         "rtstt_testkit.probe",
@@ -73,6 +74,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *MOCK,
     ),
     "rtstt_testkit.commands.arguments": (),
+    "rtstt_testkit.inspector": MOCK,
     "rtstt_testkit.source": (
         "rtstt_core.errors",
         "rtstt_core.clients",

@@ -36,10 +36,22 @@ _SHOWN_EVENTS = 8
 
 __all__ = [
     "async_realtime_server",
+    "pytest_addoption",
     "pytest_configure",
     "realtime_server",
     "realtime_server_factory",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the reports."""
+    group = parser.getgroup("rtstt", "realtime speech-to-text (rtstt-shim)")
+    group.addoption(
+        "--rtstt-report",
+        metavar="DIR",
+        help="write an HTML report of what the realtime servers saw, for each failing test that used one",
+    )
+    group.addoption("--rtstt-report-all", action="store_true", help="write it for every test that used one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,6 +77,11 @@ def pytest_runtest_makereport(
         if report.failed:
             for server in item.stash.get(SERVERS, []):
                 report.sections.append((f"realtime server on port {server.port}", _seen(server)))
+    if call.when != "setup" and item.config.getoption("--rtstt-report") is not None:
+        from rtstt_testkit.inspector.pytest_report import add_reports
+
+        servers = item.stash.get(SERVERS, [])
+        add_reports(item, report, servers)
     return report
 
 

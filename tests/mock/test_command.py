@@ -172,7 +172,10 @@ def test_it_serves_this_machine_alone_unless_told_otherwise_with_a_word_of_cauti
     process = start(*arguments)
     try:
         line = process.stdout.readline()
-        assert line.startswith("listening on ws://" + (arguments[1] if arguments else "127.0.0.1") + ":")
+        host = arguments[1] if arguments else "127.0.0.1"
+        assert line.startswith(f"listening on ws://{host}:")
+        if "--no-control" not in arguments:
+            assert process.stdout.readline().startswith(f"inspector at http://{host}:")
         process.send_signal(signal.SIGTERM)
         output, error = process.communicate(timeout=20)
         assert (process.returncode, output, error) == (0, "", caution)

@@ -106,7 +106,7 @@ print("unpatched")
         *(f"from rtstt_core.cli import main; main([{words}])" for words in ("'--version'", "'node-path'", "'doctor'")),
         "import pkgutil, importlib, rtstt_core\n"
         "for found in pkgutil.walk_packages(rtstt_core.__path__, 'rtstt_core.'):\n"
-        "    own = found.name.endswith('__main__') or found.name.startswith('rtstt_core.bootstrap.')\n"
+        "    own = found.name.endswith('__main__') or found.name.split('.')[1] in ('bootstrap', 'pyinstaller')\n"
         "    None if own else importlib.import_module(found.name)",
         "import pkgutil, importlib, rtstt_testkit\n"
         "for found in pkgutil.walk_packages(rtstt_testkit.__path__, 'rtstt_testkit.'):\n"

@@ -169,3 +169,12 @@ def test_a_condition_is_not_rewritten(app: Path, capsys: pytest.CaptureFixture[s
     git(app.parent, "commit", "-qam", "Change")
     assert main(["doctor", "--fix", "--yes"]) == 0
     assert "OpenAI-Beta" in app.read_text()
+
+
+def test_control_characters_of_a_source_never_reach_the_terminal(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app.write_text(BEFORE.replace("import websockets", "import websockets  # \x1b[2J\u202e\ttab"))
+    git(app.parent, "commit", "-qam", "Change")
+    main(["doctor", "--fix", "--yes"])
+    out = capsys.readouterr().out
+    assert not set(out) & set("\x1b\u202e")
+    assert r" import websockets  # \x1b[2J\u202e" + "\ttab\n" in out

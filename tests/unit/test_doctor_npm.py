@@ -295,6 +295,16 @@ def test_a_member_of_a_workspace_finds_what_is_installed_at_the_root(tmp_path: P
     assert paths(find_npm_clients(member)) == [hoisted, nested, own]
 
 
+def test_a_copy_in_a_store_is_named_by_the_link_that_uses_it(tmp_path: Path) -> None:
+    store = tmp_path / "node_modules" / ".pnpm"
+    used = plugin(store / "@livekit+agents-plugin-openai@1.4.4" / "node_modules", "1.4.4", INTENT + MODEL)
+    unused = plugin(store / "@livekit+agents-plugin-openai@1.4.5" / "node_modules", "1.4.5", INTENT + MODEL)
+    link = store / "voice@1" / "node_modules" / LIVEKIT
+    link.parent.mkdir(parents=True)
+    link.symlink_to(used, target_is_directory=True)
+    assert set(paths(find_npm_clients(tmp_path))) == {link, unused}
+
+
 def test_a_repository_is_not_looked_out_of(tmp_path: Path) -> None:
     plugin(tmp_path / "node_modules", "1.4.4", INTENT + MODEL)
     (tmp_path / "package.json").touch()

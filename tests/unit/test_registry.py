@@ -377,12 +377,12 @@ def test_the_first_corrected_url_is_one_info_record_without_its_secrets(
 def test_a_setting_that_names_no_host_is_warned_of_once(
     installation: Installation, warnings_logged: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RTSTT_SHIM_HOSTS", "https://stt.example.com/v1, localhost:8000, good.example")
+    monkeypatch.setenv("RTSTT_SHIM_HOSTS", "https://me:canary@stt.example.com/v1, localhost:8000, good.example")
     installation.install()
     installation.install()
     assert [record.getMessage() for record in warnings_logged] == [
-        "rtstt_shim: RTSTT_SHIM_HOSTS names 'https://stt.example.com/v1', 'localhost:8000', which no host can match; "
-        "list host names separated by commas, without a scheme, a port or a path"
+        "rtstt_shim: RTSTT_SHIM_HOSTS names 'https://***@stt.example.com/v1', 'localhost:8000', which no host can "
+        "match; list host names separated by commas, without a scheme, a port or a path"
     ]
 
 

@@ -14,6 +14,8 @@ import pytest
 from endpoint import COMPLETED, serving
 from websockets.sync.server import ServerConnection
 
+from rtstt_core.watch import Watch
+
 APPEND = json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(bytes(range(48))).decode()})
 COMMIT = json.dumps({"type": "input_audio_buffer.commit"})
 CREATED = json.dumps(
@@ -132,6 +134,22 @@ def test_a_client_is_its_own_again_once_nothing_is_left_to_learn(
     with serving(listen(received)) as endpoint:
         assert client(endpoint.url("intent=transcription"), [APPEND, COMMIT, APPEND]) == []
     assert len(received) == 3
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
+def test_an_internal_error_while_examining_what_is_sent_leaves_the_session_as_it_is(
+    client: Callable[..., Any], warnings_logged: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(Watch, "sent", broken)
+    received: list[Any] = []
+    with serving(listen(received)) as endpoint:
+        client(endpoint.url("intent=transcription"), [APPEND, COMMIT])
+    assert len(received) == 2
+    [record] = warnings_logged
+    assert record.getMessage().endswith("; the client is unaffected: ZeroDivisionError: ours")
 
 
 def test_of_a_conversation_nothing_that_is_sent_is_examined() -> None:

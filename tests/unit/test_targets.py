@@ -20,6 +20,7 @@ from transports import TRANSPORTS, Seen
 from yarl import URL
 
 import rtstt_shim
+from rtstt_core.watch import Watch
 
 Records = list[logging.LogRecord]
 Talk = Callable[[str], Seen]
@@ -123,6 +124,22 @@ def test_other_failures_are_one_warning_and_the_same_exception(
         _, error = talk(endpoint.url())
     assert described(error) == described(error_before)
     assert [vars(record)["rtstt_diagnosis"] for record in warnings_logged] == [row]
+
+
+def test_an_internal_error_while_watching_leaves_the_session_as_it_is(
+    talk: Talk, shim: None, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("ours")
+
+    for method in ("frame", "message"):
+        monkeypatch.setattr(Watch, method, broken)
+    with serving(transcribe) as endpoint:
+        seen, _ = talk(endpoint.url())
+    assert seen == [COMPLETED]
+    [record] = warnings_logged
+    assert record.getMessage().startswith("rtstt_shim: internal error on ")
+    assert record.getMessage().endswith("; the client is unaffected: ZeroDivisionError: ours")
 
 
 @pytest.mark.parametrize("behaviour", [end(1011, "oops"), drop], ids=["1011", "dropped"])

@@ -1,1 +1,1 @@
-"""Which published clients are affected: the table, and what is installed here."""
+"""Which clients are affected: tables of the known ones, and scanners of environments, packages and folders."""

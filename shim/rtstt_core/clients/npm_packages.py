@@ -154,8 +154,12 @@ def packages_in(
     for folder in modules:
         for name in _names(folder, unread):
             path = folder / name
-            if wanted(name) and is_file(path / "package.json"):
-                found.setdefault((path.resolve(), ""), NpmPackage(name, path))
+            if not wanted(name) or not is_file(path / "package.json"):
+                continue
+            known = found.get((path.resolve(), ""))
+            # A link to a copy in a store shows that it is in use; one of an earlier install stays there unused.
+            if known is None or (path.is_symlink() and not known.path.is_symlink()):
+                found[path.resolve(), ""] = NpmPackage(name, path)
     for file in archives:
         for package in _archived(file, wanted, unread):
             found.setdefault((package.path, package.inside), package)

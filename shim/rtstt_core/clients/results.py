@@ -1,4 +1,4 @@
-"""What the doctor finds: installed clients, places in source code, and what could not be examined."""
+"""What the doctor finds: installed clients, and places in source code."""
 
 from __future__ import annotations
 
@@ -94,7 +94,6 @@ class Report(NamedTuple):
         folder: The folder whose npm packages and source code were examined.
         clients: The installed clients.
         findings: The places in source code.
-        unread: What could not be read, and why, one phrase each.
         skipped: What was not examined, and what examines it, one sentence each.
     """
 
@@ -102,7 +101,6 @@ class Report(NamedTuple):
     folder: str
     clients: list[Client]
     findings: list[Finding]
-    unread: list[str]
     skipped: list[str]
 
     @property

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SKIPPED", "Unread", "is_file", "is_folder", "is_skipped", "read_json", "read_text", "walk"]
+__all__ = ["SKIPPED", "Unread", "is_file", "is_folder", "is_skipped", "printable", "read_json", "read_text", "walk"]
 
 SKIPPED = {
     ".git": "history",
@@ -36,6 +37,19 @@ folder is called: .venv (nodeenv keeps its packages in it), .next/standalone, .o
 """
 
 _LARGEST = 20 * 1024 * 1024  # bytes
+
+
+# Terminals act on the first two ranges; the others change the order or the shape of the text around them.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return a text with every character escaped that a terminal would act on.
+
+    Args:
+        text: A version, a path or another text of unknown origin.
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class Unread:

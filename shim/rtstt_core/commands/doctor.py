@@ -61,9 +61,9 @@ from rtstt_core.clients.npm_patches import unneeded_patches
 from rtstt_core.clients.python_environments import PythonEnvironment, active, environments_below, named, own
 from rtstt_core.clients.python_installed import find_python_clients, shim_is_active
 from rtstt_core.clients.results import Client, Finding, Report, Verdict
-from rtstt_core.clients.tree import Unread
+from rtstt_core.clients.tree import Unread, printable
 from rtstt_core.clients.unknown_packages import UnknownPackage, unknown_npm_packages, unknown_python_packages
-from rtstt_core.commands.doctor_formats import FORMATS, printable
+from rtstt_core.commands.doctor_formats import FORMATS
 from rtstt_core.errors import UsageError
 from rtstt_core.extras import load
 
@@ -125,7 +125,7 @@ def _examine(path: Path, python: Path | None, unread: Unread) -> Report:
         in_python = any(shim_is_active(environment) for environment in environments if environment.folders)
         findings = scan.scan_folder(path, unread, python_active=in_python, node_active=preload_is_set())
     names = [environment.name for environment in environments]
-    return Report(names, str(path.resolve()), clients, findings, unread.notes, skipped)
+    return Report(names, str(path.resolve()), clients, findings, skipped)
 
 
 def _environments(path: Path, unread: Unread) -> list[PythonEnvironment]:

@@ -14,24 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtstt_core.clients.results import Client, Finding, Report, Verdict
-from rtstt_core.clients.tree import is_file
+from rtstt_core.clients.tree import is_file, printable
 
-__all__ = ["FORMATS", "printable", "wrap"]
-
-# Terminals act on the first two ranges; the others change the order or the shape of the text around them.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+__all__ = ["FORMATS"]
 
 
-def printable(text: str) -> str:
-    """Return a text with every character escaped that a terminal would act on.
-
-    Args:
-        text: A version, a path or another text of unknown origin.
-    """
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def wrap(text: str, indent: int = 0) -> list[str]:
+def _wrap(text: str, indent: int = 0) -> list[str]:
     """Return a text as lines that fit the terminal; 80 columns where its width is not known.
 
     Args:
@@ -54,43 +42,43 @@ def _text(report: Report) -> str:
         lines += _section(environment, [client for client in report.clients if client.environment == environment])
     lines += _section(f"npm packages of {report.folder}", [client for client in report.clients if client.path])
     if not report.skipped:
-        lines += wrap(f"source code of {report.folder}")
+        lines += _wrap(f"source code of {report.folder}")
         for finding in report.findings:
             lines += _finding(finding)
         if not report.findings:
-            lines += wrap("nothing that the endpoint refuses was found", 2)
+            lines += _wrap("nothing that the endpoint refuses was found", 2)
     for sentence in report.skipped:
-        lines += wrap(sentence)
+        lines += _wrap(sentence)
     return "\n".join(lines)
 
 
 def _section(title: str, clients: list[Client]) -> list[str]:
-    lines = wrap(title)
+    lines = _wrap(title)
     for client in clients:
         lines += _client(client)
-    return lines if clients else [*lines, *wrap("no client that is known", 2)]
+    return lines if clients else [*lines, *_wrap("no client that is known", 2)]
 
 
 def _client(client: Client) -> list[str]:
     mark, word = _CLIENT_STATES[client.verdict, client.covered and client.verdict == "affected"]
     head = f"{mark} {client.name} {client.version}".rstrip()
-    lines = _colored(wrap(f"{head}: {word}: {client.why}", 2), mark, word)
+    lines = _colored(_wrap(f"{head}: {word}: {client.why}", 2), mark, word)
     if client.verdict == "affected":
-        lines += wrap(f"shim: {client.shim}", 6)
+        lines += _wrap(f"shim: {client.shim}", 6)
     if client.fix:
-        lines += wrap(f"fix: {client.fix}", 6)
+        lines += _wrap(f"fix: {client.fix}", 6)
     elif client.not_needed_from:
-        lines += wrap(f"shim: not needed from {client.not_needed_from}", 6)
-    return lines + (wrap(client.path, 6) if client.path else [])
+        lines += _wrap(f"shim: not needed from {client.not_needed_from}", 6)
+    return lines + (_wrap(client.path, 6) if client.path else [])
 
 
 def _finding(finding: Finding) -> list[str]:
     mark, word = _FINDING_STATES[finding.verdict, finding.covered and finding.verdict == "affected"]
-    lines = _colored(wrap(f"{mark} {finding.file}:{finding.line}: {word}: {finding.why}", 2), mark, word)
+    lines = _colored(_wrap(f"{mark} {finding.file}:{finding.line}: {word}: {finding.why}", 2), mark, word)
     if finding.corrected and not finding.covered:
-        lines += wrap("shim: corrects it once it is active: `import rtstt_shim`, or `rtstt-shim run -- COMMAND`", 6)
+        lines += _wrap("shim: corrects it once it is active: `import rtstt_shim`, or `rtstt-shim run -- COMMAND`", 6)
     fixable = " (`--fix` does it)" if finding.fixable else ""
-    return lines + wrap(f"fix: {finding.fix}{fixable}", 6)
+    return lines + _wrap(f"fix: {finding.fix}{fixable}", 6)
 
 
 _Mark = Literal["!", "+", "-", "?"]

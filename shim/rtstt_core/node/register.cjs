@@ -17,7 +17,7 @@ const { syncBuiltinESMExports } = require('node:module');
 const { dirname, join } = require('node:path');
 
 const INSTALLED = Symbol.for('rtstt_shim.installed');
-// As in installation.py.
+// As in bootstrap/_rtstt_disable.py.
 const NOT_DISABLED = ['', '0', 'false', 'no', 'off'];
 const OLDEST = 20;
 

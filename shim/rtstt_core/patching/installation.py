@@ -129,10 +129,13 @@ class Installation:
         invalid = invalid_hosts(setting) if setting != self._hosts else []
         self._hosts = setting
         if invalid:
+            from rtstt_core.redact import redact
+
+            names = ", ".join(f"'{redact(name)}'" for name in invalid)
             log(
                 "warning",
-                f"RTSTT_SHIM_HOSTS names {', '.join(map(repr, invalid))}, which no host can match; list host names "
-                "separated by commas, without a scheme, a port or a path",
+                f"RTSTT_SHIM_HOSTS names {names}, which no host can match; list host names separated by commas, "
+                "without a scheme, a port or a path",
             )
 
     def uninstall(self) -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 
 from rtstt_core.errors import CommandError, UsageError
+from rtstt_testkit.inspector.routes import ROUTES
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.server.records import Observer
@@ -66,6 +67,7 @@ def make_server(
             account=args.account,
             lenient_commit=args.lenient_commit,
             control=control,
+            routes=ROUTES if control else (),
             token=args.token,
             allow_hosts=args.allow_host,
             allow_origins=args.allow_origin,
@@ -98,7 +100,9 @@ def collecting_rarely() -> Iterator[None]:
 
 
 def announce(server: RealtimeServer) -> None:
-    """Print the address as the first line on stdout, and a warning on stderr if other machines can connect.
+    """Print the address as the first line on stdout, and that of the inspector as the second.
+
+    If other machines can connect, a warning is printed on stderr.
 
     Args:
         server: A server that listens, or that stands for workers that do.
@@ -116,6 +120,8 @@ def announce(server: RealtimeServer) -> None:
         )
     try:
         print(f"listening on {server.url}", flush=True)
+        if server.control:
+            print(f"inspector at {server.base_url.removesuffix('v1')}_mock/", flush=True)
     except OSError as error:
         sys.stdout = None  # which Python would flush once more at its end
         raise CommandError(f"cannot write the address to stdout: {error.strerror}") from None

@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import json
 import signal
+from pathlib import Path
 
 from rtstt_core.errors import UsageError
 from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, json_log, make_server
+from rtstt_testkit.inspector.command import inspecting
 from rtstt_testkit.mock.server.limits import raise_file_limit
 from rtstt_testkit.mock.server.server import RealtimeServer
 
@@ -28,7 +30,9 @@ def run(args: argparse.Namespace) -> int:
     raise_file_limit()
     if args.workers == 1:
         with json_log() if args.json_log else contextlib.nullcontext() as observer:
-            return asyncio.run(_serve(make_server(args, observer=observer)))
+            return asyncio.run(_serve(make_server(args, observer=observer), args))
+    if args.log is not None or args.report is not None:
+        raise UsageError("--log and --report need the sessions in one process; leave out --workers")
     if args.virtual_time:
         raise UsageError("--virtual-time needs one clock, and each worker has its own; leave out --workers")
     from rtstt_testkit.commands import workers
@@ -36,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     return workers.run(args)
 
 
-async def _serve(server: RealtimeServer) -> int:
+async def _serve(server: RealtimeServer, args: argparse.Namespace) -> int:
+    report = _report(args.report)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,10 +51,24 @@ async def _serve(server: RealtimeServer) -> int:
         await server.start()
     except (OSError, OverflowError) as error:
         raise cannot_listen(server.host, server.port, error) from None
-    try:
-        announce(server)
-        with collecting_rarely():
-            await stop.wait()
-    finally:
-        await server.stop()
+    quiet = args.quiet or (args.json_log and args.log is None)
+    async with inspecting(server, log=args.log, quiet=quiet, report=report):
+        try:
+            announce(server)
+            with collecting_rarely():
+                await stop.wait()
+        finally:
+            await server.stop()
     return 0
+
+
+def _report(file: str | None) -> Path | None:
+    """Return the path of the report, which can be written."""
+    if file is None:
+        return None
+    path = Path(file)
+    try:
+        path.touch()
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}; choose another --report") from None
+    return path

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from rtstt_core.clients.results import Finding
-from rtstt_core.clients.tree import Unread
+from rtstt_core.clients.tree import Unread, printable
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.source.edits import rewrite
 from rtstt_testkit.source.rules import LANGUAGES
@@ -42,23 +42,24 @@ def fix(folder: Path, *, yes: bool, force: bool) -> int:
         left += [found for found in findings_in(str(path), after) if found.verdict == "affected"]
         refusal = None if after == text or force else _why_not(path)
         if refusal:
-            print(f"not changed: {path} {refusal}; commit it first, or add --force")
+            print(printable(f"not changed: {path} {refusal}; commit it first, or add --force"))
             left += [found for found in findings_in(str(path), text) if found.fixable]
         elif after != text:
             changes[path] = (text, after)
     for path, (before, after) in changes.items():
-        lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
-        print("".join(line if line.endswith("\n") else f"{line}\n" for line in lines), end="")
+        lines = difflib.unified_diff(before.split("\n"), after.split("\n"), f"a/{path}", f"b/{path}", lineterm="")
+        for line in lines:
+            print("\t".join(map(printable, line.split("\t"))))
     if changes and (yes or _confirmed(len(changes))):
         for path, (before, after) in changes.items():
             _write(path, before, after)
-            print(f"wrote {path}")
+            print(printable(f"wrote {path}"))
     elif changes:
         left += [found for path, (before, _) in changes.items() for found in findings_in(str(path), before)]
     for found in dict.fromkeys(left):
-        print(f"left to do: {found.file}:{found.line}: {found.why} {found.fix}")
+        print(printable(f"left to do: {found.file}:{found.line}: {found.why} {found.fix}"))
     for note in unread.notes:
-        print(f"rtstt-shim: cannot read {note}", file=sys.stderr)
+        print(printable(f"rtstt-shim: cannot read {note}"), file=sys.stderr)
     if not changes and not left:
         print("nothing to fix")
     return 2 if unread.notes else int(bool(left))

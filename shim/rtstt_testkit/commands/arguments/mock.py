@@ -1,7 +1,8 @@
 """Serve a mock of OpenAI's Realtime transcription endpoint until interrupted.
 
-The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`. The mock accepts keys that begin with `sk-` or
-`ek_`, unless they contain `bad` or `invalid`.
+The first line on stdout is `listening on ws://HOST:PORT/v1/realtime`, the second the address of the inspector, a page
+that shows the sessions (with --token, add `?token=SECRET` to it). The mock accepts keys that begin with `sk-` or `ek_`,
+unless they contain `bad` or `invalid`.
 
 With --workers, N processes share the port, and the system distributes connections over them. The workers share no
 state: each reads the script from its beginning, numbers its own sessions (for faults and --json-log), and knows only
@@ -69,3 +70,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="accept requests of web pages of this origin, such as http://localhost:5173; may be repeated",
     )
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
+    parser.add_argument(
+        "--log",
+        choices=("text", "json"),
+        help="write a line for each event that matters to stderr (default: text on a terminal, else none)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="write no such lines on a terminal either")
+    parser.add_argument("--report", metavar="FILE", help="write an HTML report of the sessions at the end")

@@ -16,12 +16,14 @@ from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Handshake
 
-__all__ = ["APPEND", "Closed", "Dropped", "Event", "SessionRecord"]
+__all__ = ["APPEND", "Closed", "Dropped", "Event", "Ping", "SessionRecord", "TriggeredFault"]
 
 APPEND = "input_audio_buffer.append"
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 FAILED = "conversation.item.input_audio_transcription.failed"
 _MAX_EVENTS = 20_000
+_MAX_PINGS = 1000
+_MAX_FAULTS = 1000
 
 #: Why an event was planned and not sent: a ``drop`` fault, the session's own end (its CLOSE, or a fault's), or the
 #: end of the connection from outside.
@@ -45,6 +47,7 @@ class Event:
         data: The event; of an append only the length of its audio is kept.
         count: How many appends came in this run; 1 for every other event.
         dropped: Why a server event was not sent, None for one that was.
+        until: When the last append of the run came; the same as ``at`` for every other event.
     """
 
     sender: Sender
@@ -53,6 +56,38 @@ class Event:
     data: dict[str, Any]
     count: int = 1
     dropped: Dropped | None = None
+    until: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.until = max(self.until, self.at)
+
+
+@dataclass
+class Ping:
+    """A PING that the server sent.
+
+    Attributes:
+        at: When, in seconds since the connection opened.
+        answered: When its PONG came, None while there is none.
+    """
+
+    at: float
+    answered: float | None = None
+
+
+@dataclass(frozen=True)
+class TriggeredFault:
+    """A fault of the script that was triggered.
+
+    Attributes:
+        at: When, in seconds since the connection opened.
+        action: What it does.
+        event: The type of the event that triggered it; ``connect`` for one at the opening handshake.
+    """
+
+    at: float
+    action: str
+    event: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +116,7 @@ class SessionRecord:
     Attributes:
         number: The number of the connection, counted from 1.
         opened_at: When it came, in seconds since the server's first.
+        opened_wall: When it came, in seconds since 1970.
         handshake: The opening request, secrets masked.
         kind: ``transcription`` or ``realtime``; None when the upgrade was refused.
         http_status: 101, or the status that refused the upgrade.
@@ -96,6 +132,7 @@ class SessionRecord:
     def __init__(self, number: int, handshake: Handshake, audio_limit: int | None = None) -> None:
         self.number = number
         self.opened_at = 0.0
+        self.opened_wall = 0.0
         self.handshake = handshake
         self.kind: Literal["transcription", "realtime"] | None = None
         self.http_status = 101
@@ -107,6 +144,8 @@ class SessionRecord:
         self.internal_error: str | None = None
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._last_append: Event | None = None
+        self._pings: deque[Ping] = deque(maxlen=_MAX_PINGS)
+        self._faults: deque[TriggeredFault] = deque(maxlen=_MAX_FAULTS)
         self._audio = AudioBuffer(audio_limit)
         self.notify: Callable[[SessionRecord, Event], None] | None = None
 
@@ -229,6 +268,11 @@ class SessionRecord:
         """How many bytes of audio were received, kept or not."""
         return self._audio.received
 
+    @property
+    def audio_dropped(self) -> int:
+        """How many bytes of the beginning of the audio are not kept any more."""
+        return self._audio.dropped
+
     def add_audio(self, at: float, audio: bytes, count: int = 1) -> None:
         """Record appends; consecutive ones are one event.
 
@@ -244,12 +288,54 @@ class SessionRecord:
             self._last_append = last
         else:
             last.count += count
+            last.until = at
             last.data["audio_bytes"] += len(audio)
         self._audio.add(audio)
 
     def slice_audio(self, start: int, end: int) -> bytes:
         """Return the audio between two byte positions of the stream, as far as it is kept."""
         return self._audio.read(start, end)
+
+    # -- faults
+
+    @property
+    def faults(self) -> list[TriggeredFault]:
+        """The faults that were triggered, the last 1,000."""
+        return list(self._faults)
+
+    def add_fault(self, at: float, action: str, event: str) -> None:
+        """Record that a fault was triggered.
+
+        Args:
+            at: When, in seconds since the connection opened.
+            action: What it does.
+            event: The type of the event that triggered it.
+        """
+        self._faults.append(TriggeredFault(at, action, event))
+
+    # -- keepalive
+
+    @property
+    def pings(self) -> list[Ping]:
+        """The PINGs that the server sent, the last 1,000."""
+        return list(self._pings)
+
+    def add_ping(self, at: float) -> None:
+        """Record a PING.
+
+        Args:
+            at: When it was sent, in seconds since the connection opened.
+        """
+        self._pings.append(Ping(at))
+
+    def add_pong(self, at: float) -> None:
+        """Record the PONG that answers the last PING.
+
+        Args:
+            at: When it came, in seconds since the connection opened.
+        """
+        if self._pings:
+            self._pings[-1].answered = at
 
     # -- state
 

@@ -11,7 +11,7 @@ import hmac
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from rtstt_testkit.mock.server.http import Head, HttpResponse, json_error
 
@@ -79,7 +79,9 @@ class Access:
         if self.token is None:
             return None
         scheme, _, given = (head.header("authorization") or "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode()):
+        if scheme.lower() != "bearer":
+            given = _query_token(head) or ""
+        if hmac.compare_digest(given.strip().encode(), self.token.encode()):
             return None
         return json_error(401, "The control API needs the token of --token as `Authorization: Bearer TOKEN`.")
 
@@ -102,6 +104,13 @@ class Access:
             return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
         except ValueError:
             return False
+
+
+def _query_token(head: Head) -> str | None:
+    """Return the token that a page has in its URL, since it cannot set the headers of what a browser loads for it."""
+    if head.method not in {"GET", "HEAD"}:
+        return None
+    return parse_qs(head.target.partition("?")[2]).get("token", [None])[0]
 
 
 def _name(host: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from rtstt_testkit.mock.inspect.explain import explain
@@ -23,18 +23,23 @@ from rtstt_testkit.mock.server.access import Access
 from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse
 from rtstt_testkit.mock.server.openapi import ANY_OBJECT, SCRIPT, SECONDS, TEXT, Operation, describe
 
-__all__ = ["Controlled", "respond"]
+__all__ = ["Controlled", "Handler", "Route", "respond"]
 
 
 class Controlled(Protocol):
     """What the API needs of a server."""
 
     control: bool
+    routes: Sequence[Route]
     access: Access
 
     @property
     def sessions(self) -> list[SessionRecord]:
         """The records of the sessions."""
+
+    @property
+    def url(self) -> str:
+        """The WebSocket address."""
 
     @property
     def secrets(self) -> SecretStore:
@@ -77,7 +82,7 @@ async def respond(server: Controlled, request: HttpRequest) -> HttpResponse:
 
 async def _dispatch(server: Controlled, request: HttpRequest) -> HttpResponse:
     allowed = []
-    for operation, handler in OPERATIONS:
+    for operation, handler in (*OPERATIONS, *server.routes):
         match = operation.match(request.path)
         if match is None or (operation.control and not server.control):
             continue
@@ -220,12 +225,15 @@ async def _verify(server: Controlled, request: HttpRequest, match: re.Match[str]
 
 
 async def _openapi(server: Controlled, request: HttpRequest, match: re.Match[str]) -> HttpResponse:
-    return HttpResponse(200, describe(operation for operation, _ in OPERATIONS))
+    return HttpResponse(200, describe(operation for operation, _ in (*OPERATIONS, *server.routes)))
 
 
 Handler = Callable[[Controlled, HttpRequest, re.Match[str]], Awaitable[HttpResponse]]
 
-OPERATIONS: tuple[tuple[Operation, Handler], ...] = (
+#: An operation and what handles it.
+Route = tuple[Operation, Handler]
+
+OPERATIONS: tuple[Route, ...] = (
     (
         Operation(
             "POST",

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -97,6 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         self._websocket: WebSocket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._response: asyncio.Task[None] | None = None
+        self._writable: asyncio.Event | None = None
         self._lingers = False
         self._eof = False
         self._file = 0
@@ -144,6 +146,8 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Handle the end of the stream; return whether the response may still be sent."""
         self._eof = True
+        if self._writable is not None:
+            return False  # nobody reads the rest of a stream
         if self._websocket is not None:
             self._websocket.receive_eof()
         elif self._attempt is None and self._parser is not None and self._response is None:
@@ -154,11 +158,15 @@ class Connection(asyncio.BufferedProtocol):
         """The client does not read what was sent."""
         if self._websocket is not None:
             self._websocket.block()
+        elif self._writable is not None:
+            self._writable.clear()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         if self._websocket is not None:
             self._websocket.unblock()
+        elif self._writable is not None:
+            self._writable.set()
         elif self._lingers:
             self._linger()
 
@@ -168,6 +176,8 @@ class Connection(asyncio.BufferedProtocol):
         if not self._context.connections:
             self._context.idle.set()
         self._cancel_timer()
+        if self._writable is not None and self._response is not None:
+            self._response.cancel()
         websocket, self._websocket = self._websocket, None
         attempt, self._attempt = self._attempt, None
         self._parser = None
@@ -209,8 +219,31 @@ class Connection(asyncio.BufferedProtocol):
         except Exception as error:
             _logger.error("internal error of the mock in %s %s", request.method, request.path, exc_info=error)
             response = _INTERNAL_ERROR
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if isinstance(response.body, AsyncGenerator):
+            await self._stream(response, response.body)
+        else:
             self._send_response(response)
+
+    async def _stream(self, response: HttpResponse, pieces: AsyncGenerator[bytes, None]) -> None:
+        """Send a response piece by piece, as fast as the client reads, until it ends or the client is gone."""
+        parser = self._parser
+        assert parser is not None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.transport.write(parser.serialize_head(response))
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    self.transport.write(parser.serialize_piece(piece))
+                    await self._writable.wait()
+        except Exception as error:
+            _logger.error("internal error of the mock in a streamed response", exc_info=error)
+            self._abort()
+            return
+        self._writable = None
+        self._finish(parser.serialize_end())
 
     def _send_response(self, response: HttpResponse) -> None:
         """Send the response, then wait for the client to end the connection: a reset could destroy the response."""

@@ -125,6 +125,14 @@ class SessionDriver:
             except Exception as error:
                 self.failed(error)
 
+    def ping_sent(self) -> None:
+        """Record a PING of the server's."""
+        self._session.record.add_ping(self._clock.now() - self._opened)
+
+    def pong_received(self) -> None:
+        """Record the PONG that answers it."""
+        self._session.record.add_pong(self._clock.now() - self._opened)
+
     def settle(self) -> None:
         """Send what is due, or set the timer."""
         self.before_control()

@@ -72,7 +72,7 @@ class HttpRequest(NamedTuple):
 
 
 class HttpResponse(NamedTuple):
-    """A response; a body that is not bytes is serialized to JSON."""
+    """A response; a body that is an async generator is streamed, any other that is not bytes is serialized to JSON."""
 
     status: int
     body: Any
@@ -173,9 +173,19 @@ class HttpParser:
         body = (
             response.body if isinstance(response.body, bytes) else json.dumps(response.body, indent=1).encode() + b"\n"
         )
-        headers = [
+        head = self.serialize_head(response, [("Content-Length", str(len(body)))])
+        return head + self.serialize_piece(body) + self.serialize_end()
+
+    def serialize_head(self, response: HttpResponse, headers: Sequence[tuple[str, str]] = ()) -> bytes:
+        """Return the bytes of the response's head; its body follows in pieces.
+
+        Args:
+            response: The response.
+            headers: More headers; without a Content-Length the body is sent in chunks.
+        """
+        all_headers = [
             ("Content-Type", response.content_type),
-            ("Content-Length", str(len(body))),
+            *headers,
             ("Connection", "close"),
             *response.headers,
         ]
@@ -183,12 +193,16 @@ class HttpParser:
             reason = HTTPStatus(response.status).phrase
         except ValueError:
             reason = "Error"
-        parts = [
-            self._connection.send(h11.Response(status_code=response.status, headers=headers, reason=reason.encode())),
-            b"" if self._is_head else self._connection.send(h11.Data(data=body)),
-            self._connection.send(h11.EndOfMessage()),
-        ]
-        return b"".join(part or b"" for part in parts)
+        head = h11.Response(status_code=response.status, headers=all_headers, reason=reason.encode())
+        return self._connection.send(head) or b""
+
+    def serialize_piece(self, data: bytes) -> bytes:
+        """Return the bytes of a piece of the body."""
+        return b"" if self._is_head else self._connection.send(h11.Data(data=data)) or b""
+
+    def serialize_end(self) -> bytes:
+        """Return the bytes that end the response."""
+        return self._connection.send(h11.EndOfMessage()) or b""
 
     @property
     def _is_head(self) -> bool:

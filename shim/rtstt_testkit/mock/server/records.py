@@ -43,18 +43,20 @@ class Records:
         self.unexpected: list[int] = []
         self.observer_errors = 0
 
-    def add(self, request: Request, now: float) -> SessionRecord:
+    def add(self, request: Request, now: float, wall: float) -> SessionRecord:
         """Make the record of a client that connects.
 
         Args:
             request: Its opening handshake.
             now: The clock, in seconds.
+            wall: The time of day, in seconds since 1970.
         """
         self.count += 1
         record = SessionRecord(self.count, request.record(), self._keep_audio)
         record.notify = self._notify
         self._first = now if self._first is None else self._first
         record.opened_at = now - self._first
+        record.opened_wall = wall
         self.sessions.append(record)
         if len(self.sessions) > self._keep_sessions:
             ended = next((index for index, session in enumerate(self.sessions) if not session.open), None)

@@ -79,6 +79,7 @@ class RealtimeServer:
             event of the type ``(closed)`` when a session ends. It runs in the event loop; an exception that it raises
             is logged and does not affect the session.
         reuse_port: Whether to share the port with other servers that do (SO_REUSEPORT).
+        routes: Operations to add to the control API, such as those of the inspector.
 
     Raises:
         ValueError: A setting is unknown; the message names those that are known.
@@ -114,6 +115,7 @@ class RealtimeServer:
         allow_origins: Sequence[str] = (),
         observer: Observer | None = None,
         reuse_port: bool = False,
+        routes: Sequence[api.Route] = (),
     ) -> None:
         _check("profile", profile, get_args(Profile))
         _check("refuse", refuse, get_args(Moment))
@@ -126,6 +128,7 @@ class RealtimeServer:
             raise ValueError(f"max_sessions is {max_sessions}; it must be 1 or more, or None for any number")
         self.host = host
         self.control = control
+        self.routes = routes
         self.access = Access(host, tuple(allow_hosts), tuple(allow_origins), token)
         self._port = port
         self._reuse_port = reuse_port

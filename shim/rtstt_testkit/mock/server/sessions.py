@@ -53,11 +53,13 @@ class Sessions:
         Args:
             request: The handshake.
         """
-        record = self.records.add(request, self.clock.now())
+        record = self.records.add(request, self.clock.now(), self.clock.wall())
         if not self.cursor.expects(record.number):
             self.records.unexpected.append(record.number)
         plan = self.cursor.faults(record.number, self.ids.chance(f"handshake {record.number}"))
         faults = plan.match(CONNECT)
+        for fault in faults:
+            record.add_fault(0.0, fault.action, CONNECT)
         if self.clock.virtual_time:
             faults = [fault for fault in faults if fault.action != "delay"]
         return ConnectAttempt(record, faults, partial(self._admit, request))

@@ -45,6 +45,12 @@ class Receiver(Protocol):
     def before_control(self) -> None:
         """Handle the messages so far, since a control frame follows."""
 
+    def ping_sent(self) -> None:
+        """Record that a PING was sent."""
+
+    def pong_received(self) -> None:
+        """Record that the last PING was answered."""
+
     def settle(self) -> None:
         """Send what is due now that the bytes are read."""
 
@@ -144,6 +150,8 @@ class WebSocket:
         if frame.opcode is Opcode.PONG:
             if bytes(frame.data) == self._ping:
                 self._ping = None
+                if receiver is not None:
+                    receiver.pong_received()
             return
         if receiver is None or frame.opcode in (Opcode.PING, Opcode.CLOSE):
             return
@@ -289,6 +297,8 @@ class WebSocket:
         if self._ping is None:
             self._ping, self._ping_at = secrets.token_bytes(_PING_BYTES), self._loop.time()
             self._protocol.send_ping(self._ping)
+            if self._receiver is not None:
+                self._receiver.ping_sent()
         elif self._loop.time() - self._ping_at >= _PONG_SECONDS:
             self._protocol.fail(1011, "keepalive ping timeout")
         self._schedule_ping()

@@ -217,7 +217,7 @@ class Outbox:
             due, number, planned = heappop(self._queue)
             if isinstance(planned, dict):
                 if self._faults:
-                    self._apply_faults(self._match_faults(planned), due, number, now, outputs)
+                    self._apply_faults(self._match_faults(planned, now), due, number, now, outputs)
                 else:
                     outputs.append(self._send(planned, now))
             elif isinstance(planned, _FaultedEvent):
@@ -243,8 +243,10 @@ class Outbox:
 
     # -- faults
 
-    def _match_faults(self, event: dict[str, Any]) -> _FaultedEvent:
+    def _match_faults(self, event: dict[str, Any], now: float) -> _FaultedEvent:
         matched = self._faults.match(event["type"])
+        for fault in matched:
+            self._record.add_fault(now - self._opened, fault.action, event["type"])
         before, on, after = (
             [fault for fault in matched if getattr(fault, place) is not None] for place in ("before", "on", "after")
         )

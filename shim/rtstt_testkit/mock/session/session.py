@@ -259,6 +259,8 @@ class Session:
     def _handle_with_faults(self, event: dict[str, Any]) -> None:
         matched = self._faults.match(event["type"], "client")
         for fault in matched:
+            self.record.add_fault(self._outbox.now - self._opened, fault.action, event["type"])
+        for fault in matched:
             if fault.before is not None and self._trigger(fault):
                 return
         if any(fault.action == "drop" for fault in matched):

@@ -1,0 +1,278 @@
+// One session: in words, on the time axis, and event by event.
+
+import { duration, fill, h } from 'inspector/dom';
+import { assertion, hasScriptLine, scriptLine } from 'inspector/copy';
+import { EventList } from 'inspector/events';
+import { Model } from 'inspector/model';
+import { Player } from 'inspector/player';
+import { drawUrl } from 'inspector/sessions';
+import { TimelineView } from 'inspector/timeline';
+
+const AHEAD = 0.5; // seconds that the axis may be ahead of the clock before the page says so
+const SHORTEST = 0.5; // seconds; without audio, a shorter session has nothing to show on an axis
+
+export class SessionPane {
+  constructor(source, nonce) {
+    this.source = source;
+    this.model = null;
+    this.number = null;
+    this.loading = null;
+    this.head = h('div.head');
+    this.verdict = h('div.verdict', { role: 'status', 'aria-label': 'What happened' });
+    this.timeline = new TimelineView(nonce, { onSeek: (x) => this.seek(x), onSelect: (index) => this.select(index) });
+    this.events = new EventList((index) => this.select(index));
+    this.player = new Player((seconds) => this.#playedTo(seconds), () => this.#drawTools());
+    this.tools = h('div.tools');
+    this.json = h('pre', { tabindex: 0, 'aria-label': 'The event as JSON' });
+    this.copies = h('div.copies');
+    this.copied = h('span.copied', { role: 'status' });
+    this.placeholder = h('p.empty', {}, 'Choose a session, or connect a client.');
+    this.body = h(
+      'div.body',
+      { hidden: true },
+      this.head,
+      this.verdict,
+      this.tools,
+      this.timeline.element,
+      h(
+        'div.split',
+        {},
+        this.events.element,
+        h('section.json', { 'aria-label': 'Event' }, h('div.bar', {}, this.copies, this.copied), this.json),
+      ),
+    );
+    this.element = h('main', {}, this.placeholder, this.body);
+  }
+
+  /** Show a session from its beginning. */
+  async show(number) {
+    if (number === this.number) return;
+    this.number = number;
+    this.player.stop();
+    const view = await this.source.view(number, 0);
+    if (number !== this.number || !view) return;
+    const model = new Model(view);
+    this.model = model;
+    this.placeholder.hidden = true;
+    this.body.hidden = false;
+    this.#drawHead();
+    this.#drawTools();
+    this.#drawEvent(null);
+    this.events.show(model);
+    model.addPeaks(await this.source.peaks(number, 0));
+    if (model !== this.model) return;
+    await this.timeline.show(model);
+    const problem = model.list.findIndex((entry) => entry.kind === 'problem');
+    if (problem !== -1 && view.state !== 'open') this.select(problem);
+  }
+
+  /** Sessions have changed; what is new in the one shown is fetched, one answer after the other. */
+  changed(sessions, selected) {
+    if (!this.source.live || !this.model || selected !== this.number) return;
+    if (!sessions.some((session) => session.number === this.number)) return;
+    this.stale = true;
+    this.loading ??= this.#refresh().finally(() => {
+      this.loading = null;
+    });
+  }
+
+  async #refresh() {
+    while (this.stale) {
+      this.stale = false;
+      const { model } = this;
+      const view = await this.source.view(model.number, model.next);
+      if (!view || model !== this.model) return;
+      if (view.opened_wall !== model.view.opened_wall || view.epoch !== model.view.epoch) {
+        this.number = null; // another session has its number since a reset, or the server began anew
+        await this.show(model.number);
+        return;
+      }
+      model.update(view);
+      model.addPeaks(await this.source.peaks(model.number, model.peaks.length));
+      if (model !== this.model) return;
+      this.#drawHead();
+      this.#drawTools();
+      this.events.refresh();
+      if (!this.player.playing) await this.timeline.update();
+    }
+  }
+
+  #drawHead() {
+    const { view } = this.model;
+    const { state, close, code, http_status: status } = view;
+    const end = close ? `closed ${close.code} by the ${close.by}${close.reason ? `: ${close.reason}` : ''}` : null;
+    const facts = [
+      ['model', view.model],
+      ['format', `${view.format.type} ${view.format.rate.toLocaleString('en')} Hz`],
+      ['audio', view.audio > 0 ? duration(view.audio) : 'none'],
+      ['status', status === 101 ? null : `HTTP ${status}`],
+      ['end', end],
+      ['came', view.opened_wall ? new Date(view.opened_wall * 1000).toLocaleTimeString() : null],
+    ].filter(([, value]) => value);
+    const links = this.source.links(view.number);
+    fill(
+      this.head,
+      h('h2', {}, `Session ${view.number} `, h(`span.badge.${state}`, {}, code ?? state)),
+      h('code.url', {}, ...drawUrl(view.url)),
+      h('dl.facts', {}, ...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)))),
+      h(
+        'div.links',
+        {},
+        ...links.map(([text, href, title]) => h('a', { href, title, download: true }, text)),
+        this.#details(view),
+      ),
+    );
+    const bad = state === 'refused' || this.model.problems > 0 || !view.transcript;
+    const waits = (state === 'open' && !this.model.problems) || (!bad && view.suspicious);
+    const kind = waits && (bad || view.suspicious) ? 'waiting' : bad ? 'bad' : 'good';
+    if (this.said !== view.explanation.join('\n') + kind) {
+      this.said = view.explanation.join('\n') + kind;
+      this.verdict.className = `verdict ${kind}`;
+      fill(this.verdict, ...view.explanation.map((sentence) => h('p', {}, ...inCode(sentence))));
+    }
+  }
+
+  #details(view) {
+    const open = this.headersOpen ?? false;
+    const rows = Object.entries(view.headers).flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]);
+    if (view.subprotocols.length) rows.push(h('dt', {}, 'subprotocols'), h('dd', {}, view.subprotocols.join(', ')));
+    const details = h('details', { open }, h('summary', {}, 'Headers'), h('dl', {}, ...rows));
+    details.addEventListener('toggle', () => {
+      this.headersOpen = details.open;
+    });
+    return details;
+  }
+
+  #drawTools() {
+    const { view } = this.model;
+    const nothing = view.audio === 0 && view.end < SHORTEST;
+    this.timeline.element.hidden = this.tools.hidden = nothing;
+    const button = (text, label, onclick, disabled = false) =>
+      h('button', { type: 'button', 'aria-label': label, title: label, onclick, disabled }, text);
+    const { playing } = this.player;
+    const notes = [];
+    if (view.faults.length) {
+      notes.push(`Faults of the script: ${view.faults.map(([, action, event]) => `${action} at ${event}`).join(', ')}.`);
+    }
+    if (view.too_long) notes.push('The audio is longer than a report holds; the waveform is whole.');
+    if (view.kept_from > 0) notes.push(`Audio before ${duration(view.kept_from)} is not kept.`);
+    if (view.lag > AHEAD) {
+      notes.push('The audio came faster than it plays: the axis follows the audio, the list has the clock.');
+    }
+    const silent = view.audio === 0 || view.wav === null;
+    const focused = this.tools.contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
+    fill(
+      this.tools,
+      button(playing ? '❚❚ Pause' : '▶ Play', playing ? 'Pause' : 'Play', () => this.play(), silent),
+      button('−', 'Zoom out', () => this.zoom(0.5)),
+      button('+', 'Zoom in', () => this.zoom(2)),
+      button('Fit', 'Show the whole session', () => this.zoom(0)),
+      this.#legend(),
+      ...notes.map((note) => h('span.note', {}, note)),
+    );
+    const again = [...this.tools.children].find((child) => child.getAttribute('aria-label') === focused);
+    if (focused !== null) again?.focus();
+  }
+
+  #legend() {
+    const kinds = [['speech', 'speech'], ['transcript', 'commit, transcript'], ['problem', 'problem']];
+    return h('span.legend', {}, ...kinds.map(([kind, text]) => h(`span.${kind}`, {}, text)));
+  }
+
+  /** Move the playhead; where audio plays, it plays on from there. */
+  seek(x) {
+    this.timeline.setTime(x);
+    if (this.player.playing) this.#playFrom(x);
+  }
+
+  play() {
+    if (!this.model) return;
+    if (this.player.playing) {
+      this.player.stop();
+      return;
+    }
+    const { view } = this.model;
+    const atEnd = this.model.audioOfX(this.timeline.cursor) >= view.audio - 0.02;
+    this.#playFrom(atEnd ? 0 : this.timeline.cursor);
+  }
+
+  #playFrom(x) {
+    const { model } = this;
+    const { view } = model;
+    const from = Math.max(model.audioOfX(x), view.kept_from);
+    this.player.play((seconds) => this.source.clip(model.number, seconds), from, view.audio);
+  }
+
+  #playedTo(seconds) {
+    this.timeline.setTime(this.model.xOfAudio(seconds));
+  }
+
+  zoom(factor) {
+    this.timeline.zoom(factor);
+  }
+
+  pan(part) {
+    this.timeline.pan(part);
+  }
+
+  search() {
+    this.events.input.focus();
+    this.events.input.select();
+  }
+
+  restyle() {
+    this.timeline.restyle();
+  }
+
+  /** Select the event so many rows away. */
+  step(rows) {
+    if (!this.model) return;
+    const index = this.events.neighbour(rows);
+    if (index !== null) this.select(index);
+  }
+
+  select(index) {
+    this.events.select(index);
+    this.timeline.select(index);
+    if (this.player.playing) this.#playFrom(this.model.list[index].x);
+    this.#drawEvent(index);
+  }
+
+  #drawEvent(index) {
+    this.copied.textContent = '';
+    if (index === null) {
+      this.json.textContent = 'Select an event, or press j.';
+      fill(this.copies);
+      return;
+    }
+    const { model } = this;
+    const entry = model.list[index];
+    this.json.textContent = JSON.stringify(entry.event, null, 2);
+    this.json.scrollTop = 0;
+    const copy = (text, make) =>
+      h('button', { type: 'button', onclick: () => this.#copy(make()) }, text);
+    fill(
+      this.copies,
+      h('span', {}, 'Copy:'),
+      copy('JSON', () => JSON.stringify(entry.event, null, 2)),
+      hasScriptLine(entry) && copy('script', () => scriptLine(model, index)),
+      copy('pytest', () => assertion(model, index)),
+    );
+  }
+
+  async #copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      this.copied.textContent = 'Copied.';
+    } catch {
+      this.json.textContent = text;
+      getSelection().selectAllChildren(this.json);
+      this.copied.textContent = 'Selected: copy it with the keyboard.';
+    }
+  }
+}
+
+/** What stands between backticks is code. */
+function inCode(sentence) {
+  return sentence.split('`').map((part, index) => (index % 2 ? h('code', {}, part) : part));
+}

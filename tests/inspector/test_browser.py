@@ -1,0 +1,434 @@
+"""The page in a real browser."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomllib
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from talking import COMPLETED, HELLO, append, client, page_url, refused, server, talk, update
+
+from rtstt_testkit import Failure, ThreadedRealtimeServer
+from rtstt_testkit.mock.audio.formats import encode_g711
+from rtstt_testkit.mock.script.file import load_script
+from rtstt_testkit.speech import load, silence
+
+pytestmark = pytest.mark.browser
+
+TWO = load("hello+coffee").pcm + silence(1.0)
+CURSOR = "() => parseFloat(document.querySelector('.wave > div').shadowRoot.querySelector('[part=cursor]').style.left)"
+SCROLLED = """() => {
+  const box = document.querySelector('.wave > div').shadowRoot.querySelector('.scroll');
+  return {width: box.scrollWidth, seen: box.clientWidth, left: box.scrollLeft};
+}"""
+
+
+@pytest.fixture
+def mock() -> Iterator[ThreadedRealtimeServer]:
+    with server() as running:
+        yield running
+
+
+def open_page(page: Page, mock: ThreadedRealtimeServer, session: int | None = None) -> None:
+    page.goto(page_url(mock, f"#session={session}" if session else ""))
+    expect(page.locator("header .state")).to_have_text("live")
+    if session:
+        expect(page.locator("main h2")).to_contain_text(f"Session {session}")
+
+
+def wait_for_waveform(page: Page) -> None:
+    expect(page.locator(".wave canvas").first).to_be_visible()
+
+
+def eventually(page: Page, expression: str, holds: Callable[[Any], bool]) -> None:
+    """Evaluate until it holds: the page's policy forbids what Playwright has for this."""
+    for _ in range(1000):
+        value = page.evaluate(expression)
+        if holds(value):
+            return
+        page.wait_for_timeout(25)
+    pytest.fail(f"{expression} is {value!r}")
+
+
+def selected(page: Page) -> str:
+    return page.locator(".event[aria-selected=true] .type").inner_text()
+
+
+# -- sessions
+
+
+def test_a_session_appears_while_it_lasts_and_is_shown(page: Page, mock: ThreadedRealtimeServer) -> None:
+    open_page(page, mock)
+    expect(page.get_by_text("No client has connected yet.")).to_be_visible()
+    with client(mock) as one:
+        expect(page.locator("button.session .badge")).to_have_text("open")
+        one.send(update())
+        one.audio(HELLO)
+        expect(page.locator("button.session .said")).to_contain_text("Hello")
+        expect(page.locator(".verdict")).to_have_text("1 transcript was completed.")
+    expect(page.locator("button.session .badge")).to_have_text("closed")
+    expect(page.locator("button.session .code")).to_have_text("1000")
+
+
+def test_what_is_wrong_in_the_url_is_marked_and_explained(page: Page, mock: ThreadedRealtimeServer) -> None:
+    open_page(page, mock)
+    refused(mock)
+    expect(page.locator("main mark")).to_have_text("model=gpt-4o-mini-transcribe")
+    expect(page.locator(".verdict.bad")).to_contain_text("Remove model from the URL")
+    expect(page.locator("button.session .badge")).to_have_text("refused")
+    expect(page.locator("main h2 .badge")).to_have_text("invalid_model")
+    assert selected(page) == "error"
+    expect(page.locator("pre")).to_contain_text('"code": "invalid_model"')
+
+
+def test_the_newest_session_is_shown_until_one_is_chosen(page: Page, mock: ThreadedRealtimeServer) -> None:
+    refused(mock)
+    open_page(page, mock)
+    refused(mock, "?model=whisper-1")
+    expect(page.locator("main h2")).to_contain_text("Session 2")
+    page.locator("button.session", has_text="#1").click()
+    refused(mock)
+    expect(page.locator("button.session")).to_have_count(3)
+    expect(page.locator("main h2")).to_contain_text("Session 1")
+    page.get_by_label("Show the newest").check()
+    expect(page.locator("main h2")).to_contain_text("Session 3")
+
+
+def test_sessions_that_the_mock_forgot_leave_the_list(page: Page, mock: ThreadedRealtimeServer) -> None:
+    refused(mock)
+    open_page(page, mock)
+    expect(page.locator("button.session")).to_have_count(1)
+    mock.reset()
+    expect(page.locator("button.session")).to_have_count(0)
+    refused(mock, "?model=whisper-1")
+    expect(page.locator("main mark")).to_have_text("model=whisper-1")
+
+
+def test_a_hundred_open_sessions_stay_fluid(page: Page, mock: ThreadedRealtimeServer) -> None:
+    open_page(page, mock)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(client(mock)) for _ in range(100)]
+        for one in clients:
+            one.send(update())
+        expect(page.locator("button.session")).to_have_count(100)
+        for one in clients:
+            one.audio(HELLO)
+        expect(page.locator("button.session .said", has_text="Hello")).to_have_count(100)
+        longest = page.evaluate(
+            """() => new Promise((done) => {
+              let last = performance.now(), longest = 0, left = 60;
+              const tick = (now) => {
+                longest = Math.max(longest, now - last); last = now;
+                if (left--) requestAnimationFrame(tick); else done(longest);
+              };
+              requestAnimationFrame(tick);
+            })"""
+        )
+        assert longest < 2000, f"a frame took {longest:.0f} ms"
+
+
+def test_a_mock_that_ends_is_said_to_be_gone(page: Page) -> None:
+    with server() as mock:
+        refused(mock)
+        open_page(page, mock)
+    expect(page.locator("header .state.bad")).to_contain_text("does not answer")
+    expect(page.locator("main mark")).to_be_visible()
+
+
+def test_a_page_with_the_token_in_its_address_shows_everything(page: Page) -> None:
+    with server(token="hunter2") as mock:
+        talk(mock, HELLO)
+        page.goto(page_url(mock, "?token=hunter2"))
+        expect(page.locator("header .state")).to_have_text("live")
+        expect(page.locator(".verdict")).to_have_text("1 transcript was completed.")
+        wait_for_waveform(page)
+
+
+# -- one session
+
+
+def test_audio_items_and_transcripts_stand_on_one_axis(page: Page, mock: ThreadedRealtimeServer) -> None:
+    talk(mock, TWO, turns=2)
+    open_page(page, mock, 1)
+    wait_for_waveform(page)
+    regions = page.locator(".wave [part~=region]")
+    expect(regions).to_have_count(2)
+    expect(page.locator(".wave [part~=marker]")).to_have_count(2)  # the commits
+    boxes = [regions.nth(index).bounding_box() for index in range(2)]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"]
+    drawn = page.evaluate(
+        """() => {
+          const canvas = document.querySelector('.lanes');
+          const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          return data.some((value, index) => index % 4 === 3 && value > 0);
+        }"""
+    )
+    assert drawn
+
+
+def test_the_list_is_filtered_and_searched(page: Page, mock: ThreadedRealtimeServer) -> None:
+    talk(mock, HELLO)
+    open_page(page, mock, 1)
+    types = page.locator(".event .type")
+    expect(types.first).to_have_text("session.created")
+    page.get_by_label("Server").uncheck()
+    expect(types.first).to_have_text("session.update")
+    assert set(types.all_inner_texts()) == {"session.update", "input_audio_buffer.append"}
+    page.get_by_label("Audio", exact=True).uncheck()
+    assert set(types.all_inner_texts()) == {"session.update"}
+    page.get_by_label("Server").check()
+    page.keyboard.press("/")
+    page.keyboard.type("gateway completed transcription.completed")
+    expect(types).to_have_text([COMPLETED])
+    expect(page.locator(".events .count")).to_contain_text("1 of")
+
+
+def test_only_the_problems_are_listed(page: Page, mock: ThreadedRealtimeServer) -> None:
+    with client(mock) as one:
+        one.send({"type": "no.such.event"})
+        one.wait("error")
+    open_page(page, mock, 1)
+    page.get_by_label("Problems only").check()
+    expect(page.locator(".event .type")).to_have_text(["error"])
+
+
+def test_the_keyboard_steps_searches_and_helps(page: Page, mock: ThreadedRealtimeServer) -> None:
+    talk(mock, HELLO)
+    refused(mock)
+    open_page(page, mock, 1)
+    page.keyboard.press("j")
+    assert selected(page) == "session.created"
+    page.keyboard.press("j")
+    assert selected(page) == "session.update"
+    page.keyboard.press("k")
+    assert selected(page) == "session.created"
+    expect(page.locator("pre")).to_contain_text('"type": "session.created"')
+    page.keyboard.press("K")
+    expect(page.locator("main h2")).to_contain_text("Session 2")
+    page.keyboard.press("J")
+    expect(page.locator("main h2")).to_contain_text("Session 1")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search events")).to_be_focused()
+    page.keyboard.type("j?")  # letters, not commands
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_zooming_keeps_the_place_and_fit_shows_everything(page: Page, mock: ThreadedRealtimeServer) -> None:
+    talk(mock, TWO, turns=2)
+    open_page(page, mock, 1)
+    wait_for_waveform(page)
+    whole = page.evaluate(SCROLLED)
+    assert whole["width"] == whole["seen"]
+    for _ in range(3):
+        page.keyboard.press("+")
+    near = page.evaluate(SCROLLED)
+    assert near["width"] == pytest.approx(8 * whole["width"], rel=0.01)
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(SCROLLED)["left"] > near["left"]
+    page.get_by_role("button", name="Show the whole session").click()
+    assert page.evaluate(SCROLLED)["width"] == whole["width"]
+
+
+def test_audio_plays_from_the_selected_event_and_the_playhead_moves(page: Page, mock: ThreadedRealtimeServer) -> None:
+    talk(mock, TWO, turns=2)
+    open_page(page, mock, 1)
+    wait_for_waveform(page)
+    expect(page.get_by_role("button", name="Play")).to_be_enabled()
+    page.locator(".wave").click(position={"x": 500, "y": 40})
+    start = page.evaluate(CURSOR)
+    assert 30 < start < 70
+    with page.expect_response(lambda response: "clip.wav" in response.url) as answer:
+        page.keyboard.press(" ")
+    assert answer.value.ok
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    eventually(page, CURSOR, lambda now: now > start + 3)
+    page.keyboard.press(" ")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_an_event_is_copied_as_json_as_script_and_as_assertion(page: Page, tmp_path: Path) -> None:
+    with server(transcripts=['He said "no"\n\\ ☃', Failure("Slow down.", "rate_limit_exceeded")]) as mock:
+        with client(mock) as one:
+            one.send(update())
+            one.audio(TWO)
+            one.wait("conversation.item.input_audio_transcription.failed")
+            one.send({"type": "no.such.event"})
+            one.wait("error")
+        open_page(page, mock, 1)
+        copied = {}
+        for type_ in (COMPLETED, "conversation.item.input_audio_transcription.failed", "error", "session.updated"):
+            page.get_by_label("Search events").fill(f'"type":"{type_}"')
+            page.locator(".event", has=page.get_by_text(type_, exact=True)).click()
+            for kind in ("script", "pytest"):
+                page.locator(".copies button", has_text=kind).click()
+                expect(page.locator(".copied")).to_have_text("Copied.")
+                copied[type_, kind] = page.evaluate("() => navigator.clipboard.readText()")
+        script = "".join(text for (_, kind), text in copied.items() if kind == "script")
+        assert tomllib.loads(script)["transcript"][0]["text"] == 'He said "no"\n\\ ☃'
+        path = tmp_path / "script.toml"
+        path.write_text(script, encoding="utf-8")
+        again = load_script(str(path))
+        assert [transcript.failure is not None for transcript in again.transcripts] == [False, True]
+        assert [fault.action for fault in again.faults] == ["error", "delay"]
+        for (_, kind), text in copied.items():
+            if kind == "pytest":
+                exec(text, {"realtime_server": mock})  # raises where it does not hold
+
+
+# -- the mistakes that people make
+
+
+def test_audio_of_another_rate_is_noticed_while_it_is_sent(page: Page, mock: ThreadedRealtimeServer) -> None:
+    open_page(page, mock)
+    with client(mock) as one:
+        one.send(update())
+        began = time.monotonic()
+        for number in range(45):  # 16 kHz, in real time
+            one.send(append(b"\x00\x10" * 1600))
+            time.sleep(max(0.0, began + number * 0.1 - time.monotonic()))
+        expect(page.locator(".verdict.waiting")).to_contain_text("16,000 Hz. Resample it to 24,000 Hz")
+
+
+def test_a_client_that_never_commits_is_told_so_while_it_waits(page: Page, mock: ThreadedRealtimeServer) -> None:
+    open_page(page, mock)
+    with client(mock) as one:
+        one.send(update(turn_detection=None))
+        one.audio(HELLO)
+        expect(page.locator(".verdict.waiting")).to_contain_text("never sent input_audio_buffer.commit")
+
+
+# -- what clients send
+
+
+HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
+
+
+def test_hostile_strings_are_text(page: Page) -> None:
+    with server(transcripts=[HOSTILE, "</script><!--"]) as mock:
+        with client(mock, f"?intent=transcription&x={HOSTILE.replace(' ', '%20')}") as one:
+            one.send({"type": HOSTILE})
+            one.send(update(transcription={"model": "gpt-4o-mini-transcribe", "prompt": HOSTILE}))
+            one.audio(TWO)
+            one.wait(COMPLETED)
+            one.wait(COMPLETED)
+        open_page(page, mock, 1)
+        expect(page.locator("button.session .said")).to_contain_text(HOSTILE)
+        for _ in range(12):
+            page.keyboard.press("j")
+        assert page.title() == "rtstt-shim inspector"
+        assert page.locator("img").count() == 0
+        assert page.locator("script").count() == 3
+
+
+def test_keys_stand_nowhere_on_the_page(page: Page, mock: ThreadedRealtimeServer) -> None:
+    secret = "sk-proj-" + "Canary7" * 8
+    with client(mock, key=secret) as one:
+        one.send(update(transcription={"model": "gpt-4o-mini-transcribe", "prompt": f"key {secret}"}))
+        one.wait("session.updated")
+    open_page(page, mock, 1)
+    page.get_by_text("Headers").click()
+    for _ in range(4):
+        page.keyboard.press("j")
+        assert "Canary7" not in page.content()
+    assert "authorization" in page.content()
+
+
+def test_the_policy_lets_no_foreign_script_in(watched, page: Page, mock: ThreadedRealtimeServer) -> None:
+    open_page(page, mock)
+    page.evaluate(
+        """() => {
+          const inline = document.createElement('script');
+          inline.textContent = "document.title = 'taken'";
+          document.body.append(inline);
+        }"""
+    )
+    page.evaluate("() => fetch('http://192.0.2.1/').catch(() => null)")
+    assert page.title() == "rtstt-shim inspector"
+    assert len(watched.complaints) >= 2
+    assert all("Content Security Policy" in complaint for complaint in watched.complaints)
+    watched.complaints.clear()
+    watched.strangers.clear()  # the browser refused the request
+
+
+# -- size
+
+
+@pytest.mark.heavy
+def test_sixty_minutes_are_shown_at_once_and_in_little(page: Page) -> None:
+    spoken = encode_g711(load("hello").pcm[: 2 * 8000 * 2], "audio/pcmu")
+    with server() as mock:
+        with client(mock) as one:
+            one.send(update(format={"type": "audio/pcmu"}))
+            one.wait("session.updated")
+            for _ in range(450):
+                one.send(append(spoken))
+                one.send(append(b"\xff" * 8000 * 6))
+        transferred = []
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Network.enable")
+        devtools.on("Network.loadingFinished", lambda loaded: transferred.append(loaded["encodedDataLength"]))
+        began = time.monotonic()
+        open_page(page, mock, 1)
+        expect(page.locator(".facts", has_text="1:00:00")).to_be_visible()
+        wait_for_waveform(page)
+        took = time.monotonic() - began
+        paint = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        assert sum(transferred) < 2 * 1024 * 1024
+        assert paint < 5000, f"the first paint came after {paint:.0f} ms"  # 1 s on an idle machine
+        assert took < 30, f"the waveform came after {took:.1f} s"
+        for _ in range(8):
+            page.keyboard.press("+")
+        page.keyboard.press("j")
+        assert page.evaluate(SCROLLED)["width"] > 100_000
+
+
+# -- everyone
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(360, 740), (1280, 860), (3840, 2160)])
+def test_the_page_fits_and_is_accessible(browser: Browser, mock: ThreadedRealtimeServer, scheme, size) -> None:
+    talk(mock, TWO, turns=2)
+    refused(mock)
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    page = context.new_page()
+    try:
+        open_page(page, mock)
+        for number in (1, 2):
+            row = page.locator("button.session", has_text=f"#{number}")
+            row.click()
+            expect(page.locator("main h2")).to_contain_text(f"Session {number}")
+            if number == 1:
+                expect(page.locator(".wave [part~=region]")).to_have_count(2)
+            page.keyboard.press("j")
+            wider = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+            assert wider <= 0, f"the page is {wider} px wider than the window"
+            found = Axe().run(page).response["violations"]
+            assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
+            if page.locator(".back").is_visible():
+                page.locator(".back").click()
+    finally:
+        context.close()
+
+
+def test_the_colours_are_changed_by_hand_and_kept(page: Page, mock: ThreadedRealtimeServer) -> None:
+    refused(mock)
+    open_page(page, mock, 1)
+    before = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    button = page.get_by_role("button", name="Colours")
+    button.click()
+    button.click()
+    expect(button).to_have_text("Dark")
+    assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") != before
+    page.reload()
+    expect(page.get_by_role("button", name="Colours")).to_have_text("Dark")
