@@ -89,7 +89,7 @@ class FrameReader:
                 break
             if not self._receive_text(apply_mask(data[body:stop], data[body - _MASK : body])):
                 self.direct = False
-                break
+                self._pass_on(data[at:stop])  # alone: websockets would answer a CLOSE behind it first
             at = stop
         if self.direct:
             self._rest = data[at:]

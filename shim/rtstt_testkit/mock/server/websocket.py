@@ -96,6 +96,7 @@ class WebSocket:
         self._waiting = False  # frames that were read from the transport wait for their turn
         self._blocked = False  # the client does not read
         self._stalled = False
+        self._failed = False  # a message was not UTF-8; what follows it is not received
         self._partial = False  # part of a frame was sent
         transport.set_write_buffer_limits(high=_WRITE_LIMIT)
         self._schedule_ping()
@@ -140,7 +141,7 @@ class WebSocket:
             return False
         protocol.receive_data(data)
         for frame in protocol.events_received():
-            if isinstance(frame, Frame):
+            if isinstance(frame, Frame) and not self._failed:
                 self._receive_frame(frame)
         self._write()
         return protocol.state is State.OPEN
@@ -165,6 +166,7 @@ class WebSocket:
             receiver.receive_binary(payload)
         elif not receiver.receive_text(payload) and self._protocol.state is State.OPEN:
             self._protocol.fail(1007, "")
+            self._failed = True
 
     def receive_eof(self) -> None:
         """Handle the end of the stream."""
