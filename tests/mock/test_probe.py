@@ -20,6 +20,7 @@ from rtstt_testkit import Fault, RealtimeServer, ThreadedRealtimeServer, Transcr
 from rtstt_testkit.mock.protocol.models import TRANSCRIPTION_MODELS
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
 from rtstt_testkit.probe.compare import Difference, differences, summarize
+from rtstt_testkit.probe.conversation import as_conversations
 from rtstt_testkit.probe.normal import Normalizer, collapse
 from rtstt_testkit.probe.rows import ROWS, Row, WaitFor, select_rows
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
@@ -648,6 +649,20 @@ class TestOtherServers:
             events = results[tried.name].expected
             assert not [event for event in events if event["type"] in ("error", "(http)")], tried.name
             assert events[-1].get("by") == "client"
+
+    def test_conversations_are_transcribed_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        rows = as_conversations(ROWS, "gpt-realtime")
+        for result in wait(probe_own_mock(rows)):
+            types = [event["type"] for event in result.expected]
+            assert result.verdict == "ok"
+            assert not {"error", "(silence)", "response.created"} & set(types), result.row.name
+            assert result.expected[-1].get("by") == "client"
+            waited_for = {step.type for step in result.row.steps if isinstance(step, WaitFor)}
+            assert waited_for <= set(types)
+        with ThreadedRealtimeServer() as server:
+            assert main(server.url, "--conversation", "--only", "whisper-1, server_vad") == 0
+            (session,) = server.sessions
+        assert session.handshake.query == {"model": ["gpt-realtime"]}
 
     def test_rows_can_be_left_out(self) -> None:
         names = {found.name for found in select_rows("transcribing", ["whisper-1", "SERVER_VAD gpt"])}

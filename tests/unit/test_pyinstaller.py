@@ -37,7 +37,9 @@ def test_the_hook_collects_modules_data_and_versions(monkeypatch: pytest.MonkeyP
     )
     for name in ("PyInstaller", "PyInstaller.utils", "PyInstaller.utils.hooks"):
         monkeypatch.setitem(sys.modules, name, hooks)
-    [entry] = metadata.entry_points(group="pyinstaller40", name="hook-dirs")
+    entries = metadata.distribution("rtstt-shim").entry_points
+    [entry] = [entry for entry in entries if entry.group == "pyinstaller40"]
+    assert entry.name == "hook-dirs"
     [folder] = entry.load()()
     found = runpy.run_path(str(Path(folder, "hook-rtstt_core.py")))
     assert {f"rtstt_core.patching.{target.patch}" for target in TARGETS} <= set(found["hiddenimports"])

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from upstream_sources import PACKAGE
 
 import rtstt_testkit
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
-from rtstt_testkit.upstream.installed import PACKAGE
 from rtstt_testkit.upstream.scratch import npm_project
 
 pytestmark = [pytest.mark.client, pytest.mark.node, pytest.mark.heavy, pytest.mark.timeout(1500)]

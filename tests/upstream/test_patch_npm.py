@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from upstream_sources import commit, git, npm_package
+from upstream_sources import PACKAGE, commit, git, npm_package
 
 from rtstt_core.cli import main
-from rtstt_testkit.upstream.installed import PACKAGE
 
 pytestmark = pytest.mark.client
 
@@ -405,6 +404,53 @@ def test_a_package_with_windows_line_ends_gets_a_patch_that_applies(tmp_path: Pa
     commit(installed)
     git(installed, "apply", str(root / PATCHES["pnpm"]))
     assert b"\n" not in (installed / "dist/stt.js").read_bytes().replace(b"\r\n", b"")
+
+
+RULES = """
+id: fixed
+language: JavaScript
+message: it asks for the host
+metadata: {file: source}
+rule: {pattern: "isNative($URL)"}
+---
+id: model
+language: JavaScript
+message: a call of `addModel`
+metadata: {file: source}
+rule: {kind: expression_statement, pattern: addModel($URL);}
+fix: "if (!isNative($URL)) addModel($URL); // native hosts take no model"
+"""
+
+
+def test_another_package_is_data_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "patches"
+    published = data / "acme/published"
+    published.mkdir(parents=True)
+    (published / "package.yml").write_text(
+        "name: '@acme/voice'\nfiles: [lib/url.js]\nmark: native hosts take no model\n"
+    )
+    (published / "rules.yml").write_text(RULES)
+    monkeypatch.setattr("rtstt_testkit.upstream.packages.patches", lambda: data)
+    root = tmp_path / "app"
+    package = root / "node_modules/@acme/voice"
+    (package / "lib").mkdir(parents=True)
+    (package / "package.json").write_text(json.dumps({"name": "@acme/voice", "version": "3.1.0"}))
+    (package / "lib/url.js").write_text("export function url(u) {\n  addModel(u);\n}\n")
+    (root / "package.json").write_text("{}\n")
+    (root / "bun.lock").write_text("{}")
+    before = contents(root)
+    assert patch(root, "--check") == 1
+    assert patch(root) == 0
+    assert "@acme/voice 3.1.0 is patched by patches/@acme%2Fvoice@3.1.0.patch (bun: " in capsys.readouterr().out
+    commit(package)
+    git(package, "apply", str(root / "patches/@acme%2Fvoice@3.1.0.patch"))
+    assert "if (!isNative(u)) addModel(u);" in (package / "lib/url.js").read_text()
+    shutil.rmtree(package / ".git")
+    git(root, "apply", "-R", "--directory=node_modules/@acme/voice", "patches/@acme%2Fvoice@3.1.0.patch")
+    assert patch(root, "--undo") == 0
+    assert contents(root) == before
 
 
 class TestBadInput:

@@ -316,6 +316,27 @@ def test_a_patch_that_is_not_proven_is_not_written(
     assert "- [x] **Build passes**" in text
 
 
+@pytest.mark.parametrize(
+    "step", ["rtstt_testkit.upstream.verify.verify", "pathlib.Path.rename", "pathlib.Path.write_bytes"]
+)
+def test_an_interrupt_leaves_nothing_behind(
+    npm_source: Npm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    repository = checkout(npm_source("1.9.0"), tmp_path / "agents-js")
+    before = {str(path): path.lstat().st_mtime_ns for path in repository.rglob("*")}
+    (tmp_path / "here").mkdir()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, interrupt)
+    words = ["--verify"] if step.endswith("verify") else []
+    assert pr(FIXES[0], repository, tmp_path / "here/out", *words) == 130
+    monkeypatch.undo()
+    assert {str(path): path.lstat().st_mtime_ns for path in repository.rglob("*")} == before
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 APPLICATION = '''"""An application."""
 URL = "wss://api.openai.com/v1/realtime?intent=transcription&model=whisper-1"
 '''

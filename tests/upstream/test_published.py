@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from upstream_sources import npm_package
+from upstream_sources import PACKAGE, npm_package
 
 import rtstt_testkit
 from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.fixes import find_fix
-from rtstt_testkit.upstream.installed import FILES, PACKAGE, Installed
+from rtstt_testkit.upstream.installed import Installed
+from rtstt_testkit.upstream.packages import load_packages
 from rtstt_testkit.upstream.scratch import npm_project, workspace
 
 pytestmark = [pytest.mark.client, pytest.mark.node, pytest.mark.heavy, pytest.mark.timeout(900)]
@@ -31,7 +32,9 @@ def patched() -> Patched:
     @contextmanager
     def make(version: str) -> Iterator[Path]:
         source = npm_package(version)
-        copy = Installed(source, version, {name: (source / name).read_text(encoding="utf-8") for name in FILES})
+        (plugin,) = load_packages()
+        files = {name: (source / name).read_text(encoding="utf-8") for name in plugin.files}
+        copy = Installed(plugin, source, version, files)
         with workspace(
             npm_project({**find_fix("agents-js/model-param").workbench["tools"], PACKAGE: version}, print)
         ) as folder:

@@ -15,8 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from rtstt_testkit.upstream.installed import PACKAGE
-
+PACKAGE = "@livekit/agents-plugin-openai"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rtstt-shim" / "sources"
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
 

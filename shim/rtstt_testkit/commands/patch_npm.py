@@ -7,23 +7,29 @@ import argparse
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
 from rtstt_testkit.upstream.files import write_all
-from rtstt_testkit.upstream.installed import PACKAGE, Installed, find_installed, need
+from rtstt_testkit.upstream.installed import Installed, find_installed, need
 from rtstt_testkit.upstream.managers import MANAGERS, Manager, choose
+from rtstt_testkit.upstream.packages import Package, load_packages
 from rtstt_testkit.upstream.project import Project, open_project
 
 __all__ = ["run"]
+
+
+_Patched = list[tuple[Manager, Package, str]]
 
 
 def run(args: argparse.Namespace) -> int:
     """Patch or check a project."""
     try:
         project = open_project(args.project)
+        packages = load_packages()
         if args.undo:
-            return _undo(project)
-        copies = find_installed(project.folder)
-        stale = _stale(project, copies)
+            return _undo(project, packages)
+        copies = [copy for package in packages for copy in find_installed(project.folder, package)]
+        stale = _stale(project, packages, copies)
         if not copies and not stale:
-            print(f"{PACKAGE} is not installed in {project.folder}: nothing to patch")
+            names = " and ".join(package.name for package in packages)
+            print(f"{names} is not installed in {project.folder}: nothing to patch")
             return 0
         manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "from --manager")
         if args.check:
@@ -36,40 +42,45 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
 
 
-def _undo(project: Project) -> int:
+def _patched(project: Project, packages: list[Package]) -> _Patched:
+    """Return every patch of this kit that the project contains."""
+    return [
+        (manager, package, version)
+        for package in packages
+        for manager in MANAGERS.values()
+        for version in manager.patched_versions(project, package)
+    ]
+
+
+def _undo(project: Project, packages: list[Package]) -> int:
     """Take every patch of this kit and its declaration back."""
-    patched = [(manager, version) for manager in MANAGERS.values() for version in manager.patched_versions(project)]
+    patched = _patched(project, packages)
     if not patched:
-        print(f"{project.folder} has no patch of {PACKAGE}: nothing to undo")
+        print(f"{project.folder} has no patch of {' or '.join(package.name for package in packages)}: nothing to undo")
         return 0
     _remove(project, patched)
-    for command in dict.fromkeys(manager.apply(project) for manager, _ in patched):
+    for command in dict.fromkeys(manager.apply(project) for manager, _, _ in patched):
         print(f"apply it with `{command}`, and commit the lockfile")
     return 0
 
 
-def _stale(project: Project, copies: list[Installed]) -> list[tuple[Manager, str]]:
+def _stale(project: Project, packages: list[Package], copies: list[Installed]) -> _Patched:
     """Return the patches of versions that are no longer installed."""
-    installed = {copy.version for copy in copies}
-    return [
-        (manager, version)
-        for manager in MANAGERS.values()
-        for version in manager.patched_versions(project)
-        if version not in installed
-    ]
+    installed = {(copy.package.name, copy.version) for copy in copies}
+    return [entry for entry in _patched(project, packages) if (entry[1].name, entry[2]) not in installed]
 
 
-def _check_stale(stale: list[tuple[Manager, str]]) -> int:
-    for manager, version in stale:
-        path = manager.path.format(version=version)
-        print(f"{path} is not needed any more: {PACKAGE} {version} is not installed: run `rtstt-shim patch-npm`")
+def _check_stale(stale: _Patched) -> int:
+    for manager, package, version in stale:
+        path = manager.patch_path(package.name, version)
+        print(f"{path} is not needed any more: {package.name} {version} is not installed: run `rtstt-shim patch-npm`")
     return int(bool(stale))
 
 
-def _remove(project: Project, patched: list[tuple[Manager, str]]) -> Project:
-    for manager, version in patched:
-        write_all(project.folder, manager.removal(project, version))
-        print(f"removed {manager.path.format(version=version)} and {manager.declaration}")
+def _remove(project: Project, patched: _Patched) -> Project:
+    for manager, package, version in patched:
+        write_all(project.folder, manager.removal(project, package.name, version))
+        print(f"removed {manager.patch_path(package.name, version)} and {manager.declaration}")
         project = open_project(project.folder)
     return project
 
@@ -92,7 +103,7 @@ def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]
     for copy in copies:
         reason = need(copy)
         if reason is None:
-            affected[copy.version] = copy
+            affected[copy.package.name, copy.version] = copy
         else:
             print(f"{copy.folder} ({copy.version}) needs no patch: {reason}")
     written: list[str] = []
@@ -104,9 +115,9 @@ def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]
         project = open_project(project.folder)
     for name in dict.fromkeys(written):
         print(f"wrote {project.folder / name}")
-    for version in affected:
-        path = manager.path.format(version=version)
-        print(f"{PACKAGE} {version} is patched by {path} ({manager.name}: {why})")
+    for name, version in affected:
+        path = manager.patch_path(name, version)
+        print(f"{name} {version} is patched by {path} ({manager.name}: {why})")
         print(f"apply it with `{manager.apply(project)}`, and commit the patch, its declaration and the lockfile")
         print("undo: `rtstt-shim patch-npm --undo`")
     return 0

@@ -11,10 +11,11 @@ import sys
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from rtstt_core.errors import UsageError
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
+from rtstt_testkit.probe.conversation import as_conversations
 from rtstt_testkit.probe.report import causes, counts, document, junit, lines, list_rows
 from rtstt_testkit.probe.rows import select_rows
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
@@ -29,6 +30,8 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 def run(args: argparse.Namespace) -> int:
     """Probe, print the results, and return the exit code."""
     rows = select_rows(args.only, args.skip, compatible=args.compatible)
+    if args.conversation is not None:
+        rows = as_conversations(rows, _model(args.conversation))
     if not rows:
         chosen = f"no row's title contains {args.only!r}" if args.only else "no row is left"
         raise UsageError(f"{chosen}; see `rtstt-shim probe --list`")
@@ -109,6 +112,12 @@ def _key(key: str, name: str) -> str:
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise UsageError(f"{name} is not an API key: it contains spaces or other characters that no key has")
     return key
+
+
+def _model(name: str) -> str:
+    if not _TOKEN.fullmatch(name.replace("/", "")):
+        raise UsageError(f"--conversation {name[:40]!r} is not the name of a model; give one such as gpt-realtime")
+    return quote(name, safe="/")
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -14,7 +14,8 @@ import yaml
 
 from rtstt_testkit.upstream.errors import BadInput
 from rtstt_testkit.upstream.files import like, plain
-from rtstt_testkit.upstream.installed import PACKAGE, Installed
+from rtstt_testkit.upstream.installed import Installed
+from rtstt_testkit.upstream.packages import Package
 from rtstt_testkit.upstream.project import LOCKFILES, Project, is_berry
 from rtstt_testkit.upstream.scratch import execute
 
@@ -23,17 +24,14 @@ __all__ = ["MANAGERS", "Manager", "choose"]
 PATCH_PACKAGE = "^8.0.1"
 
 
-#: A line of the patched files, which tells the patches of this kit from others.
-MARK = "OpenAI realtime transcription failed"
-
-
 @dataclass(frozen=True)
 class Manager:
     """How one package manager patches a package.
 
     Attributes:
-        path: The path of the patch below the project, with ``{version}``.
-        folder: The prefix of the paths inside the patch.
+        path: The path of the patch below the project, with ``{name}`` and ``{version}``.
+        slash: What replaces the slash of a scoped name in ``path``.
+        folder: The prefix of the paths inside the patch, with ``{name}``.
         declare: Returns the changed files, other than the patch, that make the manager apply it.
         undeclare: Returns the changed files, other than the patch, that take the declaration of a version back.
         declaration: The place of the declaration, for the undo instructions.
@@ -41,9 +39,10 @@ class Manager:
 
     name: str
     path: str
+    slash: str
     folder: str
     declare: Callable[[Project, Installed, str], dict[str, str | None]]
-    undeclare: Callable[[Project, str, str], dict[str, str | None]]
+    undeclare: Callable[[Project, str, str, str], dict[str, str | None]]
     declaration: str
 
     def apply(self, project: Project) -> str:
@@ -51,32 +50,36 @@ class Manager:
         tool = LOCKFILES.get(project.lockfile or "", "npm") if self.name == "patch-package" else self.name
         return f"{tool} install"
 
+    def patch_path(self, name: str, version: str) -> str:
+        """Return the path of the patch of a package's version, below the project."""
+        return self.path.format(name=name.replace("/", self.slash), version=version)
+
     def files(self, project: Project, copy: Installed) -> dict[str, str | None]:
         """Return the changed files that patch one installed version."""
-        path = self.path.format(version=copy.version)
-        files = {path: copy.patch(self.folder), **self.declare(project, copy, path)}
+        path = self.patch_path(copy.package.name, copy.version)
+        files = {path: copy.patch(self.folder.format(name=copy.package.name)), **self.declare(project, copy, path)}
         return {name: text for name, text in files.items() if project.read(name) != text}
 
-    def patched_versions(self, project: Project) -> list[str]:
-        """Return the versions for which the project contains a patch of this kit."""
-        before, after = self.path.split("{version}")
+    def patched_versions(self, project: Project, package: Package) -> list[str]:
+        """Return the versions of a package for which the project contains a patch of this kit."""
+        before, after = self.patch_path(package.name, "\n").split("\n")
         folder = project.folder / before.rpartition("/")[0]
         start = before.rpartition("/")[2]
         found = []
         for file in sorted(folder.glob(f"{glob.escape(start)}*{after}")):
             path = file.relative_to(project.folder).as_posix()
-            if MARK in (project.read(path) or ""):
+            if package.mark in (project.read(path) or ""):
                 found.append(path[len(before) : -len(after)])
         return found
 
-    def removal(self, project: Project, version: str) -> dict[str, str | None]:
+    def removal(self, project: Project, name: str, version: str) -> dict[str, str | None]:
         """Return the changed files that take the patch of a version back."""
-        path = self.path.format(version=version)
-        return {path: None, **self.undeclare(project, version, path)}
+        path = self.patch_path(name, version)
+        return {path: None, **self.undeclare(project, name, version, path)}
 
     def is_declared(self, project: Project, copy: Installed) -> bool:
         """Return whether the project contains the patch of a version and its declaration."""
-        path = self.path.format(version=copy.version)
+        path = self.patch_path(copy.package.name, copy.version)
         return (project.folder / path).is_file() and not self.declare(project, copy, path)
 
 
@@ -128,11 +131,11 @@ def _other_patch(file: Path, name: str, path: object) -> str:
 
 
 def _patched_dependencies(project: Project, copy: Installed, path: str) -> dict[str, str | None]:
-    return _in_manifest(project, ("patchedDependencies",), f"{PACKAGE}@{copy.version}", path)
+    return _in_manifest(project, ("patchedDependencies",), f"{copy.package.name}@{copy.version}", path)
 
 
 def _pnpm(project: Project, copy: Installed, path: str) -> dict[str, str | None]:
-    name = f"{PACKAGE}@{copy.version}"
+    name = f"{copy.package.name}@{copy.version}"
     if "patchedDependencies" in (project.manifest.get("pnpm") or {}):
         return _in_manifest(project, ("pnpm", "patchedDependencies"), name, path)
     file = "pnpm-workspace.yaml"
@@ -175,38 +178,38 @@ def _not_in_manifest(project: Project, keys: tuple[str, ...], name: str) -> dict
     return project.with_manifest(manifest)
 
 
-def _no_patched_dependencies(project: Project, version: str, path: str) -> dict[str, str | None]:
-    return _not_in_manifest(project, ("patchedDependencies",), f"{PACKAGE}@{version}")
+def _no_patched_dependencies(project: Project, name: str, version: str, path: str) -> dict[str, str | None]:
+    return _not_in_manifest(project, ("patchedDependencies",), f"{name}@{version}")
 
 
-def _no_pnpm(project: Project, version: str, path: str) -> dict[str, str | None]:
+def _no_pnpm(project: Project, name: str, version: str, path: str) -> dict[str, str | None]:
     file = "pnpm-workspace.yaml"
     original = project.read(file) or ""
     text = plain(original)
-    line = rf"  '{re.escape(PACKAGE)}@{re.escape(version)}': {re.escape(path)}\n"
+    line = rf"  '{re.escape(name)}@{re.escape(version)}': {re.escape(path)}\n"
     changed = re.sub(rf"(?m)^{line}", "", text)
     if changed != text:
         changed = re.sub(r"(?m)^patchedDependencies:[ \t]*\n(?! )", "", changed)
         return {file: like(original, changed) if changed.strip() else None}
-    return _not_in_manifest(project, ("pnpm", "patchedDependencies"), f"{PACKAGE}@{version}")
+    return _not_in_manifest(project, ("pnpm", "patchedDependencies"), f"{name}@{version}")
 
 
-def _no_yarn(project: Project, version: str, path: str) -> dict[str, str | None]:
+def _no_yarn(project: Project, name: str, version: str, path: str) -> dict[str, str | None]:
     manifest = json.loads(json.dumps(project.manifest))
     resolutions = manifest.get("resolutions")
     if isinstance(resolutions, dict):
-        value = _resolution(version, path)
-        manifest["resolutions"] = {name: target for name, target in resolutions.items() if target != value}
+        value = _resolution(name, version, path)
+        manifest["resolutions"] = {key: target for key, target in resolutions.items() if target != value}
         if not manifest["resolutions"]:
             del manifest["resolutions"]
     return project.with_manifest(manifest)
 
 
-def _resolution(version: str, path: str) -> str:
-    return f"patch:{PACKAGE}@npm%3A{version}#~/{path}"
+def _resolution(name: str, version: str, path: str) -> str:
+    return f"patch:{name}@npm%3A{version}#~/{path}"
 
 
-def _no_patch_package(project: Project, version: str, path: str) -> dict[str, str | None]:
+def _no_patch_package(project: Project, name: str, version: str, path: str) -> dict[str, str | None]:
     """Remove patch-package if no other patch needs it and it was added as this kit adds it."""
     others = [file for file in (project.folder / "patches").glob("*.patch") if file != project.folder / path]
     if others:
@@ -236,17 +239,17 @@ def _yarn(project: Project, copy: Installed, path: str) -> dict[str, str | None]
         for names, entry in entries.items()
         if isinstance(entry, dict) and str(entry.get("version")) == copy.version
         for wanted in names.split(", ")
-        if wanted.startswith(f"{PACKAGE}@npm:")
+        if wanted.startswith(f"{copy.package.name}@npm:")
     )
     if not ranges:
         lock = project.folder / "yarn.lock"
-        raise BadInput(f"{lock} does not list {PACKAGE} {copy.version}: run `yarn install` first")
-    value = _resolution(copy.version, path)
+        raise BadInput(f"{lock} does not list {copy.package.name} {copy.version}: run `yarn install` first")
+    value = _resolution(copy.package.name, copy.version, path)
     manifest = json.loads(json.dumps(project.manifest))
     resolutions = manifest.setdefault("resolutions", {})
     if value in resolutions.values():
         return {}
-    resolutions.update({f"{PACKAGE}@{wanted}": value for wanted in ranges})
+    resolutions.update({f"{copy.package.name}@{wanted}": value for wanted in ranges})
     return project.with_manifest(manifest)
 
 
@@ -266,7 +269,8 @@ MANAGERS = {
     for manager in (
         Manager(
             name="npm",
-            path=f"patches/{PACKAGE}@{{version}}.patch",
+            path="patches/{name}@{version}.patch",
+            slash="/",
             folder="",
             declare=_patched_dependencies,
             undeclare=_no_patched_dependencies,
@@ -274,7 +278,8 @@ MANAGERS = {
         ),
         Manager(
             name="pnpm",
-            path=f"patches/{PACKAGE.replace('/', '__')}@{{version}}.patch",
+            path="patches/{name}@{version}.patch",
+            slash="__",
             folder="",
             declare=_pnpm,
             undeclare=_no_pnpm,
@@ -282,7 +287,8 @@ MANAGERS = {
         ),
         Manager(
             name="yarn",
-            path=f".yarn/patches/{PACKAGE.replace('/', '-')}-npm-{{version}}.patch",
+            path=".yarn/patches/{name}-npm-{version}.patch",
+            slash="-",
             folder="",
             declare=_yarn,
             undeclare=_no_yarn,
@@ -290,7 +296,8 @@ MANAGERS = {
         ),
         Manager(
             name="bun",
-            path=f"patches/{PACKAGE.replace('/', '%2F')}@{{version}}.patch",
+            path="patches/{name}@{version}.patch",
+            slash="%2F",
             folder="",
             declare=_patched_dependencies,
             undeclare=_no_patched_dependencies,
@@ -298,8 +305,9 @@ MANAGERS = {
         ),
         Manager(
             name="patch-package",
-            path=f"patches/{PACKAGE.replace('/', '+')}+{{version}}.patch",
-            folder=f"node_modules/{PACKAGE}/",
+            path="patches/{name}+{version}.patch",
+            slash="+",
+            folder="node_modules/{name}/",
             declare=_patch_package,
             undeclare=_no_patch_package,
             declaration="patch-package in scripts and dependencies of package.json",

@@ -36,6 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compatible", action="store_true", help="only what a compatible server must do, without OpenAI's refusals"
     )
+    parser.add_argument(
+        "--conversation",
+        nargs="?",
+        const="gpt-realtime",
+        metavar="MODEL",
+        help="transcribe the input of conversations with this model (gpt-realtime), in place of transcription sessions",
+    )
     parser.add_argument("--key", metavar="KEY", help="the key for the server; with --live in place of OPENAI_API_KEY")
     parser.add_argument(
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a request header; may be repeated"

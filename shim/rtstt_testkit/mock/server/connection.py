@@ -21,7 +21,7 @@ from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.server.attempt import ConnectAttempt
 from rtstt_testkit.mock.server.driver import SessionDriver
 from rtstt_testkit.mock.server.http import Head, HttpError, HttpParser, HttpRequest, HttpResponse, TlsError, json_error
-from rtstt_testkit.mock.server.websocket import WebSocket
+from rtstt_testkit.mock.server.websocket import WebSocket, end_stream
 
 __all__ = ["RESERVED_FILES", "Connection", "ConnectionContext"]
 
@@ -256,10 +256,10 @@ class Connection(asyncio.BufferedProtocol):
         transport = self.transport
         transport.set_write_buffer_limits(high=0)
         transport.write(data)
-        if self._eof or not transport.can_write_eof():
+        if self._eof:
             transport.close()
             return
-        transport.write_eof()
+        end_stream(transport)
         if transport.get_write_buffer_size():
             self._lingers = True  # as long as the client takes to read it
         else:

@@ -1,10 +1,10 @@
 """The short TEXT frames that nearly all of a session consists of, read without websockets' parser.
 
-websockets parses frames in Python, one generator step for each field. With this reader the mock receives 1.2 times as
-many appends of 50 ms a second as CopilotKit aimock 1.43.0 on the same core, without it 0.8 times as many. It reads only
-the plainest frame there is, a masked TEXT message in one frame of less than 64 KiB, and passes the bytes of every
-other frame to websockets unchanged, which alone answers it, refuses it or reassembles it. A test compares the two.
-The layout is that of RFC 6455, section 5.2.
+websockets parses frames in Python, one generator step for each field. On one machine an append of 50 ms takes the mock
+14 µs of CPU with this reader and 19 µs without it, and CopilotKit aimock 1.43.0 15 µs; the mock must not be slower. It
+reads only the plainest frame there is, a masked TEXT message in one frame of less than 64 KiB, and passes the bytes of
+every other frame to websockets unchanged, which alone answers it, refuses it or reassembles it. A test compares the
+two. The layout is that of RFC 6455, section 5.2.
 """
 
 from __future__ import annotations

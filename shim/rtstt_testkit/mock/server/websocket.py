@@ -21,7 +21,7 @@ from websockets.server import ServerProtocol
 from rtstt_testkit.mock.inspect.record import Closed
 from rtstt_testkit.mock.server.frames import FrameReader
 
-__all__ = ["Receiver", "WebSocket"]
+__all__ = ["Receiver", "WebSocket", "end_stream"]
 
 _FRAMES_A_TURN = 256  # at most some 20 ms, in which other sessions wait
 _WRITE_LIMIT = 32 * 1024
@@ -261,8 +261,8 @@ class WebSocket:
         if data:
             ends = data[-1] == SEND_EOF
             self.transport.write(b"".join(data))
-            if ends and self.transport.can_write_eof() and not self.transport.is_closing():
-                self.transport.write_eof()
+            if ends:
+                end_stream(self.transport)
         if self._protocol.state is not State.OPEN:
             self._end()
 
@@ -308,3 +308,14 @@ class WebSocket:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def end_stream(transport: asyncio.Transport) -> None:
+    """Half-close a TCP connection, so that the client ends it after it read everything."""
+    if transport.is_closing():
+        return
+    try:
+        if transport.can_write_eof():
+            transport.write_eof()
+    except OSError:  # the client is gone
+        transport.abort()
