@@ -103,6 +103,11 @@ def test_a_client_that_sends_the_beta_header_cannot_be_covered(name: str, versio
     assert found.fix == (f"upgrade to {fixed_in}" if fixed_in else "no release without this fault is known")
 
 
+def test_installing_the_shim_is_no_remedy_for_the_beta_header() -> None:
+    found = find_python_clients(PythonEnvironment(PYTHON, {"liveai": "1.1.0"}))[0]
+    assert found.shim == "warns when a session is refused; it cannot correct a header"
+
+
 def test_a_client_that_sends_the_beta_header_is_read_about(
     installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

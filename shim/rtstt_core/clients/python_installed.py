@@ -57,11 +57,11 @@ def _fix(row: VersionRange) -> str | None:
 
 def _cover(environment: PythonEnvironment, transport: str, row: VersionRange) -> tuple[bool, str]:
     """Return whether the shim helps in an environment, and how, a clause."""
+    if row.beta:
+        return False, "warns when a session is refused; it cannot correct a header"
     inactive = _why_inactive(environment)
     if inactive:
         return False, f"nothing: {inactive}"
-    if row.beta:
-        return False, "warns when a session is refused; it cannot correct a header"
     version = environment.versions.get(transport)
     if version is None:
         return False, f"nothing: {transport}, which it connects with, is not installed"

@@ -25,7 +25,7 @@ ACTIVATE = "import rtstt_testkit.routing\n\nrtstt_testkit.routing.activate_from_
 def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
     """Prepare an environment for the version that a pull request was made from."""
     # The test kit's routing needs wrapt in the client's process.
-    tools = ["wrapt>=2.4,<3", *(f"{name}=={version}" for name, version in TOOLS.items())]
+    tools = ["wrapt>=1.16,<3", *(f"{name}=={version}" for name, version in TOOLS.items())]
     python = python_environment([*tools, *request.fix.requirements(request.source.version)], progress)
     with workspace(python.parents[1]) as folder:
         bench = _PyPI(request, python, folder)

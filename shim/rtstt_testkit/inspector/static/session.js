@@ -53,6 +53,7 @@ export class SessionPane {
     if (number !== this.number || !view) return;
     const model = new Model(view);
     this.model = model;
+    this.timeline.clear();
     this.placeholder.hidden = true;
     this.body.hidden = false;
     this.#drawHead();
@@ -63,7 +64,7 @@ export class SessionPane {
     if (model !== this.model) return;
     await this.timeline.show(model);
     const problem = model.list.findIndex((entry) => entry.kind === 'problem');
-    if (problem !== -1 && view.state !== 'open') this.select(problem);
+    if (this.timeline.selected === -1 && problem !== -1 && view.state !== 'open') this.select(problem);
   }
 
   /** Sessions have changed; what is new in the one shown is fetched, one answer after the other. */
@@ -93,7 +94,7 @@ export class SessionPane {
       this.#drawHead();
       this.#drawTools();
       this.events.refresh();
-      if (!this.player.playing) await this.timeline.update();
+      if (!this.player.playing && this.timeline.model === model) await this.timeline.update();
     }
   }
 

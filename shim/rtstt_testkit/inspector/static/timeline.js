@@ -29,12 +29,18 @@ export class TimelineView {
     this.element.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
   }
 
-  /** Show a session, at once in full width. */
-  async show(model) {
-    this.model = model;
+  /** Show nothing until `show`: the next session is on its way. */
+  clear() {
+    this.model = null;
     this.selected = -1;
     this.cursor = 0;
+  }
+
+  /** Show a session, at once in full width; an event may have been selected since `clear`. */
+  async show(model) {
+    this.model = model;
     this.fit = true;
+    if (this.selected !== -1) this.cursor = model.list[this.selected].x;
     if (!this.surfer) this.#create();
     this.surfer.setOptions({ minPxPerSec: 0 });
     await this.#load();
@@ -86,8 +92,9 @@ export class TimelineView {
 
   /** Mark what the detector heard in and around what is in view: a region is an element, so there are few. */
   #markSpeech() {
-    const { model, surfer, scale } = this;
-    if (!scale) return;
+    const { model, surfer } = this;
+    if (!model || !this.scale) return;
+    const { scale } = this;
     const left = surfer.getScroll() / scale;
     const width = surfer.getWidth() / scale;
     const [from, to] = (this.covered = [left - width, left + 2 * width]);
@@ -167,6 +174,7 @@ export class TimelineView {
   /** Show which event is selected, and bring it into view. */
   select(index) {
     this.selected = index;
+    if (!this.model) return;
     this.setTime(this.model.list[index].x);
     this.redraw();
   }
@@ -189,7 +197,7 @@ export class TimelineView {
       const text = textScale();
       const ratio = (devicePixelRatio || 1) * text;
       const width = this.canvas.clientWidth / text;
-      if (!width) return;
+      if (!width || !this.model) return;
       this.canvas.style.height = `${HEIGHT * text}px`;
       this.canvas.width = Math.round(width * ratio);
       this.canvas.height = Math.round(HEIGHT * ratio);

@@ -63,6 +63,8 @@ class Listener:
         if server is None:
             return
         server.close()
+        for _ in range(3):  # turns in which asyncio makes the connections that it has accepted already
+            await asyncio.sleep(0)
         connections = self._context.connections
         try:
             for connection in list(connections):
