@@ -63,10 +63,10 @@ class Listener:
         if server is None:
             return
         server.close()
-        for _ in range(3):  # turns in which asyncio makes the connections that it has accepted already
-            await asyncio.sleep(0)
         connections = self._context.connections
         try:
+            for _ in range(3):  # turns in which asyncio makes the connections that it has accepted already
+                await asyncio.sleep(0)
             for connection in list(connections):
                 connection.close(code, reason)
             before = None
