@@ -21,7 +21,8 @@ MOCK = tuple(f"rtstt_testkit.mock.{room}" for room in ("server", "session", "ins
 
 # From the top of the house down; the longest name that fits a module is its room.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "rtstt_shim": ("rtstt_core.patching", "rtstt_core.url_rule"),
+    "rtstt_shim": ("rtstt_core.patching", "rtstt_core.status", "rtstt_core.url_rule"),
+    "rtstt_core.status": ("rtstt_core.patching", "rtstt_core.clients"),
     "rtstt_core": ("rtstt_core.cli",),  # only `python -m rtstt_core`
     "rtstt_core.cli": ("rtstt_core.errors", "rtstt_core.extras"),
     "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.clients"),

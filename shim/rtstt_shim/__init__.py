@@ -7,7 +7,8 @@ PYTEST_DONT_REWRITE: pytest rewrites the packages of its plugins, and warns of t
 
 from __future__ import annotations
 
-from rtstt_core.patching.installation import Status, TargetStatus, install, status, uninstall
+from rtstt_core.patching.installation import Status, TargetStatus, install, uninstall
+from rtstt_core.status import status
 from rtstt_core.url_rule import Decision, fix_url
 
 __all__ = ["Decision", "Status", "TargetStatus", "fix_url", "install", "status", "uninstall"]

@@ -27,6 +27,7 @@ OURS = [
     "rtstt_core.patching.messages",
     "rtstt_core.patching.targets",
     "rtstt_core.patching.wrapping",
+    "rtstt_core.status",
     "rtstt_core.url_rule",
     "rtstt_shim",
 ]
