@@ -89,6 +89,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.routing": (),
     "rtstt_testkit.mock": (),
     **{room: (*MOCK[floor + 1 :], "rtstt_testkit.speech") for floor, room in enumerate(MOCK)},
+    "rtstt_testkit.mock.protocol": ("rtstt_testkit.mock.audio", "rtstt_core.redact"),
     "rtstt_testkit.speech": (),
 }
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["redact", "redact_url"]
+__all__ = ["KEY_PREFIXES", "SHOWN_PARAMETERS", "redact", "redact_url"]
 
-# OpenAI's keys (`sk-`, `sk-proj-`, `ek_`, `sess-`), Authorization values, and the key in a quoted subprotocol.
+KEY_PREFIXES = r"sk-|ek_|sess-"
+"""How OpenAI's keys and client secrets begin, as a regular expression."""
+
+SHOWN_PARAMETERS = frozenset({"intent", "model", "deployment", "api-version"})
+"""The query parameters whose values explain a failure and identify nobody; all other values are masked."""
+
+# Keys, Authorization values, and the key in a quoted subprotocol.
 _SECRET = re.compile(
-    r"(?<![a-z0-9_])(?P<prefix>sk-|ek_|sess-|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\w.~+/=*-]{4,}",
+    rf"(?<![a-z0-9_])(?P<prefix>{KEY_PREFIXES}|openai-insecure-api-key\.|Bearer\s+|Basic\s+)(?!\*)[\w.~+/=*-]{{4,}}",
     re.IGNORECASE,
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # Any scheme: the URL of a proxy holds a password too.
 _URL_IN_TEXT = re.compile(r"://[^\s\"'<>]+")
 _USERINFO = re.compile(r"(?<=//)[^/]*@")
-# Query parameters whose values explain a failure and identify nobody; all other values are masked.
-_SHOWN_PARAMETERS = {"intent", "model", "deployment", "api-version"}
 _MAX_LENGTH = 400
 
 
@@ -44,8 +48,8 @@ def _mask_pair(pair: str) -> str:
     key, equals, value = pair.partition("=")
     if not equals:
         # A word without a value may be a key.
-        return pair if key in _SHOWN_PARAMETERS or not key else "***"
-    return pair if key in _SHOWN_PARAMETERS or not value else f"{key}=***"
+        return pair if key in SHOWN_PARAMETERS or not key else "***"
+    return pair if key in SHOWN_PARAMETERS or not value else f"{key}=***"
 
 
 def _clean(text: str) -> str:

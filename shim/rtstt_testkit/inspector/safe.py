@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rtstt_testkit.mock.protocol.secrets import mask_keys
+from rtstt_testkit.mock.protocol.secrets import mask_json
 
 __all__ = ["masked"]
 
@@ -19,14 +19,4 @@ def masked(data: Any) -> Any:
         data: Whatever JSON can hold.
     """
     text = json.dumps(data, ensure_ascii=False)
-    return _masked(data) if any(prefix in text for prefix in _PREFIXES) else data
-
-
-def _masked(data: Any) -> Any:
-    if isinstance(data, str):
-        return mask_keys(data)
-    if isinstance(data, dict):
-        return {_masked(name): _masked(value) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_masked(value) for value in data]
-    return data
+    return mask_json(data) if any(prefix in text for prefix in _PREFIXES) else data

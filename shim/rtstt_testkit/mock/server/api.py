@@ -17,6 +17,7 @@ from rtstt_testkit.mock.protocol import errors
 from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
+from rtstt_testkit.mock.protocol.secrets import mask_keys
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.server import memory
 from rtstt_testkit.mock.server.access import Access
@@ -133,7 +134,7 @@ def _summary(record: SessionRecord) -> dict[str, Any]:
         "query": record.handshake.query,
         "headers": record.handshake.headers,
         "subprotocols": record.handshake.subprotocols,
-        "refusal": record.refusal.message if record.refusal else None,
+        "refusal": mask_keys(record.refusal.message) if record.refusal else None,
         "close": {"code": close.code, "reason": close.reason, "by": close.by} if close else None,
         "audio_bytes": record.audio_received,
         "transcripts": record.transcripts,

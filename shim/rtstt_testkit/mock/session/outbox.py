@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rtstt_testkit.mock.inspect.record import Closed, Dropped, Event, SessionRecord
 from rtstt_testkit.mock.protocol.events import Failure, failure_fields
 from rtstt_testkit.mock.protocol.ids import Ids
-from rtstt_testkit.mock.protocol.secrets import has_key, mask_keys
+from rtstt_testkit.mock.protocol.secrets import mask_json
 from rtstt_testkit.mock.script.faults import Fault, FaultPlan
 
 __all__ = ["Close", "Outbox", "Output", "RawFrame", "Reset", "Send", "Stall", "Trickle"]
@@ -368,10 +368,10 @@ _CHANGES: dict[str, Callable[[list[_Frame], Fault], list[_Frame]]] = {
 
 
 def _shown(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the event as it is recorded: an error may repeat a key that the client sent."""
-    if event["type"] != "error" or not has_key(text := _ENCODE(event)):
+    """Return the event as it is recorded: all but transcripts may repeat a secret that the client sent."""
+    if event["type"].startswith(_TRANSCRIPTION):
         return event
-    masked: dict[str, Any] = json.loads(mask_keys(text))
+    masked: dict[str, Any] = mask_json(event)
     return masked
 
 

@@ -7,7 +7,6 @@ clock controls it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +19,7 @@ from rtstt_testkit.mock.protocol.errors import ApiError, Refused
 from rtstt_testkit.mock.protocol.events import decode_audio, decode_event
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.schema import CLIENT_EVENT_FIELDS
-from rtstt_testkit.mock.protocol.secrets import has_key, mask_keys
+from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
 from rtstt_testkit.mock.script.faults import Fault
 from rtstt_testkit.mock.script.script import ScriptCursor
 from rtstt_testkit.mock.session.conversation import Conversation
@@ -190,7 +189,7 @@ class Session:
         """
         self._outbox.drop_all("close")
         if self.record.close is None:
-            self.record.close = close
+            self.record.close = Closed(close.code, mask_keys(close.reason), close.by)
 
     # -- sending
 
@@ -250,7 +249,7 @@ class Session:
         if len(frame) > limit:
             return {"type": mask_keys(str(event.get("type"))[:200]), "bytes": len(frame)}
         self._recorded += len(frame)
-        masked: dict[str, Any] = json.loads(mask_keys(frame)) if has_key(frame) else event
+        masked: dict[str, Any] = mask_json(event)
         return masked
 
     def _record_received(self, event: dict[str, Any]) -> None:
