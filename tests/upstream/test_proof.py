@@ -187,11 +187,11 @@ errors = []
 headers = {'Authorization': 'Bearer ' + (os.environ['OPENAI_API_KEY'] or 'sk-made-up')}
 try:
     url = sys.argv[1].replace('https', 'wss') + '/realtime?model=m&intent=transcription'
-    with connect(url, open_timeout=4, additional_headers=headers) as ws:
+    with connect(url, open_timeout=10, additional_headers=headers) as ws:
         ws.send('{"type": "session.update", "session": {"type": "transcription", "audio": {"input": '
                 '{"transcription": {"model": "whisper-1"}}}}}')
         while True:
-            message = json.loads(ws.recv(timeout=10))
+            message = json.loads(ws.recv(timeout=30))
             if message['type'] == 'error':
                 errors.append({'name': 'error', 'message': message['error']['message']})
 except Exception as error:
