@@ -319,15 +319,17 @@ class TestSecrets:
                 ("Authorization", f"Bearer {KEY}"),
                 ("api-key", KEY),
                 ("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{KEY}"),
-                ("X-Twice", "a"),
-                ("x-twice", "b"),
+                ("Accept-Language", "a"),
+                ("accept-language", "b"),
+                ("X-Of-Some-Gateway", "abc"),
             ],
         ).record()
         assert KEY not in repr(record)
         assert record.headers["authorization"] == "Bearer sk-proj-" + "*" * 40 + "ueba"
         assert record.subprotocols == ["realtime", "openai-insecure-api-key.sk-proj-" + "*" * 40 + "ueba"]
         assert record.query["model"] == ["whisper-1"]
-        assert record.headers["x-twice"] == "a, b"
+        assert record.headers["accept-language"] == "a, b"
+        assert record.headers["x-of-some-gateway"] == "***"
 
     def test_a_short_key_shows_nothing(self) -> None:
         from rtstt_testkit.mock.protocol.secrets import mask_secret
