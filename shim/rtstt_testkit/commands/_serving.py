@@ -158,12 +158,17 @@ def json_log() -> Iterator[Observer]:
         except queue.Full:
             dropped += 1
 
+    def emit(line: str) -> None:
+        # One write for a line and its end: workers share stderr, and their lines must not mix.
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
     def write() -> None:
         try:
             while (line := lines.get()) is not None:
-                print(line, file=sys.stderr, flush=True)
+                emit(line)
             if dropped:
-                print(json.dumps({"dropped": dropped}), file=sys.stderr, flush=True)
+                emit(json.dumps({"dropped": dropped}))
         except (OSError, ValueError):  # the reader is gone
             while lines.get() is not None:
                 pass
