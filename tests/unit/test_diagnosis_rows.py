@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from endpoint import listening, serving
 from websockets.frames import Frame, Opcode
-from websockets.sync.client import connect
+from websockets.sync import client
 from websockets.sync.server import ServerConnection
 
 CASES = json.loads((Path(__file__).parents[1] / "vectors" / "diagnosis.json").read_text(encoding="utf-8"))["cases"]
@@ -71,7 +71,7 @@ def causing(symptom: dict[str, Any], refusing_port: int) -> Iterator[str]:
 
 def talk(url: str, *, open_timeout: float, leave: bool) -> None:
     """Read until the connection ends; or leave after the first message."""
-    with suppress(Exception), connect(url, open_timeout=open_timeout, close_timeout=1) as connection:
+    with suppress(Exception), client.connect(url, open_timeout=open_timeout, close_timeout=1) as connection:
         for _ in connection:
             if leave:
                 break
