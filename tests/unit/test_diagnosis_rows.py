@@ -140,7 +140,7 @@ def test_a_session_without_a_transcript_gets_its_line(cause: str, shim: None, ca
         connection.close(1000)
 
     caplog.set_level(logging.INFO, logger="rtstt_shim")
-    with serving(serve) as endpoint, connect(endpoint.url("intent=transcription")) as connection:
+    with serving(serve) as endpoint, client.connect(endpoint.url("intent=transcription")) as connection:
         connection.recv()
         for name, audio in sent:
             connection.send(json.dumps({"type": name, "audio": audio}))
