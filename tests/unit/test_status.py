@@ -19,9 +19,11 @@ def first_status(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.INFO, logger="rtstt_shim")
 
 
-def look(monkeypatch: pytest.MonkeyPatch, installed: dict[str, str]) -> None:
-    """Ask for the status twice in an environment with these packages."""
+def look(monkeypatch: pytest.MonkeyPatch, installed: dict[str, str], corrected: int = 0) -> None:
+    """Ask for the status twice in an environment with these packages, after so many corrected URLs."""
     environment = PythonEnvironment("Python", installed)
+    active = status_module.installation.status()
+    monkeypatch.setattr(status_module.installation, "status", lambda: active._replace(corrected=corrected))
     monkeypatch.setattr(python_environments, "own", lambda unread: environment)
     assert rtstt_shim.status().active
     rtstt_shim.status()
@@ -47,9 +49,7 @@ def test_an_environment_that_needs_it_or_has_no_known_client_gets_no_line(
 def test_a_shim_that_corrected_a_url_is_needed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    active = status_module.installation.status()
-    monkeypatch.setattr(status_module.installation, "status", lambda: active._replace(corrected=1))
-    look(monkeypatch, {"litellm": "1.109.1"})
+    look(monkeypatch, {"litellm": "1.109.1"}, corrected=1)
     assert caplog.messages == []
 
 
@@ -59,6 +59,8 @@ def test_an_environment_that_cannot_be_examined_costs_the_line_only(
     def fail(unread: object) -> PythonEnvironment:
         raise OSError("no such folder")
 
+    active = status_module.installation.status()
+    monkeypatch.setattr(status_module.installation, "status", lambda: active._replace(corrected=0))
     monkeypatch.setattr(python_environments, "own", fail)
     assert rtstt_shim.status().active
     assert caplog.messages == []
