@@ -97,7 +97,7 @@ def walk(
 
     Args:
         root: The folder. It may be a link.
-        unread: Gets the folders that cannot be listed.
+        unread: Receives the folders that cannot be read.
         descend: Whether to walk a folder too, by its parent and its name. Links are never walked.
 
     Yields:
