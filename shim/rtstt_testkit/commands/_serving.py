@@ -8,6 +8,7 @@ import contextlib
 import gc
 import ipaddress
 import json
+import os
 import queue
 import sys
 import threading
@@ -158,17 +159,13 @@ def json_log() -> Iterator[Observer]:
         except queue.Full:
             dropped += 1
 
-    def emit(line: str) -> None:
-        # One write for a line and its end: workers share stderr, and their lines must not mix.
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-
     def write() -> None:
         try:
+            file = sys.stderr.fileno()
             while (line := lines.get()) is not None:
-                emit(line)
+                _write_line(file, line)
             if dropped:
-                emit(json.dumps({"dropped": dropped}))
+                _write_line(file, json.dumps({"dropped": dropped}))
         except (OSError, ValueError):  # the reader is gone
             while lines.get() is not None:
                 pass
@@ -181,6 +178,17 @@ def json_log() -> Iterator[Observer]:
         with contextlib.suppress(queue.Full):
             lines.put(None, timeout=_LOG_SECONDS)
         writer.join(_LOG_SECONDS)
+
+
+def _write_line(file: int, line: str) -> None:
+    """Write a line to a file descriptor, past the buffer of `sys.stderr`.
+
+    Workers share stderr, and a line that is one write does not mix with theirs. Python flushes its buffer at the end of
+    the process, and a reader that is slow or gone would hold or fail that.
+    """
+    data = (line + "\n").encode()
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def _load_script(path: str | None) -> Script | None:

@@ -78,6 +78,13 @@ class Listener:
             for connection in list(connections):
                 connection.abort()
         await self._ended(_STOP_SECONDS)
+        # Connections that were accepted meanwhile are cut as well.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if connections:
+            for connection in list(connections):
+                connection.abort()
+            await self._ended(_STOP_SECONDS)
 
     async def _ended(self, timeout: float) -> None:
         """Wait until every connection is gone, or for a time."""
