@@ -8,7 +8,6 @@
     exports             a session as HAR 1.2 or as JSON lines
     terminal, command   a line for each event that matters, for the mock's command
     report              report files; pytest_report writes them for failing tests
-    safe                masks keys in everything that leaves the inspector
     static, vendor      the page's modules; wavesurfer.js (BSD-3), written by scripts/vendor_inspector.py
 
 Nothing here runs, and nothing is computed, before somebody looks.

@@ -7,9 +7,9 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
-from rtstt_testkit.inspector.safe import masked
 from rtstt_testkit.inspector.view import Observed
 from rtstt_testkit.mock.inspect.record import APPEND
+from rtstt_testkit.mock.protocol.secrets import mask_json
 
 __all__ = ["har", "json_lines"]
 
@@ -65,7 +65,7 @@ def har(seen: Observed, url: str) -> dict[str, Any]:
         close = record.close
         entry["comment"] = f"Closed {close.code} by the {close.by}. {close.reason}".rstrip()
     creator = {"name": "rtstt-shim", "version": "1"}
-    log: dict[str, Any] = masked({"log": {"version": "1.2", "creator": creator, "entries": [entry]}})
+    log: dict[str, Any] = mask_json({"log": {"version": "1.2", "creator": creator, "entries": [entry]}})
     return log
 
 
@@ -92,7 +92,7 @@ def _messages(seen: Observed) -> list[dict[str, Any]]:
                     "type": "send" if event.sender == "client" else "receive",
                     "time": round(record.opened_wall + event.at, 6),
                     "opcode": 1,
-                    "data": json.dumps(masked(data), separators=(",", ":")),
+                    "data": json.dumps(mask_json(data), separators=(",", ":")),
                 }
             )
     return messages
@@ -131,4 +131,4 @@ def json_lines(seen: Observed) -> str:
     if record.close is not None:
         close = record.close
         lines.append({"session": record.number, "close": {"code": close.code, "reason": close.reason, "by": close.by}})
-    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in masked(lines))
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in mask_json(lines))

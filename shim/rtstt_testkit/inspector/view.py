@@ -8,10 +8,10 @@ from typing import Any
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.hints import hints
 from rtstt_testkit.inspector.peaks import RATE, Peaks
-from rtstt_testkit.inspector.safe import masked
 from rtstt_testkit.inspector.url import url_parts
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
+from rtstt_testkit.mock.protocol.secrets import mask_json
 
 __all__ = ["Observed", "observed", "sentences"]
 
@@ -75,7 +75,7 @@ class Observed:
     def summary(self) -> dict[str, Any]:
         """Return the session as a line of the list."""
         self.update()
-        summary: dict[str, Any] = masked(self._summary())
+        summary: dict[str, Any] = mask_json(self._summary())
         return summary
 
     def _summary(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Observed:
         Args:
             after: The events before this index are left out; the page has them already.
         """
-        view: dict[str, Any] = masked(self._view(after))
+        view: dict[str, Any] = mask_json(self._view(after))
         return view
 
     def _view(self, after: int) -> dict[str, Any]:
