@@ -75,7 +75,12 @@ class Endpoint:
 
 @contextmanager
 def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator[Endpoint]:
-    """Serve on loopback; a `status` other than 101 is the response to every handshake."""
+    """Serve on loopback until every behaviour has ended; a `status` other than 101 is the response to every handshake."""
+    handlers: list[threading.Thread] = []
+
+    def behave(connection: ServerConnection) -> None:
+        handlers.append(threading.current_thread())
+        behaviour(connection)
 
     def process_request(connection: ServerConnection, request: Any) -> Any:
         endpoint.targets.append(request.path)
@@ -86,7 +91,7 @@ def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator
         return response
 
     options = {"process_request": process_request, "close_timeout": 0.3, **options}
-    with serve(behaviour, "127.0.0.1", 0, **options) as server:
+    with serve(behave, "127.0.0.1", 0, **options) as server:
         endpoint = Endpoint(server.socket.getsockname()[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -95,6 +100,8 @@ def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator
         finally:
             server.shutdown()
             thread.join()
+            for handler in handlers:  # a closed client does not mean that the behaviour has read all of its messages
+                handler.join()
 
 
 @contextmanager
