@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from upstream_sources import commit, git
+from upstream_sources import commit, git, make_hostile
 
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.errors import VerificationFailed
@@ -337,36 +337,6 @@ def test_an_interrupt_leaves_nothing_behind(
     assert list((tmp_path / "here").iterdir()) == []
 
 
-APPLICATION = '''"""An application."""
-URL = "wss://api.openai.com/v1/realtime?intent=transcription&model=whisper-1"
-'''
-
-
-def test_any_application_gets_a_patch_of_what_doctor_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    repository, out = tmp_path / "application", tmp_path / "out"
-    (repository / "app").mkdir(parents=True)
-    file = repository / "app/main.py"
-    file.write_bytes(APPLICATION.replace("\n", "\r\n").encode())
-    git(repository, "init", "--quiet")
-    git(repository, "config", "core.autocrlf", "false")
-    commit(repository)
-    assert pr("source", repository, out) == 0
-    assert sorted(contents(out)) == ["0001-fix-openai-realtime-transcription.patch", "PR.md"]
-    text = (out / "PR.md").read_text()
-    assert "- `app/main.py` line 2: OpenAI refuses `model` beside intent=transcription" in text
-    assert "Not run: the tests of this repository." in text
-    git(repository, "am", "--quiet", "--keep-cr", str(out / "0001-fix-openai-realtime-transcription.patch"))
-    assert file.read_bytes() == APPLICATION.replace("&model=whisper-1", "").replace("\n", "\r\n").encode()
-    capsys.readouterr()
-    assert pr("source", repository, tmp_path / "nothing") == 0
-    assert capsys.readouterr().out == (
-        f"{repository} needs no pull request: nothing in it can be rewritten with certainty\n"
-    )
-    assert not (tmp_path / "nothing").exists()
-    assert pr("source", tmp_path, tmp_path / "nothing") == 2
-    assert f"{tmp_path} is not a git checkout: give the root of one" in capsys.readouterr().err
-
-
 class TestBadInput:
     """One sentence, exit code 2, nothing written."""
 
@@ -591,34 +561,7 @@ def test_a_checkout_may_be_detached_shallow_a_worktree_packed_and_read_only(npm_
 @pytest.mark.parametrize("words", [["--out", "{out}"], ["--list"]], ids=["pr", "--list"])
 def test_no_program_of_a_strangers_checkout_is_run(npm_source: Npm, tmp_path: Path, words: list[str]) -> None:
     repository = checkout(npm_source("1.9.0"), tmp_path / "agents-js")
-    ran = tmp_path / "ran"
-    program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\necho $0 >> '{ran}'\ncat\n")
-    program.chmod(0o755)
-    hooks = repository / ".git/hooks"
-    hooks.mkdir(exist_ok=True)
-    for hook in ("post-index-change", "pre-commit", "post-checkout", "fsmonitor-watchman", "reference-transaction"):
-        shutil.copy(program, hooks / hook)
-    (repository / ".git/info").mkdir(exist_ok=True)
-    (repository / ".git/info/attributes").write_text("* filter=stranger diff=stranger merge=stranger\n")
-    for name in (
-        "core.fsmonitor",
-        "core.pager",
-        "core.editor",
-        "core.sshCommand",
-        "credential.helper",
-        "filter.stranger.clean",
-        "filter.stranger.smudge",
-        "filter.stranger.process",
-        "diff.stranger.textconv",
-        "diff.external",
-        "merge.stranger.driver",
-        "gpg.program",
-        "alias.ls-tree",
-        "uploadpack.packObjectsHook",
-    ):
-        git(repository, "config", name, f"!{program}" if name.startswith("alias") else str(program))
-    git(repository, "config", "core.hooksPath", str(hooks))
+    ran = make_hostile(repository)
     file = repository / "plugins/openai/src/stt.ts"
     file.touch()  # its cached state is stale, so that git would compare the contents
     arguments = [word.format(out=tmp_path / "out") for word in words]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -71,3 +72,38 @@ def commit(folder: Path) -> None:
 def git(folder: Path, *words: str) -> str:
     """Run git and return what it printed."""
     return subprocess.run([*GIT, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def make_hostile(repository: Path) -> Path:
+    """Configure a repository to run a program wherever git can run one, and return the file that the program writes."""
+    ran = repository.with_name("ran")
+    program = repository.with_name("program")
+    program.write_text(f"#!/bin/sh\necho $0 >> '{ran}'\ncat\n")
+    program.chmod(0o755)
+    hooks = repository / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for hook in ("post-index-change", "pre-commit", "post-checkout", "fsmonitor-watchman", "reference-transaction"):
+        shutil.copy(program, hooks / hook)
+    (repository / ".git/info").mkdir(exist_ok=True)
+    (repository / ".git/info/attributes").write_text("* filter=stranger diff=stranger merge=stranger\n")
+    for name in (
+        "core.fsmonitor",
+        "core.pager",
+        "core.editor",
+        "core.sshCommand",
+        "credential.helper",
+        "filter.stranger.clean",
+        "filter.stranger.smudge",
+        "filter.stranger.process",
+        "diff.stranger.textconv",
+        "diff.external",
+        "merge.stranger.driver",
+        "gpg.program",
+        "alias.ls-tree",
+        "uploadpack.packObjectsHook",
+    ):
+        git(repository, "config", name, f"!{program}" if name.startswith("alias") else str(program))
+    git(repository, "config", "core.hooksPath", str(hooks))
+    # Whatever the set-up itself ran is not the command's.
+    ran.unlink(missing_ok=True)
+    return ran
