@@ -271,7 +271,7 @@ def test_a_project_without_the_plugin_has_nothing_to_patch(tmp_path: Path, capsy
     shutil.rmtree(root / INSTALLED)
     assert patch(root) == 0
     assert patch(root, "--check") == 0
-    assert capsys.readouterr().out == f"{PACKAGE} is not installed in {root}: nothing to patch\n" * 2
+    assert capsys.readouterr().out == f"{root} has no copy of {PACKAGE} or openclaw-cn: nothing to patch\n" * 2
 
 
 def test_a_later_version_of_the_same_shape_is_patched(tmp_path: Path) -> None:
@@ -404,6 +404,33 @@ def test_a_package_with_windows_line_ends_gets_a_patch_that_applies(tmp_path: Pa
     commit(installed)
     git(installed, "apply", str(root / PATCHES["pnpm"]))
     assert b"\n" not in (installed / "dist/stt.js").read_bytes().replace(b"\r\n", b"")
+
+
+def test_a_package_that_contains_its_source_is_patched_with_the_rules_of_its_pull_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(tmp_path, "bun.lock", version="2.0.0")
+    source, installed = npm_package("2026.1.31", "openclaw-cn"), root / "node_modules/openclaw-cn"
+    file = "extensions/voice-call/src/providers/stt-openai-realtime.ts"
+    for name in ("package.json", file):
+        (installed / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, installed / name)
+    before = contents(root)
+    assert patch(root, "--check") == 1
+    assert f"{installed} (2026.1.31) is affected and not patched" in capsys.readouterr().out
+    assert patch(root) == 0
+    path = "patches/openclaw-cn@2026.1.31.patch"
+    assert f"openclaw-cn 2026.1.31 is patched by {path} (bun: " in capsys.readouterr().out
+    assert patch(root, "--undo") == 0
+    assert contents(root) == before
+    assert patch(root) == 0
+    commit(installed)
+    git(installed, "apply", str(root / path))
+    text = (installed / file).read_text()
+    assert 'type: "session.update"' in text
+    assert "realtime=v1" not in text
+    assert patch(root) == 0
+    assert "needs no patch: the provider already opens sessions of the GA API" in capsys.readouterr().out
 
 
 RULES = """

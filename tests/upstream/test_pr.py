@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from upstream_sources import commit, git, make_hostile
+from upstream_sources import commit, git, make_hostile, npm_package
 
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.errors import VerificationFailed
@@ -244,7 +244,7 @@ def test_places_like_the_fixed_one_are_named(npm_source: Npm, pypi_source: Pypi,
     assert "Not touched" not in (tmp_path / "s2s" / "PR.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("fix", [fix.name for fix in load_fixes() if fix.proof != "outages"])
+@pytest.mark.parametrize("fix", [fix.name for fix in load_fixes() if "regional" in fix.about])
 def test_a_text_on_regional_hosts_separates_what_is_known_from_what_is_inferred(fix: str) -> None:
     for variant in find_fix(fix).variants.values():
         assert "What is known: the global host refuses" in variant.description
@@ -269,6 +269,42 @@ def test_speech_to_speech_gets_its_fix(pypi_source: Pypi, tmp_path: Path) -> Non
     ]
 
 
+def test_a_speech_to_speech_checkout_has_the_module_that_tests_the_file_extended(
+    pypi_source: Pypi, tmp_path: Path
+) -> None:
+    source, repository = pypi_source("speech-to-speech", "1.1.0"), tmp_path / "speech-to-speech"
+    shutil.copytree(source / "speech_to_speech", repository / "src/speech_to_speech")
+    tests = repository / "tests/test_streaming_stt_handler.py"
+    tests.parent.mkdir()
+    last = "@pytest.mark.parametrize('a', [1])\ndef test_last(a) -> None:\n    assert _handler()\n"
+    tests.write_text(f"import pytest\n\n\ndef _handler():\n    return 1\n\n\n{last}")
+    commit(repository)
+    assert pr("speech-to-speech/regional-hosts", repository, tmp_path / "out") == 0
+    git(repository, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    assert git(repository, "diff", "--name-only", "HEAD~1").split() == [
+        "src/speech_to_speech/STT/streaming_handler.py",
+        "tests/test_streaming_stt_handler.py",
+    ]
+    assert f"{last}\n\n@pytest.mark.parametrize(" in tests.read_text()
+
+
+def test_a_package_with_the_paths_of_its_repository_gets_one_patch(tmp_path: Path) -> None:
+    source = Path(shutil.copytree(npm_package("2026.1.31", "openclaw-cn"), tmp_path / "source"))
+    pristine = contents(source)
+    assert pr("openclaw-cn/ga-session", source, tmp_path / "out") == 0
+    assert contents(source) == pristine
+    assert sorted(contents(tmp_path / "out")) == ["0001-fix-voice-call-realtime-stt-ga.patch", "PR.md"]
+    commit(source)
+    git(source, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    folder = "extensions/voice-call/src/providers"
+    assert git(source, "diff", "--name-only", "HEAD~1").split() == [
+        f"{folder}/stt-openai-realtime.test.ts",
+        f"{folder}/stt-openai-realtime.ts",
+    ]
+    assert pr("openclaw-cn/ga-session", source, tmp_path / "nothing") == 0
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_the_list_says_which_targets_a_source_needs(
     npm_source: Npm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,6 +317,7 @@ def test_the_list_says_which_targets_a_source_needs(
         "agents-js/ws-close-code",
         "agents-js/ws-first-event",
         "agents-js/ws-warning",
+        "openclaw-cn/ga-session",
         "speech-to-speech/regional-hosts",
     ]
     source = npm_source("1.4.2")
@@ -355,7 +392,7 @@ class TestBadInput:
         assert self.refused(capsys, "agents-js/nope", "--source", tmp_path, "--out", tmp_path / "out") == (
             "there is no fix 'agents-js/nope': choose one of agents/regional-hosts, agents-js/model-param, "
             "agents-js/ws-api-errors, agents-js/ws-close-code, agents-js/ws-first-event, agents-js/ws-warning, "
-            "speech-to-speech/regional-hosts"
+            "openclaw-cn/ga-session, speech-to-speech/regional-hosts"
         )
 
     def test_wrong_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

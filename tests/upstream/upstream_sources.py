@@ -33,12 +33,12 @@ def once(folder: Path) -> Iterator[Path | None]:
             yield Path(made)
 
 
-def npm_package(version: str) -> Path:
-    """The unpacked package of the LiveKit plugin, as npm serves it."""
-    folder = CACHE / f"npm-{version}"
+def npm_package(version: str, name: str = PACKAGE) -> Path:
+    """The unpacked package, by default of the LiveKit plugin, as npm serves it."""
+    folder = CACHE / (f"npm-{version}" if name == PACKAGE else f"npm-{name}-{version}")
     with once(folder) as where:
         if where is not None:
-            command = ["npm", "pack", "--silent", f"{PACKAGE}@{version}"]
+            command = ["npm", "pack", "--silent", f"{name}@{version}"]
             subprocess.run(command, cwd=where, check=True, capture_output=True)
             with tarfile.open(next(where.glob("*.tgz"))) as archive:
                 # Python 3.10 and 3.11 have the filter from 3.10.12 and 3.11.4 on.

@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
         copies = [copy for package in packages for copy in find_installed(project.folder, package)]
         stale = _stale(project, packages, copies)
         if not copies and not stale:
-            names = " and ".join(package.name for package in packages)
-            print(f"{names} is not installed in {project.folder}: nothing to patch")
+            names = " or ".join(package.name for package in packages)
+            print(f"{project.folder} has no copy of {names}: nothing to patch")
             return 0
         manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "from --manager")
         if args.check:

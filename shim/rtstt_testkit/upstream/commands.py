@@ -83,7 +83,7 @@ def _reason(command: Command, source: Source) -> str | None:
     if command.script not in scripts:
         return "there is no such script"
     if not (source.folder / "node_modules").is_dir():
-        return "the dependencies of the checkout are not installed"
+        return "the dependencies of the source are not installed"
     manager = _manager(source.folder)
     return None if shutil.which(manager) else f"{manager} is not installed"
 
