@@ -15,6 +15,7 @@ import pytest
 from upstream_sources import PACKAGE, commit, git, npm_package
 
 from rtstt_core.cli import main
+from rtstt_testkit.upstream.ranges import excludes
 
 pytestmark = pytest.mark.client
 
@@ -347,7 +348,7 @@ def test_after_an_upgrade_the_old_patch_is_replaced(
     capsys.readouterr()
     assert patch(root, "--check", *words) == 1
     assert (
-        f"{old} is not needed any more: {PACKAGE} 1.4.4 is not installed: run `rtstt-shim patch-npm`"
+        f"{old} is not needed any more: the project does not use {PACKAGE} 1.4.4: run `rtstt-shim patch-npm`"
         in capsys.readouterr().out
     )
     assert patch(root, *words) == 0
@@ -362,6 +363,80 @@ def test_after_an_upgrade_the_old_patch_is_replaced(
     assert contents(root) == contents(project(tmp_path / "fresh", lock, "2.0.0", dependencies={PACKAGE: ">=1.4.4"})) | {
         name: data for name, data in contents(root).items() if name == lock
     }
+
+
+@pytest.mark.parametrize(("lock", "words"), ALL, ids=["npm", "pnpm", "yarn", "bun", "patch-package"])
+def test_a_version_that_package_json_excludes_loses_its_patch_before_the_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lock: str, words: tuple[str, ...]
+) -> None:
+    # npm and pnpm refuse an install with a patch of another version, so the old one is still installed.
+    root = project(tmp_path, lock, dependencies={PACKAGE: "^1.4.4"})
+    assert patch(root, *words) == 0
+    old = next(path for path in PATCHES.values() if (root / path).exists())
+    text = (root / "package.json").read_text()
+    (root / "package.json").write_text(text.replace(f'"{PACKAGE}": "^1.4.4"', f'"{PACKAGE}": "^1.9.0"'))
+    capsys.readouterr()
+    left = (
+        f"{root / INSTALLED} (1.4.4) is not what package.json asks for (^1.9.0): run "
+        f"`{apply_command(lock)}`, then `rtstt-shim patch-npm` again\n"
+    )
+    assert patch(root, "--check", *words) == 1
+    assert capsys.readouterr().out == (
+        f"{old} is not needed any more: the project does not use {PACKAGE} 1.4.4: run `rtstt-shim patch-npm`\n{left}"
+    )
+    assert patch(root, *words) == 0
+    assert capsys.readouterr().out.endswith(left)
+    assert not (root / old).exists()
+    assert "1.4.4.patch" not in "".join(path.read_text() for path in root.glob("*.*") if path.is_file())
+    assert patch(root, "--check", *words) == 1
+    assert capsys.readouterr().out == left
+
+
+def apply_command(lock: str) -> str:
+    tools = {"package-lock.json": "npm", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun"}
+    return f"{tools[lock]} install"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "excluded"),
+    [
+        ("1.9.0", "1.4.4", True),
+        ("1.4.4", "1.4.4", False),
+        ("v1.4.4", "1.4.4", False),
+        ("^1.9.0", "1.4.4", True),
+        ("^1.4.0", "1.9.0", False),
+        ("^1.9.0", "2.0.0", True),
+        ("^0.4.2", "0.5.0", True),
+        ("^0.0.3", "0.0.4", True),
+        ("~1.4.0", "1.4.7", False),
+        ("~1.4.0", "1.5.0", True),
+        (">=1.4.4 <1.4.5", "1.4.4", False),
+        (">=1.4.4 <1.4.5", "1.4.5", True),
+        (">1.4.4", "1.4.4", True),
+        ("<=1.4.4", "1.4.5", True),
+        ("1.4.4 || ^1.9.0", "1.4.4", False),
+        ("1.4.5 || ^1.9.0", "1.4.4", True),
+        ("latest", "1.4.4", False),
+        ("*", "1.4.4", False),
+        ("1.9", "1.4.4", False),
+        ("1.4.0 - 1.9.0", "1.4.4", False),
+        ("workspace:^1.9.0", "1.4.4", False),
+        ("^1.9.0", "1.4.4-beta.1", False),
+        ("^1.9.0-beta.1", "1.4.4", False),
+    ],
+)
+def test_only_a_range_that_certainly_excludes_the_installed_version_does(
+    wanted: str, version: str, excluded: bool
+) -> None:
+    assert excludes(wanted, version) is excluded
+
+
+def test_a_copy_of_another_package_follows_no_range_of_the_project(tmp_path: Path) -> None:
+    root = project(tmp_path, version="1.9.0", dependencies={PACKAGE: "^1.9.0"})
+    place("1.4.4", root / "node_modules/@acme/voice" / INSTALLED)
+    (root / "node_modules/@acme/voice/package.json").write_text(json.dumps({"dependencies": {PACKAGE: "1.4.4"}}))
+    assert patch(root) == 0
+    assert (root / PATCHES["pnpm"]).is_file()
 
 
 def test_a_patch_of_someone_else_stays(tmp_path: Path) -> None:

@@ -241,7 +241,27 @@ def test_places_like_the_fixed_one_are_named(npm_source: Npm, pypi_source: Pypi,
     assert "plugins/openai/responses/llm.py` line " in text
     assert "it was not examined" not in text
     assert pr("speech-to-speech/regional-hosts", pypi_source("speech-to-speech", "1.1.0"), tmp_path / "s2s") == 0
-    assert "Not touched" not in (tmp_path / "s2s" / "PR.md").read_text(encoding="utf-8")
+    text = (tmp_path / "s2s" / "PR.md").read_text(encoding="utf-8")
+    assert re.findall(r"^Not touched: `(.*)` line \d+ has a similar test, because (.*)\.", text, re.M) == [
+        ("src/speech_to_speech/STT/streaming_handler.py", "it decides which host gets the API key of the environment")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "comment"),
+    [("1.4.4", "OpenAI's own hosts refuse a"), ("1.9.0", "`api.openai.com` and its regional siblings")],
+)
+def test_the_comment_of_the_function_says_what_it_does(
+    npm_source: Npm, tmp_path: Path, version: str, comment: str
+) -> None:
+    source = npm_source(version)
+    commit(source)
+    assert pr(FIXES[0], source, tmp_path / "out") == 0
+    git(source, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    text = (source / "src/stt.ts").read_text()
+    documentation = text[: text.index("export function buildRealtimeSttUrl")].rpartition("/**")[2]
+    assert comment in " ".join(documentation.replace("*", "").split())
+    assert "ignores the" not in documentation
 
 
 @pytest.mark.parametrize("fix", [fix.name for fix in load_fixes() if "regional" in fix.about])

@@ -54,7 +54,9 @@ class Bench:
     def prove(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
         return self.report(monkeypatch, name).text.partition("\n\nThe upstream's own commands:")[0]
 
-    def report(self, monkeypatch: pytest.MonkeyPatch, name: str) -> Report:
+    def report(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, progress: scratch.Progress = lambda line: None
+    ) -> Report:
         fix: Fix = replace(find_fix(name), source="source", tests="tests")
         before, after = {"source": "old", "tests": "old tests"}, {"source": "new", "tests": "new tests"}
         variant = next(iter(fix.variants.values()))
@@ -65,7 +67,7 @@ class Bench:
             yield Workbench("a tool", [("a check", self.check)], self.test, self.run_client, self.run_outages)
 
         monkeypatch.setattr(verify_npm, "workbench", workbench)
-        return verify(request, lambda line: None)
+        return verify(request, progress)
 
     def fails(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
         with pytest.raises(VerificationFailed) as caught:
@@ -88,6 +90,35 @@ def test_the_report_holds_what_was_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "| transcript 'Hello.' (URL without `model`) |\n"
         "| gateway.example.com | transcript 'Hello.' (URL with `model`) | transcript 'Hello.' (URL with `model`) |"
     )
+
+
+def test_every_step_is_announced_and_first_of_all_whose_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    bench = Bench()
+    bench.report(monkeypatch, "agents-js/model-param", lines.append)
+    assert lines == [
+        "this runs code of livekit/agents-js in .: its tests, tools and client",
+        "running tests before and after",
+        "running a check before and after",
+        "streaming audio to api.openai.com before and after",
+        "streaming audio to eu.api.openai.com before and after",
+        "streaming audio to gateway.example.com before and after",
+    ]
+    lines.clear()
+    bench.outages[True] = replace(FAILED, warnings=["one"])
+    bench.report(monkeypatch, "agents-js/ws-warning", lines.append)
+    assert lines[-3:] == [
+        f"running {len(OUTAGES)} outages before the patch",
+        f"running {len(OUTAGES)} outages after the patch",
+        "streaming audio to gateway.example.com before and after",
+    ]
+
+
+def test_a_client_of_one_host_is_run_there_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Bench().prove(monkeypatch, "openclaw-cn/ga-session")
+    assert text.splitlines()[-1].startswith("| api.openai.com | 0 transcripts: `invalid_model`, close 4000 |")
+    assert GATEWAY not in text
+    assert "eu.api.openai.com" not in text
 
 
 NOT_RUN = "\n".join(

@@ -7,8 +7,9 @@ manager needs, and prints how to apply and how to undo it. The packages are:
                                    logs one warning when a realtime session fails
     openclaw-cn                    opens the sessions of its voice-call plugin in the shape of the GA API
 
-Run it again after an upgrade of a package: the patch of a version that is no longer installed is removed. --undo
-removes the patches and their declarations. With --check nothing is written; the exit code is 1 if a copy is affected
+Run it again after an upgrade, also if the install failed over the patch of the old version: the patch of a version that
+is not installed any more, or that package.json excludes, is removed. --undo removes the patches and their declarations.
+With --check nothing is written; the exit code is 1 if a copy is affected
 and not patched, or if a patch is not needed any more.
 """
 
