@@ -103,8 +103,6 @@ class Watch:
             fin: Whether it is the last frame of its message.
             data: The frame's payload.
         """
-        if isinstance(data, memoryview):
-            data = bytes(data)
         if opcode == _TEXT:
             if fin:
                 self.message(data)
@@ -117,12 +115,14 @@ class Watch:
                 if fin:
                     self.message(whole)
 
-    def message(self, data: str | bytes | bytearray) -> None:
+    def message(self, data: str | bytes | bytearray | memoryview) -> None:
         """Receive one whole text message from the server.
 
         Args:
             data: The message.
         """
+        if isinstance(data, memoryview):
+            data = bytes(data)
         errors = self._errors
         if errors.lengths and errors.count(data):
             return
