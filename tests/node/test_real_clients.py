@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from .conftest import DRIVER, Cell, Endpoint, Outcome, run
-from .npm import NODES, WITH_WEBSOCKET
+from .npm import NODES, WITH_WEBSOCKET, installed
 
 pytestmark = [pytest.mark.node, pytest.mark.client]
 
@@ -317,7 +317,7 @@ def test_livekit_gets_its_transcript_although_it_leaves_turn_detection_out(
     model: str, cell: Cell, endpoint: Endpoint
 ) -> None:
     """The newest plugin never sends `turn_detection` with a model that has none, and commits by itself."""
-    wav = npm.installed("rtstt_testkit", "speech", "hello.wav")
+    wav = installed("rtstt_testkit", "speech", "hello.wav")
     args = ["--project", str(livekit(cell, "1.9.0")), "--model", model, "--no-vad", "--wav", str(wav)]
     line = run(DRIVER, *args, shim=False, env=endpoint.env).line
     assert (line["transcript"], line["ended"], line["exit"]) == ("Hello from the gateway probe.", "complete", 0)

@@ -15,7 +15,7 @@ from typing import get_args
 from urllib.parse import quote, urlsplit
 
 from rtstt_core.errors import UsageError
-from rtstt_testkit.mock.protocol.admission import Account
+from rtstt_testkit.mock.protocol.admission import Account, Profile
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
 from rtstt_testkit.probe.conversation import as_conversations
 from rtstt_testkit.probe.report import causes, counts, document, junit, lines, list_rows
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.account not in (None, *get_args(Account)):
         known = ", ".join(get_args(Account))
         raise UsageError(f"--account {args.account!r} is not a state of an account; choose from {known}")
-    profile = None if args.azure is None else "azure"
+    profile: Profile | None = None if args.azure is None else "azure"
     rows = select_rows(args.only, args.skip, compatible=args.compatible, profile=profile, account=args.account)
     if args.conversation is not None:
         rows = as_conversations(rows, _model(args.conversation, "--conversation"))
@@ -110,7 +110,8 @@ def _endpoint(args: argparse.Namespace) -> Endpoint | None:
     if url is None:
         return None
     url = _checked(url, _PATH if args.azure is None else _AZURE_PATH)
-    rest = args.timeout, headers, "openai" if args.azure is None else "azure", args.account
+    profile: Profile = "openai" if args.azure is None else "azure"
+    rest = args.timeout, headers, profile, args.account
     if not args.live:
         if not is_local(url):
             raise UsageError(f"{url} is not on this machine, and the rows may cost money; add --live to use it")
