@@ -13,8 +13,19 @@ from _bench.processes import CLIENT_CORE, many_files, on_core, pin
 from _bench.receiving import mock
 
 SESSIONS = 3000
+LARGEST_APPEND = 15 * 1024 * 1024
+
+
+def _turns():
+    """Return a turn of six seconds that the client commits."""
+    update = websocket.update_event(turn_detection=None)
+    return [update, websocket.append_event(websocket.speech()), b'{"type":"input_audio_buffer.commit"}']
+
+
 FLOODS = {
-    "appends": websocket.append_events,
+    "appends of 50 ms": websocket.append_events,
+    "appends of 15 MiB": lambda: [websocket.append_event((websocket.speech() * 100)[:LARGEST_APPEND])],
+    "turns of six seconds": _turns,
     "events that are errors": lambda: [b"{}"],
 }
 """By name: a function that returns what a client repeats as fast as the server reads it."""

@@ -767,6 +767,27 @@ def test_a_threaded_server_is_controlled_like_the_other() -> None:
             server.verify()
 
 
+def test_what_is_read_of_a_record_is_a_snapshot() -> None:
+    """Another thread reads it while the loop goes on, which no iteration may notice."""
+    talk = Talk(script=Script.of(["Hello."], [Fault("drop", on="session.updated")]))
+    record = talk.record
+    talk.send(VAD)
+    talk.speak(tone(500) + silence(300))
+    record.add_ping(0.0)
+    for name in ("events", "sent", "received", "dropped", "types", "transcripts", "pings", "faults"):
+        whole = list(getattr(record, name))
+        assert whole, name
+        seen = []
+        for entry in getattr(record, name):
+            seen.append(entry)
+            record.add("server", 0.0, {"type": COMPLETED, "transcript": "x"}, dropped="fault")
+            record.add("server", 0.0, {"type": COMPLETED, "transcript": "x"})
+            record.add("client", 0.0, {"type": "x"})
+            record.add_ping(0.0)
+            record.add_fault(0.0, "drop", "x")
+        assert seen == whole, name
+
+
 def test_old_sessions_are_dropped_beyond_the_limit() -> None:
     async def scenario():
         async with RealtimeServer(keep_sessions=2) as server:

@@ -316,9 +316,9 @@ def test_livekit(
 def test_livekit_gets_its_transcript_although_it_leaves_turn_detection_out(
     model: str, cell: Cell, endpoint: Endpoint
 ) -> None:
-    """The newest plugin never sends `turn_detection` with a model that has none, and commits by itself."""
+    """The newest plugin never sends `turn_detection` with a model that has none; its own VAD commits."""
     wav = installed("rtstt_testkit", "speech", "hello.wav")
-    args = ["--project", str(livekit(cell, "1.9.0")), "--model", model, "--no-vad", "--wav", str(wav)]
+    args = ["--project", str(livekit(cell, "1.9.0")), "--model", model, "--wav", str(wav)]
     line = run(DRIVER, *args, shim=False, env=endpoint.env).line
     assert (line["transcript"], line["ended"], line["exit"]) == ("Hello from the gateway probe.", "complete", 0)
     assert line["stderr"] == ""
