@@ -74,7 +74,8 @@ class RealtimeServer:
         virtual_time: Whether time moves only in `advance`.
         control: Whether to serve the HTTP control API under ``/_mock/``.
         token: The token that the control API requires as ``Authorization: Bearer``, None for none.
-        allow_hosts: Host names that it answers to, besides loopback, ``host`` and ``api.openai.com``.
+        allow_hosts: Host names that it answers to, besides loopback, ``host``, ``api.openai.com`` and
+            ``openai.azure.com``.
         allow_origins: Origins of web pages that may use it, besides its own, such as ``http://localhost:5173``.
         observer: Called with every event that is sent or received, with the first of a run of appends, and with an
             event of the type ``(closed)`` when a session ends. It runs in a thread of its own, so it never delays a
