@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
+from rtstt_core.clients.tree import Unread, printable
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
 from rtstt_testkit.upstream.files import write_all
@@ -26,7 +28,10 @@ def run(args: argparse.Namespace) -> int:
         packages = load_packages()
         if args.undo:
             return _undo(project, packages)
-        found = [copy for package in packages for copy in find_installed(project.folder, package)]
+        unread = Unread()
+        found = [copy for package in packages for copy in find_installed(project.folder, package, unread)]
+        for note in dict.fromkeys(unread.notes):
+            print(f"rtstt-shim: cannot read {printable(note)}", file=sys.stderr)
         copies, outdated = _split(found)
         stale = _stale(project, packages, copies)
         if not found and not stale:
