@@ -92,12 +92,15 @@ def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
 
 
 def _caveat(request: PullRequest) -> str:
-    """Return a sentence on the imports of the tests that are stubbed, or an empty string."""
-    stubs = request.fix.workbench.get("stubs", {})
+    """Return sentences on what this run leaves out, or an empty string."""
+    settings = request.fix.workbench
+    stubs = settings.get("stubs", {})
     stubbed = [f"`{name}`" for name in stubs if name in request.after[request.test_path]]
-    if not stubbed:
-        return ""
-    return f"Stubbed for this run: {' and '.join(stubbed)}, which only the live tests use; without a key those skip."
+    sentences = [settings["ignored_because"]] if "ignored_rejections" in settings else []
+    if stubbed:
+        names = " and ".join(stubbed)
+        sentences.append(f"Stubbed for this run: {names}, which only the live tests use; without a key those skip.")
+    return " ".join(sentences)
 
 
 class _Npm:
