@@ -124,7 +124,7 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
         assert seen.warnings == []
     assert session(project, GATEWAY).query["model"] == ["gpt-4o-mini-transcribe"]
 
-    upgrade(project, "1.9.0")
+    upgrade(project)
     assert main(["patch-npm", str(project), "--check", *manager]) == 1
     assert main(["patch-npm", str(project), *manager]) == 0
     assert "then `rtstt-shim patch-npm` again" in capsys.readouterr().out
@@ -139,10 +139,10 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
     assert not list(project.rglob("*1.?.?.patch"))
 
 
-def upgrade(project: Path, version: str) -> None:
-    """Ask for another version of the plugin and its framework; npm and pnpm refuse to install it with the old patch."""
+def upgrade(project: Path) -> None:
+    """Ask for version 1.9.0 of the plugin; npm and pnpm refuse to install it with the patch of another version."""
     manifest = json.loads((project / "package.json").read_text())
-    manifest["dependencies"] |= {"@livekit/agents": version, PACKAGE: version}
+    manifest["dependencies"] |= {"@livekit/agents": "1.9.0", PACKAGE: "1.9.0", "@livekit/rtc-node": "0.13.34"}
     (project / "package.json").write_text(json.dumps(manifest, indent=2))
 
 
