@@ -87,7 +87,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *MOCK,
     ),
     "rtstt_testkit.commands.arguments": (),
-    "rtstt_testkit.inspector": MOCK,
+    "rtstt_testkit.inspector": (*MOCK, "rtstt_core.trace", "rtstt_core.diagnosis"),
     "rtstt_testkit.source": (
         "rtstt_core.errors",
         "rtstt_core.clients",

@@ -142,12 +142,13 @@ class SessionTrace {
   /**
    * Writes why there was no connection.
    *
-   * @param {string} reason
+   * @param {string} reason the client's error, or what else ended the attempt
+   * @param {string} cause the same as one word, such as `dns`
    */
-  failed(reason) {
+  failed(reason, cause) {
     if (this.#answered || this.#ended) return;
     this.#ended = true;
-    this.#write({ failed: redact(reason) });
+    this.#write({ failed: redact(reason), cause });
   }
 
   /**

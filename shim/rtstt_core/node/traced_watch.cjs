@@ -1,7 +1,7 @@
 /** A watch that also traces its connection, for RTSTT_SHIM_TRACE; loaded only when that is set. */
 'use strict';
 
-const { describe } = require('./connect_error.cjs');
+const { causeOf, describe } = require('./connect_error.cjs');
 const { libraryOn } = require('./library.cjs');
 const { SessionTrace } = require('./trace_session.cjs');
 const { traceFile } = require('./trace_file.cjs');
@@ -54,14 +54,14 @@ class TracedWatch extends Watch {
   }
 
   /** @type {(error: unknown, cause?: ConnectCause) => void} */
-  failedToConnect(error, cause) {
-    this.trace?.failed(describe(error));
+  failedToConnect(error, cause = causeOf(error)) {
+    this.trace?.failed(describe(error), cause);
     super.failedToConnect(error, cause);
   }
 
   aborted() {
     super.aborted();
-    this.trace?.failed('the application aborted the attempt');
+    this.trace?.failed('the application aborted the attempt', 'cancelled');
   }
 }
 

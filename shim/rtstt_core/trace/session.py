@@ -114,15 +114,16 @@ class SessionTrace:
             self._answered = self._ended = True
             self._write({"http_status": status, "message": redact(body)})
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, cause: str) -> None:
         """Write why there was no connection.
 
         Args:
             reason: The client's exception, or what else ended the attempt.
+            cause: The same as one word, such as ``dns``; see `rtstt_core.diagnosis`.
         """
         if not (self._answered or self._ended):
             self._ended = True
-            self._write({"failed": redact(reason)})
+            self._write({"failed": redact(reason), "cause": cause})
 
     def closed(self, code: int, reason: str, by: Sender) -> None:
         """Write how the connection ended.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtstt_core.connect_error import describe
+from rtstt_core.connect_error import cause_of, describe
 from rtstt_core.report import ConnectionInfo
 from rtstt_core.trace.file import trace_file
 from rtstt_core.trace.session import SessionTrace
@@ -85,11 +85,11 @@ class TracedWatch(Watch):
     def failed_to_connect(self, error: BaseException) -> None:
         """Receive an exception that was raised before the server answered; see `Watch.failed_to_connect`."""
         if self._traced_on():
-            self.trace.failed(describe(error))
+            self.trace.failed(describe(error), cause_of(error))
         super().failed_to_connect(error)
 
     def given_up(self) -> None:
         """Receive the end of a connect attempt that the application cancelled; see `Watch.given_up`."""
         if self._traced_on():
-            self.trace.failed("the application cancelled the attempt")
+            self.trace.failed("the application cancelled the attempt", "cancelled")
         super().given_up()
