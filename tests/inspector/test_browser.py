@@ -132,16 +132,13 @@ def test_a_hundred_open_sessions_stay_fluid(page: Page, mock: ThreadedRealtimeSe
         assert longest < 2000, f"a frame took {longest:.0f} ms"
 
 
-# The page connects again while the mock stops. Now and then one such connection is left to the garbage collector, a
-# known fault of the stop; it is collected here, so that it is not counted against the next test.
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_mock_that_ends_is_said_to_be_gone(page: Page) -> None:
     with server() as mock:
         refused(mock)
         open_page(page, mock)
     expect(page.locator("header .state.bad")).to_contain_text("does not answer")
     expect(page.locator("main mark")).to_be_visible()
-    gc.collect()
+    gc.collect()  # a connection that is left open is this test's fault, not that of the next
 
 
 def test_a_page_with_the_token_in_its_address_shows_everything(page: Page) -> None:

@@ -46,9 +46,7 @@ class TracedWatch(Watch):
 
     __slots__ = ("_in_frame", "_traced_on", "trace")
 
-    def __init__(
-        self, info: ConnectionInfo, on: Callable[[], bool], decision: Decision, trace: SessionTrace
-    ) -> None:
+    def __init__(self, info: ConnectionInfo, on: Callable[[], bool], decision: Decision, trace: SessionTrace) -> None:
         super().__init__(info, on, decision.session)
         self._traced_on = on
         self._in_frame = False

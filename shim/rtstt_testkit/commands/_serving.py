@@ -8,13 +8,11 @@ import contextlib
 import gc
 import ipaddress
 import json
-import os
-import queue
 import sys
-import threading
 from collections.abc import Iterator
 
 from rtstt_core.errors import CommandError, UsageError
+from rtstt_testkit.inspector.line_writer import line_writer
 from rtstt_testkit.inspector.routes import ROUTES
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.script.script import Script
@@ -27,8 +25,6 @@ __all__ = ["announce", "cannot_listen", "collecting_rarely", "json_log", "make_s
 _KEEP_AUDIO = 1024 * 1024
 _KEEP_SESSIONS = 1000
 _FULL_COLLECTION = 200  # of Python's middle collections, each of some thousand objects that stay
-_LOG_LINES = 10_000  # that wait for a slow reader
-_LOG_SECONDS = 1.0  # for the last of them to be written at the end
 
 
 def make_server(
@@ -144,51 +140,14 @@ def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
 
 @contextlib.contextmanager
 def json_log() -> Iterator[Observer]:
-    """Write events to stderr as lines of JSON, in a thread: a reader that is slow or gone never delays a session.
+    """Write events to stderr as lines of JSON; the last line counts those that a slow reader missed."""
+    with line_writer(sys.stderr, lambda count: json.dumps({"dropped": count})) as write:
 
-    Lines that do not fit in the queue are dropped and counted; the count is the last line.
-    """
-    lines: queue.Queue[str | None] = queue.Queue(_LOG_LINES)
-    dropped = 0
+        def observe(record: SessionRecord, event: Event) -> None:
+            line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
+            write(json.dumps(line, separators=(",", ":")))
 
-    def observe(record: SessionRecord, event: Event) -> None:
-        nonlocal dropped
-        line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
-        try:
-            lines.put_nowait(json.dumps(line, separators=(",", ":")))
-        except queue.Full:
-            dropped += 1
-
-    def write() -> None:
-        try:
-            file = sys.stderr.fileno()
-            while (line := lines.get()) is not None:
-                _write_line(file, line)
-            if dropped:
-                _write_line(file, json.dumps({"dropped": dropped}))
-        except (OSError, ValueError):  # the reader is gone
-            while lines.get() is not None:
-                pass
-
-    writer = threading.Thread(target=write, name="rtstt-json-log", daemon=True)
-    writer.start()
-    try:
         yield observe
-    finally:
-        with contextlib.suppress(queue.Full):
-            lines.put(None, timeout=_LOG_SECONDS)
-        writer.join(_LOG_SECONDS)
-
-
-def _write_line(file: int, line: str) -> None:
-    """Write a line to a file descriptor, past the buffer of `sys.stderr`.
-
-    Workers share stderr, and a line that is one write does not mix with theirs. Python flushes its buffer at the end of
-    the process, and a reader that is slow or gone would hold or fail that.
-    """
-    data = (line + "\n").encode()
-    while data:
-        data = data[os.write(file, data) :]
 
 
 def _load_script(path: str | None) -> Script | None:
