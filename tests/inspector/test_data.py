@@ -5,6 +5,7 @@ import gc
 import gzip
 import io
 import json
+import struct
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from rtstt_testkit import Fault
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.stream import changes
-from rtstt_testkit.inspector.view import observed
+from rtstt_testkit.inspector.view import observed, work_out
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.speech import silence
@@ -67,6 +68,29 @@ def test_audio_that_is_not_kept_is_silence_in_its_place() -> None:
     assert len(found) == 4 * RATE
     assert found[0] == 0
     assert found[-1] > 0
+
+
+def test_the_waveform_of_an_hour_is_whole_although_its_audio_is_not_kept() -> None:
+    ten_seconds = b"".join(struct.pack("<h", level) * 4800 for level in range(0, 25_000, 500))
+    hour = SessionRecord(1, Request("/v1/realtime?intent=transcription").record(), 1024 * 1024)
+    hour.before_drop = work_out
+    for at in range(360):
+        hour.add_audio(10.0 * at, ten_seconds)
+    assert hour.audio_received - hour.audio_dropped < 1.5 * 1024 * 1024
+    seen = observed(hour)
+    seen.update()
+    assert seen.peaks.read_now() == peaks(record(ten_seconds)).read_now() * 360
+    assert len(seen.peaks.read_now()) == 3600 * RATE
+
+
+def test_sessions_share_the_audio_that_is_kept() -> None:
+    with server(keep_audio=48_000, share_audio=480_000) as mock:
+        for _ in range(12):
+            talk(mock, HELLO + silence(5.0))
+        kept = [(one.audio_received - one.audio_dropped) / 48_000 for one in mock.sessions]
+    assert kept[0] > 6
+    assert 3 < kept[2] < 4.5
+    assert kept[11] < 1.3  # up to a quarter more than its share
 
 
 def test_sessions_do_not_wait_for_a_long_waveform() -> None:

@@ -125,6 +125,7 @@ class SessionRecord:
         refusal: The error that refused the session, or None.
         session: The session object as last sent.
         close: How it ended, None while it is open.
+        before_drop: Called with the record before the oldest audio is dropped.
         notify: Called with the record and every event that was received or sent.
         explanation: What became of the session, as sentences, for one that was read from a file and that another
             server served; None for the mock's own.
@@ -150,6 +151,7 @@ class SessionRecord:
         self._pings: deque[Ping] = deque(maxlen=_MAX_PINGS)
         self._faults: deque[TriggeredFault] = deque(maxlen=_MAX_FAULTS)
         self._audio = AudioBuffer(audio_limit)
+        self.before_drop: Callable[[SessionRecord], None] | None = None
         self.notify: Callable[[SessionRecord, Event], None] | None = None
 
     # -- events
@@ -285,7 +287,10 @@ class SessionRecord:
             count: How many they were.
         """
         self._add_append(at, len(audio), count)
-        self._audio.add(audio)
+        if self._audio.add(audio):
+            if self.before_drop is not None:
+                self.before_drop(self)
+            self._audio.trim()
 
     def add_audio_size(self, at: float, size: int, count: int = 1) -> None:
         """Record appends of which only the length of their audio is known.

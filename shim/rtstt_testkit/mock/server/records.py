@@ -23,7 +23,9 @@ class Records:
     Args:
         keep_sessions: The number of sessions to keep; the oldest that ended is dropped first.
         keep_audio: The number of bytes of audio that each keeps, None for all.
+        share_audio: The number of bytes of audio of which each keeps an equal share, if that is more.
         observer: Called with every event.
+        before_drop: Called with a session's record before its oldest audio is dropped.
 
     Attributes:
         sessions: The records, in the order in which the clients connected.
@@ -32,9 +34,18 @@ class Records:
         observer_errors: The number of exceptions that the observer raised.
     """
 
-    def __init__(self, keep_sessions: int, keep_audio: int | None, observer: Observer | None) -> None:
+    def __init__(
+        self,
+        keep_sessions: int,
+        keep_audio: int | None,
+        observer: Observer | None,
+        share_audio: int = 0,
+        before_drop: Callable[[SessionRecord], None] | None = None,
+    ) -> None:
         self._keep_sessions = keep_sessions
         self._keep_audio = keep_audio
+        self._share_audio = share_audio
+        self._before_drop = before_drop
         self._observer = observer
         self._first: float | None = None
         self._waiters: list[_Waiter] = []
@@ -52,8 +63,12 @@ class Records:
             wall: The time of day, in seconds since 1970.
         """
         self.count += 1
-        record = SessionRecord(self.count, request.record(), self._keep_audio)
+        keep = self._keep_audio
+        if keep is not None:
+            keep = max(keep, self._share_audio // (len(self.sessions) + 1))
+        record = SessionRecord(self.count, request.record(), keep)
         record.notify = self._notify
+        record.before_drop = self._before_drop
         self._first = now if self._first is None else self._first
         record.opened_at = now - self._first
         record.opened_wall = wall
