@@ -13,9 +13,12 @@ import wave
 import weakref
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from talking import CANARY, COMPLETED, HELLO, KEY, append, client, get, page_url, refused, server, talk, update
 
 from rtstt_testkit import Fault
+from rtstt_testkit.inspector import peaks as peaks_module
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.stream import changes
@@ -105,7 +108,13 @@ def test_sessions_do_not_wait_for_a_long_waveform() -> None:
             turns += 1
         return turns
 
-    assert asyncio.run(turns_of_others()) > len(made.audio) / 48000  # one for every second of audio
+    assert asyncio.run(turns_of_others()) > len(made.audio) / 480_000  # one for every ten seconds of audio
+
+
+@given(st.binary(max_size=400), st.integers(1, 90))
+def test_the_largest_byte_of_each_group_is_found(values: bytes, size: int) -> None:
+    groups = [values[at : at + size] for at in range(0, len(values) - size + 1, size)]
+    assert peaks_module._largest(values, size) == bytes(map(max, groups))
 
 
 def test_what_was_worked_out_goes_with_the_session() -> None:

@@ -15,7 +15,7 @@ __all__ = ["RATE", "Peaks"]
 
 #: Peaks a second; 60 minutes of audio are 360,000 bytes.
 RATE = 100
-_STEP = 1.0  # seconds of audio between two pauses, so that sessions do not wait for a waveform
+_STEP = 10.0  # seconds of audio between two pauses, so that sessions do not wait for a waveform
 _LOAD = 4 * 1024 * 1024  # bytes that are read from the record at once: finding them takes longer than copying
 _SHOWN = bytes(round(255 * sqrt(loudness * LOUDNESS_STEP / 32768)) for loudness in range(256))
 
@@ -54,7 +54,7 @@ class Peaks:
         return bytes(self._values)
 
     def _step(self) -> bool:
-        """Work out a second; return whether there was something to work out."""
+        """Work out some seconds; return whether there was something to work out."""
         if self._done >= len(self._audio) and not self._load():
             return False
         format_ = self._format
@@ -90,6 +90,30 @@ class Peaks:
 
 
 def _peaks(audio: bytes, format_: AudioFormat) -> bytes:
-    loudness = format_.loudness(audio)
-    size = format_.rate // RATE // format_.stride
-    return bytes([_SHOWN[max(loudness[at : at + size])] for at in range(0, len(loudness) - size + 1, size)])
+    return _largest(format_.loudness(audio), format_.rate // RATE // format_.stride).translate(_SHOWN)
+
+
+def _largest(values: bytes, size: int) -> bytes:
+    """Return the largest of each ``size`` bytes; fewer at the end are left out.
+
+    Bytes of all groups are compared at once, in integers of any length: audio that is about to be dropped is looked at
+    while sessions wait, and `max` would take four times as long.
+    """
+    count = len(values) // size
+    end = count * size
+    lanes = (count + 1) // 2
+    low = int.from_bytes(b"\xff\x00" * lanes, "little")  # every other byte has the one above it to borrow from
+    carry = int.from_bytes(b"\x00\x01" * lanes, "little")
+    even = odd = 0
+    for place in range(size):
+        column = int.from_bytes(values[place:end:size], "little")
+        even = _larger(even, column & low, carry)
+        odd = _larger(odd, column >> 8 & low, carry)
+    return (even | odd << 8).to_bytes(2 * lanes, "little")[:count]
+
+
+def _larger(one: int, other: int, carry: int) -> int:
+    """Return the larger of the bytes in each two bytes of two integers."""
+    wins = ((one | carry) - other) & carry  # the carry is left where nothing was borrowed
+    mask = wins - (wins >> 8)
+    return other ^ ((one ^ other) & mask)

@@ -81,7 +81,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=256,
         metavar="MIB",
-        help="audio that the inspector can play, shared by the sessions, the latest of each; each keeps 1 MiB (20 seconds) "
-        "or more, and a whole waveform (default: %(default)s)",
+        help="audio that the inspector can play, shared by the sessions, the latest of each; each keeps 1 MiB (20 "
+        "seconds) or more, and a whole waveform (default: %(default)s)",
     )
     parser.add_argument("--report", metavar="FILE", help="write an HTML report of the sessions at the end")
