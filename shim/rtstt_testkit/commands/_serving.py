@@ -8,19 +8,18 @@ import contextlib
 import gc
 import ipaddress
 import json
+import os
 import sys
 from collections.abc import Iterator
 
 from rtstt_core.errors import CommandError, UsageError
-from rtstt_testkit.inspector.line_writer import line_writer
 from rtstt_testkit.inspector.routes import ROUTES
 from rtstt_testkit.inspector.view import work_out
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.script.script import Script
-from rtstt_testkit.mock.server.records import Observer
 from rtstt_testkit.mock.server.server import RealtimeServer
 
-__all__ = ["announce", "cannot_listen", "collecting_rarely", "json_log", "make_server"]
+__all__ = ["announce", "cannot_listen", "collecting_rarely", "make_server"]
 
 # A process that may run for weeks keeps less than a test's server: the last 20 seconds of each of 1,000 sessions, and
 # more of them while there are few.
@@ -30,15 +29,12 @@ _KEEP_SESSIONS = 1000
 _FULL_COLLECTION = 200  # of Python's middle collections, each of some thousand objects that stay
 
 
-def make_server(
-    args: argparse.Namespace, *, worker: int | None = None, observer: Observer | None = None
-) -> RealtimeServer:
+def make_server(args: argparse.Namespace, *, worker: int | None = None) -> RealtimeServer:
     """Return the server that the arguments describe.
 
     Args:
         args: The command's arguments.
         worker: The number of the worker, when several share the port.
-        observer: Called with every event.
 
     Raises:
         UsageError: An argument is wrong.
@@ -78,7 +74,7 @@ def make_server(
             before_drop=work_out if control else None,
             keep_sessions=_KEEP_SESSIONS,
             max_sessions=args.max_sessions,
-            observer=observer,
+            observer=_log_json if args.json_log else None,
             reuse_port=worker is not None,
         )
     except ValueError as error:
@@ -145,16 +141,21 @@ def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
     return UsageError(f"cannot listen on {host} port {port}: {reason}; choose another --port or --host")
 
 
-@contextlib.contextmanager
-def json_log() -> Iterator[Observer]:
-    """Write events to stderr as lines of JSON; the last line counts those that a slow reader missed."""
-    with line_writer(sys.stderr, lambda count: json.dumps({"dropped": count})) as write:
+def _log_json(record: SessionRecord, event: Event) -> None:
+    """Write an event to stderr as a line of JSON."""
+    line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
+    _write_line(sys.stderr.fileno(), json.dumps(line, separators=(",", ":")))
 
-        def observe(record: SessionRecord, event: Event) -> None:
-            line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
-            write(json.dumps(line, separators=(",", ":")))
 
-        yield observe
+def _write_line(file: int, line: str) -> None:
+    """Write a line to a file descriptor, past the buffer of `sys.stderr`.
+
+    Workers share stderr, and a line that is one write does not mix with theirs. Python flushes its buffer at the end of
+    the process, and a reader that is slow or gone would hold or fail that.
+    """
+    data = (line + "\n").encode()
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def _load_script(path: str | None) -> Script | None:
