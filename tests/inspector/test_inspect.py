@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -11,14 +13,15 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 from talking import CANARY, COMPLETED, HELLO, get, refused, server, talk
 
+from rtstt_core.cli import main
 from rtstt_testkit.inspector import trace_reader
 from rtstt_testkit.inspector.report import report_document
 from rtstt_testkit.inspector.trace_reader import UnreadableTraceError, read_traces
@@ -76,17 +79,15 @@ def with_audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def inspect(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rtstt_core", "inspect", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def inspect(*arguments: object) -> SimpleNamespace:
+    """Run the command where it ends by itself, in this process."""
+    output, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
+        exit_code = main(["inspect", *map(str, arguments)])
+    return SimpleNamespace(returncode=exit_code, stdout=output.getvalue(), stderr=error.getvalue())
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(*arguments: object) -> Iterator[str]:
     """The address of the page, while the command serves it."""
     process = subprocess.Popen(
@@ -329,7 +330,13 @@ def test_a_trace_is_shown_in_the_page(page: Page, traced: Path) -> None:
         expect(page.locator("button.session")).to_have_count(2)
         page.locator("button.session", has_text="#1").click()
         expect(page.locator("main h2")).to_contain_text("Session 1")
-        expect(page.locator(".verdict")).to_have_text("1 transcript was completed.")
+        expect(page.locator(".verdict p")).to_have_text(
+            [
+                "1 transcript was completed.",
+                "The shim corrected the URL: OpenAI refuses model beside intent=transcription.",
+            ]
+        )
+        expect(page.locator(".facts")).to_contain_text("websockets")
         expect(page.get_by_text("The audio is not kept, only when it came and how long it is.")).to_be_visible()
         expect(page.get_by_role("button", name="Play")).to_be_disabled()
         page.locator(".event .type", has_text="completed").first.click()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from . import npm
 from .conftest import KEY, Cell, Endpoint, Outcome, run
@@ -138,6 +139,23 @@ def test_a_connection_that_cannot_be_opened_is_traced_with_the_reason(
     url = f"ws://127.0.0.1:{refusing_port}/v1/realtime?intent=transcription"
     _, lines = traced(endpoint, node, app, packages, APP_URL=url, RTSTT_SHIM_HOSTS="127.0.0.1")
     assert [line["cause"] for line in lines if "failed" in line] == ["refused"]
+
+
+@pytest.mark.heavy
+def test_a_websocket_over_http2_is_traced(cell: Cell, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    env = {
+        "APP_CERTIFICATE": str(tmp_path / "server.pem"),
+        "NODE_EXTRA_CA_CERTS": str(tmp_path / "ca.pem"),
+        "RTSTT_SHIM_HOSTS": "localhost",
+        "RTSTT_SHIM_TRACE": str(tmp_path / "trace.jsonl"),
+    }
+    run(cell(ws="8.18.3") / "http2.mjs", node="26", options=("--no-warnings",), shim=True, env=env)
+    lines = read(tmp_path / "trace.jsonl")
+    assert [event["error"]["code"] for event in events(lines, "server")] == ["rate_limit_exceeded"]
 
 
 def test_worker_threads_and_forked_processes_share_a_file(

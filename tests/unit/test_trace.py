@@ -290,6 +290,21 @@ def test_after_uninstalling_an_open_session_is_no_longer_traced(path: Path) -> N
         assert path.read_bytes() == before
 
 
+def test_a_ping_of_the_server_is_traced_with_its_answer(path: Path) -> None:
+    from websockets.sync.client import connect
+
+    with (
+        ThreadedRealtimeServer(strict=False, ping_interval=0.02) as mock,
+        connect(mock.url + QUERY, additional_headers=HEADERS) as connection,
+    ):
+        connection.recv()
+        while '"ping"' not in path.read_text("utf-8"):
+            connection.ping().wait(1)  # a round trip
+    frames = [(line["sender"], line["frame"]) for line in read(path) if "frame" in line]
+    at = frames.index(("server", "ping"))
+    assert frames[at + 1] == ("client", "pong")
+
+
 def test_a_message_in_fragments_is_one_event(path: Path) -> None:
     from websockets.sync.client import connect
 

@@ -31,7 +31,8 @@ def traced_watch(info: ConnectionInfo, on: Callable[[], bool], decision: Decisio
     details = {"kind": decision.session, "library": f"{info.library} {info.version}".rstrip()}
     if decision.changed:
         details["corrected"] = decision.reason
-    return TracedWatch(info, on, decision, SessionTrace(file, info.url, details))
+    trace = SessionTrace(file, info.url, details, answers_pings=info.library == "websockets")
+    return TracedWatch(info, on, decision, trace)
 
 
 class TracedWatch(Watch):

@@ -179,6 +179,7 @@ class _Session:
         self._by_mock = source == "mock"
         self._record = SessionRecord(0, Handshake("/v1/realtime", {}, {}, []))
         self._cause = "other"
+        self._corrected = ""
         self._at = 0.0
         self.wall = 0.0
         self.lines = 0
@@ -193,6 +194,8 @@ class _Session:
         at = self._at = max(self._at, float(line.get("at", self._at)))
         if "time" in line:
             self.wall = float(line["time"])
+        record.client = str(line.get("library", record.client))
+        self._corrected = str(line.get("corrected", self._corrected))
         if line.get("kind") in ("transcription", "conversation"):
             record.kind = "transcription" if line["kind"] == "transcription" else "realtime"
         if "handshake" in line:
@@ -292,5 +295,5 @@ class _Session:
                 str(error["message"]), error["code"], error["param"], str(error["type"]), close.code
             )
         if not self._by_mock:
-            record.explanation = sentences_of(record, self._cause)
+            record.explanation = sentences_of(record, self._cause, self._corrected)
         return record

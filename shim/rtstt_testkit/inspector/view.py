@@ -116,6 +116,7 @@ class Observed:
             **self._summary(),
             "explanation": [*sentences(record), *found],
             "suspicious": bool(found),
+            "client": record.client,
             "headers": record.handshake.headers,
             "subprotocols": record.handshake.subprotocols,
             "session": record.session,

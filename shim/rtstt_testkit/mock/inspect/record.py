@@ -129,6 +129,7 @@ class SessionRecord:
         close: How it ended, None while it is open.
         before_drop: Called with the record before the oldest audio is dropped.
         notify: Called with the record and every event that was received or sent.
+        client: The client library, if it is known.
         explanation: What became of the session, as sentences, for one that was read from a file and that another
             server served; None for the mock's own.
         internal_error: The exception inside the mock that ended the session, in words, or None.
@@ -146,6 +147,7 @@ class SessionRecord:
         self.refusal: ApiError | None = None
         self.session: dict[str, Any] = {}
         self.close: Closed | None = None
+        self.client = ""
         self.explanation: list[str] | None = None
         self.internal_error: str | None = None
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
