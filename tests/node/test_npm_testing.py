@@ -24,7 +24,8 @@ import { startRealtimeMock } from 'rtstt-shim/testing';
 const options = JSON.parse(process.env.APP_OPTIONS ?? '{}');
 try {
   const mock = await startRealtimeMock(options);
-  const [health, page] = await Promise.all([`${mock.baseUrl}/../_mock/health`, mock.inspector].map((url) => fetch(url)));
+  const addresses = [`${mock.baseUrl}/../_mock/health`, mock.inspector];
+  const [health, page] = await Promise.all(addresses.map((address) => fetch(address)));
   const found = { url: mock.url, health: health.status, page: page.status, sessions: await mock.sessions() };
   found.verify = await mock.verify().then(() => 'followed', (error) => error.message);
   found.explain = await mock.explain();
@@ -119,8 +120,8 @@ def test_without_python_it_is_one_sentence(folder: Path, bin: Path, tmp_path: Pa
         check=False,
     )
     assert json.loads(done.stdout) == {
-        "error": "the mock is a Python program, and neither rtstt-shim, uvx, pipx nor a container image rtstt-shim-mock is "
-        "installed; run `pip install 'rtstt-shim[testkit]'` (Python 3.10 or newer) or install uv, or name a command in "
+        "error": "the mock is a Python program, and neither rtstt-shim, uvx, pipx nor a container image rtstt-shim-mock "
+        "is installed; run `pip install 'rtstt-shim[testkit]'` (Python 3.10 or newer) or install uv, or name a command in "
         "RTSTT_MOCK"
     }
 

@@ -95,8 +95,8 @@ class Mock {
     return this.#running.stop();
   }
 
-  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
-    return this.stop();
+  async [Symbol.asyncDispose]() {
+    await this.stop();
   }
 }
 
