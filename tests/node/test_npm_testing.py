@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +119,9 @@ def test_without_python_it_is_one_sentence(folder: Path, bin: Path, tmp_path: Pa
         check=False,
     )
     assert json.loads(done.stdout) == {
-        "error": "the mock is a Python program, and neither rtstt-shim, uvx, pipx nor a container image rtstt-shim-mock "
-        "is installed; run `pip install 'rtstt-shim[testkit]'` (Python 3.10 or newer) or install uv, or name a command in "
-        "RTSTT_MOCK"
+        "error": "the mock is a Python program, and neither rtstt-shim, uvx, pipx nor a container image "
+        "rtstt-shim-mock is installed; run `pip install 'rtstt-shim[testkit]'` (Python 3.10 or newer) or install uv, "
+        "or name a command in RTSTT_MOCK"
     }
 
 
@@ -181,11 +180,11 @@ else setInterval(() => {}, 1000);
 
 
 @pytest.fixture
-def mock_pids(bin: Path, tmp_path: Path) -> Iterator[Path]:
+def mock_pids(bin: Path, tmp_path: Path) -> Path:
     """Make the mock note its process id."""
     pids = tmp_path / "pids"
     script(bin / "rtstt-shim", f'echo $$ >> {pids}; exec {sys.executable} -m rtstt_core "$@"')
-    yield pids
+    return pids
 
 
 def wait_for_end(pid: int) -> None:
