@@ -326,7 +326,7 @@ def test_an_older_node_runs_the_program_as_it_is_after_one_sentence(
 MANAGERS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     "npm": ({"npm": "12.2.0"}, ["npm", "install", "--no-audit", "--no-fund"], ["npm", "exec", "--"]),
     "pnpm": ({"pnpm": "12.21.0"}, ["pnpm", "install"], ["pnpm", "exec"]),
-    "yarn 1": ({"yarn": "1.22.22"}, ["yarn", "install"], ["yarn", "run", "--silent"]),
+    "yarn 1": ({"yarn": "1.22.22"}, ["yarn", "install"], ["yarn", "exec", "--silent", "--"]),
     "yarn": ({"@yarnpkg/cli-dist": "4.18.1"}, ["yarn", "install"], ["yarn", "exec"]),
     "yarn PnP": ({"@yarnpkg/cli-dist": "4.18.1"}, ["yarn", "install"], ["yarn", "exec"]),
     "bun": ({"bun": "1.4.5"}, ["bun", "install"], ["bun", "run", "--silent"]),
@@ -382,7 +382,7 @@ def test_installed_by_a_package_manager(
     (tmp_path / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
     linker = {"yarn": "node-modules", "yarn PnP": "pnp"}.get(name)
     if linker:
-        (tmp_path / ".yarnrc.yml").write_text(f"nodeLinker: {linker}\n", encoding="utf-8")
+        (tmp_path / ".yarnrc.yml").write_text(f"nodeLinker: {linker}\npnpEnableEsmLoader: true\n", encoding="utf-8")
         (tmp_path / "yarn.lock").touch()
     for app in ("session.mjs", "ws_esm.mjs", "ws_cjs.cjs"):
         shutil.copy(APPS / app, tmp_path)

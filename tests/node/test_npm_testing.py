@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -139,8 +140,11 @@ def test_the_first_way_that_there_is_starts_it(folder: Path, bin: Path, tmp_path
         assert report(folder, bin, **env)["health"] == 200
         return log.read_text(encoding="utf-8").strip()
 
-    # docker run … IMAGE ARGUMENTS: what the image's ENTRYPOINT runs, outside a container.
-    runs = f'while [ "$1" != the-image ]; do shift; done; shift; exec "{command}" mock --host 127.0.0.1 "$@"'
+    # docker run … --publish 127.0.0.1:PORT:8080 IMAGE ARGUMENTS: what the image's ENTRYPOINT runs, outside a container.
+    runs = (
+        'while [ "$1" != the-image ]; do [ "$1" = --publish ] && port=$2; shift; done; shift; port=${port#127.0.0.1:}; '
+        f'exec "{command}" mock --port "${{port%:8080}}" "$@"'
+    )
     script(bin / "docker", f'echo "docker $*" >> {log}\ncase "$1" in image) [ "$3" = the-image ];; *) {runs};; esac')
     image = {"RTSTT_MOCK_IMAGE": "the-image"}
     inspected, run = started(**image).splitlines()
@@ -216,10 +220,8 @@ def test_the_mock_ends_with_the_process_that_started_it(end: str, folder: Path, 
             process.send_signal(signal.SIGKILL)
         expected = {"forget": 3, "throw": 1, "kill": -signal.SIGKILL}[end]
         assert process.wait(60) == expected
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
         wait_for_end(pid)
-    except ProcessLookupError:  # it has ended already
-        pass
 
 
 NODE_TEST = """

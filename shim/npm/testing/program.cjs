@@ -10,7 +10,7 @@ const { findPython, which } = require('../cli/python.cjs');
 
 /** @import { MockOptions } from './index.d.cts' */
 /** @typedef {Omit<MockOptions, 'transcripts' | 'faults'>} ProgramOptions */
-/** @typedef {{ words: string[], way: string, token?: string }} Program `way` names it in messages */
+/** @typedef {{ words: string[], way: string, token?: string, url?: string }} Program `way` names it in messages */
 /** @typedef {{ url: string, token?: string, isShared: boolean, stop: () => Promise<void> }} Running */
 
 const NOT_FOUND =
@@ -54,7 +54,7 @@ function attach(url, options) {
  * @returns {Promise<Running>}
  */
 async function start(command, options) {
-  const { words, way, token } = await find(command);
+  const { words, way, token, url } = await find(command);
   const [program, ...before] = words;
   // The mock ends with its standard input, and so with this process, however it ends.
   const child = spawn(program, [...before, '--exit-on-eof', ...argumentsOf(options)], { stdio: 'pipe' });
@@ -85,7 +85,7 @@ async function start(command, options) {
     await ended;
     clearTimeout(timer);
   };
-  return { url: address.replace('//0.0.0.0:', '//127.0.0.1:'), token, isShared: false, stop };
+  return { url: url ?? address, token, isShared: false, stop };
 }
 
 /** @param {ProgramOptions} options */
@@ -127,11 +127,11 @@ async function findContainer() {
   const image = process.env.RTSTT_MOCK_IMAGE ?? 'rtstt-shim-mock';
   const engine = ['docker', 'podman'].map((name) => which(name)).find((found) => found && hasImage(found, image));
   if (!engine) return undefined;
-  // It has to have the same port inside: the mock prints its own.
   const port = await freePort();
   const token = randomBytes(16).toString('hex');
-  const words = [engine, 'run', '--rm', '--interactive', '--publish', `127.0.0.1:${port}:${port}`, image];
-  return { words: [...words, '--port', String(port), '--token', token], way: `${engine} with the image ${image}`, token };
+  const words = [engine, 'run', '--rm', '--interactive', '--publish', `127.0.0.1:${port}:8080`, image, '--token', token];
+  // The mock prints its address inside the container.
+  return { words, way: `${engine} with the image ${image}`, token, url: `ws://127.0.0.1:${port}/v1/realtime` };
 }
 
 /** @type {(engine: string, image: string) => boolean} */
