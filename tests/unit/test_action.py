@@ -97,7 +97,7 @@ def test_the_action_installs_the_package_that_it_is_a_part_of(runner: dict[str, 
     runner.update(NODE_OPTIONS="", PYTHONPATH="")
     done = run("Examine the project", runner, path=str(project))
     assert done.returncode == 1
-    assert "::error title=rtstt-shim: " in done.stdout
+    assert "::error title=rtstt-shim%3A url-model-beside-intent,file=" in done.stdout
     assert "app.js" in done.stdout
 
 

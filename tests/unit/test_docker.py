@@ -53,7 +53,7 @@ def test_the_documents_print_the_recipes_and_each_runs_without_rights() -> None:
         assert _documents.example(f"shim/docker/{file}") == (DOCKER / file).read_text(encoding="utf-8")
     assert {file: instruction(file, "USER") for file in FILES} == {
         "Dockerfile": "10001:10001",
-        "node.Dockerfile": "node",
+        "node.Dockerfile": "1000:1000",
         "python.Dockerfile": "10001:10001",
     }
 
