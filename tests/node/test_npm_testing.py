@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from . import npm
-from .npm_package import unpacked
+from .npm_package import project, unpacked
 
 pytestmark = [pytest.mark.node, pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")]
 
@@ -251,3 +252,49 @@ def test_it_works_in_node_test(folder: Path, bin: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+RUNNERS: dict[str, tuple[dict[str, str], list[str], str]] = {
+    "jest": ({"jest": "30.2.0"}, ["jest/bin/jest.js"], NODE_TEST),
+    "vitest, threads": (
+        {"vitest": "4.1.12", "ws": "8.18.3"},
+        ["vitest/vitest.mjs", "run", "--pool=threads"],
+        NODE_TEST,
+    ),
+}
+
+
+@pytest.mark.client
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", RUNNERS)
+@pytest.mark.parametrize("forgets", [False, True], ids=["", "without stop"])
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is no child")
+def test_it_works_in_other_test_runners(name: str, forgets: bool, bin: Path, mock_pids: Path, tmp_path: Path) -> None:
+    packages, words, text = RUNNERS[name]
+    modules = project(**packages) / "node_modules"
+    (tmp_path / "node_modules").symlink_to(modules)
+    text = text.replace("const { test, before, after } = require('node:test');\n", "")
+    text = text.replace("before(", "beforeAll(").replace("after(", "afterAll(")
+    if forgets:
+        text = re.sub(r"afterAll.*\n", "", text)
+    if name.startswith("vitest"):
+        text = re.sub(r"const (.*) = require\((.*)\);", r"import \1 from \2;", text)
+        text = "import { test, beforeAll, afterAll } from 'vitest';\n" + text
+    file = tmp_path / ("a.test.mjs" if name.startswith("vitest") else "a.test.cjs")
+    file.write_text(text, encoding="utf-8")
+    config = {"name": "app", "private": True, "jest": {"testMatch": ["**/*.test.cjs"]}}
+    (tmp_path / "package.json").write_text(json.dumps(config), encoding="utf-8")
+    done = subprocess.run(
+        [bin / "node", modules / words[0], *words[1:]],
+        cwd=tmp_path,
+        env=environ(bin, CI="1"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with contextlib.suppress(ProcessLookupError):
+        wait_for_end(int(mock_pids.read_text(encoding="utf-8")))

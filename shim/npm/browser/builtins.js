@@ -38,6 +38,8 @@ const builtins = {
     setTimeout: (listener, ms) => ({ id: setTimeout(listener, ms), unref() { return this; } }),
     clearTimeout: (timer) => clearTimeout(timer?.id),
   },
+  // A page writes no files.
+  './traced_watch.cjs': {},
   // A page shows no file names that tell a library from the application.
   './library.cjs': { callStack: () => '', libraryOn: (stack, fallback) => ({ library: fallback, version: '' }) },
 };

@@ -100,11 +100,13 @@ function findPackages(folder, unread, isWanted) {
       if (!known || (isLink(path) && !isLink(known.path))) found.set(real(path), new NpmPackage(name, path));
     }
   }
-  for (const found_ of archives.flatMap((file) => archived(file, isWanted, unread))) {
-    const key = `${found_.path}\0${found_.inside}`;
-    if (!found.has(key)) found.set(key, found_);
+  for (const copy of archives.flatMap((file) => archived(file, isWanted, unread))) {
+    const key = `${copy.path}\0${copy.inside}`;
+    if (!found.has(key)) found.set(key, copy);
   }
-  return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  // Yarn leaves out the archives of packages for another platform.
+  const copies = [...found.values()].filter(({ inside, path }) => !inside || isFileOrFolder(path));
+  return copies.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }
 
 /** @type {(folder: string, unread: Unread) => { modules: string[], archives: string[] }} */
@@ -127,14 +129,14 @@ function below(folder, unread) {
  */
 function* projectsAbove(folder) {
   let here = real(folder);
-  while (!is(join(here, '.git')) && !here.split(sep).includes('node_modules') && here !== dirname(here)) {
+  while (!isFileOrFolder(join(here, '.git')) && !here.split(sep).includes('node_modules') && here !== dirname(here)) {
     here = dirname(here);
     if (isFile(join(here, 'package.json'))) yield here;
   }
 }
 
-/** @param {string} path */
-const is = (path) => isFile(path) || isFolder(path);
+/** @param {string} path an archive is a folder for Yarn's functions */
+const isFileOrFolder = (path) => isFile(path) || isFolder(path);
 
 /** @param {string} path */
 function isLink(path) {
@@ -190,15 +192,11 @@ function archived(file, isWanted, unread) {
   for (const [, location, inside, name] of (readText(file, unread) ?? '').matchAll(LOCATION)) {
     const archive = location.replace(VIRTUAL, (_, up) => '../'.repeat(Math.min(Number(up), 64)));
     const path = resolve(dirname(file), archive);
-    if (isWanted(name) && isArchive(path)) found.push(new NpmPackage(name, path, inside));
+    if (isWanted(name)) found.push(new NpmPackage(name, path, inside));
   }
   // A package that the project patches stands there twice, and programs load the patched one.
   const patched = new Set(found.filter(({ path }) => basename(path).includes('-patch-')).map(({ name }) => name));
   return found.filter(({ name, path }) => !patched.has(name) || basename(path).includes('-patch-'));
 }
-
-/** @param {string} path */
-// With Yarn's file system an archive is a folder.
-const isArchive = (path) => isFile(path) || isFolder(path);
 
 module.exports = { findPackages };
