@@ -106,7 +106,14 @@ def test_without_the_preload_nothing_is_corrected_and_both_remedies_are_named(tm
 
 
 @pytest.mark.parametrize(
-    "preload", ["--import=file:///x/rtstt_core/node/register.mjs", "-r /x/rtstt_core/node/register.cjs"]
+    "preload",
+    [
+        "--import=file:///x/rtstt_core/node/register.mjs",
+        "-r /x/rtstt_core/node/register.cjs",
+        "--require rtstt-shim/register",
+        "--import rtstt-shim/register --no-warnings",
+        '--require "C:\\x\\node_modules\\rtstt-shim\\register.cjs"',
+    ],
 )
 def test_with_the_preload_it_is_covered_unless_the_shim_is_disabled(
     preload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +125,21 @@ def test_with_the_preload_it_is_covered_unless_the_shim_is_disabled(
     monkeypatch.setenv("RTSTT_SHIM_DISABLE", "1")
     client = only(find_npm_clients(tmp_path))
     assert (client.covered, client.shim) == (False, "nothing: RTSTT_SHIM_DISABLE is set")
+
+
+def test_the_npm_package_installed_beside_it_covers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin(tmp_path / "node_modules", "1.9.0", INTENT + GUARDED)
+    plugin(tmp_path / "member" / "node_modules", "0.0.1", INTENT + BETA)
+    install(tmp_path / "node_modules", "rtstt-shim", "0.1.0")
+    assert {(client.version, client.covered) for client in find_npm_clients(tmp_path)} == {
+        ("0.0.1", False),
+        ("1.9.0", True),
+    }
+    monkeypatch.setenv("RTSTT_SHIM_DISABLE", "1")
+    assert not any(client.covered for client in find_npm_clients(tmp_path))
+    monkeypatch.delenv("RTSTT_SHIM_DISABLE")
+    monkeypatch.setenv("NODE_OPTIONS", "--require rtstt-shim/registers")
+    assert "through the preload" not in " ".join(client.shim for client in find_npm_clients(tmp_path))
 
 
 def test_the_beta_header_is_not_covered_by_the_preload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
