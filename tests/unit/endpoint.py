@@ -75,7 +75,7 @@ class Endpoint:
 
 @contextmanager
 def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator[Endpoint]:
-    """Serve on loopback until every behaviour has ended; a `status` other than 101 is the response to every handshake."""
+    """Serve on loopback until every behaviour has ended; a `status` other than 101 answers every handshake."""
     handlers: list[threading.Thread] = []
 
     def behave(connection: ServerConnection) -> None:
