@@ -1,4 +1,4 @@
-"""LiveKit's job process, where #1756 was seen: the preload reaches it, and its warning reaches the worker's terminal."""
+"""LiveKit's job process, the place of #1756: the preload reaches it, and its warning reaches the worker's terminal."""
 
 from __future__ import annotations
 
