@@ -82,6 +82,22 @@ def node_clients() -> str:
     return table(("`@livekit/agents-plugin-openai`", "used", "host", "Node.js", "without", "with the preload"), rows)
 
 
+def node_starts() -> str:
+    """The ways in which Node.js programs start, and the results that tests/node/test_starts.py asserts."""
+    tests: Any = _test_module("node.test_starts")
+    rows = [
+        (
+            start.way,
+            ", ".join(sorted(start.nodes)).replace("system", "the system's"),
+            " or ".join(start.by),
+            "corrected",
+        )
+        for start in tests.STARTS
+    ]
+    rows += [(way, "", "", result) for way, result in tests.ELSEWHERE]
+    return table(("started with", "Node.js", "the preload in", "URL"), rows)
+
+
 def managers() -> str:
     """The expectations of tests/upstream/test_managers.py."""
     tests: Any = _test_module("test_managers", "upstream")
@@ -131,6 +147,7 @@ def release() -> str:
 BLOCKS = {
     "python-clients": functools.cache(python_clients),
     "node-clients": functools.cache(node_clients),
+    "node-starts": functools.cache(node_starts),
     "managers": functools.cache(managers),
     "mocks": functools.cache(mocks),
     "bench": functools.cache(bench),
