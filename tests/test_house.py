@@ -67,6 +67,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit": ("rtstt_testkit.inspector", *MOCK),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
+        "rtstt_core.clients",
         "rtstt_testkit.inspector",
         "rtstt_testkit.source",
         "rtstt_testkit.upstream",
@@ -84,7 +85,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "rtstt_testkit.locust": ("rtstt_testkit.load", "rtstt_testkit.speech"),
     "rtstt_testkit.load": ("rtstt_testkit.speech", "rtstt_testkit.mock.protocol"),
-    "rtstt_testkit.upstream": ("rtstt_testkit.routing", *MOCK),
+    "rtstt_testkit.upstream": ("rtstt_core.clients", "rtstt_testkit.routing", *MOCK),
     "rtstt_testkit.probe": ("rtstt_testkit.speech", *MOCK),
     "rtstt_testkit.routing": (),
     "rtstt_testkit.mock": (),

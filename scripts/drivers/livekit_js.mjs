@@ -7,6 +7,7 @@
  *   --project DIR        npm project with @livekit/agents, @livekit/agents-plugin-openai and zod installed
  *   --base-url URL       `baseURL` of the plugin (omitted: the plugin's default, api.openai.com)
  *   --wav FILE           what to stream: 16-bit mono PCM at 24 kHz (omitted: a tone that swells and fades)
+ *   --model NAME         transcription model (default gpt-4o-mini-transcribe)
  *   --format esm|cjs     which build of the packages to load (default esm)
  *   --job                stream from a job process, which LiveKit's own `JobProcExecutor` forks; its room and its token are
  *                        made up, since the agent joins no room
@@ -38,6 +39,8 @@ const { values: options } = parseArgs({
     project: { type: 'string' },
     'base-url': { type: 'string' },
     wav: { type: 'string' },
+    // The plugin's default in 1.4.4, gpt-realtime-whisper, needs a VAD model; newer versions bring one.
+    model: { type: 'string', default: 'gpt-4o-mini-transcribe' },
     format: { type: 'string', default: 'esm' },
     job: { type: 'boolean', default: false },
     child: { type: 'boolean', default: false },

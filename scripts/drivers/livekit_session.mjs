@@ -7,8 +7,6 @@ import { pathToFileURL } from 'node:url';
 export const PLUGIN = '@livekit/agents-plugin-openai';
 const SAMPLE_RATE = 24_000;
 const FRAME_SAMPLES = SAMPLE_RATE / 20;
-// The plugin's default in 1.4.4, gpt-realtime-whisper, needs a VAD model.
-const MODEL = 'gpt-4o-mini-transcribe';
 const TIMEOUT_MS = 15_000;
 
 /** The samples of a WAV file between silences, the last long enough for any VAD to end the turn. */
@@ -55,7 +53,7 @@ export function load(require, name, { format, file = 'index' }) {
 /**
  * Streams audio and returns what came of it.
  *
- * @param {{ project: string, format?: string, wav?: string, 'base-url'?: string }} options those of the driver
+ * @param {{ project: string, model: string, format?: string, wav?: string, 'base-url'?: string }} options those of the driver
  * @returns {Promise<{ events: Record<string, number>, transcript: string | null, ended: string }>}
  */
 export async function session(options) {
@@ -64,7 +62,8 @@ export async function session(options) {
   const { stt } = await load(require, '@livekit/agents', options);
   const { STT } = await load(require, PLUGIN, options);
   const seen = { events: {}, transcript: null, ended: 'drained' };
-  const stream = new STT({ model: MODEL, ...(options['base-url'] && { baseURL: options['base-url'] }) }).stream();
+  const settings = { model: options.model, ...(options['base-url'] && { baseURL: options['base-url'] }) };
+  const stream = new STT(settings).stream();
   const timeout = setTimeout(() => {
     seen.ended = 'timeout';
     stream.close();

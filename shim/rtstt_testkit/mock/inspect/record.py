@@ -25,14 +25,16 @@ _MAX_EVENTS = 20_000
 _MAX_PINGS = 1000
 _MAX_FAULTS = 1000
 
-#: Why an event was planned and not sent: a ``drop`` fault, the session's own end (its CLOSE, or a fault's), or the
-#: end of the connection from outside.
-Dropped = Literal["fault", "end", "close"]
+#: Why an event was planned and not sent: a ``drop`` fault, a fault that ended the session, the end of the connection,
+#: or that end before the client committed the speech whose transcript had begun to stream.
+Dropped = Literal["fault", "end", "close", "uncommitted"]
 _NOT_SENT: dict[Dropped, str] = {
     "fault": "dropped by a fault",
     "end": "the session ended before",
     "close": "the connection ended before",
+    "uncommitted": "the connection ended before the commit",
 }
+_UNSENT = ("close", "uncommitted")
 _SHOWN_TEXT = 60
 
 
@@ -183,15 +185,15 @@ class SessionRecord:
 
     @property
     def unsent_transcripts(self) -> list[str]:
-        """The texts of the transcripts that were planned when the connection ended."""
+        """The texts of the transcripts that were planned, or had begun to stream, when the connection ended."""
         return [
-            event.data["transcript"] for event in self.dropped if (event.type, event.dropped) == (COMPLETED, "close")
+            event.data["transcript"] for event in self.dropped if event.type == COMPLETED and event.dropped in _UNSENT
         ]
 
     @property
     def unsent_failures(self) -> int:
         """How many failed transcriptions were planned when the connection ended."""
-        return sum((event.type, event.dropped) == (FAILED, "close") for event in self.dropped)
+        return sum(event.type == FAILED and event.dropped in _UNSENT for event in self.dropped)
 
     def _from_server(self) -> list[Event]:
         return [event for event in self.events if event.sender == "server" and event.dropped is None]

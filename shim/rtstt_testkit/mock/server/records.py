@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
 
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.secrets import mask_keys
+from rtstt_testkit.mock.server.observing import ObserverThread
 
-__all__ = ["Observer", "Records"]
-
-Observer = Callable[[SessionRecord, Event], None]
-
-_logger = logging.getLogger("rtstt_testkit.mock")
+__all__ = ["Records"]
 
 
 class Records:
@@ -23,16 +18,15 @@ class Records:
     Args:
         keep_sessions: The number of sessions to keep; the oldest that ended is dropped first.
         keep_audio: The number of bytes of audio that each keeps, None for all.
-        observer: Called with every event.
+        observer: Gets every event, None for no observer.
 
     Attributes:
         sessions: The records, in the order in which the clients connected.
         count: The number of clients that connected since the last `reset`.
         unexpected: The numbers of the connections for which the script had no transcript left.
-        observer_errors: The number of exceptions that the observer raised.
     """
 
-    def __init__(self, keep_sessions: int, keep_audio: int | None, observer: Observer | None) -> None:
+    def __init__(self, keep_sessions: int, keep_audio: int | None, observer: ObserverThread | None) -> None:
         self._keep_sessions = keep_sessions
         self._keep_audio = keep_audio
         self._observer = observer
@@ -41,7 +35,6 @@ class Records:
         self.sessions: list[SessionRecord] = []
         self.count = 0
         self.unexpected: list[int] = []
-        self.observer_errors = 0
 
     def add(self, request: Request, now: float, wall: float) -> SessionRecord:
         """Make the record of a client that connects.
@@ -100,22 +93,13 @@ class Records:
         close = record.close
         if self._observer is not None and close is not None:
             data = {"type": "(closed)", "code": close.code, "reason": mask_keys(close.reason)}
-            self._observe(self._observer, record, Event(close.by, at, "(closed)", data))
+            self._observer.put(record, Event(close.by, at, "(closed)", data))
 
     def _notify(self, record: SessionRecord, event: Event) -> None:
         if self._observer is not None:
-            self._observe(self._observer, record, event)
+            self._observer.put(record, event)
         for waiter in self._waiters:
             waiter.receive(event)
-
-    def _observe(self, observer: Observer, record: SessionRecord, event: Event) -> None:
-        """Call the observer; its exceptions are counted and the first is logged, and none ends a session."""
-        try:
-            observer(record, event)
-        except Exception as error:
-            self.observer_errors += 1
-            if self.observer_errors == 1:
-                _logger.error("the observer raised an exception; further ones are only counted", exc_info=error)
 
 
 class _Waiter:
