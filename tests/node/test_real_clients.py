@@ -92,6 +92,19 @@ def test_the_package_undici(node: str, version: str, cell: Cell, endpoint: Endpo
     assert_got_transcripts(run(script, node=node, shim=True, env=endpoint.env))
 
 
+@pytest.mark.parametrize(
+    ("node", "version"),
+    [pytest.param("26", "8.10.2", marks=pytest.mark.heavy), pytest.param("24", "7.16.0", marks=pytest.mark.release)],
+)
+def test_the_dispatchers_of_undici(node: str, version: str, cell: Cell, endpoint: Endpoint) -> None:
+    """Pools, proxies, interceptors (that of DNS puts an address into the URL), and the global dispatcher."""
+    script = cell(undici=version) / "undici_dispatchers.mjs"
+    url = f"ws://gateway.example.com:{endpoint.server.port}/v1/realtime?intent=transcription&model=whisper-1"
+    env = {**endpoint.env, "APP_DNS_URL": url, "RTSTT_SHIM_HOSTS": "gateway.example.com"}
+    assert_refused(run(script, node=node, shim=False, env=env), sessions=9)
+    assert_got_transcripts(run(script, node=node, shim=True, env=env), sessions=9)
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.release)])
 @pytest.mark.parametrize(
@@ -118,6 +131,14 @@ def test_what_else_stands_on_http(
     refused = run(script, node=node, shim=False, env=endpoint.env)
     assert (refused.line["code"], refused.line["transcript"], refused.stderr) == ("invalid_model", None, "")
     assert_got_transcripts(run(script, node=node, shim=True, env=endpoint.env))
+
+
+@pytest.mark.heavy
+def test_a_client_that_writes_its_request_to_a_socket_of_its_own_is_not_reached(cell: Cell, endpoint: Endpoint) -> None:
+    script = cell(faye_websocket="0.11.4") / "faye.cjs"
+    without, having = (run(script, node="system", shim=shim, env=endpoint.env) for shim in (False, True))
+    assert having == without
+    assert (having.line["code"], having.line["transcript"], having.stderr) == ("invalid_model", None, "")
 
 
 @pytest.mark.heavy

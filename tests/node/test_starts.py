@@ -99,6 +99,7 @@ ELSEWHERE = [
     ("`--permission`", "corrected if it may read the folder of the shim; otherwise one line names the folder"),
     ("a copy of the folder of the preload", "corrected"),
     ("Bun, Deno", "inert, with one line"),
+    ("`faye-websocket` (its client writes the request to a socket of its own)", "not seen; use `ws`"),
     ("Electron", "not run: its binary does not come from npm"),
 ]
 """Ways of the table that have a test of their own, and the result."""

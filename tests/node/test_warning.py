@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,19 @@ def test_a_bad_key_is_printed_without_the_key(app: str, node: str, cell: Cell, e
     )
     assert "closed 3000 invalid_request_error.invalid_api_key" in printed
     assert KEY[8:] not in outcome.stderr
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_a_refusal_in_a_compressed_message_is_printed(
+    app: str, node: str, cell: Cell, endpoint_with: Callable[..., Endpoint]
+) -> None:
+    endpoint = endpoint_with(compression=True, strict=False)
+    url = "wss://api.openai.com/v1/realtime?intent=transcription"
+    env = {**endpoint.env, "APP_URL": url, "OPENAI_API_KEY": "sk-proj-invalid" + KEY[8:]}
+    outcome = run(cell(**WS) / app, node=node, shim=True, env=env)
+    assert "the API key was refused (invalid_api_key: Incorrect" in shown(outcome.stderr, url)
+    (session,) = endpoint.server.sessions
+    assert "permessage-deflate" in session.handshake.headers["sec-websocket-extensions"]
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
