@@ -8,6 +8,8 @@
  *   --base-url URL       `baseURL` of the plugin (omitted: the plugin's default, api.openai.com)
  *   --wav FILE           what to stream: 16-bit mono PCM at 24 kHz (omitted: a tone that swells and fades)
  *   --model NAME         transcription model (default gpt-4o-mini-transcribe)
+ *   --no-vad             without the plugin's own VAD: the end of the audio is flushed, which commits it
+ *   --seconds N          how long to wait for the transcript (default 40)
  *   --format esm|cjs     which build of the packages to load (default esm)
  *   --job                stream from a job process, which LiveKit's own `JobProcExecutor` forks; its room and its token are
  *                        made up, since the agent joins no room
@@ -41,6 +43,8 @@ const { values: options } = parseArgs({
     wav: { type: 'string' },
     // The plugin's default in 1.4.4, gpt-realtime-whisper, needs a VAD model; newer versions bring one.
     model: { type: 'string', default: 'gpt-4o-mini-transcribe' },
+    'no-vad': { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '40' },
     format: { type: 'string', default: 'esm' },
     job: { type: 'boolean', default: false },
     child: { type: 'boolean', default: false },

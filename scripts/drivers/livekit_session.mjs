@@ -7,7 +7,6 @@ import { pathToFileURL } from 'node:url';
 export const PLUGIN = '@livekit/agents-plugin-openai';
 const SAMPLE_RATE = 24_000;
 const FRAME_SAMPLES = SAMPLE_RATE / 20;
-const TIMEOUT_MS = 15_000;
 
 /** The samples of a WAV file between silences, the last long enough for any VAD to end the turn. */
 function* recording(file) {
@@ -53,7 +52,7 @@ export function load(require, name, { format, file = 'index' }) {
 /**
  * Streams audio and returns what came of it.
  *
- * @param {{ project: string, model: string, format?: string, wav?: string, 'base-url'?: string }} options those of the driver
+ * @param {{ project: string, model: string, seconds: string, format?: string, wav?: string, 'base-url'?: string, 'no-vad'?: boolean }} options those of the driver
  * @returns {Promise<{ events: Record<string, number>, transcript: string | null, ended: string }>}
  */
 export async function session(options) {
@@ -62,12 +61,16 @@ export async function session(options) {
   const { stt } = await load(require, '@livekit/agents', options);
   const { STT } = await load(require, PLUGIN, options);
   const seen = { events: {}, transcript: null, ended: 'drained' };
-  const settings = { model: options.model, ...(options['base-url'] && { baseURL: options['base-url'] }) };
+  const settings = {
+    model: options.model,
+    ...(options['base-url'] && { baseURL: options['base-url'] }),
+    ...(options['no-vad'] && { vad: null }),
+  };
   const stream = new STT(settings).stream();
   const timeout = setTimeout(() => {
     seen.ended = 'timeout';
     stream.close();
-  }, TIMEOUT_MS);
+  }, Number(options.seconds) * 1000);
 
   let over = false;
   const push = async () => {
@@ -76,14 +79,16 @@ export async function session(options) {
       stream.pushFrame(new AudioFrame(samples, SAMPLE_RATE, 1, samples.length));
       await new Promise((done) => setTimeout(done, 5));
     }
+    if (options['no-vad'] && !stream.closed && !over) stream.flush();
   };
   const pushing = push();
   for await (const event of stream) {
     const name = stt.SpeechEventType[event.type];
     seen.events[name] = (seen.events[name] ?? 0) + 1;
     if (name === 'FINAL_TRANSCRIPT') seen.transcript = event.alternatives[0].text;
-    // In this order up to 1.8; END_OF_SPEECH comes first in 1.9.
-    if (['FINAL_TRANSCRIPT', 'RECOGNITION_USAGE', 'END_OF_SPEECH'].every((one) => seen.events[one])) {
+    // In this order up to 1.8; END_OF_SPEECH comes first in 1.9, and not at all without a VAD.
+    const last = ['FINAL_TRANSCRIPT', 'RECOGNITION_USAGE', ...(options['no-vad'] ? [] : ['END_OF_SPEECH'])];
+    if (last.every((one) => seen.events[one])) {
       seen.ended = 'complete';
       break;
     }

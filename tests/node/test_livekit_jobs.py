@@ -62,11 +62,9 @@ def test_a_key_that_is_refused_in_a_job_process_is_one_warning_in_the_terminal_o
 ) -> None:
     key = "sk-proj-invalid" + KEY[8:]
     env = {**endpoint.env, "OPENAI_API_KEY": key}
-    without, having = (
-        run_plugin(cell, version, base_url, "--job", node="system", shim=shim, env=env) for shim in (False, True)
-    )
-    assert without["stderr"] == ""
+    # A refusal right after the handshake is lost on 1.4.4, which then waits for ever.
+    having = run_plugin(cell, version, base_url, "--job", "--seconds", "15", node="system", shim=True, env=env)
     (line,) = having["stderr"].splitlines()
     assert line.startswith("rtstt_shim: realtime transcription session failed: the API key was refused")
     assert key not in line
-    assert (having["events"], without["events"]) == ({}, {})
+    assert having["events"] == {}

@@ -14,14 +14,18 @@ class Inflater {
   /** @type {Buffer | undefined} */
   #window;
   #takesOver;
+  #maxLength;
 
   /**
    * @param {string} extensions the response's Sec-WebSocket-Extensions
+   * @param {'server' | 'client'} [sender] whose messages they are
+   * @param {number} [maxLength] the length of the longest message that is inflated, in bytes
    * @param {InflateContext | null} [context] null if there is none
    */
-  constructor(extensions, context = InflateContext.open() ?? null) {
-    // Each message may refer back to those before it, unless the server agreed that it does not.
-    this.#takesOver = !/server_no_context_takeover/i.test(extensions);
+  constructor(extensions, sender = 'server', maxLength = MAX_LENGTH, context = InflateContext.open() ?? null) {
+    // Each message may refer back to those before it, unless it was agreed that it does not.
+    this.#takesOver = !extensions.toLowerCase().includes(`${sender}_no_context_takeover`);
+    this.#maxLength = maxLength;
     this.#context = context;
   }
 
@@ -29,7 +33,7 @@ class Inflater {
    * Returns a message, inflated.
    *
    * @param {Buffer} data the whole compressed message
-   * @throws {Error} if it is damaged or longer than 1 MiB
+   * @throws {Error} if it is damaged or too long
    */
   inflate(data) {
     const input = Buffer.concat([data, TAIL]);
@@ -41,7 +45,7 @@ class Inflater {
    * @param {Buffer} input
    */
   #inContext(context, input) {
-    const whole = context.inflate(input, MAX_LENGTH);
+    const whole = context.inflate(input, this.#maxLength);
     if (!this.#takesOver) context.reset();
     return whole;
   }
@@ -50,7 +54,7 @@ class Inflater {
   #byItself(input) {
     const whole = inflateRawSync(input, {
       finishFlush: constants.Z_SYNC_FLUSH,
-      maxOutputLength: MAX_LENGTH,
+      maxOutputLength: this.#maxLength,
       ...(this.#window && { dictionary: this.#window }),
     });
     if (this.#takesOver && whole.length) {

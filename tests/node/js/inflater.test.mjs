@@ -30,7 +30,7 @@ const alone = (text, flush = Z_SYNC_FLUSH) => {
 };
 
 /** The inflaters of a connection: with a context that is kept, and without. */
-const inflaters = (extensions = 'permessage-deflate') => [new Inflater(extensions), new Inflater(extensions, null)];
+const inflaters = (extensions = 'permessage-deflate') => [new Inflater(extensions), new Inflater(extensions, 'server', MAX, null)];
 
 test('both inflate messages of every size, each with reference to those before it', async () => {
   const words = ['transcription', '"delta":', ' ', 'é', 'conversation.item', '0123456789'];

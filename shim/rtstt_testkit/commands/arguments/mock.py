@@ -69,6 +69,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ORIGIN",
         help="accept requests of web pages of this origin, such as http://localhost:5173; may be repeated",
     )
+    parser.add_argument(
+        "--exit-on-eof",
+        action="store_true",
+        help="end when standard input ends, with the program that started the mock",
+    )
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
     parser.add_argument(
         "--log",
@@ -76,4 +81,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write a line for each event that matters to stderr (default: text on a terminal, else none)",
     )
     parser.add_argument("--quiet", action="store_true", help="write no such lines on a terminal either")
+    parser.add_argument(
+        "--keep-audio",
+        type=int,
+        default=256,
+        metavar="MIB",
+        help="audio that the inspector can play, shared by the sessions, the latest of each; each keeps 1 MiB (20 "
+        "seconds) or more, and a whole waveform (default: %(default)s)",
+    )
     parser.add_argument("--report", metavar="FILE", help="write an HTML report of the sessions at the end")
