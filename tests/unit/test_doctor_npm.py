@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -388,7 +387,9 @@ def test_a_patch_for_a_version_that_is_gone_fails_where_that_is_asked_for(
         patch = tmp_path / path.format(version)
         patch.parent.mkdir(parents=True, exist_ok=True)
         patch.touch()
-    words = ["doctor", str(tmp_path), "--python", sys.executable]
+    (tmp_path / "empty" / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
+    (tmp_path / "empty" / "pyvenv.cfg").write_text("version = 3.12.4\n")
+    words = ["doctor", str(tmp_path), "--python", str(tmp_path / "empty")]
     assert main(words) == 0
     capsys.readouterr()
     assert main([*words, "--fail-unneeded"]) == 1

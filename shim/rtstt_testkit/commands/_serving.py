@@ -14,14 +14,17 @@ from collections.abc import Iterator
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.inspector.routes import ROUTES
+from rtstt_testkit.inspector.view import work_out
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.server.server import RealtimeServer
 
 __all__ = ["announce", "cannot_listen", "collecting_rarely", "make_server"]
 
-# A process that may run for weeks keeps less than a test's server: the last 20 seconds of 1,000 sessions.
-_KEEP_AUDIO = 1024 * 1024
+# A process that may run for weeks keeps less than a test's server: the last 20 seconds of each of 1,000 sessions, and
+# more of them while there are few.
+_MIB = 1024 * 1024
+_KEEP_AUDIO = _MIB
 _KEEP_SESSIONS = 1000
 _FULL_COLLECTION = 200  # of Python's middle collections, each of some thousand objects that stay
 
@@ -45,6 +48,8 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             f"--host {args.host} opens the control API to other machines; protect it with --token SECRET, "
             "or choose --no-token or --no-control"
         )
+    if args.keep_audio < 0:
+        raise UsageError(f"--keep-audio {args.keep_audio} is no amount of audio; choose 0 or more, in MiB")
     try:
         script = _load_script(args.script)
         return RealtimeServer(
@@ -65,6 +70,8 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             allow_hosts=args.allow_host,
             allow_origins=args.allow_origin,
             keep_audio=_KEEP_AUDIO,
+            share_audio=args.keep_audio * _MIB if control else 0,
+            before_drop=work_out if control else None,
             keep_sessions=_KEEP_SESSIONS,
             max_sessions=args.max_sessions,
             observer=_log_json if args.json_log else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import get_args
@@ -59,6 +59,9 @@ class RealtimeServer:
             happens on others.
         keep_audio: How many bytes of received audio a session keeps; the oldest is dropped first. 0 keeps none, None
             all.
+        share_audio: How many bytes of audio the sessions share: each keeps an equal part of it, counted when it is
+            opened, if that is more than ``keep_audio``.
+        before_drop: Called with a session's record before its oldest audio is dropped, in the event loop.
         keep_sessions: How many sessions are kept; the oldest that ended is dropped first.
         max_sessions: How many sessions may be open at once, None for any number; clients beyond it get HTTP 503 (the
             mock's own choice: what the endpoint answers is not known).
@@ -103,6 +106,8 @@ class RealtimeServer:
         latency: str | Latency = "instant",
         seed: int | str | None = None,
         keep_audio: int | None = _KEEP_AUDIO,
+        share_audio: int = 0,
+        before_drop: Callable[[SessionRecord], None] | None = None,
         keep_sessions: int = _KEEP_SESSIONS,
         max_sessions: int | None = _MAX_SESSIONS,
         compression: bool = False,
@@ -140,7 +145,7 @@ class RealtimeServer:
         self._time = 0.0 if virtual_time else None
         self._wall_start = time.time()
         self._observer = None if observer is None else ObserverThread(observer)
-        self._records = Records(keep_sessions, keep_audio, self._observer)
+        self._records = Records(keep_sessions, keep_audio, self._observer, share_audio, before_drop)
         ids = Ids(seed)
         self._sessions = Sessions(
             clock=self,
