@@ -61,6 +61,7 @@ def _testkit(name: str, summary: str, extra: Extra = "testkit") -> Entry:
 
 COMMANDS: dict[str, Entry] = {
     "doctor": _core("doctor", "list the clients that OpenAI's endpoint refuses, and what the shim does about each"),
+    "inspect": _testkit("inspect", "show the sessions of a trace in the inspector's page"),
     "mock": _testkit("mock", "serve a mock of the Realtime transcription endpoint"),
     "patch-npm": _testkit("patch_npm", "patch the LiveKit plugin that a Node project has installed", "upstream"),
     "pr": _testkit("pr", "generate the pull request that fixes an upstream", "upstream"),

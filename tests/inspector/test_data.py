@@ -248,8 +248,9 @@ def test_json_lines_have_the_handshake_the_events_and_the_end() -> None:
     with server() as mock:
         refused(mock)
         lines = [json.loads(line) for line in get(mock, "sessions/1/jsonl").splitlines()]
-    assert lines[0]["handshake"]["query"] == {"intent": ["transcription"], "model": ["gpt-4o-mini-transcribe"]}
-    assert lines[1]["event"]["error"]["code"] == "invalid_model"
+    assert lines[0] == {"format": "rtstt-trace", "version": 1, "source": "mock"}
+    assert lines[1]["handshake"]["query"] == {"intent": ["transcription"], "model": ["gpt-4o-mini-transcribe"]}
+    assert lines[2]["event"]["error"]["code"] == "invalid_model"
     assert lines[-1]["close"]["code"] == 4000
 
 

@@ -12,23 +12,29 @@ class Inflater {
   /** @type {Buffer | undefined} */
   #window;
   #takesOver;
+  #maxLength;
 
-  /** @param {string} extensions the response's Sec-WebSocket-Extensions */
-  constructor(extensions) {
-    // Each message may refer back to those before it, unless the server agreed that it does not.
-    this.#takesOver = !/server_no_context_takeover/i.test(extensions);
+  /**
+   * @param {string} extensions the response's Sec-WebSocket-Extensions
+   * @param {'server' | 'client'} [sender] whose messages they are
+   * @param {number} [maxLength] the length of the longest message that is inflated, in bytes
+   */
+  constructor(extensions, sender = 'server', maxLength = MAX_LENGTH) {
+    // Each message may refer back to those before it, unless it was agreed that it does not.
+    this.#takesOver = !extensions.toLowerCase().includes(`${sender}_no_context_takeover`);
+    this.#maxLength = maxLength;
   }
 
   /**
    * Returns a message, inflated.
    *
    * @param {Buffer} data the whole compressed message
-   * @throws {Error} if it is damaged or longer than 1 MiB
+   * @throws {Error} if it is damaged or too long
    */
   inflate(data) {
     const whole = inflateRawSync(Buffer.concat([data, TAIL]), {
       finishFlush: constants.Z_SYNC_FLUSH,
-      maxOutputLength: MAX_LENGTH,
+      maxOutputLength: this.#maxLength,
       ...(this.#window && { dictionary: this.#window }),
     });
     if (this.#takesOver && whole.length) {

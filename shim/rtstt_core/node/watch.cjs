@@ -17,6 +17,7 @@ const { report, reportRemainingCounts } = require('./report.cjs');
 /** @import { Symptom, ConnectCause } from './diagnosis.cjs' */
 /** @import { ErrorEvent } from './error_events.cjs' */
 /** @import { ConnectionInfo } from './report.cjs' */
+/** @import { SessionTrace } from './trace_session.cjs' */
 
 // The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
 const CLOSE_WAIT_MS = 500;
@@ -58,6 +59,13 @@ class Watch {
    * @type {Progress | undefined}
    */
   progress;
+
+  /**
+   * The trace of the connection, if there is one.
+   *
+   * @type {SessionTrace | undefined}
+   */
+  trace;
 
   /**
    * @param {ConnectionInfo} info the connection

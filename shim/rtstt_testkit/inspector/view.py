@@ -167,7 +167,8 @@ def sentences(record: SessionRecord) -> list[str]:
     Args:
         record: The session.
     """
-    return [text if "_" in text.split(" ", 1)[0] else text[:1].upper() + text[1:] for text in explain(record)]
+    texts = explain(record) if record.explanation is None else record.explanation
+    return [text if "_" in text.split(" ", 1)[0] else text[:1].upper() + text[1:] for text in texts]
 
 
 _observed: weakref.WeakKeyDictionary[SessionRecord, Observed] = weakref.WeakKeyDictionary()

@@ -48,6 +48,16 @@ class AudioBuffer:
         if self._kept > self._most:
             self._trim()
 
+    def skip(self, size: int) -> None:
+        """Add audio of which only the length is known; what came before it is not kept any more.
+
+        Args:
+            size: How many bytes it has.
+        """
+        self._pieces.clear()
+        self._kept = 0
+        self.received += size
+
     def _trim(self) -> None:
         """Drop the oldest audio beyond the limit, never half a 16-bit sample."""
         excess = self._kept - (self._limit or 0)

@@ -318,7 +318,8 @@ def _begins_with(magic: bytes) -> Callable[[SessionRecord], bool]:
 
 
 def _is_silent(record: SessionRecord) -> bool:
-    return not any(record.audio_format.loudness(record.audio))
+    whole = record.audio_dropped == 0
+    return whole and not any(record.audio_format.loudness(record.audio))
 
 
 _FILE = "the audio begins like {kind} file: send its samples alone, without the file's header."

@@ -126,6 +126,8 @@ class SessionRecord:
         session: The session object as last sent.
         close: How it ended, None while it is open.
         notify: Called with the record and every event that was received or sent.
+        explanation: What became of the session, as sentences, for one that was read from a file and that another
+            server served; None for the mock's own.
         internal_error: The exception inside the mock that ended the session, in words, or None.
     """
 
@@ -141,6 +143,7 @@ class SessionRecord:
         self.refusal: ApiError | None = None
         self.session: dict[str, Any] = {}
         self.close: Closed | None = None
+        self.explanation: list[str] | None = None
         self.internal_error: str | None = None
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._last_append: Event | None = None
@@ -281,16 +284,30 @@ class SessionRecord:
             audio: The audio of all of them.
             count: How many they were.
         """
+        self._add_append(at, len(audio), count)
+        self._audio.add(audio)
+
+    def add_audio_size(self, at: float, size: int, count: int = 1) -> None:
+        """Record appends of which only the length of their audio is known.
+
+        Args:
+            at: When they came, in seconds since the connection opened.
+            size: How many bytes of audio they had.
+            count: How many they were.
+        """
+        self._add_append(at, size, count)
+        self._audio.skip(size)
+
+    def _add_append(self, at: float, size: int, count: int) -> None:
         last = self._last_append
         if last is None:
-            last = Event("client", at, APPEND, {"type": APPEND, "audio_bytes": len(audio)}, count)
+            last = Event("client", at, APPEND, {"type": APPEND, "audio_bytes": size}, count)
             self._add(last)
             self._last_append = last
         else:
             last.count += count
             last.until = at
-            last.data["audio_bytes"] += len(audio)
-        self._audio.add(audio)
+            last.data["audio_bytes"] += size
 
     def slice_audio(self, start: int, end: int) -> bytes:
         """Return the audio between two byte positions of the stream, as far as it is kept."""
