@@ -79,6 +79,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit": ("rtstt_testkit.inspector", *MOCK),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
+        "rtstt_testkit.recording",
+        "rtstt_testkit.cassette",
         "rtstt_testkit.inspector",
         "rtstt_testkit.source",
         "rtstt_testkit.upstream",
@@ -87,7 +89,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *MOCK,
     ),
     "rtstt_testkit.commands.arguments": (),
-    "rtstt_testkit.inspector": (*MOCK, "rtstt_core.trace", "rtstt_core.diagnosis"),
+    "rtstt_testkit.recording": ("rtstt_testkit.cassette", *MOCK),
+    "rtstt_testkit.cassette": ("rtstt_core.trace", "rtstt_testkit.mock.protocol"),
+    "rtstt_testkit.inspector": (*MOCK, "rtstt_testkit.cassette", "rtstt_core.trace", "rtstt_core.diagnosis"),
     "rtstt_testkit.source": (
         "rtstt_core.errors",
         "rtstt_core.clients",

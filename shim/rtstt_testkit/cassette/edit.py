@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rtstt_testkit.cassette.format import CassetteError, stem_of
 from rtstt_testkit.cassette.lines import encode
 from rtstt_testkit.cassette.reader import read_lines
-from rtstt_testkit.cassette.wav import HEADER, Encoding
+from rtstt_testkit.cassette.wav import HEADER, range_of, silence_of
 
 __all__ = ["Change", "edit", "hush", "redacted", "trimmed"]
 
@@ -110,23 +110,34 @@ def redacted(mask: Callable[[Any], Any], words: list[str]) -> Change:
     return lambda line: without(mask(line))
 
 
-def hush(path: Path, encodings: dict[str, Encoding]) -> None:
+def hush(path: Path) -> None:
     """Replace the audio of a recording by silence.
 
     Args:
         path: The recording.
-        encodings: The encoding of each of its WAV files.
 
     Raises:
-        CassetteError: A file cannot be written.
+        CassetteError: The recording cannot be read, or a WAV file cannot be written.
     """
-    for name, encoding in encodings.items():
+    for name in sorted({name for _, line in read_lines(path) for name in _wav_files(line)}):
         wav = path.parent / name
         try:
             with wav.open("r+b") as file:
+                silence = silence_of(file.read(HEADER))
                 left = os.fstat(file.fileno()).st_size - HEADER
-                file.seek(HEADER)
                 while left > 0:
-                    left -= file.write(encoding.silence * min(left, _BLOCK))
+                    left -= file.write(silence * min(left, _BLOCK))
         except OSError as error:
             raise CassetteError(f"cannot write {wav}: {error.strerror}") from None
+
+
+def _wav_files(data: Any) -> Iterator[str]:
+    """Yield the names of the WAV files that a line refers to."""
+    if isinstance(data, list):
+        for value in data:
+            yield from _wav_files(value)
+    elif isinstance(data, dict):
+        if "wav" in data and "audio_start" in data:
+            yield range_of(data).file
+        for value in data.values():
+            yield from _wav_files(value)

@@ -21,9 +21,7 @@ _NO_ID = frozenset({"", "root"})
 
 _PREFIX = re.compile(r"([a-z][a-z0-9]*)_.")
 # Inside a text an identifier must look random; otherwise words with underscores would match.
-_IN_TEXT = re.compile(
-    r"\b(?:event|item|sess|resp|conv|call|rtc|part|seg)_(?=[0-9A-Za-z_-]*[0-9A-Z])[0-9A-Za-z_-]{12,}"
-)
+_IN_TEXT = re.compile(r"\b(?:event|item|sess|resp|conv|call|rtc|part|seg)_(?=[0-9A-Za-z_-]*[0-9A-Z])[0-9A-Za-z_-]{12,}")
 
 
 def is_id_field(name: str) -> bool:

@@ -202,7 +202,8 @@ class Cassette:
         Raises:
             CassetteError: A WAV file cannot be read or is too short.
         """
-        return self._with_audio(frame.event)
+        event: dict[str, Any] = self._with_audio(frame.event)
+        return event
 
     def _with_audio(self, data: Any) -> Any:
         if isinstance(data, list):

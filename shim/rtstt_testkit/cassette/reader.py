@@ -11,7 +11,7 @@ from typing import Any
 from rtstt_testkit.cassette.format import FORMAT, MAX_LINE, VERSION, CassetteError
 from rtstt_testkit.cassette.lines import APPEND
 from rtstt_testkit.cassette.model import Cassette, Exchange, Frame, RecordedClose, RecordedSession, inline_audio
-from rtstt_testkit.cassette.wav import HEADER, AudioRange
+from rtstt_testkit.cassette.wav import HEADER, AudioRange, range_of
 
 __all__ = ["Problems", "load_cassette", "read_lines"]
 
@@ -128,7 +128,8 @@ class _Loader:
 
     def load(self) -> Cassette:
         cassette: Cassette | None = None
-        for self._number, line in read_lines(self._path, self._problems.append, self._take):
+        for number, line in read_lines(self._path, self._problems.append, self._take):
+            self._number = number
             if cassette is None:
                 cassette = Cassette(self._path, line, problems=self._problems)
             elif "format" not in line:
@@ -246,11 +247,11 @@ class _Loader:
         frame.event = {"type": APPEND}
 
     def _range(self, event: dict[str, Any]) -> AudioRange:
-        name, start, size = event.get("wav"), event.get("audio_start"), event.get("audio_bytes")
-        if not isinstance(name, str) or Path(name).name != name or "\\" in name:
-            raise self._error(f"`wav` is {name!r}; it must be the name of a file in the same folder")
-        if not (isinstance(start, int) and isinstance(size, int) and start >= 0 and size >= 0):
-            raise self._error("`audio_start` and `audio_bytes` must be numbers of bytes")
+        try:
+            range_ = range_of(event)
+        except CassetteError as error:
+            raise self._error(str(error)) from None
+        name, needed = range_.file, range_.start + range_.size
         held = self._wavs.get(name)
         if held is None:
             try:
@@ -258,9 +259,9 @@ class _Loader:
             except OSError as error:
                 raise self._error(f"its audio is in {name}, which cannot be read: {error.strerror}") from None
             self._wavs[name] = held
-        if start + size > held:
-            raise self._error(f"{name} holds {held} bytes of audio, and {start + size} are needed; restore the file")
-        return AudioRange(name, start, size)
+        if needed > held:
+            raise self._error(f"{name} holds {held} bytes of audio, and {needed} are needed; restore the file")
+        return range_
 
     def _close(self, session: RecordedSession, close: dict[str, Any], at: float) -> None:
         code, by = close.get("code"), close.get("by")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rtstt_testkit.cassette.format import CassetteError
 
-__all__ = ["HEADER", "AudioRange", "Encoding", "encoding_of", "header", "read_range"]
+__all__ = ["HEADER", "AudioRange", "Encoding", "encoding_of", "header", "range_of", "read_range", "silence_of"]
 
 HEADER = 44
 """The length of the header, in bytes; the audio follows it (RIFF WAVE, one ``fmt`` and one ``data`` chunk)."""
@@ -42,13 +42,10 @@ class Encoding(NamedTuple):
         """Bytes a second."""
         return self.rate * self.width
 
-    @property
-    def silence(self) -> bytes:
-        """One byte of silence."""
-        return {"pcm": b"\x00", "pcmu": b"\xff", "pcma": b"\xd5"}[self.name]
-
 
 _TAGS = {"pcm": 1, "pcma": 6, "pcmu": 7}  # RFC 2361
+_TAG = 20  # its position in the header
+_SILENCE = {1: b"\x00", 6: b"\xd5", 7: b"\xff"}
 
 
 class AudioRange(NamedTuple):
@@ -93,9 +90,37 @@ def header(encoding: Encoding, size: int) -> bytes:
     size = min(size, _LARGEST)
     rate, width = encoding.rate, encoding.width
     fmt = struct.pack("<HHIIHH", _TAGS[encoding.name], 1, rate, rate * width, width, 8 * width)
-    return struct.pack("<4sI4s4sI", b"RIFF", size + HEADER - 8, b"WAVE", b"fmt ", len(fmt)) + fmt + struct.pack(
-        "<4sI", b"data", size
+    return (
+        struct.pack("<4sI4s4sI", b"RIFF", size + HEADER - 8, b"WAVE", b"fmt ", len(fmt))
+        + fmt
+        + struct.pack("<4sI", b"data", size)
     )
+
+
+def silence_of(head: bytes) -> bytes:
+    """Return one byte of silence in the encoding of a WAV file.
+
+    Args:
+        head: The file's header.
+    """
+    return _SILENCE.get(int.from_bytes(head[_TAG : _TAG + 2], "little"), b"\x00")
+
+
+def range_of(event: dict[str, Any]) -> AudioRange:
+    """Return where the audio of an event is.
+
+    Args:
+        event: An event with ``wav``, ``audio_start`` and ``audio_bytes``.
+
+    Raises:
+        CassetteError: They do not name a byte range of a file in the same folder; the message has no place.
+    """
+    name, start, size = event.get("wav"), event.get("audio_start"), event.get("audio_bytes")
+    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name or "\\" in name:
+        raise CassetteError(f"`wav` is {name!r}; it must be the name of a file in the same folder")
+    if not (isinstance(start, int) and isinstance(size, int) and start >= 0 and size >= 0):
+        raise CassetteError("`audio_start` and `audio_bytes` must be numbers of bytes")
+    return AudioRange(name, start, size)
 
 
 def read_range(folder: Path, range_: AudioRange) -> bytes:

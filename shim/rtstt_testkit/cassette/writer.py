@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 import time
 from collections import deque
@@ -23,10 +24,8 @@ from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.secrets import mask_keys
 
-try:
+if sys.platform != "win32":  # there, a file that is open cannot be replaced
     import fcntl
-except ImportError:  # Windows, where a file that is open cannot be replaced
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["CassetteWriter"]
 
@@ -305,9 +304,9 @@ def _remove(path: Path) -> None:
 
 def _lock(file: int, path: Path) -> None:
     """Hold a lock on the file as long as it is open."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise CassetteError(f"another recording is writing {path}; wait for its end, or choose another file") from None
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            busy = f"another recording is writing {path}; wait for its end, or choose another file"
+            raise CassetteError(busy) from None

@@ -1,6 +1,5 @@
 """Record realtime sessions, and use recordings: look at them, compare them, import those of other programs.
 
-    records     a recording as the records that the inspector shows
-    drift       what differs between two recordings
-    importing   recordings of browsers and of pydantic-ai
+drift       what differs between two recordings
+importing   recordings of browsers and of pydantic-ai
 """

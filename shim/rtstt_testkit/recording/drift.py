@@ -113,9 +113,7 @@ def _collapsed(session: RecordedSession) -> list[Frame]:
     """Return the server's events, runs of deltas as one."""
     kept: list[Frame] = []
     for frame in session.frames:
-        if frame.sender == "server" and not (
-            kept and frame.type.endswith(_REPEATED) and kept[-1].type == frame.type
-        ):
+        if frame.sender == "server" and not (kept and frame.type.endswith(_REPEATED) and kept[-1].type == frame.type):
             kept.append(frame)
     return kept
 
@@ -164,4 +162,4 @@ def _kind(value: Any) -> str:
         return "null" if value is None else "a boolean"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "a text", dict: "an object", list: "a list"}.get(type(value), "nothing")
+    return "a text" if isinstance(value, str) else "an object" if isinstance(value, dict) else "a list"

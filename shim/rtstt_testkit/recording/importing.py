@@ -51,19 +51,17 @@ def import_recording(source: Path, target: Path, *, replace: bool = False) -> li
         raise CassetteError(f"{source} has no realtime session; {_HINT}")
     url = entries[0]["request"]["url"] if entries else "wss://api.openai.com/v1/realtime"
     notes: list[str] = []
-    with_writer = CassetteWriter(
-        target, url=url.partition("?")[0], client=f"imported from {source.name}", replace=replace
-    )
+    writer = CassetteWriter(target, url=url.partition("?")[0], client=f"imported from {source.name}", replace=replace)
     try:
         if entries is not None:
             for entry in entries:
-                _import_entry(source, with_writer, entry, notes.append)
+                _import_entry(source, writer, entry, notes.append)
         else:
-            _import_interactions(source, with_writer, data["interactions"], notes.append)
+            _import_interactions(source, writer, data["interactions"], notes.append)
     finally:
-        with_writer.close()
-    if with_writer.failure is not None:
-        raise CassetteError(with_writer.failure)
+        writer.close()
+    if writer.failure is not None:
+        raise CassetteError(writer.failure)
     return notes
 
 
@@ -72,7 +70,7 @@ def _parse(source: Path, text: str) -> Any:
         import yaml
 
         try:
-            return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+            return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
@@ -119,17 +117,21 @@ def _import_entry(source: Path, writer: CassetteWriter, entry: dict[str, Any], n
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     lines = writer.session(parts.netloc.rpartition("@")[2], Request(target, headers), opened)
     response = entry.get("response")
-    status = response.get("status") if isinstance(response, dict) else None
-    if status not in (None, 0, 101):
-        lines.refused(0.0, int(status), str(response.get("content", {}).get("text", "")))  # type: ignore[union-attr]
+    response = response if isinstance(response, dict) else {}
+    status = response.get("status")
+    if isinstance(status, int) and status not in (0, 101):
+        content = response.get("content")
+        lines.refused(0.0, status, str(content.get("text", "")) if isinstance(content, dict) else "")
         return
     lines.accepted(0.0)
     first: float | None = opened
     last = 0.0
     for message in entry["_webSocketMessages"]:
-        sender = _SENDERS.get(message.get("type")) if isinstance(message, dict) else None
+        sender = _SENDERS.get(str(message.get("type"))) if isinstance(message, dict) else None
         if sender is None:
-            note(f"a message of the type {message.get('type') if isinstance(message, dict) else message!r} was left out")
+            note(
+                f"a message of the type {message.get('type') if isinstance(message, dict) else message!r} was left out"
+            )
             continue
         time = message.get("time")
         if isinstance(time, int | float):
