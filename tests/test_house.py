@@ -79,6 +79,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit": ("rtstt_testkit.inspector", *MOCK),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
+        "rtstt_core.commands",
         "rtstt_testkit.recording",
         "rtstt_testkit.cassette",
         "rtstt_testkit.inspector",
@@ -89,7 +90,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *MOCK,
     ),
     "rtstt_testkit.commands.arguments": (),
-    "rtstt_testkit.recording": ("rtstt_testkit.cassette", *MOCK),
+    "rtstt_testkit.recording": ("rtstt_testkit.cassette", "rtstt_testkit.routing", *MOCK),
     "rtstt_testkit.cassette": ("rtstt_core.trace", "rtstt_testkit.mock.protocol"),
     "rtstt_testkit.inspector": (*MOCK, "rtstt_testkit.cassette", "rtstt_core.trace", "rtstt_core.diagnosis"),
     "rtstt_testkit.source": (

@@ -67,6 +67,7 @@ COMMANDS: dict[str, Entry] = {
     "patch-npm": _testkit("patch_npm", "patch the LiveKit plugin that a Node project has installed", "upstream"),
     "pr": _testkit("pr", "generate the pull request that fixes an upstream", "upstream"),
     "probe": _testkit("probe", "compare an endpoint with the mock, row by row"),
+    "record": _testkit("record", "record what a program sends to and receives from a realtime endpoint"),
     "run": _core("run", "run a Python or Node program with the shim active, without a change to its code"),
     "node-path": _core("node_path", "print the folder of the shim for Node.js"),
 }
