@@ -76,7 +76,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_core.url_rule": ("rtstt_core.redact",),
     "rtstt_core.redact": (),
     "rtstt_core.errors": (),
-    "rtstt_testkit": ("rtstt_testkit.inspector", *MOCK),
+    "rtstt_testkit": ("rtstt_testkit.inspector", "rtstt_testkit.recording", "rtstt_testkit.cassette", *MOCK),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
         "rtstt_core.commands",
@@ -91,7 +91,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "rtstt_testkit.commands.arguments": (),
     "rtstt_testkit.recording": ("rtstt_testkit.cassette", "rtstt_testkit.routing", *MOCK),
-    "rtstt_testkit.cassette": ("rtstt_core.trace", "rtstt_testkit.mock.protocol"),
+    "rtstt_testkit.cassette": ("rtstt_core.trace", "rtstt_testkit.mock.protocol", "rtstt_testkit.mock.audio"),
     "rtstt_testkit.inspector": (*MOCK, "rtstt_testkit.cassette", "rtstt_core.trace", "rtstt_core.diagnosis"),
     "rtstt_testkit.source": (
         "rtstt_core.errors",
@@ -106,6 +106,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.routing": (),
     "rtstt_testkit.mock": (),
     **{room: (*MOCK[floor + 1 :], "rtstt_testkit.speech") for floor, room in enumerate(MOCK)},
+    **{room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette") for floor, room in enumerate(MOCK[:2])},
     "rtstt_testkit.mock.protocol": ("rtstt_testkit.mock.audio", "rtstt_core.masking"),
     "rtstt_testkit.speech": (),
 }

@@ -99,7 +99,7 @@ def test_trim_keeps_the_sessions_and_the_seconds_that_are_wanted(
     assert run(capsys, "trim", path, "--session", "2", "--until", "0.95", "--out", out)[0] == 0
     cassette = load_cassette(out)
     (session,) = cassette.sessions
-    assert [frame.count for frame in session.frames if frame.is_append] == [6]
+    assert [frame.count for frame in session.frames if frame.is_audio] == [6]
     assert b"".join(cassette.audio(session.frames[-1])) == (tmp_path / "talk.2.client.wav").read_bytes()[44:][:28_800]
     assert len(load_cassette(path).sessions) == 3
 
@@ -246,7 +246,7 @@ def test_a_har_of_a_browser_is_imported_without_its_secrets(tmp_path: Path, caps
     assert KEY not in out.read_text("utf-8")
     (session,) = load_cassette(out).sessions
     assert session.query["intent"] == ["transcription"]
-    assert [frame.type for frame in session.frames if not frame.is_append][-1] == f"{TRANSCRIPTION}.completed"
+    assert [frame.type for frame in session.frames if not frame.is_audio][-1] == f"{TRANSCRIPTION}.completed"
     assert session.frames[0].at == pytest.approx(0.01)
     assert session.seconds == pytest.approx(1.0)
 

@@ -96,7 +96,7 @@ def test_audio_of_the_server_and_of_items_is_kept_and_comes_back_as_it_was(tmp_p
 def test_consecutive_appends_are_read_as_one(talk: Path) -> None:
     cassette = load_cassette(talk)
     (session,) = cassette.sessions
-    (run,) = [frame for frame in session.frames if frame.is_append]
+    (run,) = [frame for frame in session.frames if frame.is_audio]
     assert (run.count, run.at, run.until) == (10, 0.4, 1.3)
     assert run.seconds == pytest.approx(1.0)
     assert session.complete

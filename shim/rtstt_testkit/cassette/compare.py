@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from rtstt_testkit.cassette.ids import is_id_field
@@ -53,16 +53,22 @@ def is_free(path: str, ignored: Iterable[str]) -> bool:
     return False
 
 
-def differences(recorded: Any, received: Any, ignored: Iterable[str] = (), path: str = "") -> Iterator[Difference]:
+def differences(
+    recorded: Any,
+    received: Any,
+    ignored: Iterable[str] = (),
+    path: str = "",
+    *,
+    same_id: Callable[[str, str], bool] = lambda one, other: True,
+) -> Iterator[Difference]:
     """Yield the differences between two events, field by field.
-
-    Identifiers are compared by whoever knows their placeholders, so two of them never differ here.
 
     Args:
         recorded: The first event.
         received: The second event.
         ignored: Fields that are not compared.
         path: Where they stand.
+        same_id: Returns whether a placeholder stands for an identifier.
     """
     if path and is_free(path, ignored):
         return
@@ -70,12 +76,12 @@ def differences(recorded: Any, received: Any, ignored: Iterable[str] = (), path:
         for name in [*recorded, *(name for name in received if name not in recorded)]:
             inner = f"{path}.{name}" if path else str(name)
             mine, theirs = recorded.get(name, ABSENT), received.get(name, ABSENT)
-            if is_id_field(str(name)) and isinstance(mine, str) and isinstance(theirs, str):
+            if is_id_field(str(name)) and isinstance(mine, str) and isinstance(theirs, str) and same_id(mine, theirs):
                 continue
-            yield from differences(mine, theirs, ignored, inner)
+            yield from differences(mine, theirs, ignored, inner, same_id=same_id)
     elif isinstance(recorded, list) and isinstance(received, list) and len(recorded) == len(received):
         for index, (mine, theirs) in enumerate(zip(recorded, received, strict=True)):
-            yield from differences(mine, theirs, ignored, f"{path}.{index}")
+            yield from differences(mine, theirs, ignored, f"{path}.{index}", same_id=same_id)
     elif not _equal(recorded, received):
         yield Difference(path, recorded, received)
 

@@ -45,9 +45,9 @@ class Frame:
         return str(self.event.get("type"))
 
     @property
-    def is_append(self) -> bool:
-        """Whether it is a run of appends."""
-        return self.sender == "client" and self.event.get("type") == APPEND
+    def is_audio(self) -> bool:
+        """Whether it is a run of appends; one that the endpoint refuses is an event like others."""
+        return self.sender == "client" and len(self.event) == 1 and self.event["type"] == APPEND
 
     def add(self, other: Frame) -> None:
         """Add an append to a run."""
@@ -133,7 +133,7 @@ class RecordedSession:
     @property
     def seconds(self) -> float:
         """The length of the client's audio, in seconds."""
-        return sum(frame.seconds for frame in self.frames if frame.is_append)
+        return sum(frame.seconds for frame in self.frames if frame.is_audio)
 
     @property
     def encoding(self) -> Encoding:

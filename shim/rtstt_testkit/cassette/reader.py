@@ -150,7 +150,7 @@ class _Loader:
         session, at, size, milliseconds, wav, start = match.groups()
         known = self._sessions.get(("", int(session)))
         last = known.frames[-1] if known is not None and known.frames else None
-        if last is None or not last.is_append or not last.ranges:
+        if last is None or not last.is_audio or not last.ranges:
             return False
         before = last.ranges[-1]
         if isinstance(before, bytes) or before.file != wav.decode() or before.start + before.size != int(start):
@@ -225,7 +225,7 @@ class _Loader:
         if sender == "client" and event["type"] == APPEND:
             self._append(frame)
             last = session.frames[-1] if session.frames else None
-            if last is not None and last.is_append and frame.event.keys() == last.event.keys():
+            if frame.is_audio and last is not None and last.is_audio:
                 last.add(frame)
                 return
         elif "wav" in event:

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
             return asyncio.run(_serve(make_server(args, observer=observer), args))
     if args.log is not None or args.report is not None:
         raise UsageError("--log and --report need the sessions in one process; leave out --workers")
+    if args.cassette is not None:
+        raise UsageError("--cassette needs the sessions in one process; leave out --workers")
     if args.virtual_time:
         raise UsageError("--virtual-time needs one clock, and each worker has its own; leave out --workers")
     from rtstt_testkit.commands import workers
