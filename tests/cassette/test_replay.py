@@ -209,7 +209,7 @@ def test_a_client_that_ends_early_fails_the_test_and_not_the_session(talk: Path)
             Talk(connection).send(update())
             Talk(connection).until("session.updated")
         server.wait_for("session.updated")
-    with pytest.raises(CassetteMismatch, match="session 1: the client did not send input_audio_buffer.commit, which"):
+    with pytest.raises(CassetteMismatch, match=r"session 1: the client did not send .*\.commit, which"):
         server.verify()
     assert "the connection ended before the recording" in server.explain()
 
@@ -353,7 +353,9 @@ def test_turn_detection_answers_to_the_audio_at_any_speed(tmp_path: Path) -> Non
             server.wait_for("(no event)")
         with pytest.raises(CassetteMismatch):
             server.verify()
-        assert [event.type for event in server.sessions[0].events if event.sender == "server"][:1] == ["session.created"]
+        assert [event.type for event in server.sessions[0].events if event.sender == "server"][:1] == [
+            "session.created"
+        ]
         assert "input_audio_buffer.speech_started" not in server.sessions[0].types
 
 
@@ -394,7 +396,9 @@ def test_what_the_server_refused_and_how_it_closed_is_replayed(tmp_path: Path) -
     )
     text = path.read_text("utf-8")
     path.write_text(
-        text.replace('"close":{"code":1000,"reason":"","by":"client"}', '"close":{"code":4000,"reason":"x","by":"server"}'),
+        text.replace(
+            '"close":{"code":1000,"reason":"","by":"client"}', '"close":{"code":4000,"reason":"x","by":"server"}'
+        ),
         "utf-8",
     )
     with ThreadedRealtimeServer(cassette=path) as server, talk_to(server) as connection:
@@ -409,7 +413,7 @@ def test_recorded_client_secrets_and_refused_upgrades_are_replayed(tmp_path: Pat
 
     def ask(server: Any) -> Any:
         url = f"{server.base_url}/realtime/client_secrets"
-        request = urllib.request.Request(url, json.dumps(body).encode(), {"Authorization": "Bearer sk-test-123456"})  # noqa: S310
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"Authorization": "Bearer sk-test-123456"})
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
             return json.load(answer)
 

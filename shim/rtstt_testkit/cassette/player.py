@@ -21,6 +21,7 @@ __all__ = ["CassetteMismatch", "Player", "Replay", "Timing"]
 
 Timing = Literal["instant", "recorded"]
 
+_SECRETS = "/client_secrets"
 _BETA = "openai-beta.realtime-v1"
 
 
@@ -124,6 +125,16 @@ class Player:
         self._waiting.remove(chosen)
         return chosen
 
+    def has(self, handshake: Handshake) -> bool:
+        """Return whether a session with the same request is left, or a client secret.
+
+        Args:
+            handshake: The client's request, secrets masked.
+        """
+        if handshake.path.endswith(_SECRETS):
+            return self._exchange < len(self._cassette.exchanges)
+        return any(not request_differences(one, handshake) for one in self._waiting)
+
     def follow(self, session: RecordedSession, number: int) -> Follower:
         """Return a position at the beginning of a session.
 
@@ -163,7 +174,9 @@ class Player:
             return None
         if self._exchange >= len(exchanges):
             if not self.replay.repeat:
-                self.mismatches.append(f"a client asked for secret {self._exchange + 1}, and {len(exchanges)} are recorded")
+                self.mismatches.append(
+                    f"a client asked for secret {self._exchange + 1}, and {len(exchanges)} are recorded"
+                )
                 return None
             self._exchange = 0
         exchange = exchanges[self._exchange]
@@ -222,9 +235,7 @@ def request_differences(session: RecordedSession, handshake: Handshake) -> list[
         masked = any("*" in value for value in [*(mine or []), *(theirs or [])])
         if mine != theirs and not (masked and mine and theirs):
             found.append(f"?{name}=: recorded {_values(mine)}, received {_values(theirs)}")
-    mine_beta, theirs_beta = (
-        "openai-beta" in one.headers or _BETA in one.subprotocols for one in (session, handshake)
-    )
+    mine_beta, theirs_beta = ("openai-beta" in one.headers or _BETA in one.subprotocols for one in (session, handshake))
     if mine_beta != theirs_beta:
         found.append(f"the Beta header: recorded {mine_beta}, received {theirs_beta}")
     return found

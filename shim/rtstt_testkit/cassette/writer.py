@@ -19,6 +19,7 @@ from typing import Any
 
 from rtstt_testkit.cassette.format import FORMAT, VERSION, CassetteError, stem_of
 from rtstt_testkit.cassette.lines import SessionLines, encode
+from rtstt_testkit.cassette.reader import read_lines
 from rtstt_testkit.cassette.wav import HEADER, AudioRange, Encoding, header
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Request
@@ -41,6 +42,7 @@ class CassetteWriter:
         url: The endpoint, for the first line.
         client: The client, for the first line, such as ``python app.py``; without secrets.
         replace: Whether a file that exists is replaced.
+        append: Whether to write behind the sessions of a file that exists.
         queue: The bytes that may wait for the disk.
 
     Attributes:
@@ -54,16 +56,23 @@ class CassetteWriter:
     """
 
     def __init__(
-        self, path: str | Path, *, url: str, client: str = "", replace: bool = False, queue: int = _QUEUE
+        self,
+        path: str | Path,
+        *,
+        url: str,
+        client: str = "",
+        replace: bool = False,
+        append: bool = False,
+        queue: int = _QUEUE,
     ) -> None:
         self.path = Path(path)
         self.failure: str | None = None
         self.written = self.dropped = 0
         self._stem = stem_of(self.path)
-        self._file = _create(self.path, replace)
-        self._size = 0
+        self._sessions = _last_session(self.path) if append else 0
+        self._file = _open(self.path) if append else _create(self.path, replace)
+        self._size = os.lseek(self._file, 0, os.SEEK_END)
         self._wavs: dict[tuple[int, Sender, Encoding], _Wav] = {}
-        self._sessions = 0
         self._limit = queue
         self._waiting = 0
         self._queue: deque[tuple[_Wav | None, bytes]] = deque()
@@ -81,7 +90,8 @@ class CassetteWriter:
             "audio": True,
         }
         try:
-            self._append_lines(encode(about))
+            if not append:
+                self._append_lines(encode(about))
         except OSError as error:
             os.close(self._file)
             raise CassetteError(f"cannot write {self.path}: {error.strerror}") from None
@@ -291,6 +301,25 @@ def _create(path: Path, replace: bool) -> int:
         raise CassetteError(f"cannot write {path}: {error.strerror}") from None
     _lock(file, path)
     return file
+
+
+def _open(path: Path) -> int:
+    """Open a file to write behind its last line."""
+    try:
+        file = os.open(path, _FLAGS)
+    except OSError as error:
+        raise CassetteError(f"cannot write {path}: {error.strerror}") from None
+    _lock(file, path)
+    return file
+
+
+def _last_session(path: Path) -> int:
+    """Return the number of the last session in a file, which must end with a whole line."""
+    problems: list[str] = []
+    last = max((line["session"] for _, line in read_lines(path, problems.append) if "session" in line), default=0)
+    if problems:
+        raise CassetteError(f"{path} cannot be continued: {problems[0]}")
+    return int(last)
 
 
 def _remove(path: Path) -> None:

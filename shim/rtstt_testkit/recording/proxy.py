@@ -40,11 +40,13 @@ class Proxy:
     Attributes:
         writer: Where the sessions are written.
         endpoint_of: Returns the endpoint for a request's ``Host``.
+        replayed: Returns the server that replays a session, or None for one that is recorded.
         problem: Called with a sentence about an endpoint that cannot be reached.
     """
 
     writer: CassetteWriter
     endpoint_of: Callable[[str], Endpoint]
+    replayed: Callable[[Request], Endpoint | None]
     problem: Callable[[str], None]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,6 +71,7 @@ class _Client:
         self._far = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
         self._far_reader: asyncio.StreamReader | None = None
         self._far_writer: asyncio.StreamWriter | None = None
+        self._endpoint: Endpoint | None = None
         self._lines: SessionLines | None = None
         self._opened = 0.0
 
@@ -107,8 +110,15 @@ class _Client:
         endpoint = self._proxy.endpoint_of(host)
         self._lines = None
         if upgrades and path.endswith(_SOCKET):
-            self._lines = self._proxy.writer.session(host, Request(target, headers))
+            shake = Request(target, headers)
+            replayed = self._proxy.replayed(shake)
+            if replayed is None:
+                self._lines = self._proxy.writer.session(host, shake)
+            else:
+                endpoint = replayed
         secrets = request.method == b"POST" and path.endswith(_SECRETS)
+        if secrets and (replayed := self._proxy.replayed(Request(target, headers))) is not None:
+            endpoint, secrets = replayed, False
         if not await self._connect(endpoint):
             return False
         assert self._far_writer is not None
@@ -201,7 +211,11 @@ class _Client:
     async def _connect(self, endpoint: Endpoint) -> bool:
         """Connect to the endpoint, unless that is done; answer 502 if it cannot be reached."""
         if self._far_writer is not None:
-            return True
+            if self._endpoint == endpoint:
+                return True
+            self._far_writer.close()
+            self._far = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
+        self._endpoint = endpoint
         try:
             self._far_reader, self._far_writer = await asyncio.wait_for(endpoint.connect(_READ), _OPEN_SECONDS)
         except (OSError, asyncio.TimeoutError, ssl.SSLError) as error:

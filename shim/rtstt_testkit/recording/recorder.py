@@ -12,21 +12,24 @@ with Recorder("talk.rtstt.jsonl", to="ws://127.0.0.1:8765/v1/realtime") as recor
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from rtstt_testkit.cassette.format import CassetteError
 from rtstt_testkit.cassette.writer import CassetteWriter
+from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.recording.endpoint import Endpoint, endpoint_at, native_endpoint
 from rtstt_testkit.recording.proxy import Proxy
 from rtstt_testkit.routing import route, route_env
 from rtstt_testkit.routing.environment import canonical
 
-__all__ = ["NATIVE", "IncompleteRecordingError", "Recorder", "program"]
+__all__ = ["NATIVE", "IncompleteRecordingError", "Recorder", "ReplayServer", "program"]
 
 NATIVE = "api.openai.com"
 """The host whose connections are recorded unless others are named."""
@@ -39,6 +42,17 @@ class IncompleteRecordingError(CassetteError):
     """Lines were dropped, because the disk is full or too slow."""
 
 
+class ReplayServer(Protocol):
+    """A server that replays a recording."""
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+
+    def replays(self, request: Request) -> bool:
+        """Return whether a session for this request is left."""
+
+
 class Recorder:
     """A recording that is being made, for ``with``.
 
@@ -48,6 +62,8 @@ class Recorder:
         hosts: The host names whose connections are recorded.
         client: The client, for the first line of the file; without secrets.
         replace: Whether a file that exists is replaced.
+        known: A server that replays the file. Sessions that it has are replayed, and the others are recorded behind
+            them.
 
     Attributes:
         path: The file.
@@ -66,7 +82,9 @@ class Recorder:
         hosts: Sequence[str] = (NATIVE,),
         client: str = "",
         replace: bool = False,
+        known: ReplayServer | None = None,
     ) -> None:
+        self._known = known
         self.path = Path(path)
         self.problems: list[str] = []
         self._client = client
@@ -131,7 +149,13 @@ class Recorder:
         for endpoint in self._endpoints.values():
             endpoint.resolve()  # before the names are routed
         first = self._endpoints[self._hosts[0]]
-        self._writer = CassetteWriter(self.path, url=first.url, client=self._client, replace=self._replace)
+        self._writer = CassetteWriter(
+            self.path,
+            url=first.url,
+            client=self._client,
+            replace=self._replace and self._known is None,
+            append=self._known is not None,
+        )
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="rtstt-recorder", daemon=True)
         self._thread.start()
@@ -165,7 +189,7 @@ class Recorder:
     async def _serve(self) -> None:
         assert self._writer is not None
         connections: set[asyncio.Task[None]] = set()
-        proxy = Proxy(self._writer, self._endpoint_of, self._problem)
+        proxy = Proxy(self._writer, self._endpoint_of, self._replayed, self._problem)
 
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.ensure_future(proxy.serve(reader, writer))
@@ -194,6 +218,12 @@ class Recorder:
             return self._endpoints.get(canonical(name)) or self._direct
         except ValueError:
             return self._direct
+
+    def _replayed(self, request: Request) -> Endpoint | None:
+        """Return the server that replays a session, or None for one that is recorded."""
+        if self._known is None or not self._known.replays(request):
+            return None
+        return Endpoint("127.0.0.1", self._known.port, False, "/v1/realtime", True, [(socket.AF_INET, "127.0.0.1")])
 
     @cached_property
     def _direct(self) -> Endpoint:
