@@ -80,6 +80,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
         "rtstt_core.commands",
+        "rtstt_core.clients",
         "rtstt_testkit.recording",
         "rtstt_testkit.cassette",
         "rtstt_testkit.inspector",
@@ -101,7 +102,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "rtstt_testkit.locust": ("rtstt_testkit.load", "rtstt_testkit.speech"),
     "rtstt_testkit.load": ("rtstt_testkit.speech", "rtstt_testkit.mock.protocol"),
-    "rtstt_testkit.upstream": ("rtstt_testkit.routing", *MOCK),
+    "rtstt_testkit.upstream": ("rtstt_core.clients", "rtstt_testkit.routing", *MOCK),
     "rtstt_testkit.probe": ("rtstt_testkit.speech", *MOCK),
     "rtstt_testkit.routing": (),
     "rtstt_testkit.mock": (),

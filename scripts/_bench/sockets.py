@@ -35,6 +35,8 @@ class Traffic(NamedTuple):
 TRAFFIC = {
     "echo": Traffic("/echo", "CPU of a message on a socket that is not watched", 0),
     "stream": Traffic(websocket.PATH, "CPU of a delta on a watched socket", 3),
+    "storm": Traffic(f"{websocket.PATH}&sends=errors", "CPU of one of many error events on a watched socket", 2),
+    "audio": Traffic("/v1/realtime?model=gpt-realtime", "CPU of a message of 32 KiB on a watched conversation", 3),
 }
 
 

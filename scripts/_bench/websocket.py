@@ -29,34 +29,46 @@ def frame(payload, opcode=1, deflated=False):
         payload = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
     size = len(payload)
     first = 0x80 | (0x40 if deflated else 0) | opcode
-    head = bytes([first, 0x80 | size]) if size < 126 else struct.pack("!BBH", first, 0x80 | 126, size)
+    if size < 126:
+        head = bytes([first, 0x80 | size])
+    elif size < 65536:
+        head = struct.pack("!BBH", first, 0x80 | 126, size)
+    else:
+        head = struct.pack("!BBQ", first, 0x80 | 127, size)
     mask = int.from_bytes((_MASK * (size // 4 + 1))[:size], "big")
     masked = (int.from_bytes(payload, "big") ^ mask).to_bytes(size, "big")
     return head + _MASK + masked
 
 
-def append_events():
-    """Return about six seconds of speech and pauses as appends of 50 ms."""
+def speech():
+    """Return about six seconds of speech and pauses: 16-bit mono PCM at 24 kHz."""
     sys.path.insert(0, str(_env.ROOT / "shim"))
     try:
-        from rtstt_testkit import speech
+        from rtstt_testkit.speech import load, silence
     finally:
         sys.path.pop(0)
     pcm = b""
     for name in ("hello", "weather"):
-        pcm += speech.load(name).pcm + speech.silence(1.0)
-    pcm = pcm[: len(pcm) - len(pcm) % FRAME_BYTES]
+        pcm += load(name).pcm + silence(1.0)
+    return pcm[: len(pcm) - len(pcm) % FRAME_BYTES]
+
+
+def append_events():
+    """Return `speech` as appends of 50 ms."""
+    pcm = speech()
     pieces = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]
-    return [
-        json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(piece).decode()}).encode()
-        for piece in pieces
-    ]
+    return [append_event(piece) for piece in pieces]
 
 
-def update_event():
+def append_event(audio):
+    """Return an append."""
+    return json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode()}).encode()
+
+
+def update_event(**audio_input):
     """Return the first event of every session."""
-    transcription = {"model": MODEL}
-    session = {"type": "transcription", "audio": {"input": {"transcription": transcription}}}
+    audio_input = {"transcription": {"model": MODEL}, **audio_input}
+    session = {"type": "transcription", "audio": {"input": audio_input}}
     return json.dumps({"type": "session.update", "session": session}).encode()
 
 

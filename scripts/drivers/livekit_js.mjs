@@ -7,6 +7,7 @@
  *   --project DIR        npm project with @livekit/agents, @livekit/agents-plugin-openai and zod installed
  *   --base-url URL       `baseURL` of the plugin (omitted: the plugin's default, api.openai.com)
  *   --wav FILE           what to stream: 16-bit mono PCM at 24 kHz (omitted: a tone that swells and fades)
+ *   --model NAME         transcription model (default gpt-4o-mini-transcribe)
  *   --format esm|cjs     which build of the packages to load (default esm)
  *
  * OPENAI_API_KEY is what the plugin sends (default a made-up key). The session runs in a child process, which inherits
@@ -30,8 +31,6 @@ import { parseArgs } from 'node:util';
 const PLUGIN = '@livekit/agents-plugin-openai';
 const SAMPLE_RATE = 24_000;
 const FRAME_SAMPLES = SAMPLE_RATE / 20;
-// The plugin's default in 1.4.4, gpt-realtime-whisper, needs a VAD model.
-const MODEL = 'gpt-4o-mini-transcribe';
 const TIMEOUT_MS = 15_000;
 
 const { values: options } = parseArgs({
@@ -39,6 +38,8 @@ const { values: options } = parseArgs({
     project: { type: 'string' },
     'base-url': { type: 'string' },
     wav: { type: 'string' },
+    // The plugin's default in 1.4.4, gpt-realtime-whisper, needs a VAD model; newer versions bring one.
+    model: { type: 'string', default: 'gpt-4o-mini-transcribe' },
     format: { type: 'string', default: 'esm' },
     child: { type: 'boolean', default: false },
   },
@@ -87,7 +88,8 @@ async function session(require) {
   process.on('unhandledRejection', () => {});
 
   const seen = { events: {}, transcript: null, ended: 'drained' };
-  const stream = new STT({ model: MODEL, ...(options['base-url'] && { baseURL: options['base-url'] }) }).stream();
+  const settings = { model: options.model, ...(options['base-url'] && { baseURL: options['base-url'] }) };
+  const stream = new STT(settings).stream();
   const timeout = setTimeout(() => {
     seen.ended = 'timeout';
     stream.close();

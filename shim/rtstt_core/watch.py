@@ -21,7 +21,11 @@ from rtstt_core.url_rule import Session
 __all__ = ["Watch"]
 
 # The beginning of a transcript delta, the most frequent message.
-_DELTA = b'{"type":"conversation.item.input_audio_transcription.delta"'
+_DELTA = '{"type":"conversation.item.input_audio_transcription.delta"'
+_DELTA_BYTES = _DELTA.encode()
+# An `error` and a `failed` event both hold such an object.
+_ERROR = '"error"'
+_ERROR_BYTES = _ERROR.encode()
 
 # Every event shows its type and its `error` object within this many bytes. A conversation streams audio in messages of
 # tens of KiB, of which the rest is not examined.
@@ -117,27 +121,32 @@ class Watch:
         Args:
             data: The message.
         """
-        head = data[:_HEAD]
-        head = head.encode(errors="replace") if isinstance(head, str) else bytes(head)
-        if head.startswith(_DELTA):
-            self._progress = None
+        if isinstance(data, memoryview):
+            data = bytes(data)
+        errors = self._errors
+        if errors.lengths and errors.count(data):
             return
-        # An `error` and a `failed` event both hold an "error" object.
-        if b'"error"' in head and self._receive_error(data if isinstance(data, (str, bytes)) else bytes(data)):
+        if isinstance(data, str):
+            is_delta = data.startswith(_DELTA)
+            has_error = not is_delta and data.find(_ERROR, 0, _HEAD) >= 0
+        else:
+            is_delta = data.startswith(_DELTA_BYTES)
+            has_error = not is_delta and data.find(_ERROR_BYTES, 0, _HEAD) >= 0
+        if is_delta or (has_error and self._receive_error(data)):
             self._progress = None
         elif self._progress is not None:
-            self._receive_progress(head, data)
+            self._receive_progress(self._progress, data)
 
-    def _receive_progress(self, head: bytes, data: str | bytes | bytearray | memoryview) -> None:
-        progress = self._progress
-        if progress is not None and progress.received(head, bytes(data) if isinstance(data, memoryview) else data):
+    def _receive_progress(self, progress: Progress, data: str | bytes | bytearray) -> None:
+        head = data[:_HEAD]
+        if progress.received(head.encode(errors="replace") if isinstance(head, str) else bytes(head), data):
             self._progress = None
             if progress.is_conversation:
                 self._session = "conversation"
 
-    def _receive_error(self, data: str | bytes) -> bool:
+    def _receive_error(self, data: str | bytes | bytearray) -> bool:
         """Keep an event that may report an error; return whether any error is kept."""
-        if self._errors.add(data) and not _CLOSE_WAIT.add(self._flush):
+        if self._errors.add(data if isinstance(data, str) else bytes(data)) and not _CLOSE_WAIT.add(self._flush):
             self._report_errors(self._errors.pop())
             return True
         return bool(self._errors)

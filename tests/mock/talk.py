@@ -17,7 +17,7 @@ from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.script.script import Script, ScriptCursor
 from rtstt_testkit.mock.session.latency import LATENCIES
-from rtstt_testkit.mock.session.outbox import Output, RawFrame, Send, Trickle
+from rtstt_testkit.mock.session.output import Output, RawFrame, Send, Trickle
 from rtstt_testkit.mock.session.session import Session, Settings
 
 KEY = "sk-proj-" + "a" * 40 + "ueba"

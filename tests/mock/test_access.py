@@ -40,6 +40,7 @@ def status(access: Access, host: str | None, origin: str | None = None) -> int:
         ("app.localhost", 200),
         ("api.openai.com", 200),
         ("us.api.openai.com", 200),
+        ("resource.openai.azure.com", 200),
         ("mock:8080", 200),
         (None, 200),
         ("evil.example", 403),
@@ -47,6 +48,8 @@ def status(access: Access, host: str | None, origin: str | None = None) -> int:
         ("localhost.evil.example", 403),
         ("api.openai.com.evil.example", 403),
         ("notapi.openai.com", 403),
+        ("resource.openai.azure.com.evil.example", 403),
+        ("notopenai.azure.com", 403),
         ("192.0.2.1", 403),
     ],
 )

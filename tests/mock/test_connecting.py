@@ -6,8 +6,9 @@ import pytest
 from talk import KEY, WALL, Talk, admission, append, silence, types, update
 
 from rtstt_testkit import Script
-from rtstt_testkit.mock.protocol.admission import HttpRefusal
+from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal, admit
 from rtstt_testkit.mock.protocol.errors import ApiError
+from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
 
@@ -287,13 +288,40 @@ class TestAzure:
             ("/openai/v1/realtime?intent=transcription", None, 401, "401"),
             ("/openai/v1/realtime?intent=transcription", "bad", 401, "401"),
             ("/openai/v1/realtime?model=missing", KEY, 404, "DeploymentNotFound"),
+            ("/openai/v1/realtime?model=gpt-realtime-whisper", KEY, 400, "OpperationNotSupported"),
+            ("/openai/v1/realtime?deployment=gpt-4o-transcribe", KEY, 400, "OpperationNotSupported"),
             ("/openai/v1/chat", KEY, 404, "404"),
+            ("/openai/realtime?intent=transcription", None, 401, "401"),
+            ("/openai/realtime?intent=transcription", KEY, 401, "Unauthorized"),
+            ("/openai/realtime?intent=transcription&deployment=d", "0" * 32, 401, "Unauthorized"),
+            ("/openai/realtime?intent=transcription", "ek_" + "a" * 21, 501, "preview_not_supported"),
+            ("/openai/realtime?deployment=d", KEY, 501, "preview_not_supported"),
         ],
     )
     def test_it_refuses_before_the_upgrade(self, target: str, key: str | None, status: int, code: str) -> None:
         answer = admission(target, profile="azure", key=key)
         assert isinstance(answer, HttpRefusal)
         assert (answer.status, answer.code) == (status, code)
+
+    def test_a_refusal_has_azures_form(self) -> None:
+        target = "/openai/realtime?intent=transcription"
+        assert admission(target, ("api-key", "0" * 32), profile="azure", key=None).body == {
+            "error": {"code": "Unauthorized", "message": "This operation requires ephemeral authentication."}
+        }
+
+    @pytest.mark.parametrize("header", ["Authorization", "api-key"])
+    def test_an_ephemeral_credential_is_refused_once_it_has_expired(self, header: str) -> None:
+        now = 0.0
+        secrets = SecretStore(Ids(1), lambda: now)
+        made = secrets.create({"session": {"type": "transcription"}})
+        assert isinstance(made, dict)
+        value = made["value"] if header == "api-key" else f"Bearer {made['value']}"
+        request = Request("/openai/v1/realtime?intent=transcription", [(header, value)])
+        assert isinstance(admit(request, "azure", "at-connect", secrets), Admission)
+        now = 601.0
+        refused = admit(request, "azure", "at-connect", secrets)
+        assert isinstance(refused, HttpRefusal)
+        assert (refused.status, refused.code) == (401, "401")
 
     def test_the_text_of_its_400_is_azures(self) -> None:
         assert admission("/openai/v1/realtime", profile="azure").message == (
@@ -311,8 +339,6 @@ class TestAzure:
 
 class TestSecrets:
     def test_no_key_is_kept_in_the_record(self) -> None:
-        from rtstt_testkit.mock.protocol.handshake import Request
-
         record = Request(
             f"/v1/realtime?intent=transcription&api_key={KEY}&model=whisper-1",
             [

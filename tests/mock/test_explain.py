@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
-from talk import COMPLETED, KEY, Talk, append, silence, tone, update
+from talk import COMPLETED, DELTA, KEY, Talk, append, silence, tone, update
 from test_server import client, receive, run, settled, transcribe
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -19,6 +19,8 @@ from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
 from rtstt_testkit.mock.inspect.verify import verify
 from rtstt_testkit.mock.protocol.handshake import Request
+from rtstt_testkit.mock.script.script import Item, ScriptCursor
+from rtstt_testkit.mock.session.output import Close
 
 TRANSCRIPTION = "/v1/realtime?intent=transcription"
 COMMIT = {"type": "input_audio_buffer.commit"}
@@ -375,13 +377,15 @@ class TestEventsThatWereNotSent:
         for fault, dropped in (
             (Fault("drop", on="completed"), "fault"),
             (Fault("close", before="completed", code=4001), "end"),
+            (Fault("stall", after="delta"), "end"),
+            (Fault("truncate", on="completed"), "fault"),
         ):
             talk = Talk(script=Script.of(["Hello."], [fault]))
             talk.send(MANUAL)
             talk.speak(tone(300))
             talk.send(COMMIT)
             assert talk.record.transcripts == []
-            assert [event.dropped for event in talk.record.dropped if event.type == COMPLETED] in ([dropped], [])
+            assert [event.dropped for event in talk.record.dropped if event.type == COMPLETED] == [dropped]
             verify(talk.cursor, [talk.record], 1, "scripted", [])
 
     def test_outputs_that_could_not_be_written_are_recorded_as_dropped(self) -> None:
@@ -414,6 +418,191 @@ class TestEventsThatWereNotSent:
 
         with pytest.raises(ScriptNotFollowed, match=r"1 of 1 transcripts were never sent: 'Hello\.'"):
             run(scenario)
+
+
+STREAMING = update("gpt-live-transcribe", turn_detection=None)
+LEFT = Closed(1000, "", "client")
+
+
+class TestTranscriptsThatHadBegunToStream:
+    """A streaming model's deltas come before the commit; without its ``completed`` the transcript was not sent."""
+
+    def streamed(self, *answers: str | Failure | Transcript, **options) -> Talk:
+        talk = Talk(transcripts=answers, **options)
+        talk.send(STREAMING)
+        talk.wait(1)
+        talk.speak(tone(2500))
+        assert DELTA in talk.record.types or isinstance(answers[0], Failure)
+        return talk
+
+    def problem(self, talk: Talk) -> str:
+        with pytest.raises(ScriptNotFollowed) as caught:
+            verify(talk.cursor, [talk.record], 1, "scripted", [])
+        return str(caught.value).splitlines()[0]
+
+    def test_a_client_that_leaves_before_its_commit_fails_the_check(self) -> None:
+        talk = self.streamed("One two three.")
+        talk.session.closed(LEFT)
+        assert talk.record.transcripts == []
+        assert talk.record.unsent_transcripts == ["One two three."]
+        assert self.problem(talk) == (
+            "1 of 1 transcripts were never sent: 'One two three.'. The connection ended first; wait for `…completed` "
+            "of the last item before closing. Pass strict=False if the client may leave before."
+        )
+
+    def test_the_explanation_and_the_timeline_say_that_the_commit_is_missing(self) -> None:
+        talk = self.streamed("One two three.")
+        assert talk.record.dropped == []
+        talk.session.closed(LEFT)
+        assert explain(talk.record) == [
+            "the client closed before the commit of the speech that was being transcribed ('One two three.'): send "
+            "input_audio_buffer.commit and wait for `…completed`."
+        ]
+        assert talk.record.timeline()[-2].endswith(
+            f"× {COMPLETED}  'One two three.' (not sent: the connection ended before the commit)"
+        )
+        for close, cause in (
+            (Closed(1006, "", "client"), "the connection was lost without a CLOSE frame."),
+            (Closed(1011, "internal error of the mock", "server"), "the server closed 1011"),
+        ):
+            talk = self.streamed("One two three.")
+            talk.session.closed(close)
+            before, after = explain(talk.record)
+            assert before == (
+                "the connection ended before the commit of the speech that was being transcribed ('One two three.')."
+            )
+            assert after.startswith(cause)
+
+    def test_a_second_transcript_is_missed_although_the_first_was_sent(self) -> None:
+        talk = self.streamed("One two three.", "Four five six.")
+        talk.send(COMMIT)
+        talk.speak(silence(300) + tone(2500))
+        talk.session.closed(LEFT)
+        assert talk.record.transcripts == ["One two three."]
+        assert explain(talk.record) == [
+            "1 transcript was completed.",
+            "the client closed before the commit of the speech that was being transcribed ('Four five six.'): send "
+            "input_audio_buffer.commit and wait for `…completed`.",
+        ]
+        assert self.problem(talk).startswith("1 of 2 transcripts were never sent: 'Four five six.'.")
+
+    def test_a_client_that_leaves_between_its_commit_and_completed_fails_the_check(self) -> None:
+        talk = self.streamed("One two three.", latency="capture")
+        talk.send(COMMIT)
+        talk.wait(0.3)
+        talk.session.closed(LEFT)
+        assert {event.dropped for event in talk.record.dropped} == {"close"}
+        assert self.problem(talk).startswith("1 of 1 transcripts were never sent: 'One two three.'.")
+
+    @pytest.mark.parametrize("commits", [False, True])
+    def test_a_session_that_the_client_closes_by_an_event_has_not_sent_it_either(self, commits) -> None:
+        talk = self.streamed("One two three.", latency="capture")
+        if commits:
+            talk.send(COMMIT)
+        talk.send({"type": "session.close"})
+        talk.wait(0.2)
+        self.assert_not_sent(talk)
+
+    @pytest.mark.parametrize("commits", [False, True])
+    def test_a_session_that_expires_has_not_sent_it_either(self, commits) -> None:
+        talk = self.streamed("One two three.", latency="capture", max_duration=10)
+        talk.wait(9.9)
+        if commits:
+            talk.send(COMMIT)
+        talk.wait(0.2)
+        self.assert_not_sent(talk)
+
+    def assert_not_sent(self, talk: Talk) -> None:
+        assert isinstance(talk.close, Close)
+        talk.session.closed(Closed(talk.close.code, talk.close.reason, "server"))
+        assert talk.record.transcripts == []
+        assert self.problem(talk).startswith("1 of 1 transcripts were never sent: 'One two three.'.")
+
+    def test_a_failure_counts_too(self) -> None:
+        talk = self.streamed(Failure())
+        talk.session.closed(LEFT)
+        assert self.problem(talk).startswith("1 of 1 transcripts were never sent: a failure.")
+
+    def test_a_fault_that_ends_the_session_is_what_the_script_says(self) -> None:
+        for fault in (
+            Fault("reset", after="delta"),
+            Fault("close", before="delta", code=4001),
+            Fault("stall", after="delta"),
+        ):
+            talk = Talk(script=Script.of(["One two three."], [fault]))
+            talk.send(STREAMING)
+            talk.session.append_audio([tone(2500)], talk.now)
+            talk.receive()
+            talk.session.closed(LEFT)
+            verify(talk.cursor, [talk.record], 1, "scripted", [])
+
+    @pytest.mark.parametrize(
+        "discard",
+        [
+            {"type": "input_audio_buffer.clear"},
+            update(None, format={"type": "audio/pcmu"}),
+        ],
+        ids=["clear", "another format"],
+    )
+    def test_speech_that_is_discarded_leaves_its_transcript_to_the_next_item(self, discard) -> None:
+        talk = self.streamed(Transcript("One two three.", item=1), "Four five six.")
+        talk.send(discard)
+        assert [unused.text for unused in talk.cursor.unused] == ["One two three.", "Four five six."]
+        talk.send(update(None, format={"type": "audio/pcm", "rate": 24000}))
+        talk.speak(silence(300) + tone(2500))
+        talk.send(COMMIT)
+        assert talk.record.transcripts == ["One two three."]
+        assert talk.cursor.items == 1
+        talk.session.closed(LEFT)
+        assert self.problem(talk).startswith("1 of 2 transcripts were not used: 'Four five six.'.")
+
+    def test_a_real_client_that_leaves_after_the_first_delta_fails_its_test(self) -> None:
+        async def scenario():
+            async with RealtimeServer(transcripts=["One two three."]) as server:
+                async with client(server) as socket_:
+                    await socket_.send(json.dumps(STREAMING))
+                    for _ in range(5):
+                        await socket_.send(json.dumps(append(tone(500))))
+                    await receive(socket_, DELTA)
+                await settled(server)
+
+        with pytest.raises(ScriptNotFollowed) as caught:
+            run(scenario)
+        assert "the client closed before the commit of the speech that was being transcribed" in str(caught.value)
+
+    def test_a_frame_that_was_not_written_to_its_end_was_not_sent(self) -> None:
+        async def scenario():
+            fault = Fault("trickle", on="completed", seconds=3600)
+            async with RealtimeServer(transcripts=["One two three."], faults=[fault]) as server:
+                async with client(server, close_timeout=0.1) as socket_:
+                    for event in (MANUAL, append(tone(500)), COMMIT):
+                        await socket_.send(json.dumps(event))
+                    await server.wait_for(COMPLETED)
+                    socket_.transport.abort()
+                await settled(server)
+                assert server.sessions[0].unsent_transcripts == ["One two three."]
+
+        with pytest.raises(ScriptNotFollowed, match="1 of 1 transcripts were never sent"):
+            run(scenario)
+
+
+class TestUnusedTranscripts:
+    def test_one_that_is_put_back_has_its_old_place(self) -> None:
+        one, two = Transcript("One"), Transcript("Two")
+        cursor = ScriptCursor(Script.of([one, two, one]))
+        taken = [cursor.take(Item(1, "whisper-1")) for _ in range(3)]
+        assert taken == [one, two, one]
+        for transcript in (two, one, Transcript(), one, one):
+            cursor.put_back(transcript)
+        assert cursor.unused == [one, two, one]
+        assert cursor.items == 0
+
+    def test_one_of_a_script_that_was_replaced_is_not_put_back(self) -> None:
+        cursor = ScriptCursor(Script.of(["One"]))
+        taken = cursor.take(Item(1, "whisper-1"))
+        cursor.load(Script.of(["Two"]))
+        cursor.put_back(taken)
+        assert [unused.text for unused in cursor.unused] == ["Two"]
 
 
 def test_a_timeline_shows_texts_codes_and_durations() -> None:
@@ -576,6 +765,27 @@ def test_a_threaded_server_is_controlled_like_the_other() -> None:
         assert server.explain() == f"No client has connected to {server.url}."
         with pytest.raises(ScriptNotFollowed):
             server.verify()
+
+
+def test_what_is_read_of_a_record_is_a_snapshot() -> None:
+    """Another thread reads it while the loop goes on, which no iteration may notice."""
+    talk = Talk(script=Script.of(["Hello."], [Fault("drop", on="session.updated")]))
+    record = talk.record
+    talk.send(VAD)
+    talk.speak(tone(500) + silence(300))
+    record.add_ping(0.0)
+    for name in ("events", "sent", "received", "dropped", "types", "transcripts", "pings", "faults"):
+        whole = list(getattr(record, name))
+        assert whole, name
+        seen = []
+        for entry in getattr(record, name):
+            seen.append(entry)
+            record.add("server", 0.0, {"type": COMPLETED, "transcript": "x"}, dropped="fault")
+            record.add("server", 0.0, {"type": COMPLETED, "transcript": "x"})
+            record.add("client", 0.0, {"type": "x"})
+            record.add_ping(0.0)
+            record.add_fault(0.0, "drop", "x")
+        assert seen == whole, name
 
 
 def test_old_sessions_are_dropped_beyond_the_limit() -> None:

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError, Inval
 from rtstt_testkit import Failure, Fault, RealtimeServer, Script
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.script.faults import SERVER_EVENTS, FaultPlan
-from rtstt_testkit.mock.session.outbox import Close, RawFrame, Reset, Send, Stall, Trickle
+from rtstt_testkit.mock.session.output import Close, RawFrame, Reset, Send, Stall, Trickle
 
 COMMIT = {"type": "input_audio_buffer.commit"}
 ITEM = ["input_audio_buffer.committed", "conversation.item.added", "conversation.item.done"]

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -133,7 +134,7 @@ def test_an_observer_that_raises_hurts_no_session_and_is_logged_once(caplog) -> 
             await transcribe(server)
             await settled(server)
             assert len(server.sessions[0].transcripts) == 1
-            assert server.observer_errors > 5
+        assert server.observer_errors > 5
 
     run(scenario)
     logged = [record for record in caplog.records if record.name == "rtstt_testkit.mock"]
@@ -141,6 +142,58 @@ def test_an_observer_that_raises_hurts_no_session_and_is_logged_once(caplog) -> 
         "the observer raised an exception; further ones are only counted"
     ]
     assert "my observer is broken" in caplog.text
+
+
+def test_an_observer_that_stalls_delays_no_session_and_learns_what_it_missed(monkeypatch) -> None:
+    monkeypatch.setattr("rtstt_testkit.mock.server.observing._EVENTS", 8)
+    goes_on, seen = threading.Event(), []
+
+    def observe(record, event):
+        seen.append(event)
+        assert goes_on.wait(60)
+
+    async def scenario():
+        async with RealtimeServer(observer=observe) as server:
+            await transcribe(server)
+            await transcribe(server)
+            await settled(server)
+            while not seen:
+                await asyncio.sleep(0.001)
+            assert [event.type for event in seen] == ["session.created"]
+            goes_on.set()
+        return server
+
+    server = asyncio.run(asyncio.wait_for(scenario(), 60))
+    happened = sum(len(session.events) + 1 for session in server.sessions)  # and (closed)
+    missed = [event.data["count"] for event in seen if event.type == "(missed)"]
+    assert sum(missed) > 0
+    assert len(seen) - len(missed) + sum(missed) == happened
+
+
+def test_an_observer_that_never_returns_does_not_hold_the_stop() -> None:
+    never = threading.Event()
+
+    async def scenario():
+        async with RealtimeServer(observer=lambda record, event: never.wait()) as server:
+            await transcribe(server)
+
+    try:
+        asyncio.run(asyncio.wait_for(scenario(), 60))
+    finally:
+        never.set()
+
+
+def test_the_thread_of_an_observer_ends_with_the_server() -> None:
+    async def scenario():
+        before = set(threading.enumerate())
+        async with RealtimeServer(observer=lambda record, event: None) as server:
+            await transcribe(server)
+            (thread,) = [
+                thread for thread in set(threading.enumerate()) - before if thread.name == "rtstt-mock-observer"
+            ]
+        assert not thread.is_alive()
+
+    run(scenario)
 
 
 def test_an_error_of_the_mock_is_logged_with_its_traceback_and_recorded_as_its_own(caplog, monkeypatch) -> None:
@@ -265,17 +318,17 @@ def test_a_secret_costs_the_same_whether_few_or_twenty_thousand_are_kept() -> No
         async with RealtimeServer() as server:
 
             def cost() -> float:
-                begun = time.perf_counter()
+                begun = time.thread_time()
                 for _ in range(500):
                     server.secrets.create({})
-                return time.perf_counter() - begun
+                return time.thread_time() - begun
 
             cost()
             few = min(cost() for _ in range(3))
             for _ in range(36):
                 cost()
             many = min(cost() for _ in range(3))
-            assert many < few * 2
+            assert many < few * 4  # 40 times as many are kept
 
     run(scenario)
 
@@ -320,3 +373,25 @@ def test_clients_beyond_the_limit_of_open_files_get_503_and_stderr_stays_empty()
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("turns", range(7))
+def test_a_client_that_connects_while_the_server_stops_is_cut(turns: int, recwarn: pytest.WarningsRecorder) -> None:
+    """Whichever turn of the event loop the stop comes in, between the client's SYN and the call of connection_made."""
+
+    async def stop_after() -> bytes:
+        server = RealtimeServer(strict=False)
+        await server.start()
+        with socket.create_connection(("127.0.0.1", server.port)) as late:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.stop()
+            late.settimeout(10)
+            try:
+                return late.recv(1)
+            except ConnectionError:
+                return b""
+
+    assert asyncio.run(stop_after()) == b""
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn if "unclosed" in str(warning.message)] == []

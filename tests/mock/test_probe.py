@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from subprocess import run as run_process
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from rtstt_testkit import Fault, RealtimeServer, ThreadedRealtimeServer, Transcript
+from rtstt_testkit.mock.protocol.admission import Account
 from rtstt_testkit.mock.protocol.models import TRANSCRIPTION_MODELS
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
 from rtstt_testkit.probe.compare import Difference, differences, summarize
@@ -75,7 +76,8 @@ class TestTheRows:
             if last["type"] == "(close)" and last["by"] == "client":
                 assert result.expected[-2]["type"] == "input_audio_buffer.cleared"
             else:
-                assert last["type"] == "(http)" or last.get("code") in (3000, 4000) or last.get("status") == 400
+                closed = last.get("code") in (1013, 3000, 4000, 4004)
+                assert last["type"] == "(http)" or closed or last.get("status") == 400
             waited_for = [step.type for step in result.row.steps if isinstance(step, WaitFor)]
             if last.get("by") == "client":
                 assert set(waited_for) <= {event["type"] for event in result.expected}
@@ -92,6 +94,10 @@ class TestTheRows:
             ("the subprotocol of the beta", "beta_api_shape_disabled", 4000),
             ("no key", None, 3000),
             ("an unknown key", "invalid_api_key", 3000),
+            ("no credit", "credit_balance_exhausted", 1013),
+            ("the quota is used up", "insufficient_quota", 1013),
+            ("the spend limit is reached", "organization_spend_limit_exceeded", 1013),
+            ("no access to the model", "model_not_found", 4004),
         ],
     )
     def test_the_decision_table_is_the_protocols(
@@ -99,6 +105,29 @@ class TestTheRows:
     ) -> None:
         upgrade, error, end = results[name].expected
         assert (upgrade["type"], error["error"]["code"], end["code"], end["by"]) == ("(upgrade)", code, close, "server")
+
+    @pytest.mark.parametrize(
+        ("name", "status", "code"),
+        [
+            ("a deployment and the intent", 400, "OperationNotSupported"),
+            ("neither a deployment nor the intent", 400, "OperationNotSupported"),
+            ("the deployment of a transcription model", 400, "OpperationNotSupported"),
+            ("an unknown deployment", 404, "DeploymentNotFound"),
+            ("an unknown key on Azure", 401, "401"),
+            ("no key on Azure", 401, "401"),
+            ("the preview's transcription session with an API key", 401, "Unauthorized"),
+        ],
+    )
+    def test_azure_refuses_before_the_upgrade_in_its_own_form(self, name: str, status: int, code: str) -> None:
+        (result,) = wait(probe_own_mock([row for row in ROWS if (row.group, row.name) == ("azure", name)]))
+        (refused,) = result.expected
+        assert refused["status"] == status
+        assert refused["body"]["error"]["code"] == code
+        assert set(refused["body"]["error"]) == {"code", "message"}
+
+    def test_a_secret_is_made_although_there_is_no_credit(self, results: dict[str, Result]) -> None:
+        secret, _, _, end = results["no credit: a secret is made, and its session is refused"].expected
+        assert (secret["status"], end["code"]) == (200, 1013)
 
     def test_a_conversation_refuses_a_transcription_update_and_stays_open(self, results: dict[str, Result]) -> None:
         assert ending(results["model=gpt-realtime: a conversation refuses a transcription update"])[-3:] == [
@@ -399,7 +428,7 @@ class TestTheCommand:
             assert printed == report.read_text(encoding="utf-8")
             document = json.loads(printed)
             assert document["endpoint"] == server.url
-        assert document["counts"] == {"ok": 2, "differs": 0, "not tried": 0}
+        assert document["counts"] == {"ok": 2, "differs": 0, "not tried": 0, "not applicable": 0}
         entry = document["rows"][-1]
         assert entry["name"] == "an unknown field"
         types = [event["event"]["type"] for event in entry["events"]]
@@ -428,12 +457,17 @@ class TestTheCommand:
         monkeypatch.setattr(command, "lines", interrupt)
         report = tmp_path / "report.json"
         assert main("--only", "session object", "--report", str(report)) == 130
-        assert json.loads(report.read_text(encoding="utf-8"))["counts"] == {"ok": 2, "differs": 0, "not tried": 0}
+        assert json.loads(report.read_text(encoding="utf-8"))["counts"] == {
+            "ok": 2,
+            "differs": 0,
+            "not tried": 0,
+            "not applicable": 0,
+        }
 
     def test_the_list_names_each_row_and_its_evidence(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main("--list") == 0
         out = capsys.readouterr().out.splitlines()
-        assert len(out) == len(ROWS) + 6
+        assert len(out) == len(ROWS) + 8
         assert out[:2] == ["connecting", "  intent=transcription alone  [guide] [capture] [client]"]
         assert main("--list", "--only", "DIARIZE") == 0
         assert len(capsys.readouterr().out.splitlines()) == 2
@@ -458,6 +492,16 @@ class TestTheCommand:
             (["--header", "X Y: z"], "--header 'X Y' is not a header; give 'NAME: VALUE'"),
             (["--header", "no-colon"], "--header 'no-colon' is not a header; give 'NAME: VALUE'"),
             (["--skip", "", "--compatible"], "no row is left; see `rtstt-shim probe --list`"),
+            (["--azure", "--compatible"], "no row is left; see `rtstt-shim probe --list`"),
+            (["--azure", "a b"], "--azure 'a b' is not the name of a model; give one such as gpt-realtime"),
+            (
+                ["--live", "--azure"],
+                "--live --azure needs the URL of the resource; give wss://NAME.openai.azure.com/openai/v1/realtime",
+            ),
+            (
+                ["--account", "broke"],
+                "--account 'broke' is not a state of an account; choose from no-credit, quota, spend-limit, no-model",
+            ),
             (
                 ["--key", "a b", "ws://127.0.0.1:1/"],
                 "--key is not an API key: it contains spaces or other characters that no key has",
@@ -639,6 +683,74 @@ def test_what_counts_as_alike(expected: dict[str, Any], received: dict[str, Any]
 def test_words_choose_rows() -> None:
     assert select_rows(None) == list(ROWS)
     assert {found.group for found in select_rows("ERRORS append")} == {"errors"}
+
+
+class TestRowsForSomeEndpoints:
+    def test_on_another_endpoint_they_are_not_applicable_and_no_failure(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        junit = tmp_path / "junit.xml"
+        with ThreadedRealtimeServer(strict=False) as server:
+            words = ("--only", "no key", "--skip", "unknown", "--skip", "keywords", "--junit", str(junit))
+            assert main(server.url, *words) == 0
+            assert len(server.sessions) == 1
+        assert capsys.readouterr().out.splitlines()[1:] == [
+            "1/2  ok         credentials: no key",
+            "2/2  not applicable  azure: no key on Azure (needs --azure)",
+            "2 rows: 1 match the mock, 0 differ, 0 could not be run, 1 are not applicable",
+        ]
+        suite = ElementTree.parse(junit).getroot()
+        assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
+        assert [skipped.get("message") for skipped in suite.iter("skipped")] == ["needs --azure"]
+
+    def test_nothing_that_applies_is_a_usage_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with ThreadedRealtimeServer() as server:
+            assert main(server.url, "--only", "no credit") == 2
+            assert server.sessions == []
+        assert capsys.readouterr().err == (
+            "rtstt-shim: none of these rows applies to the endpoint: the first needs --account no-credit\n"
+        )
+
+    @pytest.mark.parametrize("account", get_args(Account))
+    def test_an_account_is_tried_alone(self, account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+        with ThreadedRealtimeServer(account=account) as server:
+            assert main(server.url, "--account", account) == 0
+        rows = select_rows(None, account=account)
+        assert rows
+        assert f"\n{len(rows)} rows: {len(rows)} match the mock, 0 differ" in capsys.readouterr().out
+
+    def test_a_good_account_differs_from_one_without_credit(self) -> None:
+        with ThreadedRealtimeServer() as server:
+            endpoint = Endpoint(server.url, MOCK_KEY, account="no-credit")
+            results = wait(probe(select_rows(None, account="no-credit"), endpoint))
+        assert {result.verdict for result in results} == {"differs"}
+
+    def test_azure_is_tried_with_the_name_of_a_deployment(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with ThreadedRealtimeServer(profile="azure", strict=False) as server:
+            assert main(server.url.removesuffix("/v1/realtime"), "--azure", "talker") == 0
+            assert {"model": ["talker"]} in [session.handshake.query for session in server.sessions]
+            paths = {session.handshake.path for session in server.sessions}
+        assert paths == {"/openai/v1/realtime", "/openai/realtime"}
+        rows = len(select_rows(None, profile="azure"))
+        assert f"\n{rows} rows: {rows} match the mock, 0 differ" in capsys.readouterr().out
+
+    def test_openais_endpoint_is_not_azure(self) -> None:
+        with ThreadedRealtimeServer(strict=False) as server:
+            endpoint = Endpoint(server.url, MOCK_KEY, profile="azure")
+            results = wait(probe(select_rows(None, profile="azure"), endpoint))
+        assert {result.verdict for result in results} == {"differs"}
+
+    def test_azures_key_comes_from_a_variable_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AZURE_OPENAI_API_KEY", raising=False)
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        with ThreadedRealtimeServer(profile="azure") as server:
+            assert main("--live", server.url, "--azure", "--only", "opens a transcription") == 2
+            assert server.sessions == []
+            monkeypatch.setenv("AZURE_OPENAI_API_KEY", "f" * 32)
+            assert main("--live", server.url, "--azure", "--only", "opens a transcription") == 0
+            (session,) = server.sessions
+        assert "authorization" not in session.handshake.headers
+        assert session.handshake.headers["api-key"].endswith("ffff")
 
 
 class TestOtherServers:

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from .conftest import DRIVER, Cell, Endpoint, Outcome, run
-from .npm import NODES, WITH_WEBSOCKET
+from .npm import NODES, WITH_WEBSOCKET, installed
 
 pytestmark = [pytest.mark.node, pytest.mark.client]
 
@@ -308,3 +308,24 @@ def test_livekit(
     without = run_plugin(cell, version, base_url, node=node, shim=False, env=endpoint.env, format=format)
     assert_silence(without) if affected else assert_transcribed(without)
     assert_transcribed(run_plugin(cell, version, base_url, node=node, shim=True, env=endpoint.env, format=format))
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-live-transcribe"])
+def test_livekit_gets_its_transcript_although_it_leaves_turn_detection_out(
+    model: str, cell: Cell, endpoint: Endpoint
+) -> None:
+    """The newest plugin never sends `turn_detection` with a model that has none; its own VAD commits."""
+    wav = installed("rtstt_testkit", "speech", "hello.wav")
+    args = ["--project", str(livekit(cell, "1.9.0")), "--model", model, "--wav", str(wav)]
+    line = run(DRIVER, *args, shim=False, env=endpoint.env).line
+    assert (line["transcript"], line["ended"], line["exit"]) == ("Hello from the gateway probe.", "complete", 0)
+    assert line["stderr"] == ""
+    (session,) = endpoint.server.sessions
+    (update,) = [event for event in session.received if event["type"] == "session.update"]
+    assert update["session"]["audio"]["input"]["transcription"]["model"] == model
+    assert "turn_detection" not in update["session"]["audio"]["input"]
+    assert "error" not in session.types
+    order = [event.type.rpartition(".")[2] for event in session.events if event.type.endswith((".delta", ".commit"))]
+    assert order.index("delta") < order.index("commit")

@@ -255,7 +255,10 @@ def test_saved_parts_replace_the_same_parts_only(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--only", "mock,shim2"], "unknown part shim2; the parts are shim, node, mock, sessions, life, workers"),
+        (
+            ["--only", "mock,shim2"],
+            "unknown part shim2; the parts are shim, node, mock, sessions, life, strain, workers",
+        ),
         (["--plot", "picture.gif"], "picture.gif is neither .png nor .svg"),
         (["--only", "shim", "--plot", "a.svg"], "--plot draws the part sessions: add it to --only"),
     ],

@@ -140,3 +140,22 @@ def test_a_conversation_of_the_openai_sdk_gets_no_line(
     caplog.set_level(logging.DEBUG, logger="rtstt_shim")
     assert "response.output_text.done" in asyncio.run(converse())
     assert [record for record in caplog.records if record.name == "rtstt_shim"] == []
+
+
+def test_a_conversation_of_the_openai_sdk_with_audio_gets_no_line(
+    warnings_logged: Records, caplog: pytest.LogCaptureFixture
+) -> None:
+    from openai import AsyncOpenAI
+
+    async def converse(port: int) -> list[str]:
+        async with AsyncOpenAI(api_key="sk-test-key-1234567890") as client:
+            client.websocket_base_url = f"ws://127.0.0.1:{port}/v1"
+            async with client.realtime.connect(model="gpt-realtime") as connection:
+                return [event.type async for event in connection]
+
+    caplog.set_level(logging.DEBUG, logger="rtstt_shim")
+    with serving(then(end(1000))) as endpoint:
+        types = asyncio.run(converse(endpoint.port))
+    assert types.count("response.output_audio.delta") == 20
+    assert len(types) == 27
+    assert [record for record in caplog.records if record.name == "rtstt_shim"] == []

@@ -38,6 +38,10 @@ SDK = """
 async with client.realtime.connect(model="gpt-4o-transcribe", extra_query={"intent": "transcription"}) as connection:
     ...
 """
+UNTYPED = """
+ws = await connect("wss://api.openai.com/v1/realtime?model=gpt-realtime", additional_headers=auth)
+await ws.send(json.dumps({"type": "session.update", "session": {"instructions": "Be brief."}}))
+"""
 HEALTHY_AGENT = """
 async with client.realtime.connect(model="gpt-realtime") as connection:
     await connection.session.update(
@@ -60,6 +64,7 @@ ws = create_connection("wss://gateway.example.com/v1/realtime?intent=transcripti
         ("a.cpp", CPP, [(2, "url-model-beside-intent")]),
         ("a.py", MINTING, [(2, "beta-secrets")]),
         ("a.py", SDK, [(2, "sdk-model-beside-intent")]),
+        ("a.py", UNTYPED, [(3, "update-without-session-type")]),
         ("a.py", HEALTHY_AGENT, []),
         ("a.py", GATEWAY, []),
     ],
@@ -72,6 +77,7 @@ ws = create_connection("wss://gateway.example.com/v1/realtime?intent=transcripti
         "the URL in C++",
         "a client secret at the endpoint that is gone (transcriber-sh)",
         "the SDK with both",
+        "an update without session.type (livelink)",
         "a healthy agent",
         "a gateway",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,20 @@ EXAMPLES = [pytest.param(end, document, id=f"{document['id']}{end}") for end, do
 def test_every_rule_has_examples_in_each_of_its_languages() -> None:
     exemplified = {(document["id"], LANGUAGES[end]) for end, document in _examples()}
     assert {(rule.id, rule.language) for rule in load_rules()} == exemplified
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML as ast-grep reads it: a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        assert len(set(keys)) == len(keys), f"a key stands twice in line {node.start_mark.line + 1}: {keys}"
+        return super().construct_mapping(node, deep)
+
+
+@pytest.mark.parametrize("file", sorted((patches() / "source").rglob("*.yml")), ids=lambda file: file.name)
+def test_no_key_stands_twice(file: Path) -> None:
+    assert list(yaml.load_all(file.read_text(encoding="utf-8"), _StrictLoader))
 
 
 @pytest.mark.parametrize(("end", "examples"), EXAMPLES)

@@ -1,4 +1,4 @@
-"""`RTSTT_SHIM_TRACE`: what a published client and the server send each other, as JSON lines without audio and secrets."""
+"""`RTSTT_SHIM_TRACE`: what a published client and the server send each other, without audio and secrets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from endpoint import converse, drop, listening, serving
+from websockets.sync.server import ServerConnection
 
 import rtstt_shim
 from rtstt_core.trace import file as trace_file
@@ -208,15 +209,13 @@ def test_no_secret_and_no_audio_is_in_a_trace(client: Client, path: Path) -> Non
 
 
 @every_client
-def test_audio_is_kept_where_it_is_asked_for(
-    client: Client, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_audio_is_kept_where_it_is_asked_for(client: Client, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTSTT_SHIM_TRACE", f"{path},audio")
     talk(client)
     appends = [event for event in events(read(path), "client") if event["type"] == "input_audio_buffer.append"]
-    assert appends == [
-        {"type": "input_audio_buffer.append", "audio": AUDIO, "audio_bytes": 4800, "audio_ms": 100.0}
-    ] * 2
+    assert (
+        appends == [{"type": "input_audio_buffer.append", "audio": AUDIO, "audio_bytes": 4800, "audio_ms": 100.0}] * 2
+    )
 
 
 @every_client
@@ -291,27 +290,47 @@ def test_after_uninstalling_an_open_session_is_no_longer_traced(path: Path) -> N
         assert path.read_bytes() == before
 
 
+def test_a_ping_of_the_server_is_traced_with_its_answer(path: Path) -> None:
+    from websockets.sync.client import connect
+
+    with (
+        ThreadedRealtimeServer(strict=False, ping_interval=0.02) as mock,
+        connect(mock.url + QUERY, additional_headers=HEADERS) as connection,
+    ):
+        connection.recv()
+        while '"ping"' not in path.read_text("utf-8"):
+            connection.ping().wait(1)  # a round trip
+    frames = [(line["sender"], line["frame"]) for line in read(path) if "frame" in line]
+    at = frames.index(("server", "ping"))
+    assert frames[at + 1] == ("client", "pong")
+
+
 def test_a_message_in_fragments_is_one_event(path: Path) -> None:
     from websockets.sync.client import connect
 
-    with ThreadedRealtimeServer(strict=False) as mock:
-        with connect(mock.url + QUERY, additional_headers=HEADERS) as connection:
-            connection.send([MESSAGES[0][:9], MESSAGES[0][9:30], MESSAGES[0][30:]])
-            while json.loads(connection.recv())["type"] != "session.updated":
-                pass
+    with (
+        ThreadedRealtimeServer(strict=False) as mock,
+        connect(mock.url + QUERY, additional_headers=HEADERS) as connection,
+    ):
+        connection.send([MESSAGES[0][:9], MESSAGES[0][9:30], MESSAGES[0][30:]])
+        while json.loads(connection.recv())["type"] != "session.updated":
+            pass
     assert [event["type"] for event in events(read(path), "client")] == ["session.update"]
 
 
 def test_the_audio_of_a_conversation_is_left_out_both_ways(path: Path) -> None:
-    from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
 
     item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": AUDIO}]}
-    with serving(converse) as endpoint, connect(endpoint.url("model=gpt-realtime")) as connection:
+
+    def answer(connection: ServerConnection) -> None:
+        connection.recv()
+        converse(connection)
+
+    with serving(answer) as endpoint, connect(endpoint.url("model=gpt-realtime")) as connection:
         connection.send(json.dumps({"type": "conversation.item.create", "item": item}))
-        with pytest.raises(ConnectionClosed):
-            while True:
-                connection.recv()
+        for _ in range(3):
+            connection.recv()
     lines = read(path)
     assert lines[1]["kind"] == "conversation"
     [sent] = events(lines, "client")
@@ -377,9 +396,7 @@ def names_what_it_cannot_write(
 def test_a_file_that_cannot_be_opened_is_one_warning(
     tmp_path: Path, warnings_logged: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names_what_it_cannot_write(
-        f"{tmp_path}/no/x,audio", "No such file or directory", warnings_logged, monkeypatch
-    )
+    names_what_it_cannot_write(f"{tmp_path}/no/x,audio", "No such file or directory", warnings_logged, monkeypatch)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the platform has no pipes with a name")
@@ -387,9 +404,7 @@ def test_a_pipe_that_nobody_reads_is_one_warning_and_no_wait(
     tmp_path: Path, warnings_logged: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
-    names_what_it_cannot_write(
-        str(tmp_path / "pipe"), "No such device or address", warnings_logged, monkeypatch
-    )
+    names_what_it_cannot_write(str(tmp_path / "pipe"), "No such device or address", warnings_logged, monkeypatch)
 
 
 def test_a_device_is_no_file_for_a_trace(

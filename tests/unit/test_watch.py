@@ -144,6 +144,42 @@ def test_different_errors_beyond_a_limit_are_counted(watch: Watch, reported: Rep
     assert sum(reported.counts) == 1000
 
 
+def test_beyond_the_limit_only_errors_are_counted(watch: Watch, reported: Reported) -> None:
+    for number in range(32):
+        watch.message(event({"type": "error", "error": {"code": f"code{number}"}}))
+    watch.message(event({"type": "response.done", "response": {"status_details": {"error": None}}}))
+    watch.closed(1000, "", by_client=True)
+    assert sum(reported.counts) == 32
+
+
+@pytest.mark.parametrize(
+    "form", [str, str.encode, lambda text: bytearray(text.encode())], ids=["text", "bytes", "array"]
+)
+def test_errors_that_alternate_are_counted_apart_though_they_are_of_one_length(
+    form: Callable[[str], Any], watch: Watch, reported: Reported
+) -> None:
+    for number in range(300):
+        error = {"code": f"code{number % 3}", "message": "m" * (number % 2), "event_id": f"{number:03}"}
+        watch.message(form(json.dumps({"type": "error", "event_id": f"event_{number:03}", "error": error})))
+    watch.closed(1000, "", by_client=True)
+    kinds = [(symptom.code, symptom.message) for symptom in reported.symptoms]
+    assert sorted(kinds) == [(f"code{number}", message) for number in range(3) for message in ("", "m")]
+    assert reported.counts == [50] * 6
+
+
+def test_an_error_that_came_again_after_the_others_were_reported_is_still_counted(
+    watch: Watch, reported: Reported
+) -> None:
+    watch.message(event({"type": "error", "error": {"code": "invalid_json"}}))
+    time.sleep(watch_module._CLOSE_WAIT.seconds * 0.8)
+    watch.message(event(ERROR))
+    assert reported.came.wait(10)
+    for _ in range(5):
+        watch.message(event(ERROR))
+    watch.closed(1000, "", by_client=True)
+    assert reported.counts == [1, 6]
+
+
 def test_errors_on_many_connections_need_one_thread(reported: Reported) -> None:
     before = threading.active_count()
     for _ in range(1000):
@@ -165,7 +201,9 @@ def test_an_error_that_came_before_is_not_parsed_again(
 
 
 @pytest.mark.parametrize("session", ["transcription", "conversation"])
-@pytest.mark.parametrize("form", [str, str.encode], ids=["text", "bytes"])
+@pytest.mark.parametrize(
+    "form", [str, str.encode, lambda text: bytearray(text.encode())], ids=["text", "bytes", "array"]
+)
 def test_a_message_of_a_megabyte_costs_what_one_of_a_kibibyte_does(
     session: Session, form: Callable[[str], Any], reported: Reported
 ) -> None:

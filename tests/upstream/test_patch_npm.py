@@ -219,6 +219,41 @@ def test_every_copy_is_found_once_in_workspaces_nested_and_in_stores(
     assert len(said.splitlines()) == 5
 
 
+def test_what_was_built_or_copied_is_not_patched(tmp_path: Path) -> None:
+    """A patch of a version that is not installed makes pnpm and Yarn fail."""
+    root = project(tmp_path)
+    for folder in (".next/standalone", ".cache/other", "apps/one/.output/server"):
+        place("1.4.5", root / folder / INSTALLED)
+    assert patch(root) == 0
+    assert [path.name for path in (root / "patches").iterdir()] == ["@livekit__agents-plugin-openai@1.4.4.patch"]
+
+
+def test_a_workspace_is_found_however_deep_it_is(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    place("1.4.5", root / "products/voice/apps/web/client/desktop" / INSTALLED)
+    assert patch(root) == 0
+    assert len(list((root / "patches").iterdir())) == 2
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_patched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project(tmp_path)
+    (root / "data").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if path == root / "data":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refusing)
+        assert patch(root) == 0
+    assert capsys.readouterr().err == f"rtstt-shim: cannot read {root / 'data'}: Permission denied\n"
+    assert (root / PATCHES["pnpm"]).is_file()
+
+
 def test_plug_n_play_archives_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = project(tmp_path / "app", "yarn.lock")
     shutil.rmtree(root / "node_modules")
@@ -236,6 +271,9 @@ def test_plug_n_play_archives_are_read(tmp_path: Path, capsys: pytest.CaptureFix
     archive.write_bytes(b"")
     assert patch(root) == 2
     assert f"{archive} cannot be read (File is not a zip file): run `yarn install` first" in capsys.readouterr().err
+    archive.unlink()
+    assert patch(root) == 2
+    assert "No such file or directory" in capsys.readouterr().err
 
 
 def test_the_manager_is_detected_from_the_project(

@@ -28,9 +28,10 @@ HEALTHY = {
 
 REFUSED = {
     ("liveai", "1.1.0"): {"beta-header", "beta-update", "beta-fields"},
+    ("livelink", "0.1.1"): {"sdk-update-without-session-type"},
     ("livekit-plugins-openai", "1.3.6"): {"beta-header", "beta-update", "beta-fields"},
     ("openai-realtime-client", "0.1.0"): {"beta-header"},
-    ("realtime-websocket-conversation", "0.1.2"): {"beta-client"},
+    ("realtime-websocket-conversation", "0.1.2"): {"beta-client", "sdk-update-without-session-type"},
     ("transcriber-sh", "0.1.2"): {"beta-header", "beta-secrets"},
 }
 

@@ -1,4 +1,4 @@
-"""A server that costs next to nothing: the frame it echoes and the deltas it streams are made in advance."""
+"""A server that costs next to nothing: the frame it echoes and the events it streams are made in advance."""
 
 import json
 import socket
@@ -18,20 +18,56 @@ def frame(payload):
     return head + payload
 
 
-def deltas():
-    for number in range(EVENTS):
-        event = {
-            "type": "conversation.item.input_audio_transcription.delta",
-            "event_id": f"event_{number:021}",
-            "item_id": "item_" + "x" * 21,
-            "content_index": 0,
-            "delta": f" word{number}",
-            "obfuscation": "o" * (number % 16),
-        }
-        yield frame(json.dumps(event, separators=(",", ":")).encode())
+def stream(make):
+    """Return frames of events; `make` returns the fields of one, by its number."""
+    return b"".join(
+        frame(json.dumps(make(f"event_{number:021}", number), separators=(",", ":")).encode())
+        for number in range(EVENTS)
+    )
 
 
-STREAM = b"".join(deltas())
+def delta(event_id, number):
+    return {
+        "type": "conversation.item.input_audio_transcription.delta",
+        "event_id": event_id,
+        "item_id": "item_" + "x" * 21,
+        "content_index": 0,
+        "delta": f" word{number}",
+        "obfuscation": "o" * (number % 16),
+    }
+
+
+def error(event_id, number):
+    return {
+        "type": "error",
+        "event_id": event_id,
+        "error": {
+            "type": "invalid_request_error",
+            "code": "input_audio_buffer_commit_empty",
+            "message": "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but "
+            f"buffer only has {number % 8}.00ms of audio.",
+            "param": None,
+            "event_id": None,
+        },
+    }
+
+
+def audio(event_id, number):
+    return {
+        "type": "response.output_audio.delta",
+        "event_id": event_id,
+        "response_id": "resp_" + "x" * 21,
+        "item_id": "item_" + "x" * 21,
+        "output_index": 0,
+        "content_index": 0,
+        "delta": "".join(chr(65 + (number + place) % 26) for place in range(32 * 1024)),
+    }
+
+
+def events_of(path):
+    if "sends=errors" in path:
+        return stream(error)
+    return stream(audio if "model=" in path else delta)
 
 
 def read_frame(file):
@@ -61,6 +97,7 @@ def serve(raw):
     if path.startswith("/echo"):
         echo(raw, file)
     else:
+        events = events_of(path)
         while True:
             opcode, payload = read_frame(file)
             if opcode != 1:
@@ -68,7 +105,7 @@ def serve(raw):
             whole, rest = divmod(int(payload), EVENTS)
             assert rest == 0, "a multiple of the events"
             for _ in range(whole):
-                raw.sendall(STREAM)
+                raw.sendall(events)
 
 
 def echo(raw, file):

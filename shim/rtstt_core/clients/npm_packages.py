@@ -14,7 +14,7 @@ from zipfile import BadZipFile, ZipFile
 
 from rtstt_core.clients.tree import Unread, is_file, is_folder, is_skipped, read_json, read_text, walk
 
-__all__ = ["STORES", "NpmPackage", "find_packages", "leads_to_packages", "packages_in"]
+__all__ = ["STORES", "NpmPackage", "find_packages", "folders_below", "leads_to_packages", "packages_in"]
 
 STORES = {
     ".bun": "bun's isolated installs",
@@ -94,16 +94,23 @@ def find_packages(folder: Path, unread: Unread, wanted: Callable[[str], bool] = 
     Returns:
         Every copy once, in the order of their paths.
     """
-    modules, archives = _below(folder, unread)
+    modules, archives = folders_below(folder, unread)
     for parent in _projects_above(folder):
         if is_folder(parent / "node_modules"):
-            modules += _below(parent / "node_modules", unread)[0]
+            modules += folders_below(parent / "node_modules", unread)[0]
         archives += [parent / name for name in _PNP if is_file(parent / name)]
-    return packages_in(modules, archives, unread, wanted)
+    found = packages_in(modules, archives, unread, wanted)
+    # Yarn leaves out the archives of packages for another platform.
+    return [package for package in found if not package.inside or is_file(package.path)]
 
 
-def _below(folder: Path, unread: Unread) -> tuple[list[Path], list[Path]]:
-    """Return the ``node_modules`` and the Plug'n'Play files below a folder."""
+def folders_below(folder: Path, unread: Unread) -> tuple[list[Path], list[Path]]:
+    """Return the ``node_modules`` and the Plug'n'Play files below a folder, for `packages_in`.
+
+    Args:
+        folder: The folder. Caches below it are left out, but it may be in one.
+        unread: Gets what cannot be read.
+    """
     modules, archives = [], []
     for here, folders, files in walk(folder, unread, leads_to_packages):
         if here.name == "node_modules":
@@ -149,6 +156,9 @@ def packages_in(
         archives: The ``.pnp.cjs`` or ``.pnp.data.json`` files.
         unread: Gets what cannot be read.
         wanted: Whether a package is of interest, by its name.
+
+    Returns:
+        Every copy once, in the order of their paths. An archive that a Plug'n'Play file names need not exist.
     """
     found: dict[tuple[Path, str], NpmPackage] = {}
     for folder in modules:
@@ -196,7 +206,7 @@ def _archived(file: Path, wanted: Callable[[str], bool], unread: Unread) -> list
     for match in _LOCATION.finditer(read_text(file, unread) or ""):
         name = _VIRTUAL.sub(lambda virtual: "../" * min(int(virtual[1]), 64), match["archive"])
         package = NpmPackage(match["name"], (file.parent / name).resolve(), match["inside"])
-        if wanted(package.name) and is_file(package.path):
+        if wanted(package.name):
             found.append(package)
     # A package that the project patches stands there twice, and programs load the patched one.
     patched = {package.name for package in found if "-patch-" in package.path.name}

@@ -16,6 +16,9 @@ Use `import rtstt_shim` in the program, or `node --require "$(rtstt-shim node-pa
 Another tool that starts programs (ddtrace-run) may stand before or after this command; opentelemetry-instrument must
 stand before it.
 
+With RTSTT_SHIM_TRACE=FILE in the environment, the program's realtime connections are written to a file, without secrets
+and audio; `rtstt-shim inspect FILE` shows it.
+
 --route sends the connections to HOST, whatever their port, to a server without TLS on this machine, such as
 `rtstt-shim mock`; the program still sees HOST and a valid certificate. Add --no-shim to see what happens without the
 shim.

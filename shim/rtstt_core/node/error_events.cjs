@@ -9,10 +9,14 @@
 
 /** @import { Symptom } from './diagnosis.cjs' */
 
-/** @typedef {{ symptom: Symptom, at: number, count: number }} ErrorEvent `at` in ms of `performance.now()` */
+/**
+ * @typedef {{ symptom: Symptom, at: number, count: number, beginning: string }} ErrorEvent `at` in ms of
+ *   `performance.now()`; `beginning` are the first characters of its message, which hold its type in most cases
+ */
 
 // So many different errors are kept; further ones are only counted.
 const MAX_EVENTS = 32;
+const BEGINNING = '{"type":"error'.length;
 // A longer text of a server is cut before it is diagnosed.
 const MAX_TEXT = 4096;
 const FAILED = 'conversation.item.input_audio_transcription.failed';
@@ -36,7 +40,9 @@ class ErrorEvents {
    */
   add(data) {
     const key = fingerprint(typeof data === 'string' ? data : data.toString('latin1'));
-    const known = this.#events.get(key) ?? (this.#events.size >= MAX_EVENTS ? this.#newest : undefined);
+    const beginning = key.slice(0, BEGINNING);
+    const full = this.#events.size >= MAX_EVENTS;
+    const known = this.#events.get(key) ?? (full && this.#newest?.beginning === beginning ? this.#newest : undefined);
     if (known) {
       known.count += 1;
       this.#newest = known;
@@ -44,7 +50,11 @@ class ErrorEvents {
     }
     const symptom = symptomOf(data);
     if (!symptom) return false;
-    this.#newest = { symptom, at: performance.now(), count: 1 };
+    if (full && this.#newest) {
+      this.#newest.count += 1;
+      return false;
+    }
+    this.#newest = { symptom, at: performance.now(), count: 1, beginning };
     this.#events.set(key, this.#newest);
     return this.#events.size === 1;
   }
@@ -78,7 +88,7 @@ function fingerprint(data) {
   const start = data.indexOf('"error":');
   if (start < 0) return data;
   const end = data.lastIndexOf('"event_id"');
-  return data.slice(0, 14) + data.slice(start, end > start ? end : undefined);
+  return data.slice(0, BEGINNING) + data.slice(start, end > start ? end : undefined);
 }
 
 /**

@@ -3,7 +3,8 @@
  *
  * It corrects the URLs of realtime transcription sockets to OpenAI and prints their failures on stderr. Everything else
  * in the process stays as it is. `RTSTT_SHIM_DISABLE=1` keeps it inert, `RTSTT_SHIM_HOSTS=host,host` names hosts to be
- * treated like OpenAI's own, and `RTSTT_SHIM_LOG=info` prints the first corrected URL as well.
+ * treated like OpenAI's own, `RTSTT_SHIM_LOG=info` prints the first corrected URL as well, and
+ * `RTSTT_SHIM_TRACE=FILE` writes what both sides of these sockets send to a file.
  *
  * Two hooks see every WebSocket client: the requests of `http` and `https`, which `ws` makes in every version, copy and
  * bundle, and those of undici, on which Node's own WebSocket is built. Only these hooks are loaded before the first

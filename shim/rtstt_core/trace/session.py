@@ -28,10 +28,12 @@ class SessionTrace:
         file: The file.
         url: The URL connected to; it is written with its secrets masked.
         details: What else the first line has: the library, the kind of session, the correction of the URL.
+        answers_pings: Whether the library has answered a PING when it shows it, in a way that it does not show.
     """
 
-    def __init__(self, file: TraceFile, url: str, details: dict[str, Any]) -> None:
+    def __init__(self, file: TraceFile, url: str, details: dict[str, Any], *, answers_pings: bool = False) -> None:
         self._file = file
+        self._answers_pings = answers_pings
         self._number = file.new_session()
         self._started = time.monotonic()
         self._rates = AudioRates()
@@ -80,6 +82,8 @@ class SessionTrace:
             return
         if opcode in _CONTROL:
             self._write({"sender": sender, "frame": _CONTROL[opcode]})
+            if opcode == _PING and sender == "server" and self._answers_pings:
+                self._write({"sender": "client", "frame": _CONTROL[_PONG]})
             return
         if opcode == _CONTINUATION:
             opcode, whole = self._fragments.pop(sender, (opcode, bytearray()))

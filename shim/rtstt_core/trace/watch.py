@@ -31,7 +31,8 @@ def traced_watch(info: ConnectionInfo, on: Callable[[], bool], decision: Decisio
     details = {"kind": decision.session, "library": f"{info.library} {info.version}".rstrip()}
     if decision.changed:
         details["corrected"] = decision.reason
-    return TracedWatch(info, on, decision, SessionTrace(file, info.url, details))
+    trace = SessionTrace(file, info.url, details, answers_pings=info.library == "websockets")
+    return TracedWatch(info, on, decision, trace)
 
 
 class TracedWatch(Watch):
@@ -46,9 +47,7 @@ class TracedWatch(Watch):
 
     __slots__ = ("_in_frame", "_traced_on", "trace")
 
-    def __init__(
-        self, info: ConnectionInfo, on: Callable[[], bool], decision: Decision, trace: SessionTrace
-    ) -> None:
+    def __init__(self, info: ConnectionInfo, on: Callable[[], bool], decision: Decision, trace: SessionTrace) -> None:
         super().__init__(info, on, decision.session)
         self._traced_on = on
         self._in_frame = False

@@ -9,39 +9,34 @@ import gc
 import ipaddress
 import json
 import os
-import queue
 import sys
-import threading
 from collections.abc import Iterator
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.cassette.follower import Mode
 from rtstt_testkit.cassette.player import Replay
 from rtstt_testkit.inspector.routes import ROUTES
+from rtstt_testkit.inspector.view import work_out
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.script.script import Script
-from rtstt_testkit.mock.server.records import Observer
 from rtstt_testkit.mock.server.server import RealtimeServer
 
-__all__ = ["announce", "cannot_listen", "collecting_rarely", "json_log", "make_server"]
+__all__ = ["announce", "cannot_listen", "collecting_rarely", "make_server"]
 
-# A process that may run for weeks keeps less than a test's server: the last 20 seconds of 1,000 sessions.
-_KEEP_AUDIO = 1024 * 1024
+# A process that may run for weeks keeps less than a test's server: the last 20 seconds of each of 1,000 sessions, and
+# more of them while there are few.
+_MIB = 1024 * 1024
+_KEEP_AUDIO = _MIB
 _KEEP_SESSIONS = 1000
 _FULL_COLLECTION = 200  # of Python's middle collections, each of some thousand objects that stay
-_LOG_LINES = 10_000  # that wait for a slow reader
-_LOG_SECONDS = 1.0  # for the last of them to be written at the end
 
 
-def make_server(
-    args: argparse.Namespace, *, worker: int | None = None, observer: Observer | None = None
-) -> RealtimeServer:
+def make_server(args: argparse.Namespace, *, worker: int | None = None) -> RealtimeServer:
     """Return the server that the arguments describe.
 
     Args:
         args: The command's arguments.
         worker: The number of the worker, when several share the port.
-        observer: Called with every event.
 
     Raises:
         UsageError: An argument is wrong.
@@ -55,6 +50,8 @@ def make_server(
             f"--host {args.host} opens the control API to other machines; protect it with --token SECRET, "
             "or choose --no-token or --no-control"
         )
+    if args.keep_audio < 0:
+        raise UsageError(f"--keep-audio {args.keep_audio} is no amount of audio; choose 0 or more, in MiB")
     try:
         script = _load_script(args.script)
         return RealtimeServer(
@@ -76,9 +73,11 @@ def make_server(
             allow_hosts=args.allow_host,
             allow_origins=args.allow_origin,
             keep_audio=_KEEP_AUDIO,
+            share_audio=args.keep_audio * _MIB if control else 0,
+            before_drop=work_out if control else None,
             keep_sessions=_KEEP_SESSIONS,
             max_sessions=args.max_sessions,
-            observer=observer,
+            observer=_log_json if args.json_log else None,
             reuse_port=worker is not None,
         )
     except ValueError as error:
@@ -145,42 +144,10 @@ def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
     return UsageError(f"cannot listen on {host} port {port}: {reason}; choose another --port or --host")
 
 
-@contextlib.contextmanager
-def json_log() -> Iterator[Observer]:
-    """Write events to stderr as lines of JSON, in a thread: a reader that is slow or gone never delays a session.
-
-    Lines that do not fit in the queue are dropped and counted; the count is the last line.
-    """
-    lines: queue.Queue[str | None] = queue.Queue(_LOG_LINES)
-    dropped = 0
-
-    def observe(record: SessionRecord, event: Event) -> None:
-        nonlocal dropped
-        line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
-        try:
-            lines.put_nowait(json.dumps(line, separators=(",", ":")))
-        except queue.Full:
-            dropped += 1
-
-    def write() -> None:
-        try:
-            file = sys.stderr.fileno()
-            while (line := lines.get()) is not None:
-                _write_line(file, line)
-            if dropped:
-                _write_line(file, json.dumps({"dropped": dropped}))
-        except (OSError, ValueError):  # the reader is gone
-            while lines.get() is not None:
-                pass
-
-    writer = threading.Thread(target=write, name="rtstt-json-log", daemon=True)
-    writer.start()
-    try:
-        yield observe
-    finally:
-        with contextlib.suppress(queue.Full):
-            lines.put(None, timeout=_LOG_SECONDS)
-        writer.join(_LOG_SECONDS)
+def _log_json(record: SessionRecord, event: Event) -> None:
+    """Write an event to stderr as a line of JSON."""
+    line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
+    _write_line(sys.stderr.fileno(), json.dumps(line, separators=(",", ":")))
 
 
 def _write_line(file: int, line: str) -> None:

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 from rtstt_core.errors import UsageError
-from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, json_log, make_server
+from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, make_server
 from rtstt_testkit.inspector.command import inspecting
 from rtstt_testkit.mock.server.limits import raise_file_limit
 from rtstt_testkit.mock.server.server import RealtimeServer
@@ -29,8 +29,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--workers {args.workers} is not a number of processes; choose 1 or more")
     raise_file_limit()
     if args.workers == 1:
-        with json_log() if args.json_log else contextlib.nullcontext() as observer:
-            return asyncio.run(_serve(make_server(args, observer=observer), args))
+        return asyncio.run(_serve(make_server(args), args))
     if args.log is not None or args.report is not None:
         raise UsageError("--log and --report need the sessions in one process; leave out --workers")
     if args.cassette is not None:

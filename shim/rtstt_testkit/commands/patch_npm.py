@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
+from rtstt_core.clients.tree import Unread, printable
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
 from rtstt_testkit.upstream.files import write_all
@@ -25,7 +27,10 @@ def run(args: argparse.Namespace) -> int:
         packages = load_packages()
         if args.undo:
             return _undo(project, packages)
-        copies = [copy for package in packages for copy in find_installed(project.folder, package)]
+        unread = Unread()
+        copies = [copy for package in packages for copy in find_installed(project.folder, package, unread)]
+        for note in dict.fromkeys(unread.notes):
+            print(f"rtstt-shim: cannot read {printable(note)}", file=sys.stderr)
         stale = _stale(project, packages, copies)
         if not copies and not stale:
             names = " and ".join(package.name for package in packages)

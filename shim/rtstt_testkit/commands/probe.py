@@ -11,27 +11,36 @@ import sys
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote, urlsplit
 
 from rtstt_core.errors import UsageError
+from rtstt_testkit.mock.protocol.admission import Account, Profile
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
 from rtstt_testkit.probe.conversation import as_conversations
 from rtstt_testkit.probe.report import causes, counts, document, junit, lines, list_rows
-from rtstt_testkit.probe.rows import select_rows
-from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe, probe_own_mock
+from rtstt_testkit.probe.rows import for_deployment, select_rows
+from rtstt_testkit.probe.runner import MOCK_KEY, NotApplicable, Result, probe, probe_own_mock
 
 __all__ = ["run"]
 
 _LIVE = "wss://api.openai.com/v1/realtime"
 _PATH = "/v1/realtime"
+_AZURE_PATH = "/openai/v1/realtime"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
 def run(args: argparse.Namespace) -> int:
     """Probe, print the results, and return the exit code."""
-    rows = select_rows(args.only, args.skip, compatible=args.compatible)
+    if args.account not in (None, *get_args(Account)):
+        known = ", ".join(get_args(Account))
+        raise UsageError(f"--account {args.account!r} is not a state of an account; choose from {known}")
+    profile: Profile | None = None if args.azure is None else "azure"
+    rows = select_rows(args.only, args.skip, compatible=args.compatible, profile=profile, account=args.account)
     if args.conversation is not None:
-        rows = as_conversations(rows, _model(args.conversation))
+        rows = as_conversations(rows, _model(args.conversation, "--conversation"))
+    if args.azure is not None:
+        rows = for_deployment(rows, _model(args.azure, "--azure"))
     if not rows:
         chosen = f"no row's title contains {args.only!r}" if args.only else "no row is left"
         raise UsageError(f"{chosen}; see `rtstt-shim probe --list`")
@@ -70,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         asyncio.run(probe(rows, endpoint, show) if endpoint else probe_own_mock(rows, show, args.timeout))
+    except NotApplicable as reason:
+        raise UsageError(str(reason)) from None
     except Unreachable as reason:
         raise UsageError(f"cannot probe {target}: {reason}; is it running, and is that its address?") from None
     finally:
@@ -77,35 +88,41 @@ def run(args: argparse.Namespace) -> int:
             _write(args.report, report())  # an interrupted run leaves the results so far
         if args.junit is not None:
             _write(args.junit, junit(results, f"rtstt-shim probe {target}"))
+    found = counts(results)
     if args.json:
         print(report(), end="")
     else:
         print("".join(f"{line}\n" for line in causes(results)), end="")
-        found = counts(results)
         print(
             f"{len(results)} rows: {found['ok']} match the mock, {found['differs']} differ, "
             f"{found['not tried']} could not be run"
+            + (f", {found['not applicable']} are not applicable" if found["not applicable"] else "")
         )
-    return 0 if all(result.verdict == "ok" for result in results) else 1
+    return 1 if found["differs"] or found["not tried"] else 0
 
 
 def _endpoint(args: argparse.Namespace) -> Endpoint | None:
     """Return the endpoint; None for a mock started for this."""
     headers = tuple(map(_header, args.header))
+    if args.live and args.azure is not None and args.url is None:
+        raise UsageError(f"--live --azure needs the URL of the resource; give wss://NAME.openai.azure.com{_AZURE_PATH}")
     url = args.url or (_LIVE if args.live else None)
     if url is None:
         return None
-    url = _checked(url)
+    url = _checked(url, _PATH if args.azure is None else _AZURE_PATH)
+    profile: Profile = "openai" if args.azure is None else "azure"
+    rest = args.timeout, headers, profile, args.account
     if not args.live:
         if not is_local(url):
             raise UsageError(f"{url} is not on this machine, and the rows may cost money; add --live to use it")
-        return Endpoint(url, _key(args.key, "--key") if args.key else MOCK_KEY, args.timeout, headers)
+        return Endpoint(url, _key(args.key, "--key") if args.key else MOCK_KEY, *rest)
     if not url.startswith("wss:") and not is_local(url):
         raise UsageError(f"{url} would receive your key unencrypted; give a wss:// URL")
-    key = args.key or os.environ.get("OPENAI_API_KEY", "").strip()
+    variable = "OPENAI_API_KEY" if args.azure is None else "AZURE_OPENAI_API_KEY"
+    key = args.key or os.environ.get(variable, "").strip()
     if not key:
-        raise UsageError("--live needs an API key; set OPENAI_API_KEY, or give --key")
-    return Endpoint(url, _key(key, "--key" if args.key else "OPENAI_API_KEY"), args.timeout, headers)
+        raise UsageError(f"--live needs an API key; set {variable}, or give --key")
+    return Endpoint(url, _key(key, "--key" if args.key else variable), *rest)
 
 
 def _key(key: str, name: str) -> str:
@@ -114,9 +131,9 @@ def _key(key: str, name: str) -> str:
     return key
 
 
-def _model(name: str) -> str:
+def _model(name: str, option: str) -> str:
     if not _TOKEN.fullmatch(name.replace("/", "")):
-        raise UsageError(f"--conversation {name[:40]!r} is not the name of a model; give one such as gpt-realtime")
+        raise UsageError(f"{option} {name[:40]!r} is not the name of a model; give one such as gpt-realtime")
     return quote(name, safe="/")
 
 
@@ -128,7 +145,7 @@ def _header(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _checked(url: str) -> str:
+def _checked(url: str, path: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -138,7 +155,7 @@ def _checked(url: str) -> str:
         raise UsageError(f"{url!r} is not a WebSocket URL; give one such as ws://127.0.0.1:40123{_PATH}")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise UsageError("the URL must not have a query, a fragment or a user: every row has its own query")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or _PATH}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or path}"
 
 
 def _write(path: Path, text: str) -> None:

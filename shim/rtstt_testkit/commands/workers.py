@@ -12,15 +12,14 @@ import multiprocessing
 import signal
 import socket
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from rtstt_core.errors import CommandError, UsageError
-from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, json_log, make_server
+from rtstt_testkit.commands._serving import announce, cannot_listen, collecting_rarely, make_server
 from rtstt_testkit.mock.server.limits import raise_file_limit
-from rtstt_testkit.mock.server.records import Observer
 
 __all__ = ["run"]
 
@@ -151,12 +150,11 @@ class _Team:
 def _work(args: argparse.Namespace, number: int, pipe: Connection) -> None:
     """Serve as one worker."""
     raise_file_limit()
-    with json_log() if args.json_log else nullcontext() as observer:
-        asyncio.run(_serve(args, number, pipe, observer))
+    asyncio.run(_serve(args, number, pipe))
 
 
-async def _serve(args: argparse.Namespace, number: int, pipe: Connection, observer: Observer | None) -> None:
-    server = make_server(args, worker=number, observer=observer)
+async def _serve(args: argparse.Namespace, number: int, pipe: Connection) -> None:
+    server = make_server(args, worker=number)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     try:

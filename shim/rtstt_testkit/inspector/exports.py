@@ -116,8 +116,10 @@ def json_lines(seen: Observed) -> str:
             "at": 0.0,
             "handshake": {"path": handshake.path, "query": handshake.query, "headers": handshake.headers},
             "http_status": record.http_status,
-        }
+        },
     ]
+    if record.kind is not None:
+        lines[1]["kind"] = "conversation" if record.kind == "realtime" else record.kind
     for placed in seen.axis.placed:
         event = placed.event
         line: dict[str, Any] = {

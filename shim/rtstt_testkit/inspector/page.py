@@ -56,7 +56,9 @@ def report_page(records: Iterable[SessionRecord], title: str, notes: Sequence[st
     """
     nonce = secrets.token_urlsafe(16)
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(nonce, media="blob:")}">'
-    return _document(nonce, policy, {"live": False, "title": title, "notes": notes, "sessions": [*map(_embedded, records)]})
+    return _document(
+        nonce, policy, {"live": False, "title": title, "notes": notes, "sessions": [*map(_embedded, records)]}
+    )
 
 
 def _embedded(record: SessionRecord) -> dict[str, Any]:

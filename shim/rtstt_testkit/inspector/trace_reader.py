@@ -190,6 +190,7 @@ class _Session:
         self._folder = folder
         self._record = SessionRecord(0, Handshake("/v1/realtime", {}, {}, []))
         self._cause = "other"
+        self._corrected = ""
         self._at = 0.0
         self.wall = 0.0
         self.lines = 0
@@ -202,9 +203,10 @@ class _Session:
         """
         record = self._record
         at = self._at = max(self._at, float(line.get("at", self._at)))
-        self.lines += 1
         if "time" in line:
             self.wall = float(line["time"])
+        record.client = str(line.get("library", record.client))
+        self._corrected = str(line.get("corrected", self._corrected))
         if line.get("kind") in ("transcription", "conversation"):
             record.kind = "transcription" if line["kind"] == "transcription" else "realtime"
         if "handshake" in line:
@@ -228,6 +230,7 @@ class _Session:
             close = line["close"]
             by: Sender = "client" if close["by"] == "client" else "server"
             record.close = Closed(int(close["code"]), str(close["reason"]), by)
+        self.lines += 1
 
     def _handshake(self, found: dict[str, Any]) -> None:
         before = self._record.handshake
@@ -252,10 +255,10 @@ class _Session:
             event["error"] = {"type": None, "code": None, "message": "", "param": None, **event["error"]}
         if type_.endswith(".completed"):
             event["transcript"] = str(event.get("transcript", ""))
-        dropped = line.get("dropped")
-        record.add(sender, at, event, dropped if dropped in get_args(Dropped) else None)
         if sender == "server" and type_ in ("session.created", "session.updated"):
             self._update(event["session"])
+        dropped = line.get("dropped")
+        record.add(sender, at, event, dropped if dropped in get_args(Dropped) else None)
 
     def _append(self, at: float, event: dict[str, Any], count: int, until: float) -> None:
         try:
@@ -282,11 +285,15 @@ class _Session:
 
     def _update(self, session: dict[str, Any]) -> None:
         record = self._record
-        record.session = session
+        audio = session.get("audio") or {}
+        audio_input = audio.get("input") or {}
+        for name in ("transcription", "turn_detection", "format"):
+            if not isinstance(audio_input.get(name), dict | None):
+                raise TypeError(name)
+        record.session = {**session, "audio": {**audio, "input": audio_input}}
         if record.kind is None:
             record.kind = "transcription" if session.get("type") == "transcription" else "realtime"
-        audio_input = (session.get("audio") or {}).get("input") or {}
-        name = (audio_input.get("format") or {}).get("type")
+        name = str((audio_input.get("format") or {}).get("type"))
         record.audio_format = FORMATS.get(name, record.audio_format)
 
     def finish(self, number: int, first: float) -> SessionRecord:
@@ -308,5 +315,5 @@ class _Session:
                 str(error["message"]), error["code"], error["param"], str(error["type"]), close.code
             )
         if not self._by_mock:
-            record.explanation = sentences_of(record, self._cause)
+            record.explanation = sentences_of(record, self._cause, self._corrected)
         return record

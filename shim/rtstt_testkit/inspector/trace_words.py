@@ -13,13 +13,19 @@ __all__ = ["sentences_of"]
 _OF_A_SCRIPT = ", as the script says"
 
 
-def sentences_of(record: SessionRecord, cause: str) -> list[str]:
+def sentences_of(record: SessionRecord, cause: str, corrected: str) -> list[str]:
     """Return what became of a session that no mock served.
 
     Args:
         record: The session.
         cause: Why there was no connection, if there was none.
+        corrected: Why the shim corrected the URL; empty if it did not.
     """
+    words = _outcome(record, cause)
+    return [*words, f"The shim corrected the URL: {corrected}."] if corrected else words
+
+
+def _outcome(record: SessionRecord, cause: str) -> list[str]:
     if cause == "cancelled":
         return ["The application gave the connection up before the server answered."]
     symptom = _symptom(record, cause)

@@ -32,6 +32,7 @@ from websockets.typing import Subprotocol
 
 from rtstt_testkit import speech
 from rtstt_testkit.mock.audio.formats import encode_g711
+from rtstt_testkit.mock.protocol.admission import Account, Profile
 from rtstt_testkit.probe.normal import Normalizer, collapse
 from rtstt_testkit.probe.rows import BAD_KEY, AppendAudio, Row, SendFrame, Step, WaitFor
 
@@ -60,12 +61,16 @@ class Endpoint(NamedTuple):
         key: The API key.
         timeout: Seconds to wait for each event.
         headers: Additional request headers of every row; their values are masked in all output.
+        profile: The kind of endpoint.
+        account: The state of the key's account; None for a good one.
     """
 
     url: str
     key: str
     timeout: float = 10.0
     headers: tuple[tuple[str, str], ...] = ()
+    profile: Profile = "openai"
+    account: Account | None = None
 
 
 @dataclass
@@ -172,7 +177,7 @@ class _Exchange:
     def __init__(self, row: Row, endpoint: Endpoint) -> None:
         self._row = row
         self._endpoint = endpoint
-        self._key = BAD_KEY if row.credentials == "bad" else endpoint.key
+        self._key = BAD_KEY if row.credentials in ("bad", "bad-api-key") else endpoint.key
         secrets = (endpoint.key, *(value for _, value in endpoint.headers))
         self._normalizer = Normalizer(secrets, row.id_format)
         self._attempt = Attempt()
@@ -221,6 +226,8 @@ class _Exchange:
         subprotocols = None
         if self._row.credentials == "subprotocol":
             subprotocols = [Subprotocol("realtime"), Subprotocol(f"openai-insecure-api-key.{self._key}")]
+        elif self._row.credentials in ("api-key", "bad-api-key"):
+            headers.append(("api-key", self._key))
         elif self._row.credentials != "none":
             headers.append(("Authorization", f"Bearer {self._key}"))
         try:

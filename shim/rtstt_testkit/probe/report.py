@@ -59,7 +59,7 @@ def junit(results: Sequence[Result], name: str) -> str:
     suite = ElementTree.Element("testsuite", name=name, tests=str(len(results)))
     found = counts(results)
     suite.set("failures", str(found["differs"]))
-    suite.set("skipped", str(found["not tried"]))
+    suite.set("skipped", str(found["not tried"] + found["not applicable"]))
     for result in results:
         seconds = f"{result.received.seconds:.3f}"
         case = ElementTree.SubElement(suite, "testcase", classname=result.row.group, name=result.row.name, time=seconds)
@@ -70,7 +70,7 @@ def junit(results: Sequence[Result], name: str) -> str:
                 for difference in result.differences
             )
             ElementTree.SubElement(case, "failure", message=format_value(_cause(result))).text = _printable(text)
-        elif result.verdict == "not tried":
+        elif result.verdict != "ok":
             ElementTree.SubElement(case, "skipped", message=_printable(result.note))
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -9,12 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["BAD_KEY", "ROWS", "AppendAudio", "Credentials", "Row", "SendFrame", "Step", "WaitFor", "select_rows"]
+from rtstt_testkit.mock.protocol.admission import Account, Profile
+
+__all__ = [
+    "AZURE_DEPLOYMENT",
+    "BAD_KEY",
+    "ROWS",
+    "AppendAudio",
+    "Credentials",
+    "Row",
+    "SendFrame",
+    "Step",
+    "WaitFor",
+    "for_deployment",
+    "select_rows",
+]
 
 #: Refused by the mock, because it contains "invalid", and by every real endpoint.
 BAD_KEY = "sk-proj-invalid" + "0" * 40 + "robe"
 
-Credentials = Literal["bearer", "none", "bad", "subprotocol", "ephemeral"]
+#: ``api-key`` and ``bad-api-key`` are in Azure's header, the other keys in ``Authorization`` or a subprotocol.
+Credentials = Literal["bearer", "none", "bad", "subprotocol", "ephemeral", "api-key", "bad-api-key"]
 
 
 class SendFrame(NamedTuple):
@@ -64,6 +79,8 @@ class Row(NamedTuple):
         headers: Additional request headers.
         path: A path in place of the endpoint's; None for the endpoint's.
         secret: For ``ephemeral``: the body of the request for the secret.
+        profile: The kind of endpoint that it is for.
+        account: The state of the account that it is for; None for a good one.
         moment: Whether it is unknown when the endpoint refuses: on connect, or on ``session.update``.
         not_compared: Paths of fields whose value is unknown, or which the mock does not reproduce.
         prefix_only: Paths of texts of which only the beginning is known.
@@ -79,6 +96,8 @@ class Row(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     path: str | None = None
     secret: dict[str, Any] | None = None
+    profile: Profile = "openai"
+    account: Account | None = None
     moment: bool = False
     not_compared: tuple[str, ...] = ()
     prefix_only: tuple[str, ...] = ()
@@ -92,6 +111,10 @@ class Row(NamedTuple):
         return self.group in ("session object", "transcribing") and not any(
             word in self.name for word in ("refused", "cleared audio")
         )
+
+    def applies_to(self, profile: Profile, account: Account | None) -> bool:
+        """Return whether an endpoint of this kind, with a key of an account in this state, can answer it."""
+        return (self.profile, self.account) == (profile, account)
 
     @property
     def compares_session(self) -> bool:
@@ -548,16 +571,108 @@ _CONVERSATIONS = (
     ),
 )
 
-ROWS: tuple[Row, ...] = _CONNECTING + _CREDENTIALS + _SESSION + _ERRORS + _TRANSCRIBING + _CONVERSATIONS
+_IN_TRANSCRIPTION = "reported for conversations; [assumed] for transcription sessions"
 
 
-def select_rows(words: str | None, skip: Sequence[str] = (), *, compatible: bool = False) -> list[Row]:
+def _account(name: str, account: Account, evidence: str, **options: Any) -> Row:
+    return Row("accounts", name, evidence, _READY, account=account, **options)
+
+
+_ACCOUNTS = (
+    _account("no credit", "no-credit", f"[accounts] {_IN_TRANSCRIPTION}"),
+    _account("the quota is used up", "quota", f"[accounts] {_IN_TRANSCRIPTION}", prefix_only=("error.message",)),
+    _account("the spend limit is reached", "spend-limit", f"[accounts] {_IN_TRANSCRIPTION}"),
+    _account(
+        "no credit: a secret is made, and its session is refused",
+        "no-credit",
+        f"[accounts] {_IN_TRANSCRIPTION}",
+        query="",
+        credentials="ephemeral",
+        secret=_SECRET,
+    ),
+    _account(
+        "no access to the model",
+        "no-model",
+        "[voice-client] [assumed] the message, and for transcription sessions",
+        not_compared=("error.message",),
+    ),
+)
+
+#: The deployment of a realtime model on Azure, unless another is named.
+AZURE_DEPLOYMENT = "gpt-realtime"
+
+
+def _azure(
+    name: str,
+    evidence: str = "[azure]",
+    query: str = "intent=transcription",
+    *steps: Step,
+    credentials: Credentials = "api-key",
+    **options: Any,
+) -> Row:
+    return Row("azure", name, evidence, steps, query, credentials, profile="azure", **options)
+
+
+_AZURE = (
+    _azure("intent=transcription opens a transcription session"),
+    _azure("model=<deployment> opens a conversation", query=f"model={AZURE_DEPLOYMENT}"),
+    _azure(
+        "a conversation refuses a transcription update",
+        "[azure-whisper]",
+        f"model={AZURE_DEPLOYMENT}",
+        _update(),
+        not_compared=("error.message", "error.param"),
+    ),
+    _azure(
+        "a deployment and the intent",
+        "[azure] the body is not known",
+        f"intent=transcription&model={AZURE_DEPLOYMENT}",
+        not_compared=("body",),
+    ),
+    _azure(
+        "neither a deployment nor the intent",
+        "[azure] the code has two spellings",
+        "",
+        not_compared=("body.error.code",),
+    ),
+    _azure("the deployment of a transcription model", "[azure-whisper]", "model=gpt-realtime-whisper"),
+    _azure(
+        "an unknown deployment",
+        "[azure] the message may go on",
+        "model=rtstt-missing",
+        prefix_only=("body.error.message",),
+    ),
+    _azure("no key on Azure", "[azure] the body is not known", credentials="none", not_compared=("body",)),
+    _azure("an unknown key on Azure", credentials="bad-api-key"),
+    _azure(
+        "the preview's transcription session with an API key",
+        "[azure-ephemeral]",
+        "api-version=2025-04-01-preview&intent=transcription",
+        path="/openai/realtime",
+    ),
+)
+
+ROWS: tuple[Row, ...] = (
+    _CONNECTING + _CREDENTIALS + _SESSION + _ERRORS + _TRANSCRIBING + _CONVERSATIONS + _ACCOUNTS + _AZURE
+)
+
+
+def select_rows(
+    words: str | None,
+    skip: Sequence[str] = (),
+    *,
+    compatible: bool = False,
+    profile: Profile | None = None,
+    account: Account | None = None,
+) -> list[Row]:
     """Return the rows whose group and name together contain every word; all rows without words.
 
     Args:
         words: Words separated by spaces; case does not matter.
         skip: Rows that contain every word of one of these are left out.
         compatible: Whether to leave out the rows on refusals of OpenAI's.
+        profile: Leave out the rows that are not for this kind of endpoint.
+        account: Leave out the rows that are not for an account in this state.
     """
 
     def contains(row: Row, text: str) -> bool:
@@ -569,4 +684,16 @@ def select_rows(words: str | None, skip: Sequence[str] = (), *, compatible: bool
         if contains(row, words or "")
         and not any(contains(row, text) for text in skip)
         and (row.compatible or not compatible)
+        and profile in (None, row.profile)
+        and account in (None, row.account)
     ]
+
+
+def for_deployment(rows: Sequence[Row], name: str) -> list[Row]:
+    """Return the rows for Azure with the name of another deployment.
+
+    Args:
+        rows: The rows.
+        name: The deployment of a realtime model, as it is written in a query.
+    """
+    return [row._replace(query=row.query.replace(f"model={AZURE_DEPLOYMENT}", f"model={name}")) for row in rows]

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rtstt_testkit.mock.protocol.admission import Moment
+from rtstt_testkit.mock.protocol.admission import Account, Moment, Profile
 from rtstt_testkit.mock.server.server import RealtimeServer
 from rtstt_testkit.probe.attempt import Attempt, Endpoint, Unreachable, attempt
 from rtstt_testkit.probe.compare import Difference, differences
 from rtstt_testkit.probe.rows import Row
 
-__all__ = ["MOCK_KEY", "Result", "Verdict", "probe", "probe_own_mock"]
+__all__ = ["MOCK_KEY", "NotApplicable", "Result", "Verdict", "probe", "probe_own_mock"]
 
 MOCK_KEY = "sk-probe-" + "0" * 40
 _SILENT_ROWS = 3  # rows without an answer after which the rest is not tried
 _MOCK_TIMEOUT = 30.0  # seconds; the mock answers at once unless the machine is very busy
 
-Verdict = Literal["ok", "differs", "not tried"]
+Verdict = Literal["ok", "differs", "not tried", "not applicable"]
+
+
+class NotApplicable(Exception):
+    """No row is for the endpoint; the message says what the first one needs."""
 
 
 @dataclass
@@ -30,7 +34,8 @@ class Result:
 
     Attributes:
         row: The row.
-        verdict: ``ok``, ``differs``, or ``not tried`` if the endpoint could not be reached.
+        verdict: ``ok``, ``differs``, ``not tried`` if the endpoint could not be reached, or ``not applicable`` if the
+            row is for another kind of endpoint or for an account in another state.
         note: A remark for the reader, or empty.
         differences: The differences.
         expected: The mock's events.
@@ -63,46 +68,18 @@ async def probe(
         One result for each row, in order.
 
     Raises:
+        NotApplicable: No row is for such an endpoint.
         Unreachable: The endpoint did not answer to the first row.
         RuntimeError: The shim is active in this process; it would correct the URLs under test.
     """
-    shim = sys.modules.get("rtstt_shim")
-    if shim is not None and shim.status().active:
-        raise RuntimeError("the shim is active and would correct the tested URLs; call rtstt_shim.uninstall() first")
+
+    async def answers(row: Row) -> Endpoint | None:
+        return endpoint if row.applies_to(endpoint.profile, endpoint.account) else None
+
+    if not any(row.applies_to(endpoint.profile, endpoint.account) for row in rows):
+        raise NotApplicable(f"none of these rows applies to the endpoint: the first {_only_for(rows[0])}")
     async with AsyncExitStack() as stack:
-        mocks = {
-            moment: await stack.enter_async_context(RealtimeServer(strict=False, refuse=moment, keep_audio=None))
-            for moment in _MOMENTS
-        }
-        gate = asyncio.Semaphore(workers)
-
-        async def one(row: Row) -> Result:
-            async with gate:
-                return await _run_row(row, endpoint, mocks)
-
-        first = await one(rows[0])
-        if first.verdict == "not tried":
-            raise Unreachable(first.note)
-        on_result(first)
-        results = [first]
-        tasks = [asyncio.ensure_future(one(row)) for row in rows[1:]]
-        try:
-            for row, task in zip(rows[1:], tasks, strict=True):
-                if len(results) >= _SILENT_ROWS and all(map(_is_silent, results[:_SILENT_ROWS])):
-                    results.append(Result(row, "not tried", f"the server was silent in the first {_SILENT_ROWS} rows"))
-                else:
-                    results.append(await task)
-                on_result(results[-1])
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        return results
-
-
-def _is_silent(result: Result) -> bool:
-    """Return whether an endpoint sent nothing at all after the upgrade."""
-    return [event["type"] for event in result.received.events] == ["(upgrade)", "(silence)"]
+        return await _probe(rows, answers, _Mocks(stack, keep_audio=None), on_result, workers)
 
 
 async def probe_own_mock(
@@ -111,7 +88,7 @@ async def probe_own_mock(
     timeout: float = 10.0,
     **options: Any,
 ) -> list[Result]:
-    """Start a mock and run rows on it.
+    """Start mocks, one for each kind of endpoint and state of the account, and run rows on them.
 
     Args:
         rows: The rows.
@@ -119,8 +96,101 @@ async def probe_own_mock(
         timeout: Seconds to wait for each event.
         **options: Arguments of `rtstt_testkit.RealtimeServer`.
     """
-    async with RealtimeServer(**{"strict": False, **options}) as server:
-        return await probe(rows, Endpoint(server.url, MOCK_KEY, timeout), on_result)
+    async with AsyncExitStack() as stack:
+        tested = _Mocks(stack, **options)
+
+        async def answers(row: Row) -> Endpoint | None:
+            return await tested.endpoint(row, timeout)
+
+        return await _probe(rows, answers, _Mocks(stack, keep_audio=None), on_result)
+
+
+class _Mocks:
+    """The mocks of a run, each started when a row needs it.
+
+    Args:
+        stack: Stops them.
+        **options: Arguments of `rtstt_testkit.RealtimeServer` for all of them.
+    """
+
+    def __init__(self, stack: AsyncExitStack, **options: Any) -> None:
+        self._stack = stack
+        self._options: dict[str, Any] = options
+        self._servers: dict[tuple[Moment, Profile, Account | None], RealtimeServer] = {}
+        self._starting = asyncio.Lock()
+
+    async def endpoint(self, row: Row, timeout: float, moment: Moment = "at-connect") -> Endpoint:
+        """Return the mock for a row.
+
+        Args:
+            row: The row.
+            timeout: Seconds to wait for each event.
+            moment: When it refuses a transcription session with a model.
+        """
+        key = moment, row.profile, row.account
+        async with self._starting:
+            if key not in self._servers:
+                settings = {"refuse": moment, "profile": row.profile, "account": row.account, "strict": False}
+                server = RealtimeServer(**(settings | self._options))
+                self._servers[key] = await self._stack.enter_async_context(server)
+        return Endpoint(self._servers[key].url, MOCK_KEY, timeout)
+
+
+async def _probe(
+    rows: Sequence[Row],
+    answers: Callable[[Row], Awaitable[Endpoint | None]],
+    mocks: _Mocks,
+    on_result: Callable[[Result], None],
+    workers: int = 1,
+) -> list[Result]:
+    """Run rows, each on the endpoint that answers it, or on none."""
+    shim = sys.modules.get("rtstt_shim")
+    if shim is not None and shim.status().active:
+        raise RuntimeError("the shim is active and would correct the tested URLs; call rtstt_shim.uninstall() first")
+    gate = asyncio.Semaphore(workers)
+
+    async def one(row: Row) -> Result:
+        async with gate:
+            endpoint = await answers(row)
+            return await _run_row(row, endpoint, mocks) if endpoint else Result(row, "not applicable", _only_for(row))
+
+    results: list[Result] = []
+    tried: list[Result] = []
+    tasks: dict[int, asyncio.Task[Result]] = {}
+    try:
+        for number, row in enumerate(rows):
+            if len(tried) >= _SILENT_ROWS and all(map(_is_silent, tried[:_SILENT_ROWS])):
+                result = Result(row, "not tried", f"the server was silent in the first {_SILENT_ROWS} rows")
+            elif number in tasks:
+                result = await tasks[number]
+            else:
+                result = await one(row)
+            if result.verdict != "not applicable":
+                tried.append(result)
+                if len(tried) == 1:
+                    if result.verdict == "not tried":
+                        raise Unreachable(result.note)
+                    following = range(number + 1, len(rows))
+                    tasks = {later: asyncio.ensure_future(one(rows[later])) for later in following}
+            results.append(result)
+            on_result(result)
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+    return results
+
+
+def _only_for(row: Row) -> str:
+    """Return which endpoint a row needs."""
+    if row.account is not None:
+        return f"needs --account {row.account}"
+    return "needs --azure" if row.profile == "azure" else "needs OpenAI's endpoint, and an account that may use it"
+
+
+def _is_silent(result: Result) -> bool:
+    """Return whether an endpoint sent nothing at all after the upgrade."""
+    return [event["type"] for event in result.received.events] == ["(upgrade)", "(silence)"]
 
 
 #: It is not known when the endpoint sends some refusals; either moment is accepted.
@@ -130,10 +200,10 @@ _MOMENTS: dict[Moment, str] = {
 }
 
 
-async def _run_row(row: Row, endpoint: Endpoint, mocks: dict[Moment, RealtimeServer]) -> Result:
+async def _run_row(row: Row, endpoint: Endpoint, mocks: _Mocks) -> Result:
     expected = {
-        moment: (await attempt(row, Endpoint(mock.url, MOCK_KEY, _MOCK_TIMEOUT))).events
-        for moment, mock in mocks.items()
+        moment: (await attempt(row, await mocks.endpoint(row, _MOCK_TIMEOUT, moment))).events
+        for moment in _MOMENTS
         if row.moment or moment == "at-connect"
     }
     main = expected["at-connect"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
+from rtstt_core.clients.npm_packages import STORES, folders_below, packages_in
+from rtstt_core.clients.tree import Unread
 from rtstt_testkit.upstream import git
 from rtstt_testkit.upstream.errors import BadInput, NotAffected, UnknownShape
 from rtstt_testkit.upstream.files import like, plain
@@ -16,10 +17,6 @@ from rtstt_testkit.upstream.packages import Package
 from rtstt_testkit.upstream.rules import apply_rules, load_rules
 
 __all__ = ["Installed", "find_installed", "need"]
-
-#: The folders of managers that store each package once and link to it: pnpm, bun, npm with install-strategy=linked.
-STORES = (".pnpm", ".bun", ".store")
-_DEPTH = 4
 
 
 @dataclass(frozen=True)
@@ -63,60 +60,41 @@ class Installed:
         )[0]
 
 
-def find_installed(project: Path, package: Package) -> list[Installed]:
+def find_installed(project: Path, package: Package, unread: Unread) -> list[Installed]:
     """Return every copy of a package below a project, including its workspaces, nested copies and stores.
+
+    Args:
+        project: The root of the project.
+        package: The package.
+        unread: Gets the folders that cannot be read.
 
     Raises:
         BadInput: The project has no node_modules, or a copy cannot be read.
     """
-    if (project / ".pnp.cjs").is_file():
-        return [_read_archive(archive, package) for archive in _archives(project, package.name)]
-    modules = [folder for folder in _folders(project, _DEPTH) if (folder / "node_modules").is_dir()]
-    if not modules:
+    modules, archives = folders_below(project, unread)
+    archives = [file for file in archives if file.parent == project]
+    # With Plug'n'Play, programs load from the archives alone.
+    modules = [] if archives else [folder for folder in modules if _is_installed(folder.relative_to(project))]
+    if not modules and not archives:
         raise BadInput(f"{project} has no node_modules: install its dependencies first")
-    copies: dict[Path, Path] = {}
-    for folder in modules:
-        for copy in _copies(folder / "node_modules", package.name):
-            copies.setdefault(copy.resolve(), copy)
-    return sorted((_read(copy, package) for copy in copies.values()), key=lambda copy: (copy.version, str(copy.folder)))
+    copies = []
+    for found in packages_in(modules, archives, unread, package.name.__eq__):
+        if found.inside:
+            copies.append(_read_archive(found.path, package))
+        elif found.path.is_symlink() or _is_installed(found.path.relative_to(project), stores=False):
+            copies.append(_read(found.path, package))
+    return sorted(copies, key=lambda copy: (copy.version, str(copy.folder)))
 
 
-def _folders(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield the folders that may be workspaces of a project."""
-    yield folder
-    if depth:
-        for child in sorted(folder.iterdir()):
-            if child.name != "node_modules" and not child.name.startswith(".") and _is_folder(child):
-                yield from _folders(child, depth - 1)
+def _is_installed(path: Path, *, stores: bool = True) -> bool:
+    """Return whether a path has no hidden folder, in which there is what was built or copied.
 
-
-def _copies(modules: Path, name: str) -> Iterator[Path]:
-    """Yield the copies in a ``node_modules``, its nested ones and its stores."""
-    if (modules / name / "package.json").is_file():
-        yield modules / name
-    for child in sorted(modules.iterdir()):
-        if child.name in STORES:
-            # Only copies that another package links to: those of earlier installs stay in a store unused.
-            yield from (link for link in sorted(child.glob(f"*/node_modules/{name}")) if link.is_symlink())
-        elif child.name.startswith("@") and _is_folder(child):
-            nested = [package / "node_modules" for package in sorted(child.iterdir()) if _is_folder(package)]
-            for inner in nested:
-                if inner.is_dir():
-                    yield from _copies(inner, name)
-        elif _is_folder(child) and (child / "node_modules").is_dir():
-            yield from _copies(child / "node_modules", name)
-
-
-def _archives(project: Path, name: str) -> list[Path]:
-    """Return the zip files of yarn's Plug'n'Play that contain a package."""
-    text = (project / ".pnp.cjs").read_text(encoding="utf-8", errors="replace")
-    found = re.findall(rf'"packageLocation": "([^"]+\.zip)/node_modules/{re.escape(name)}/"', text)
-    virtual = re.compile(r"__virtual__/[^/]+/(\d+)/")
-    # `a/__virtual__/hash/2/b` is `a/../../b`.
-    plain = {virtual.sub(lambda match: "../" * int(match[1]), archive) for archive in found}
-    archives = {(project / archive).resolve() for archive in plain}
-    patched = {archive for archive in archives if "-patch-" in archive.name}
-    return sorted(patched or archives)
+    Args:
+        path: A path below a project.
+        stores: Whether a store is no such folder. A copy in one is used only if something links to it: those of earlier
+            installs stay there.
+    """
+    return not any(part.startswith(".") and not (stores and part in STORES) for part in path.parts)
 
 
 def _read_archive(archive: Path, package: Package) -> Installed:
@@ -130,10 +108,6 @@ def _read_archive(archive: Path, package: Package) -> Installed:
         return Installed(package, archive, json.loads(read.pop("package.json"))["version"], read)
     except (OSError, BadZipFile, ValueError, KeyError) as error:
         raise BadInput(f"{archive} cannot be read ({error}): run `yarn install` first") from error
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
 
 
 def _read(folder: Path, package: Package) -> Installed:

@@ -127,6 +127,16 @@ test('different errors beyond a limit are counted', () => {
   assert.match(lines.at(-1), / \(and 968 more like it\)$/);
 });
 
+test('beyond the limit only errors are counted', () => {
+  const one = fresh();
+  for (let i = 0; i < 32; i++) receive(one, `{"type":"error","error":{"code":"code${i}"}}`);
+  receive(one, '{"type":"response.done","response":{"status_details":{"error":null}}}');
+  one.closed(1000, '', true);
+  process.emit('exit', 0);
+  assert.equal(lines.length, 32);
+  assert.ok(lines.every((line) => !line.includes('more like it')));
+});
+
 test('an error that is no object keeps the fields beside it', () => {
   const one = fresh();
   receive(one, '{"type":"error","error":"slow down","code":"rate_limit_exceeded"}');

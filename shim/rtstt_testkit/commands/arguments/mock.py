@@ -90,4 +90,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write a line for each event that matters to stderr (default: text on a terminal, else none)",
     )
     parser.add_argument("--quiet", action="store_true", help="write no such lines on a terminal either")
+    parser.add_argument(
+        "--keep-audio",
+        type=int,
+        default=256,
+        metavar="MIB",
+        help="audio that the inspector can play, shared by the sessions, the latest of each; each keeps 1 MiB (20 "
+        "seconds) or more, and a whole waveform (default: %(default)s)",
+    )
     parser.add_argument("--report", metavar="FILE", help="write an HTML report of the sessions at the end")

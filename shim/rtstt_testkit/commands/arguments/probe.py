@@ -5,14 +5,18 @@
   OPENAI_API_KEY=… rtstt-shim probe --live          OpenAI's endpoint; a minute of audio in all
   OPENAI_API_KEY=… rtstt-shim probe --live wss://eu.api.openai.com/v1/realtime
   rtstt-shim probe --compatible --key KEY ws://127.0.0.1:4000/v1/realtime   another server that speaks the protocol
+  OPENAI_API_KEY=… rtstt-shim probe --live --account no-credit   with a key whose account has no credit
+  AZURE_OPENAI_API_KEY=… rtstt-shim probe --live --azure DEPLOYMENT wss://NAME.openai.azure.com/openai/v1/realtime
 
 The rows cover the decision table of URLs and models, credentials, the session object, every known error, and the
-bundled recordings with every transcription model. The expected events are the mock's answer to the same row.
-Identifiers, times, random texts and what is unknown about the endpoint are not compared. A key is sent only to the
-endpoint that --live allows or --key is given for, and appears in no output. A server that is silent in the first three
-rows is given up. Rows that differ for one cause are counted together at the end.
+bundled recordings with every transcription model. The rows for accounts that are refused and for Azure are run with
+--account and --azure, and on mocks started for this; on another endpoint they are not applicable. The expected events
+are the mock's answer to the same row. Identifiers, times, random texts and what is unknown about the endpoint are not
+compared. A key is sent only to the endpoint that --live allows or --key is given for, and appears in no output. A
+server that is silent in the first three rows is given up. Rows that differ for one cause are counted together at the
+end.
 
-Exit codes: 0 every row matches the mock, 1 some row differs, 2 usage error or unreachable endpoint.
+Exit codes: 0 every applicable row matches the mock, 1 some row differs, 2 usage error or unreachable endpoint.
 """
 
 from __future__ import annotations
@@ -42,6 +46,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const="gpt-realtime",
         metavar="MODEL",
         help="transcribe the input of conversations with this model (gpt-realtime), in place of transcription sessions",
+    )
+    parser.add_argument(
+        "--account",
+        metavar="STATE",
+        help="only the rows for an account that is refused: no-credit, quota, spend-limit or no-model",
+    )
+    parser.add_argument(
+        "--azure",
+        nargs="?",
+        const="gpt-realtime",
+        metavar="DEPLOYMENT",
+        help="only the rows for Azure, with this deployment of a realtime model (gpt-realtime)",
     )
     parser.add_argument("--key", metavar="KEY", help="the key for the server; with --live in place of OPENAI_API_KEY")
     parser.add_argument(

@@ -103,6 +103,7 @@ export class SessionPane {
     const { state, close, code, http_status: status } = view;
     const end = close ? `closed ${close.code} by the ${close.by}${close.reason ? `: ${close.reason}` : ''}` : null;
     const facts = [
+      ['client', view.client],
       ['model', view.model],
       ['format', `${view.format.type} ${view.format.rate.toLocaleString('en')} Hz`],
       ['audio', view.audio > 0 ? duration(view.audio) : 'none'],

@@ -6,11 +6,11 @@ of the server, and `NO_TRANSCRIPT` for accepted sessions without a transcript.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from rtstt_testkit.mock.inspect.record import APPEND, FAILED, SessionRecord
+from rtstt_testkit.mock.inspect.record import APPEND, COMPLETED, FAILED, SessionRecord
 
 __all__ = ["alike", "attempts", "explain", "explain_all"]
 
@@ -244,16 +244,12 @@ def _end(record: SessionRecord) -> list[str]:
     close = record.close
     if close is None:
         return []
+    if close.by == "client" and close.code != 1006:
+        return [f"the client closed {lost}: {fix}." for lost, fix in _unsent(record)]
+    lost = [f"the connection ended {lost}." for lost, _ in _unsent(record)]
     if close.by == "server":
-        return [*_unsent(record), *_server_close(close.code, close.reason)]
-    if close.code == 1006:
-        return [*_unsent(record), "the connection was lost without a CLOSE frame."]
-    if record.unsent_transcripts:
-        return [
-            f"the client closed before the transcript was sent{_unsent_note(record)}: wait for `…completed` of the "
-            "last item."
-        ]
-    return []
+        return [*lost, *_server_close(close.code, close.reason)]
+    return [*lost, "the connection was lost without a CLOSE frame."]
 
 
 def _server_close(code: int, reason: str) -> list[str]:
@@ -269,19 +265,27 @@ def _server_close(code: int, reason: str) -> list[str]:
     return [f"the server {ended}, as the script says."]
 
 
-def _unsent(record: SessionRecord) -> list[str]:
-    if not record.unsent_transcripts:
-        return []
-    return [f"the connection ended before the transcript was sent{_unsent_note(record)}."]
+def _unsent(record: SessionRecord) -> Iterator[tuple[str, str]]:
+    """Yield what the end of the connection came before, and what the client has to do first."""
+    dropped = record.dropped
+    planned, streaming = (
+        [repr(event.data["transcript"]) for event in dropped if (event.type, event.dropped) == (COMPLETED, why)]
+        for why in ("close", "uncommitted")
+    )
+    if planned:
+        count = sum(event.dropped == "close" for event in dropped)
+        transcripts = f"transcript{'s' if len(planned) > 1 else ''} {_some(planned)}"
+        events = f"{count} event{'s' if count > 1 else ''} dropped, among them the {transcripts}"
+        yield f"before the transcript was sent ({events})", "wait for `…completed` of the last item"
+    if streaming:
+        yield (
+            f"before the commit of the speech that was being transcribed ({_some(streaming)})",
+            "send input_audio_buffer.commit and wait for `…completed`",
+        )
 
 
-def _unsent_note(record: SessionRecord) -> str:
-    """Return what the connection's end dropped, in brackets."""
-    count = sum(event.dropped == "close" for event in record.dropped)
-    texts = record.unsent_transcripts
-    shown = ", ".join(map(repr, texts[:3])) + (", …" if len(texts) > 3 else "")
-    transcripts = "transcripts" if len(texts) > 1 else "transcript"
-    return f" ({count} event{'s' if count > 1 else ''} dropped, among them the {transcripts} {shown})"
+def _some(texts: list[str]) -> str:
+    return ", ".join(texts[:3]) + (", …" if len(texts) > 3 else "")
 
 
 # -- accepted sessions without a transcript
@@ -353,7 +357,8 @@ NO_TRANSCRIPT: tuple[Rule, ...] = (
     ),
     Rule(
         lambda record: _input(record).get("turn_detection") is None
-        and not _received(record, "input_audio_buffer.commit"),
+        and not _received(record, "input_audio_buffer.commit")
+        and not record.unsent_transcripts,
         "turn_detection is null and the client never sent input_audio_buffer.commit, so nothing was transcribed.",
     ),
     Rule(

@@ -25,14 +25,16 @@ _MAX_EVENTS = 20_000
 _MAX_PINGS = 1000
 _MAX_FAULTS = 1000
 
-#: Why an event was planned and not sent: a ``drop`` fault, the session's own end (its CLOSE, or a fault's), or the
-#: end of the connection from outside.
-Dropped = Literal["fault", "end", "close"]
+#: Why an event was planned and not sent: a ``drop`` fault, a fault that ended the session, the end of the connection,
+#: or that end before the client committed the speech whose transcript had begun to stream.
+Dropped = Literal["fault", "end", "close", "uncommitted"]
 _NOT_SENT: dict[Dropped, str] = {
     "fault": "dropped by a fault",
     "end": "the session ended before",
     "close": "the connection ended before",
+    "uncommitted": "the connection ended before the commit",
 }
+_UNSENT = ("close", "uncommitted")
 _SHOWN_TEXT = 60
 
 
@@ -125,7 +127,9 @@ class SessionRecord:
         refusal: The error that refused the session, or None.
         session: The session object as last sent.
         close: How it ended, None while it is open.
+        before_drop: Called with the record before the oldest audio is dropped.
         notify: Called with the record and every event that was received or sent.
+        client: The client library, if it is known.
         explanation: What became of the session, as sentences, for one that was read from a file and that another
             server served; None for the mock's own.
         mismatch: How the client differs from the recording that answers it, in words, or None.
@@ -144,6 +148,7 @@ class SessionRecord:
         self.refusal: ApiError | None = None
         self.session: dict[str, Any] = {}
         self.close: Closed | None = None
+        self.client = ""
         self.explanation: list[str] | None = None
         self.mismatch: str | None = None
         self.internal_error: str | None = None
@@ -152,6 +157,7 @@ class SessionRecord:
         self._pings: deque[Ping] = deque(maxlen=_MAX_PINGS)
         self._faults: deque[TriggeredFault] = deque(maxlen=_MAX_FAULTS)
         self._audio = AudioBuffer(audio_limit)
+        self.before_drop: Callable[[SessionRecord], None] | None = None
         self.notify: Callable[[SessionRecord, Event], None] | None = None
 
     # -- events
@@ -188,15 +194,15 @@ class SessionRecord:
 
     @property
     def unsent_transcripts(self) -> list[str]:
-        """The texts of the transcripts that were planned when the connection ended."""
+        """The texts of the transcripts that were planned, or had begun to stream, when the connection ended."""
         return [
-            event.data["transcript"] for event in self.dropped if (event.type, event.dropped) == (COMPLETED, "close")
+            event.data["transcript"] for event in self.dropped if event.type == COMPLETED and event.dropped in _UNSENT
         ]
 
     @property
     def unsent_failures(self) -> int:
         """How many failed transcriptions were planned when the connection ended."""
-        return sum((event.type, event.dropped) == (FAILED, "close") for event in self.dropped)
+        return sum(event.type == FAILED and event.dropped in _UNSENT for event in self.dropped)
 
     def _from_server(self) -> list[Event]:
         return [event for event in self.events if event.sender == "server" and event.dropped is None]
@@ -287,7 +293,10 @@ class SessionRecord:
             count: How many they were.
         """
         self._add_append(at, len(audio), count)
-        self._audio.add(audio)
+        if self._audio.add(audio):
+            if self.before_drop is not None:
+                self.before_drop(self)
+            self._audio.trim()
 
     def add_audio_size(self, at: float, size: int, count: int = 1) -> None:
         """Record appends of which only the length of their audio is known.

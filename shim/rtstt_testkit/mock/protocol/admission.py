@@ -51,12 +51,20 @@ class HttpRefusal(NamedTuple):
         message: ``error.message`` of its JSON body; ``{path}`` is replaced by the request's path.
         code: ``error.code``, or None.
         evidence: The marks of PROTOCOL.md that show it.
+        type: ``error.type``; None where the body has none, as on Azure.
     """
 
     status: int
     message: str
     code: str | None = None
     evidence: str = "[assumed]"
+    type: str | None = "invalid_request_error"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON body."""
+        type_ = {} if self.type is None else {"type": self.type}
+        return {"error": {"message": self.message, **type_, "code": self.code}}
 
 
 class Admission(NamedTuple):
@@ -130,12 +138,13 @@ _GATEWAY_KEY = HttpRefusal(
 )
 # LiteLLM never accepts an upgrade without a model, so it answers with 403.
 _GATEWAY_MODEL = HttpRefusal(403, "Missing required query parameter: 'model'.", "missing_model", "[gateways] [assumed]")
-_AZURE_PATH = HttpRefusal(404, "Resource not found", "404", "[azure]")
+_AZURE_PATH = HttpRefusal(404, "Resource not found", "404", "[azure]", None)
 _AZURE_PREVIEW = HttpRefusal(
     501,
     "The mock does not speak the beta protocol of Azure's preview API; connect to /openai/v1/realtime.",
     "preview_not_supported",
     "[assumed]",
+    None,
 )
 _AZURE_KEY = HttpRefusal(
     401,
@@ -143,15 +152,28 @@ _AZURE_KEY = HttpRefusal(
     "active subscription and use a correct regional API endpoint for your resource.",
     "401",
     "[azure]",
+    None,
+)
+#: The answer of the preview's transcription sessions to an API key.
+_AZURE_EPHEMERAL = HttpRefusal(
+    401, "This operation requires ephemeral authentication.", "Unauthorized", "[azure-ephemeral]", None
 )
 _AZURE_INTENT = HttpRefusal(
     400,
     "This operation requires either deployment=<deployment-id> or intent=transcription present on the querystring.",
     "OperationNotSupported",
     "[azure]",
+    None,
+)
+_AZURE_MODEL = HttpRefusal(
+    400,
+    "The realtime operation does not work with the specified model. Please choose different model and try again.",
+    "OpperationNotSupported",  # Azure's own spelling
+    "[azure-whisper]",
+    None,
 )
 _AZURE_DEPLOYMENT = HttpRefusal(
-    404, "The API deployment for this resource does not exist.", "DeploymentNotFound", "[azure]"
+    404, "The API deployment for this resource does not exist.", "DeploymentNotFound", "[azure]", None
 )
 #: All handshakes that are refused with an HTTP status.
 HTTP_REFUSALS = (
@@ -161,7 +183,9 @@ HTTP_REFUSALS = (
     _AZURE_PATH,
     _AZURE_PREVIEW,
     _AZURE_KEY,
+    _AZURE_EPHEMERAL,
     _AZURE_INTENT,
+    _AZURE_MODEL,
     _AZURE_DEPLOYMENT,
 )
 
@@ -251,21 +275,30 @@ def _gateway(request: Request, moment: Moment, secrets: SecretLookup) -> Admissi
 def _azure(request: Request, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
     """Decide as Azure: ``model=<deployment>`` or ``intent=transcription``, never both and never neither [azure].
 
-    A deployment whose name contains ``missing`` does not exist; that rule is the mock's own.
+    The mock's own rules: a deployment whose name contains ``missing`` does not exist, and one with the name of a
+    transcription model is one of that model.
     """
     path = request.path.rstrip("/")
-    if path.endswith("/openai/realtime"):
-        return _AZURE_PREVIEW
-    if not path.endswith("/v1/realtime"):
+    preview = path.endswith("/openai/realtime")
+    if not preview and not path.endswith("/v1/realtime"):
         return _AZURE_PATH
-    if request.has_bad_key:
+    key = request.key or request.header("api-key") or ""
+    ephemeral = key.startswith("ek_")
+    if request.has_bad_key or (ephemeral and secrets.find(key) == "expired"):
         return _AZURE_KEY
+    transcription = _is_transcription_intent(request)
+    if preview:
+        return _AZURE_EPHEMERAL if transcription and not ephemeral else _AZURE_PREVIEW
     deployment = (request.query.get("model") or request.query.get("deployment") or [""])[0]
-    if bool(deployment) == _is_transcription_intent(request):
+    if bool(deployment) == transcription:
         return _AZURE_INTENT
+    if not deployment:
+        return Admission("transcription")
     if "missing" in deployment.lower():
         return _AZURE_DEPLOYMENT
-    return Admission("realtime", model=deployment) if deployment else Admission("transcription")
+    if kind_of(deployment) in ("transcription", "streaming"):
+        return _AZURE_MODEL
+    return Admission("realtime", model=deployment)
 
 
 PROFILES: dict[Profile, Callable[[Request, Moment, SecretLookup], Admission | HttpRefusal]] = {

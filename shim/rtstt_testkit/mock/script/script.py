@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from rtstt_testkit.mock.protocol.admission import Account
@@ -162,14 +164,14 @@ class ScriptCursor:
     def load(self, script: Script) -> None:
         """Replace the script and start at its beginning."""
         self.script = script
-        self._unused = list(script.transcripts)
+        self._unused = list(enumerate(script.transcripts))
         self._applied: set[int] = set()
         self.items = 0
 
     @property
     def unused(self) -> list[Transcript]:
         """The transcripts that no item has used yet."""
-        return list(self._unused)
+        return [transcript for _, transcript in self._unused]
 
     def faults(self, connection: int, chance: Callable[[], float]) -> FaultPlan:
         """Return the faults of the nth connection.
@@ -191,24 +193,38 @@ class ScriptCursor:
 
     def expects(self, connection: int) -> bool:
         """Return whether a transcript is left for the nth connection; always true for a script without transcripts."""
-        return not self.script.transcripts or any(unused.connection in (None, connection) for unused in self._unused)
+        return not self.script.transcripts or any(unused.connection in (None, connection) for unused in self.unused)
 
     def peek(self, item: Item) -> Transcript:
         """Return the transcript that the item would get now."""
         return next(
-            (candidate for candidate in self._unused if candidate.recording is None and candidate.answers(item)),
+            (candidate for candidate in self.unused if candidate.recording is None and candidate.answers(item)),
             Transcript(),
         )
 
     def take(self, item: Item) -> Transcript:
         """Return the transcript for the item and mark it as used."""
         self.items += 1
-        for index, candidate in enumerate(self._unused):
+        for place, (_, candidate) in enumerate(self._unused):
             if candidate.answers(item):
-                return self._unused.pop(index)
+                del self._unused[place]
+                return candidate
         if item.recording is not None:
             return Transcript(load(item.recording).text)
         return Transcript()
+
+    def put_back(self, transcript: Transcript) -> None:
+        """Make a transcript unused again, because its item was discarded.
+
+        Args:
+            transcript: What `take` returned.
+        """
+        self.items = max(self.items - 1, 0)
+        unused = {index for index, _ in self._unused}
+        for index, candidate in enumerate(self.script.transcripts):
+            if candidate is transcript and index not in unused:
+                insort(self._unused, (index, candidate), key=itemgetter(0))
+                return
 
 
 def split_deltas(text: str) -> list[str]:

@@ -17,8 +17,9 @@ from rtstt_testkit.mock.server.http import Head, HttpResponse, json_error
 
 __all__ = ["Access"]
 
-#: The name that the mock stands in for: a client that is routed to it still sends this name.
-_ENDPOINT = "api.openai.com"
+#: The names that the mock stands in for, and their subdomains: a client that is routed to it still sends this name.
+#: Nobody else can point them to this machine.
+_ENDPOINTS = ("api.openai.com", "openai.azure.com")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ class Access:
         return json_error(401, "The control API needs the token of --token as `Authorization: Bearer TOKEN`.")
 
     def _allows_host(self, name: str) -> bool:
-        if name in {"localhost", self.address.lower(), _ENDPOINT} or name.endswith((".localhost", f".{_ENDPOINT}")):
+        if name == self.address.lower() or any(
+            name == known or name.endswith(f".{known}") for known in ("localhost", *_ENDPOINTS)
+        ):
             return True
         if "*" in self.hosts or name in [allowed.lower() for allowed in self.hosts]:
             return True

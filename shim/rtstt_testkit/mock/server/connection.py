@@ -298,7 +298,7 @@ class Connection(asyncio.BufferedProtocol):
         answer = attempt.decide()
         if isinstance(answer, HttpRefusal):
             self._refuse(attempt, answer.status, answer.message)
-            self._send_response(json_error(answer.status, answer.message, code=answer.code))
+            self._send_response(HttpResponse(answer.status, answer.body))
             return
         protocol = ServerProtocol(
             extensions=[_DEFLATE] if self._context.compression else None,

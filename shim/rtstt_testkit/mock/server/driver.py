@@ -11,7 +11,7 @@ from typing import Protocol
 from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
 from rtstt_testkit.mock.protocol.events import plain_append
 from rtstt_testkit.mock.server.websocket import WebSocket
-from rtstt_testkit.mock.session.outbox import Close, Output, RawFrame, Reset, Send, Stall, Trickle
+from rtstt_testkit.mock.session.output import Close, Output, RawFrame, Reset, Send, Stall, Trickle
 from rtstt_testkit.mock.session.replay import ReplaySession
 from rtstt_testkit.mock.session.session import Session
 
@@ -58,6 +58,7 @@ class SessionDriver:
         "_timer",
         "_timer_due",
         "_trickle",
+        "_trickling",
         "_websocket",
     )
 
@@ -73,6 +74,7 @@ class SessionDriver:
         self._appends: list[bytes] = []
         self._outputs: deque[Output] = deque()
         self._trickle: asyncio.TimerHandle | None = None
+        self._trickling: Trickle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: float | None = None
 
@@ -155,6 +157,9 @@ class SessionDriver:
         if self._trickle is not None:
             self._trickle.cancel()
             self._trickle = None
+        if self._trickling is not None:
+            self._outputs.appendleft(self._trickling)
+            self._trickling = None
         unsent, self._outputs = self._outputs, deque()
         self._websocket = None
         self._session.unsent(list(unsent))
@@ -199,6 +204,7 @@ class SessionDriver:
         elif isinstance(output, RawFrame):
             websocket.send_frame(output.payload, binary=output.binary)
         elif isinstance(output, Trickle):
+            self._trickling = output
             self._send_slowly(websocket, websocket.frame(output.payload, binary=output.binary), output.seconds)
         elif isinstance(output, Stall):
             websocket.stall()
@@ -218,7 +224,10 @@ class SessionDriver:
         def send_next(at: int) -> None:
             self._trickle = None
             if at < len(data):
-                websocket.write_part(data[at : at + size], last=at + size >= len(data))
+                last = at + size >= len(data)
+                if last:
+                    self._trickling = None
+                websocket.write_part(data[at : at + size], last=last)
                 if not self._clock.virtual_time:
                     self._trickle = self._loop.call_later(pause, send_next, at + size)
             else:

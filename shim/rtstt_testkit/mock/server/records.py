@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.secrets import mask_keys
+from rtstt_testkit.mock.server.observing import ObserverThread
 
-__all__ = ["Observer", "Records"]
-
-Observer = Callable[[SessionRecord, Event], None]
-
-_logger = logging.getLogger("rtstt_testkit.mock")
+__all__ = ["Records"]
 
 
 class Records:
@@ -23,25 +19,34 @@ class Records:
     Args:
         keep_sessions: The number of sessions to keep; the oldest that ended is dropped first.
         keep_audio: The number of bytes of audio that each keeps, None for all.
-        observer: Called with every event.
+        share_audio: The number of bytes of audio of which each keeps an equal share, if that is more.
+        observer: Gets every event, None for no observer.
+        before_drop: Called with a session's record before its oldest audio is dropped.
 
     Attributes:
         sessions: The records, in the order in which the clients connected.
         count: The number of clients that connected since the last `reset`.
         unexpected: The numbers of the connections for which the script had no transcript left.
-        observer_errors: The number of exceptions that the observer raised.
     """
 
-    def __init__(self, keep_sessions: int, keep_audio: int | None, observer: Observer | None) -> None:
+    def __init__(
+        self,
+        keep_sessions: int,
+        keep_audio: int | None,
+        observer: ObserverThread | None,
+        share_audio: int = 0,
+        before_drop: Callable[[SessionRecord], None] | None = None,
+    ) -> None:
         self._keep_sessions = keep_sessions
         self._keep_audio = keep_audio
+        self._share_audio = share_audio
+        self._before_drop = before_drop
         self._observer = observer
         self._first: float | None = None
         self._waiters: list[_Waiter] = []
         self.sessions: list[SessionRecord] = []
         self.count = 0
         self.unexpected: list[int] = []
-        self.observer_errors = 0
 
     def add(self, request: Request, now: float, wall: float) -> SessionRecord:
         """Make the record of a client that connects.
@@ -52,8 +57,12 @@ class Records:
             wall: The time of day, in seconds since 1970.
         """
         self.count += 1
-        record = SessionRecord(self.count, request.record(), self._keep_audio)
+        keep = self._keep_audio
+        if keep is not None:
+            keep = max(keep, self._share_audio // (len(self.sessions) + 1))
+        record = SessionRecord(self.count, request.record(), keep)
         record.notify = self._notify
+        record.before_drop = self._before_drop
         self._first = now if self._first is None else self._first
         record.opened_at = now - self._first
         record.opened_wall = wall
@@ -100,22 +109,13 @@ class Records:
         close = record.close
         if self._observer is not None and close is not None:
             data = {"type": "(closed)", "code": close.code, "reason": mask_keys(close.reason)}
-            self._observe(self._observer, record, Event(close.by, at, "(closed)", data))
+            self._observer.put(record, Event(close.by, at, "(closed)", data))
 
     def _notify(self, record: SessionRecord, event: Event) -> None:
         if self._observer is not None:
-            self._observe(self._observer, record, event)
+            self._observer.put(record, event)
         for waiter in self._waiters:
             waiter.receive(event)
-
-    def _observe(self, observer: Observer, record: SessionRecord, event: Event) -> None:
-        """Call the observer; its exceptions are counted and the first is logged, and none ends a session."""
-        try:
-            observer(record, event)
-        except Exception as error:
-            self.observer_errors += 1
-            if self.observer_errors == 1:
-                _logger.error("the observer raised an exception; further ones are only counted", exc_info=error)
 
 
 class _Waiter:

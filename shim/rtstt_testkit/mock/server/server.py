@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,8 @@ from rtstt_testkit.mock.server import api
 from rtstt_testkit.mock.server.access import Access
 from rtstt_testkit.mock.server.connection import ConnectionContext
 from rtstt_testkit.mock.server.listener import Listener
-from rtstt_testkit.mock.server.records import Observer, Records
+from rtstt_testkit.mock.server.observing import Observer, ObserverThread
+from rtstt_testkit.mock.server.records import Records
 from rtstt_testkit.mock.server.sessions import Sessions
 from rtstt_testkit.mock.session.latency import LATENCIES, Latency
 from rtstt_testkit.mock.session.session import Settings
@@ -60,6 +61,9 @@ class RealtimeServer:
             happens on others.
         keep_audio: How many bytes of received audio a session keeps; the oldest is dropped first. 0 keeps none, None
             all.
+        share_audio: How many bytes of audio the sessions share: each keeps an equal part of it, counted when it is
+            opened, if that is more than ``keep_audio``.
+        before_drop: Called with a session's record before its oldest audio is dropped, in the event loop.
         keep_sessions: How many sessions are kept; the oldest that ended is dropped first.
         max_sessions: How many sessions may be open at once, None for any number; clients beyond it get HTTP 503 (the
             mock's own choice: what the endpoint answers is not known).
@@ -77,11 +81,13 @@ class RealtimeServer:
         virtual_time: Whether time moves only in `advance`.
         control: Whether to serve the HTTP control API under ``/_mock/``.
         token: The token that the control API requires as ``Authorization: Bearer``, None for none.
-        allow_hosts: Host names that it answers to, besides loopback, ``host`` and ``api.openai.com``.
+        allow_hosts: Host names that it answers to, besides loopback, ``host``, ``api.openai.com`` and
+            ``openai.azure.com``.
         allow_origins: Origins of web pages that may use it, besides its own, such as ``http://localhost:5173``.
         observer: Called with every event that is sent or received, with the first of a run of appends, and with an
-            event of the type ``(closed)`` when a session ends. It runs in the event loop; an exception that it raises
-            is logged and does not affect the session.
+            event of the type ``(closed)`` when a session ends. It runs in a thread of its own, so it never delays a
+            session: an exception that it raises is logged, and an observer that is 10,000 events behind misses the
+            next ones, whose number it gets in an event of the type ``(missed)``.
         reuse_port: Whether to share the port with other servers that do (SO_REUSEPORT).
         routes: Operations to add to the control API, such as those of the inspector.
 
@@ -104,6 +110,8 @@ class RealtimeServer:
         latency: str | Latency = "instant",
         seed: int | str | None = None,
         keep_audio: int | None = _KEEP_AUDIO,
+        share_audio: int = 0,
+        before_drop: Callable[[SessionRecord], None] | None = None,
         keep_sessions: int = _KEEP_SESSIONS,
         max_sessions: int | None = _MAX_SESSIONS,
         compression: bool = False,
@@ -146,7 +154,8 @@ class RealtimeServer:
         self._expected = connections
         self._time = 0.0 if virtual_time else None
         self._wall_start = time.time()
-        self._records = Records(keep_sessions, keep_audio, observer)
+        self._observer = None if observer is None else ObserverThread(observer)
+        self._records = Records(keep_sessions, keep_audio, self._observer, share_audio, before_drop)
         ids = Ids(seed)
         self._sessions = Sessions(
             clock=self,
@@ -185,7 +194,7 @@ class RealtimeServer:
     @property
     def observer_errors(self) -> int:
         """The number of exceptions that the observer raised."""
-        return self._records.observer_errors
+        return 0 if self._observer is None else self._observer.errors
 
     @property
     def secrets(self) -> SecretStore:
@@ -227,8 +236,14 @@ class RealtimeServer:
 
     async def stop(self) -> None:
         """Close every session with CLOSE 1001, cut the connections that do not answer, and stop listening."""
-        await self._listener.stop(1001, "")
-        self._records.stop_waiting()
+        try:
+            await self._listener.stop(1001, "")
+        finally:
+            self._records.stop_waiting()
+            if self._observer is not None:
+                self._observer.end()
+        if self._observer is not None:
+            await asyncio.to_thread(self._observer.join)
 
     async def __aenter__(self) -> RealtimeServer:
         await self.start()

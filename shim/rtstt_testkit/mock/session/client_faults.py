@@ -66,5 +66,5 @@ class ClientFaults:
         ending = ending_of(fault)
         if ending is None:
             return False
-        self._outbox.end(ending)
+        self._outbox.end(ending, by_fault=True)
         return True

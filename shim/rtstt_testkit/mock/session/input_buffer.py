@@ -66,6 +66,11 @@ class InputBuffer:
         self._buffer_start = self._idle_since = self._byte_origin = 0
         self._detector = self._start_over()
 
+    def abandon(self) -> None:
+        """Record that the connection ended before the commit of the speech under way."""
+        if self._speech is not None:
+            self._transcriber.abandon(self._speech)
+
     def configure(self, config: SessionConfig) -> None:
         """Apply new settings from the next sample on; a new format empties the buffer.
 
@@ -80,7 +85,7 @@ class InputBuffer:
             return
         if before.turns is None and config.turns is not None:
             # speech_stopped needs a speech_started before it, so speech under way is detected again.
-            self._speech = None
+            self._discard_speech()
             self._detector.reset()
         self._detector.tune(config.threshold, self._silence_ms())
 
@@ -119,7 +124,7 @@ class InputBuffer:
     def clear(self) -> None:
         """Discard the buffer and the turn under way."""
         self._buffer_start = self._idle_since = self._detector.samples
-        self._speech = None
+        self._discard_speech()
         self._detector.reset()
         self._outbox.emit("input_audio_buffer.cleared")
 
@@ -129,8 +134,13 @@ class InputBuffer:
         self._record.audio_format = config.format
         self._byte_origin = self._record.audio_received
         self._buffer_start = self._idle_since = 0
-        self._speech = None
+        self._discard_speech()
         return SpeechDetector(config.format, config.threshold, self._silence_ms())
+
+    def _discard_speech(self) -> None:
+        speech, self._speech = self._speech, None
+        if speech is not None:
+            self._transcriber.discard(speech)
 
     # -- units
 

@@ -12,83 +12,11 @@ from rtstt_testkit.mock.protocol.events import Failure, failure_fields
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secrets import mask_json
 from rtstt_testkit.mock.script.faults import Fault, FaultPlan
+from rtstt_testkit.mock.session.output import Close, Ending, Output, RawFrame, Reset, Send, Stall, Trickle
 
-__all__ = ["Close", "Outbox", "Output", "RawFrame", "Reset", "Send", "Stall", "Trickle"]
-
+__all__ = ["Outbox", "ending_of"]
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # one for all events: making one costs as much as encoding
-
-
-class Send(NamedTuple):
-    """A TEXT frame to send.
-
-    Attributes:
-        text: Its payload.
-        event: The event as recorded.
-    """
-
-    text: str
-    event: Event | None = None
-
-
-class Close(NamedTuple):
-    """The CLOSE frame to send; nothing follows it.
-
-    Attributes:
-        code: The close code.
-        reason: The close reason.
-    """
-
-    code: int
-    reason: str
-
-
-class Reset(NamedTuple):
-    """End the TCP connection without a CLOSE frame.
-
-    Attributes:
-        part: The payload of a TEXT frame of which half is sent first, or None.
-    """
-
-    part: bytes | None = None
-
-
-class Stall(NamedTuple):
-    """Keep the connection open, and neither read nor write any more."""
-
-
-class RawFrame(NamedTuple):
-    """A frame that the endpoint never sends: BINARY, or TEXT that is not UTF-8.
-
-    Attributes:
-        payload: Its payload.
-        binary: Whether it is a BINARY frame.
-        event: The event as recorded.
-    """
-
-    payload: bytes
-    binary: bool
-    event: Event | None = None
-
-
-class Trickle(NamedTuple):
-    """A frame whose bytes are spread over some seconds.
-
-    Attributes:
-        payload: Its payload.
-        seconds: How long sending it takes.
-        binary: Whether it is a BINARY frame.
-        event: The event as recorded.
-    """
-
-    payload: bytes
-    seconds: float
-    binary: bool = False
-    event: Event | None = None
-
-
-Output = Send | Close | Reset | Stall | RawFrame | Trickle
-Ending = Close | Reset | Stall
 
 
 class _FaultedEvent(NamedTuple):
@@ -115,6 +43,7 @@ class Outbox:
     Attributes:
         now: The time of the frame that is being handled, in seconds.
         ended: Whether the session's last output is planned or sent.
+        ended_by_fault: Whether a fault of the script planned or sent it.
     """
 
     def __init__(self, record: SessionRecord, ids: Ids, faults: FaultPlan, now: float) -> None:
@@ -130,6 +59,7 @@ class Outbox:
         self._free = now  # when the next event that keeps its order may be sent
         self.now = now
         self.ended = False
+        self.ended_by_fault = False
 
     @property
     def next_due(self) -> float | None:
@@ -169,14 +99,16 @@ class Outbox:
         self._free = max(self._free, due)
         self._plan(self._free, event)
 
-    def end(self, ending: Ending, due: float = 0.0) -> None:
+    def end(self, ending: Ending, due: float = 0.0, *, by_fault: bool = False) -> None:
         """Plan the session's last output.
 
         Args:
             ending: The output.
             due: The time before which it is not sent, in seconds.
+            by_fault: Whether a fault of the script ends the session.
         """
         self.ended = True
+        self.ended_by_fault = by_fault
         self._plan(max(self._free, due), ending)
 
     def break_off(self, error: dict[str, Any], ending: Ending) -> None:
@@ -207,9 +139,10 @@ class Outbox:
         """Send nothing before a time, in seconds."""
         self._held_until = max(self._held_until, until)
 
-    def drop_all(self, why: Dropped) -> None:
+    def drop_all(self) -> None:
         """Discard what was planned and record it as dropped."""
         self.ended = True
+        why: Dropped = "end" if self.ended_by_fault else "close"
         queue, self._queue = sorted(self._queue, key=lambda entry: entry[:2]), []
         for due, _, planned in queue:
             event = planned.event if isinstance(planned, _FaultedEvent) else planned
@@ -217,6 +150,15 @@ class Outbox:
                 self._record.add("server", max(due, self.now) - self._opened, _shown(event), why)
         self.unsent(self._overtaken)
         self._overtaken = []
+
+    def abandon(self, type_: str, /, **fields: Any) -> None:
+        """Record an event that a commit would have planned, and that the connection's end prevents.
+
+        Args:
+            type_: Its type.
+            **fields: Its other fields.
+        """
+        self._record.add("server", self.now - self._opened, self.event(type_, fields), "uncommitted")
 
     def unsent(self, outputs: Sequence[Output]) -> None:
         """Record that outputs were not written."""
@@ -260,7 +202,7 @@ class Outbox:
     def _end_with(self, ending: Ending, outputs: list[Output]) -> None:
         outputs += self._overtaken
         self._overtaken = []
-        self.drop_all("end")
+        self.drop_all()
         if isinstance(ending, Close):
             self._record.close = Closed(ending.code, ending.reason, "server")
         elif isinstance(ending, Reset):
@@ -287,6 +229,8 @@ class Outbox:
                 self.hold(now + fault.seconds)
                 heappush(self._queue, (due, number, faulted))
                 return
+            if ending_of(fault) is not None:
+                heappush(self._queue, (due, number, faulted))  # the first to be dropped
             if fault.action == "pause" and event is not None:
                 self._pause(event, now + fault.seconds)
                 heappush(self._queue, (max(due, self._paused_until(event)), number, faulted))
@@ -329,6 +273,7 @@ class Outbox:
         ending = ending_of(fault)
         if ending is None:
             return False
+        self.ended_by_fault = True
         self._end_with(ending, outputs)
         return True
 
@@ -350,6 +295,9 @@ class Outbox:
         delivered = [frame.output() for frame in frames]
         if "truncate" in actions and frames:
             outputs += delivered[:-1]
+            if len(frames) == 1 and frames[0].event is not None:
+                frames[0].event.dropped = "fault"  # half a frame is no event
+            self.ended_by_fault = True
             self._end_with(Reset(frames[-1].payload), outputs)
             return True
         overtaken, self._overtaken = self._overtaken, []

@@ -25,7 +25,8 @@ from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
 from rtstt_testkit.mock.script.script import ScriptCursor
 from rtstt_testkit.mock.session.client_faults import ClientFaults
-from rtstt_testkit.mock.session.outbox import Close, Outbox, Output, RawFrame, Reset, Send
+from rtstt_testkit.mock.session.outbox import Outbox
+from rtstt_testkit.mock.session.output import Close, Output, RawFrame, Reset, Send
 
 __all__ = ["ReplaySession"]
 
@@ -150,7 +151,7 @@ class ReplaySession:
         Args:
             close: How the connection ended, unless the session itself ended it before.
         """
-        self._outbox.drop_all("close")
+        self._outbox.drop_all()
         if self.record.close is None:
             self.record.close = Closed(close.code, mask_keys(close.reason), close.by)
         if self._follower is not None and self.record.mismatch is None and self._player.replay.mode == "strict":

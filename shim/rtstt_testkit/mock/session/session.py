@@ -25,7 +25,8 @@ from rtstt_testkit.mock.session.client_faults import ClientFaults
 from rtstt_testkit.mock.session.conversation import Conversation
 from rtstt_testkit.mock.session.input_buffer import InputBuffer
 from rtstt_testkit.mock.session.latency import Latency
-from rtstt_testkit.mock.session.outbox import Close, Outbox, Output
+from rtstt_testkit.mock.session.outbox import Outbox
+from rtstt_testkit.mock.session.output import Close, Output
 from rtstt_testkit.mock.session.transcription import Transcriber
 
 __all__ = ["Session", "Settings"]
@@ -183,12 +184,14 @@ class Session:
         self._outbox.unsent(outputs)
 
     def closed(self, close: Closed) -> None:
-        """Record the end of the connection; what was planned is dropped.
+        """Record the end of the connection; what was planned, or had begun to stream, is dropped.
 
         Args:
             close: How the connection ended, unless the session itself ended it before.
         """
-        self._outbox.drop_all("close")
+        if not self._outbox.ended_by_fault:
+            self._buffer.abandon()
+        self._outbox.drop_all()
         if self.record.close is None:
             self.record.close = Closed(close.code, mask_keys(close.reason), close.by)
 

@@ -136,6 +136,31 @@ class Transcriber:
         completed = self._completed(speech, transcript, model, seconds, config)
         self._outbox.emit_unordered(f"{_EVENT}.completed", last, **item, **completed)
 
+    def discard(self, speech: SpeechSegment) -> None:
+        """Leave the transcript of speech that will not be committed to the next item.
+
+        Args:
+            speech: The speech.
+        """
+        if speech.transcript is not None:
+            self._cursor.put_back(speech.transcript)
+            self._items -= 1
+
+    def abandon(self, speech: SpeechSegment) -> None:
+        """Record that the connection ended before the commit of speech whose transcript had begun to stream.
+
+        Args:
+            speech: The speech under way.
+        """
+        transcript = speech.transcript
+        if transcript is None:
+            return
+        item = {"item_id": speech.id, "content_index": 0}
+        if transcript.failure is not None:
+            self._outbox.abandon(f"{_EVENT}.failed", **item, error=failure_fields(transcript.failure, speech.id))
+        else:
+            self._outbox.abandon(f"{_EVENT}.completed", **item, transcript=self._text(transcript))
+
     def _segments(self, transcript: Transcript, seconds: float) -> Sequence[Segment]:
         """Return the script's segments, or one segment with the whole text."""
         text = self._text(transcript)
