@@ -76,7 +76,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_core.url_rule": ("rtstt_core.redact",),
     "rtstt_core.redact": (),
     "rtstt_core.errors": (),
-    "rtstt_testkit": ("rtstt_testkit.inspector", "rtstt_testkit.recording", "rtstt_testkit.cassette", *MOCK),
+    "rtstt_testkit": (
+        "rtstt_testkit.inspector",
+        "rtstt_testkit.recording",
+        "rtstt_testkit.cassette",
+        "rtstt_testkit.routing",
+        *MOCK,
+    ),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
         "rtstt_core.commands",

@@ -34,6 +34,7 @@ class Placeholders:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
+        self._originals: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
 
     def replace(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +46,10 @@ class Placeholders:
         replaced: dict[str, Any] = each_id(event, self._name, self._in_text)
         return replaced
 
+    def original(self, placeholder: str) -> str:
+        """Return the identifier that a placeholder stands for; the placeholder itself if there is none yet."""
+        return self._originals.get(placeholder, placeholder)
+
     def _name(self, field: str, value: str) -> str:
         known = self._names.get(value)
         if known is None:
@@ -52,6 +57,7 @@ class Placeholders:
             kind = prefix[1] if prefix else field.removesuffix("_id").rpartition("_")[2] or "id"
             self._counts[kind] += 1
             known = self._names[value] = f"{kind}_{self._counts[kind]}"
+            self._originals[known] = value
         return known
 
     def _in_text(self, text: str) -> str:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class CassetteWriter:
         client: The client, for the first line, such as ``python app.py``; without secrets.
         replace: Whether a file that exists is replaced.
         append: Whether to write behind the sessions of a file that exists.
+        about: What else the first line has.
         queue: The bytes that may wait for the disk.
 
     Attributes:
@@ -63,6 +65,7 @@ class CassetteWriter:
         client: str = "",
         replace: bool = False,
         append: bool = False,
+        about: Mapping[str, Any] | None = None,
         queue: int = _QUEUE,
     ) -> None:
         self.path = Path(path)
@@ -79,7 +82,7 @@ class CassetteWriter:
         self._changed = threading.Condition()
         self._closing = False
         self._started = time.monotonic()
-        about = {
+        header_line = {
             "format": FORMAT,
             "version": VERSION,
             "time": round(time.time(), 3),
@@ -88,10 +91,11 @@ class CassetteWriter:
             "client": mask_keys(client),
             "url": url,
             "audio": True,
+            **(about or {}),
         }
         try:
             if not append:
-                self._append_lines(encode(about))
+                self._append_lines(encode(header_line))
         except OSError as error:
             os.close(self._file)
             raise CassetteError(f"cannot write {self.path}: {error.strerror}") from None

@@ -109,7 +109,7 @@ class _Client:
         host = next((value for name, value in headers if name.lower() == "host"), "")
         endpoint = self._proxy.endpoint_of(host)
         self._lines = None
-        if upgrades and path.endswith(_SOCKET):
+        if upgrades and _SOCKET in path:
             shake = Request(target, headers)
             replayed = self._proxy.replayed(shake)
             if replayed is None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from rtstt_testkit.cassette.format import CassetteError
 from rtstt_testkit.cassette.writer import CassetteWriter
@@ -65,6 +65,8 @@ class Recorder:
         known: A server that replays the file. Sessions that it has are replayed, and the others are recorded behind
             them.
 
+        about: What else the first line of the file has.
+
     Attributes:
         path: The file.
         problems: What went wrong with the endpoint, in sentences.
@@ -83,8 +85,10 @@ class Recorder:
         client: str = "",
         replace: bool = False,
         known: ReplayServer | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self._known = known
+        self._about = about or {}
         self.path = Path(path)
         self.problems: list[str] = []
         self._client = client
@@ -155,6 +159,7 @@ class Recorder:
             client=self._client,
             replace=self._replace and self._known is None,
             append=self._known is not None,
+            about=self._about,
         )
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="rtstt-recorder", daemon=True)
