@@ -35,6 +35,9 @@ def main(
             if event["type"].endswith(".completed"):
                 print(event["transcript"])
                 return
+            if event["type"].endswith(".failed"):
+                print(event["error"]["code"])
+                return
             if event["type"] == "error":
                 print(event["error"]["message"])
         print(f"closed {connection.close_code} {connection.close_reason}")

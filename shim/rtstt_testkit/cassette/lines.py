@@ -16,7 +16,17 @@ from rtstt_testkit.mock.protocol.events import Sender, b64decode, plain_append
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
 
-__all__ = ["APPEND", "BINARY", "NO_EVENT", "LineWriter", "SessionLines", "encode", "masked_exchange"]
+__all__ = [
+    "APPEND",
+    "BINARY",
+    "NO_EVENT",
+    "LineWriter",
+    "SessionLines",
+    "encode",
+    "masked_exchange",
+    "parsed",
+    "unparsed",
+]
 
 APPEND = "input_audio_buffer.append"
 BINARY = "(binary)"
@@ -127,15 +137,7 @@ class SessionLines:
         if sender == "client" and (audio := plain_append(payload)) is not None:
             self._append(audio, at)
             return
-        try:
-            event = json.loads(payload)
-        except (ValueError, RecursionError):
-            event = None
-        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            text = mask_keys(payload.decode("utf-8", "replace"))
-            self._event(sender, at, {"type": NO_EVENT, "text": text})
-            return
-        self.event(sender, event, at)
+        self.event(sender, parsed(payload), at)
 
     def event(self, sender: Sender, event: dict[str, Any], at: float) -> None:
         """Write an event.
@@ -248,6 +250,32 @@ class SessionLines:
             "wav": place.file,
             "audio_start": place.start,
         }
+
+
+def parsed(message: str | bytes) -> dict[str, Any]:
+    """Return the event in a TEXT message.
+
+    What is no event is one of the type ``(no event)``, with the JSON object as its ``data``, or with its ``text``.
+
+    Args:
+        message: The message.
+    """
+    try:
+        event = json.loads(message)
+    except (ValueError, RecursionError):
+        event = None
+    if isinstance(event, dict):
+        return event if isinstance(event.get("type"), str) else {"type": NO_EVENT, "data": event}
+    return {"type": NO_EVENT, "text": message.decode("utf-8", "replace") if isinstance(message, bytes) else message}
+
+
+def unparsed(event: dict[str, Any]) -> str | bytes:
+    """Return the message that an event stands for; one of a BINARY message has bytes of zero."""
+    if event["type"] == BINARY:
+        return bytes(int(event.get("bytes", 0)))
+    if event["type"] != NO_EVENT:
+        return json.dumps(event)
+    return json.dumps(event["data"]) if "data" in event else str(event.get("text", ""))
 
 
 def masked_exchange(method: str, path: str, status: int, request: bytes, response: bytes) -> dict[str, Any]:

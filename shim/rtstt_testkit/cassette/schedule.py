@@ -99,7 +99,7 @@ class _Planner:
         self._now = _Point(self._now.events + 1, 0.0, frame.at)
         self._before.append(self._total)
         self._sent.setdefault(frame.type, []).append(self._now)
-        event_id = frame.event.get("event_id")
+        event_id = frame.event.get("data", frame.event).get("event_id")
         if isinstance(event_id, str):
             self._by_id[event_id] = frame.type, self._now
 

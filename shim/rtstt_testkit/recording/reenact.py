@@ -8,6 +8,7 @@ endpoint of today, does differently.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import inspect
 import json
@@ -22,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from rtstt_testkit.cassette.ids import Placeholders, each_id
-from rtstt_testkit.cassette.lines import APPEND, BINARY, NO_EVENT
+from rtstt_testkit.cassette.lines import APPEND, BINARY, parsed, unparsed
 from rtstt_testkit.cassette.model import Cassette, Frame, RecordedSession
 from rtstt_testkit.cassette.reader import load_cassette
 from rtstt_testkit.mock.protocol.admission import Profile
@@ -189,15 +190,9 @@ class _Client:
 
     def _note(self, message: str | bytes) -> None:
         """Count an event, and give its identifiers the placeholders that a recording of it would have."""
-        try:
-            event = json.loads(message)
-        except ValueError:
-            event = None
-        if isinstance(event, dict) and isinstance(event.get("type"), str):
-            self._ids.replace(event)
-            self._seen[event["type"]] += 1
-        else:
-            self._seen[BINARY if isinstance(message, bytes) else NO_EVENT] += 1
+        event = {"type": BINARY} if isinstance(message, bytes) else parsed(message)
+        self._ids.replace(event)
+        self._seen[event["type"]] += 1
 
     def _payloads(self, frame: Frame) -> Iterator[str | bytes]:
         if frame.is_audio:
@@ -205,19 +200,13 @@ class _Client:
             for audio in self._cassette.audio(frame):
                 for start in range(0, len(audio), size):
                     yield _append(audio[start : start + size])
-        elif frame.type == BINARY:
-            yield bytes(int(frame.event.get("bytes", 0)))
-        elif frame.type == NO_EVENT:
-            yield str(frame.event.get("text", ""))
         else:
             event = each_id(
                 self._cassette.event(frame), lambda field, value: self._ids.original(value), lambda text: text
             )
             self._ids.replace(event)
-            yield json.dumps(event)
+            yield unparsed(event)
 
 
 def _append(audio: bytes) -> str:
-    import base64
-
     return json.dumps({"type": APPEND, "audio": base64.b64encode(audio).decode()})

@@ -6,14 +6,13 @@ faults of a script apply to a recording as they do to the mock's own answers.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from rtstt_testkit.cassette.follower import Follower, Mismatch
 from rtstt_testkit.cassette.ids import PLACEHOLDER, each_id
-from rtstt_testkit.cassette.lines import APPEND, BINARY, NO_EVENT
+from rtstt_testkit.cassette.lines import APPEND, BINARY, NO_EVENT, parsed, unparsed
 from rtstt_testkit.cassette.model import RecordedSession
 from rtstt_testkit.cassette.player import Player, moved_times
 from rtstt_testkit.cassette.schedule import Step
@@ -232,22 +231,14 @@ class ReplaySession:
 
 def _event(frame: str | bytes) -> dict[str, Any]:
     """Return the event in a frame as a recording has it."""
-    if isinstance(frame, bytes):
-        return {"type": BINARY, "bytes": len(frame)}
-    try:
-        event = json.loads(frame)
-    except (ValueError, RecursionError):
-        event = None
-    if isinstance(event, dict) and isinstance(event.get("type"), str):
-        return event
-    return {"type": NO_EVENT, "text": mask_keys(frame)}
+    return {"type": BINARY, "bytes": len(frame)} if isinstance(frame, bytes) else parsed(frame)
 
 
 def _as_recorded(output: Output) -> Output:
     """Return an output as it was recorded, for a message that was no event."""
-    if isinstance(output, Send) and output.event is not None:
-        if output.event.type == NO_EVENT:
-            return Send(str(output.event.data.get("text", "")), output.event)
-        if output.event.type == BINARY:
-            return RawFrame(bytes(int(output.event.data.get("bytes", 0))), True, output.event)
+    if isinstance(output, Send) and output.event is not None and output.event.type in (BINARY, NO_EVENT):
+        message = unparsed(output.event.data)
+        if isinstance(message, bytes):
+            return RawFrame(message, True, output.event)
+        return Send(message, output.event)
     return output
