@@ -8,6 +8,7 @@
  *   --base-url URL       `baseURL` of the plugin (omitted: the plugin's default, api.openai.com)
  *   --wav FILE           what to stream: 16-bit mono PCM at 24 kHz (omitted: a tone that swells and fades)
  *   --model NAME         transcription model (default gpt-4o-mini-transcribe)
+ *   --no-vad             without the plugin's own VAD: the end of the audio is flushed, which commits it
  *   --format esm|cjs     which build of the packages to load (default esm)
  *
  * OPENAI_API_KEY is what the plugin sends (default a made-up key). The session runs in a child process, which inherits
@@ -31,7 +32,7 @@ import { parseArgs } from 'node:util';
 const PLUGIN = '@livekit/agents-plugin-openai';
 const SAMPLE_RATE = 24_000;
 const FRAME_SAMPLES = SAMPLE_RATE / 20;
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 40_000;
 
 const { values: options } = parseArgs({
   options: {
@@ -40,6 +41,7 @@ const { values: options } = parseArgs({
     wav: { type: 'string' },
     // The plugin's default in 1.4.4, gpt-realtime-whisper, needs a VAD model; newer versions bring one.
     model: { type: 'string', default: 'gpt-4o-mini-transcribe' },
+    'no-vad': { type: 'boolean', default: false },
     format: { type: 'string', default: 'esm' },
     child: { type: 'boolean', default: false },
   },
@@ -88,7 +90,11 @@ async function session(require) {
   process.on('unhandledRejection', () => {});
 
   const seen = { events: {}, transcript: null, ended: 'drained' };
-  const settings = { model: options.model, ...(options['base-url'] && { baseURL: options['base-url'] }) };
+  const settings = {
+    model: options.model,
+    ...(options['base-url'] && { baseURL: options['base-url'] }),
+    ...(options['no-vad'] && { vad: null }),
+  };
   const stream = new STT(settings).stream();
   const timeout = setTimeout(() => {
     seen.ended = 'timeout';
@@ -101,14 +107,16 @@ async function session(require) {
       stream.pushFrame(new AudioFrame(samples, SAMPLE_RATE, 1, samples.length));
       await new Promise((done) => setTimeout(done, 5));
     }
+    if (options['no-vad'] && !stream.closed && !seen.over) stream.flush();
   };
   const pushing = push();
   for await (const event of stream) {
     const name = stt.SpeechEventType[event.type];
     seen.events[name] = (seen.events[name] ?? 0) + 1;
     if (name === 'FINAL_TRANSCRIPT') seen.transcript = event.alternatives[0].text;
-    // In this order up to 1.8; END_OF_SPEECH comes first in 1.9.
-    if (['FINAL_TRANSCRIPT', 'RECOGNITION_USAGE', 'END_OF_SPEECH'].every((one) => seen.events[one])) {
+    // In this order up to 1.8; END_OF_SPEECH comes first in 1.9, and not at all without a VAD.
+    const last = ['FINAL_TRANSCRIPT', 'RECOGNITION_USAGE', ...(options['no-vad'] ? [] : ['END_OF_SPEECH'])];
+    if (last.every((one) => seen.events[one])) {
       seen.ended = 'complete';
       break;
     }

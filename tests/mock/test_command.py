@@ -15,7 +15,8 @@ import weakref
 from pathlib import Path
 
 import pytest
-from talk import KEY
+from talk import KEY, append, silence
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from rtstt_testkit.commands.mock import collecting_rarely
@@ -48,6 +49,18 @@ def test_it_says_where_it_listens_serves_and_ends_cleanly(number) -> None:
         process.communicate()
 
 
+def test_it_ends_with_its_standard_input_where_it_is_asked_to() -> None:
+    code = "import sys; from rtstt_core.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "mock", "--exit-on-eof"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("listening on ws://127.0.0.1:")
+        process.stdin.write("anything\n")
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
 def test_garbage_is_looked_for_rarely_while_it_serves_and_as_before_afterwards(monkeypatch) -> None:
     at_exit = []
 
@@ -78,6 +91,42 @@ def test_its_options_choose_the_profile_and_the_moment() -> None:
             assert json.loads(client.recv())["type"] == "session.created"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_its_account_is_refused_and_still_makes_client_secrets() -> None:
+    process = start("--account", "spend-limit")
+    try:
+        url = process.stdout.readline().split()[-1]
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        body = json.dumps({"session": {"type": "transcription"}}).encode()
+        request = urllib.request.Request(f"{url.replace('ws://', 'http://')}/client_secrets", body, headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            key = json.load(response)["value"]
+        for query, credentials in (("?intent=transcription", KEY), ("", key)):
+            with connect(url + query, additional_headers={"Authorization": f"Bearer {credentials}"}) as client:
+                assert json.loads(client.recv())["error"]["code"] == "organization_spend_limit_exceeded"
+                with pytest.raises(ConnectionClosed) as caught:
+                    client.recv()
+                assert caught.value.rcvd.code == 1013
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_commit_without_speech_is_accepted_if_asked_for() -> None:
+    process = start("--lenient-commit")
+    try:
+        url = process.stdout.readline().split()[-1]
+        with connect(f"{url}?intent=transcription", additional_headers={"Authorization": f"Bearer {KEY}"}) as client:
+            for event in (append(silence(400)), {"type": "input_audio_buffer.commit"}):
+                client.send(json.dumps(event))
+            assert [json.loads(client.recv())["type"] for _ in range(2)] == [
+                "session.created",
+                "input_audio_buffer.committed",
+            ]
     finally:
         process.kill()
         process.communicate()

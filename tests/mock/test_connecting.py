@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytest
-from talk import KEY, WALL, Talk, admission, append, silence, types, update
+from talk import KEY, Talk, admission, append, silence, types, update
 
 from rtstt_testkit import Script
 from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal, admit
-from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
@@ -183,10 +182,6 @@ class TestAccount:
     def test_a_refusal_of_the_handshake_comes_first(self) -> None:
         assert Talk(TRANSCRIPTION, key="sk-bad", account="no-credit").close[0] == 3000
         assert Talk(f"{TRANSCRIPTION}&model=whisper-1", account="no-credit").close[0] == 4000
-
-    def test_a_client_secret_is_made_all_the_same(self) -> None:
-        made = SecretStore(Ids(1), lambda: WALL).create({"session": {"type": "transcription"}})
-        assert not isinstance(made, ApiError)
 
 
 def test_a_key_in_the_subprotocols_is_as_good_as_a_header() -> None:

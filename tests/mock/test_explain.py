@@ -577,7 +577,7 @@ class TestTranscriptsThatHadBegunToStream:
                 async with client(server, close_timeout=0.1) as socket_:
                     for event in (MANUAL, append(tone(500)), COMMIT):
                         await socket_.send(json.dumps(event))
-                    await server.wait_for(COMPLETED)
+                    await server.wait_for(COMPLETED, timeout=25)
                     socket_.transport.abort()
                 await settled(server)
                 assert server.sessions[0].unsent_transcripts == ["One two three."]

@@ -242,6 +242,20 @@ class TestControl:
         self.talk(server)
         assert (server.sessions[0].number, server.sessions[0].transcripts) == (1, ["One"])
 
+    def test_a_script_can_refuse_the_account_and_the_list_shows_what_the_client_asked_for(self, server) -> None:
+        from websockets.exceptions import ConnectionClosed
+        from websockets.sync.client import connect
+
+        assert call(server, "PUT", "/_mock/script", 'account = "quota"\n')[0] == 200
+        for query in ("?intent=transcription", "?model=gpt-realtime"):
+            with connect(server.url + query, additional_headers={"Authorization": f"Bearer {KEY}"}) as socket_:
+                assert json.loads(socket_.recv())["error"]["code"] == "insufficient_quota"
+                with pytest.raises(ConnectionClosed) as caught:
+                    socket_.recv()
+                assert caught.value.rcvd.code == 1013
+        _, body = call(server, "GET", "/_mock/sessions")
+        assert [session["kind"] for session in body["sessions"]] == ["transcription", "realtime"]
+
     @pytest.mark.parametrize(
         ("method", "path", "body", "status", "message"),
         [
@@ -336,8 +350,14 @@ class TestControl:
             "/_mock/script",
             "/_mock/reset",
             "/_mock/advance",
+            "/_mock/health",
             "/_mock/openapi.json",
         }
+
+    def test_the_health_check_needs_no_token(self) -> None:
+        with ThreadedRealtimeServer(control=True, token="secret") as server:
+            assert call(server, "GET", "/_mock/health") == (200, {"status": "ok"})
+            assert call(server, "GET", "/_mock/explain")[0] == 401
 
 
 class TestHttp:

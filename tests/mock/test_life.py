@@ -342,6 +342,30 @@ sys.exit(main())
 """
 
 
+LIMITED_FILES = """
+import resource, sys
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+sys.argv = ["rtstt-shim", "mock", *sys.argv[1:]]
+from rtstt_core.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the limits of another process")
+def test_the_limit_of_open_files_is_raised_at_the_start() -> None:
+    import resource
+
+    process = subprocess.Popen([sys.executable, "-c", LIMITED_FILES], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline().startswith(b"listening on ")
+        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        assert soft == hard > 64
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_clients_beyond_the_limit_of_open_files_get_503_and_stderr_stays_empty() -> None:
     async def one(url) -> int:

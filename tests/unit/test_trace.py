@@ -267,7 +267,7 @@ def test_an_internal_error_while_tracing_ends_the_trace_and_not_the_session(
 
 
 @every_client
-def test_without_the_variable_nothing_is_imported_and_no_method_is_wrapped(
+def test_without_the_variable_no_module_of_the_trace_is_imported(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RTSTT_SHIM_TRACE", raising=False)

@@ -109,7 +109,7 @@ class Watch {
    * @param {string} head its beginning
    */
   message(data, head) {
-    if (head.includes('"error"') && this.#error(data)) {
+    if (head.includes('"error"') && this.#error(data, head)) {
       this.progress = undefined;
     } else if (this.progress?.received(head, data)) {
       if (this.progress.isConversation) this.#session = 'conversation';
@@ -121,10 +121,11 @@ class Watch {
    * Keeps an event that may report an error.
    *
    * @param {Buffer | string} data
+   * @param {string} head its beginning
    * @returns {boolean} whether any error is kept
    */
-  #error(data) {
-    if (this.#errors.add(data)) {
+  #error(data, head) {
+    if (this.#errors.add(data, head)) {
       this.#wait();
       pending.add(this);
     }

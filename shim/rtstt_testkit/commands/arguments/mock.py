@@ -83,6 +83,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ORIGIN",
         help="accept requests of web pages of this origin, such as http://localhost:5173; may be repeated",
     )
+    parser.add_argument(
+        "--exit-on-eof",
+        action="store_true",
+        help="end when standard input ends, with the program that started the mock",
+    )
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
     parser.add_argument(
         "--log",

@@ -238,6 +238,10 @@ async def _verify(server: Controlled, request: HttpRequest, match: re.Match[str]
     return HttpResponse(200, {"followed": True})
 
 
+async def _health(server: Controlled, request: HttpRequest, match: re.Match[str]) -> HttpResponse:
+    return HttpResponse(200, {"status": "ok"})
+
+
 async def _openapi(server: Controlled, request: HttpRequest, match: re.Match[str]) -> HttpResponse:
     return HttpResponse(200, describe(operation for operation, _ in (*OPERATIONS, *server.routes)))
 
@@ -339,5 +343,7 @@ OPERATIONS: tuple[Route, ...] = (
         ),
         _advance,
     ),
+    # For the health check of a container, which has no token.
+    (Operation("GET", "/_mock/health", "health", "Whether the mock serves.", "Healthy", control=False), _health),
     (Operation("GET", "/_mock/openapi.json", "describe", "This description.", "Description"), _openapi),
 )

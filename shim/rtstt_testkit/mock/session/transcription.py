@@ -137,7 +137,7 @@ class Transcriber:
         self._outbox.emit_unordered(f"{_EVENT}.completed", last, **item, **completed)
 
     def discard(self, speech: SpeechSegment) -> None:
-        """Leave the transcript of speech that will not be committed to the next item.
+        """Return the transcript of speech that will not be committed to the script, for the next item.
 
         Args:
             speech: The speech.
