@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import threading
@@ -10,6 +11,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from rtstt_testkit.mock.protocol.admission import Profile
 from rtstt_testkit.mock.script.faults import Fault
@@ -46,26 +50,40 @@ class Outage:
     host: str = HOST
 
 
-def _status(connection: socket.socket, status: str) -> None:
+def _status(connection: socket.socket, request: bytes, status: str) -> None:
     connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
 
 
-def _reset(connection: socket.socket) -> None:
+def _reset(connection: socket.socket, request: bytes) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _close(connection: socket.socket) -> None:
+def _close(connection: socket.socket, request: bytes) -> None:
     """Close the connection in place of an answer."""
 
 
-def _stay_silent(connection: socket.socket) -> None:
+def _stay_silent(connection: socket.socket, request: bytes = b"") -> None:
     with suppress(OSError):
         while connection.recv(65536):
             pass
 
 
+def _refuse_at_once(connection: socket.socket, request: bytes) -> None:
+    """Send the handshake, an error event and the close in one write, so that the client reads them together."""
+    event = {"type": "error", "error": {"type": "invalid_request_error", "message": "Incorrect API key provided: ***"}}
+    server = ServerProtocol()
+    server.receive_data(request)
+    (upgrade,) = server.events_received()
+    assert isinstance(upgrade, Request)
+    server.send_response(server.accept(upgrade))
+    server.send_text(json.dumps(event).encode())
+    server.send_close(3000, "invalid_request_error.invalid_api_key")
+    connection.sendall(b"".join(server.data_to_send()))
+    _stay_silent(connection)
+
+
 @contextmanager
-def _server(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, Callable[[], int]]]:
+def _server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[int, Callable[[], int]]]:
     """Serve connections, one after the other, that end before the WebSocket is open."""
     attempts = 0
     listener = socket.create_server(("127.0.0.1", 0))
@@ -78,10 +96,11 @@ def _server(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, Call
             except OSError:
                 return
             with connection, suppress(OSError):
-                if not connection.recv(65536):
+                request = connection.recv(65536)
+                if not request:
                     continue
                 attempts += 1
-                answer(connection)
+                answer(connection, request)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -115,7 +134,12 @@ OUTAGES = (
     Outage("unknown host", None),
     Outage("closed before it is open", partial(_server, _close)),
     Outage("aborted while connecting", partial(_server, _stay_silent), abort=True),
-    Outage("refused behind the handshake", _mock, key="sk-invalid-key", hint="Incorrect API key"),
+    Outage(
+        "refused behind the handshake",
+        partial(_server, _refuse_at_once),
+        key="sk-invalid-key",
+        hint="Incorrect API key",
+    ),
     Outage(
         "closed with 1011",
         partial(_mock, Fault("close", after="session.updated", code=1011, reason="server_error"), profile="gateway"),
