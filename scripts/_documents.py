@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("", "shim", "shim/rtstt_testkit", "shim/rtstt_testkit/mock", "patches", "tests", "scripts")
+FOLDERS = (
+    "",
+    "shim",
+    *(f"shim/{name}" for name in ("npm", "docker", "action", "rtstt_testkit", "rtstt_testkit/mock")),
+    "patches",
+    "tests",
+    "scripts",
+)
 
 GENERATED = re.compile(r"<!-- generated: (?P<name>[a-z-]+) -->\n(?P<text>.*?)<!-- end -->", re.DOTALL)
 EXAMPLE = re.compile(r"<!-- example: (?P<name>\S+) -->\n```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)

@@ -35,6 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "rtstt_core.bootstrap": (),
     "rtstt_core.patching": (
+        "rtstt_core.trace",  # only when RTSTT_SHIM_TRACE is set
         "rtstt_core.watch",
         "rtstt_core.report",
         "rtstt_core.log",
@@ -43,6 +44,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "rtstt_core.url_rule",
         "rtstt_core.redact",
     ),
+    "rtstt_core.trace": (
+        "rtstt_core.watch",
+        "rtstt_core.report",
+        "rtstt_core.connect_error",
+        "rtstt_core.log",
+        "rtstt_core.forking",
+        "rtstt_core.masking",
+        "rtstt_core.url_rule",
+        "rtstt_core.redact",
+    ),
+    "rtstt_core.masking": ("rtstt_core.redact",),
     "rtstt_core.watch": (
         "rtstt_core.connect_error",
         "rtstt_core.delay",
@@ -64,10 +76,19 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_core.url_rule": ("rtstt_core.redact",),
     "rtstt_core.redact": (),
     "rtstt_core.errors": (),
-    "rtstt_testkit": ("rtstt_testkit.inspector", *MOCK),
+    "rtstt_testkit": (
+        "rtstt_testkit.inspector",
+        "rtstt_testkit.recording",
+        "rtstt_testkit.cassette",
+        "rtstt_testkit.routing",
+        *MOCK,
+    ),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
+        "rtstt_core.commands",
         "rtstt_core.clients",
+        "rtstt_testkit.recording",
+        "rtstt_testkit.cassette",
         "rtstt_testkit.inspector",
         "rtstt_testkit.source",
         "rtstt_testkit.upstream",
@@ -76,7 +97,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *MOCK,
     ),
     "rtstt_testkit.commands.arguments": (),
-    "rtstt_testkit.inspector": MOCK,
+    "rtstt_testkit.recording": ("rtstt_testkit.cassette", "rtstt_testkit.routing", *MOCK),
+    "rtstt_testkit.cassette": ("rtstt_core.trace", "rtstt_testkit.mock.protocol", "rtstt_testkit.mock.audio"),
+    "rtstt_testkit.inspector": (*MOCK, "rtstt_testkit.cassette", "rtstt_core.trace", "rtstt_core.diagnosis"),
     "rtstt_testkit.source": (
         "rtstt_core.errors",
         "rtstt_core.clients",
@@ -90,7 +113,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.routing": (),
     "rtstt_testkit.mock": (),
     **{room: (*MOCK[floor + 1 :], "rtstt_testkit.speech") for floor, room in enumerate(MOCK)},
-    "rtstt_testkit.mock.protocol": ("rtstt_testkit.mock.audio", "rtstt_core.redact"),
+    **{room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette") for floor, room in enumerate(MOCK[:2])},
+    "rtstt_testkit.mock.protocol": ("rtstt_testkit.mock.audio", "rtstt_core.masking"),
     "rtstt_testkit.speech": (),
 }
 

@@ -44,9 +44,14 @@ def commands(path: Path) -> Iterator[str]:
 def test_every_command_in_the_documents_exists() -> None:
     from rtstt_core.cli import COMMANDS
 
-    used = {command for path in documents.documents() for command in commands(path)}
-    assert used
-    assert used <= set(COMMANDS)
+    of_npm = re.findall(
+        r"^  '?([a-z-]+)'?: \(words\) =>", (ROOT / "shim/npm/cli/commands.cjs").read_text(), re.MULTILINE
+    )
+    assert {"doctor", "run", "patch"} < set(of_npm)
+    for path in documents.documents():
+        known = set(of_npm) if path.parent.name == "npm" else set(COMMANDS)
+        assert set(commands(path)) <= known, path
+    assert any(set(commands(path)) for path in documents.documents())
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

@@ -1,6 +1,11 @@
 """What the shim costs a Node.js program."""
 
+import subprocess
+import sys
+import tarfile
+import tempfile
 from functools import partial
+from pathlib import Path
 
 import _env
 from _bench import sockets
@@ -8,6 +13,7 @@ from _bench.figure import beside, in_turn
 from _bench.processes import CLIENT_CORE, PROGRAMS, on_core, wall
 
 WS = {"ws": "8.18.3"}
+BUILD = _env.ROOT / "scripts" / "build_npm.py"
 PRELOAD = _env.ROOT / "shim" / "rtstt_core" / "node" / "register.mjs"
 
 
@@ -18,10 +24,12 @@ def measure(quick):
         _env.log(f"Node.js {_env.NODE} or newer is not installed: its figures are left out")
         return
     project = _env.npm_project(WS)
-    yield from start(node, project, 10 if quick else 40)
+    rounds = 10 if quick else 40
+    yield from start(node, project, rounds)
+    yield from package(node, rounds)
     program = (PROGRAMS / "client.mjs", project / "package.json")
     ours, peer = (node.executable, "--import", PRELOAD, *program), (node.executable, *program)
-    client = sockets.Client("ws", ours, peer, "without the preload", warm_up=128)
+    client = sockets.Client("ws", ours, peer, "without the preload", warm_up=128, most={"stream": 1})
     yield from sockets.figures(_env.environment(), [client], quick)
 
 
@@ -36,3 +44,23 @@ def start(node, project, rounds):
         with on_core(CLIENT_CORE):
             samples = in_turn(rounds, ours, peer)
         yield beside(f"start to end of {name}, with the preload", "ms", samples, "an empty preload", most=1.15)
+
+
+def package(node, rounds):
+    """Yield the time from start to end of an empty program that requires the npm package, and an empty one."""
+    with tempfile.TemporaryDirectory() as folder:
+        modules = Path(folder) / "node_modules"
+        subprocess.run([sys.executable, BUILD, "--out", folder], check=True, stdout=subprocess.DEVNULL)
+        [packed] = Path(folder).glob("*.tgz")
+        with tarfile.open(packed) as archive:
+            archive.extractall(modules)
+        (modules / "package").rename(modules / "rtstt-shim")
+        (modules / "nothing").mkdir()
+        (modules / "nothing" / "index.js").write_text("'use strict';\n", encoding="utf-8")
+        ours, peer = (
+            partial(wall, [node.executable, "--require", preload, "-e", "0"], folder)
+            for preload in ("rtstt-shim/register", "nothing")
+        )
+        with on_core(CLIENT_CORE):
+            samples = in_turn(rounds, ours, peer)
+    yield beside("start to end of an empty program, with the npm package", "ms", samples, "an empty package", most=1.15)

@@ -160,10 +160,10 @@ def answer(words, core=None):
     return parsed(done.stdout)
 
 
-def wall(words):
+def wall(words, folder=None):
     """Return the milliseconds that a program takes from start to end."""
     begun = time.perf_counter()
-    subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([str(word) for word in words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - begun) * 1000
 
 

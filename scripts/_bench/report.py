@@ -7,7 +7,7 @@ import platform
 import subprocess
 
 import _env
-from _bench import life, node, receiving, sessions, shim, strain
+from _bench import inspector, life, node, receiving, sessions, shim, strain
 from _bench.figure import Figure, markdown_table
 from _bench.processes import CORES, PROGRAMS, answer
 
@@ -21,6 +21,7 @@ PARTS = {
     "shim": ("The shim in Python", shim.measure),
     "node": ("The shim in Node.js", node.measure),
     "mock": ("The mock on one core", receiving.measure),
+    "inspector": ("The mock with its inspector", inspector.measure),
     "sessions": ("Many sessions in real time, on one core", sessions.measure),
     "life": ("A server's life", life.measure),
     "strain": ("A server under load", strain.measure),

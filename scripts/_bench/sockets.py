@@ -5,6 +5,8 @@ programs on the machine hardly change.
 """
 
 import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from _bench import websocket
@@ -49,6 +51,7 @@ class Client(NamedTuple):
         peer: Its command without it.
         peer_name: What the latter is called.
         warm_up: How many batches it takes before it is measured.
+        most: The targets that differ from those of TRAFFIC, by its keys.
     """
 
     library: str
@@ -56,6 +59,7 @@ class Client(NamedTuple):
     peer: tuple
     peer_name: str
     warm_up: int
+    most: Mapping = MappingProxyType({})
 
 
 def figures(python, clients, quick):
@@ -82,6 +86,7 @@ def measure(python, client, kind, quick):
         quick: Whether to take fewer rounds.
     """
     traffic = TRAFFIC[kind]
+    most = client.most.get(kind, traffic.most)
     samples = Samples([], [])
     for _ in range(2 if quick else 5):
         with (
@@ -101,4 +106,4 @@ def measure(python, client, kind, quick):
             some = in_turn(4 if quick else 8, lambda: cost(ours), lambda: cost(peer))
         samples.ours.extend(some.ours)
         samples.peer.extend(some.peer)
-    return added(f"{traffic.name}: {client.library}", "µs", samples, client.peer_name, most=traffic.most)
+    return added(f"{traffic.name}: {client.library}", "µs", samples, client.peer_name, most=most)

@@ -1,6 +1,7 @@
 """The page in a real browser."""
 
 import gc
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,9 +12,10 @@ import pytest
 import tomllib
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from talking import COMPLETED, HELLO, append, client, page_url, refused, server, talk, update
+from talking import COMPLETED, HELLO, append, client, get, page_url, refused, server, talk, update
 
 from rtstt_testkit import Failure, ThreadedRealtimeServer
+from rtstt_testkit.inspector.view import work_out
 from rtstt_testkit.mock.audio.formats import encode_g711
 from rtstt_testkit.mock.script.file import load_script
 from rtstt_testkit.speech import load, silence
@@ -132,16 +134,27 @@ def test_a_hundred_open_sessions_stay_fluid(page: Page, mock: ThreadedRealtimeSe
         assert longest < 2000, f"a frame took {longest:.0f} ms"
 
 
-# The page connects again while the mock stops. Now and then one such connection is left to the garbage collector, a
-# known fault of the stop; it is collected here, so that it is not counted against the next test.
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_mock_that_ends_is_said_to_be_gone(page: Page) -> None:
     with server() as mock:
         refused(mock)
         open_page(page, mock)
     expect(page.locator("header .state.bad")).to_contain_text("does not answer")
     expect(page.locator("main mark")).to_be_visible()
-    gc.collect()
+    gc.collect()  # a connection that is left open is this test's fault, not that of the next
+
+
+def test_how_much_of_a_long_session_can_be_played_is_named_and_the_waveform_is_whole(page: Page) -> None:
+    with server(keep_audio=96_000, before_drop=work_out) as mock, client(mock) as one:
+        one.send(update())
+        one.wait("session.updated")
+        one.audio(HELLO + silence(20.0))
+        one.wait(COMPLETED)
+        open_page(page, mock, 1)
+        expect(
+            page.locator(".note", has_text=re.compile(r"The last 2\.\d+ s of the audio can be played"))
+        ).to_be_visible()
+        expect(page.get_by_role("button", name="Play")).to_be_enabled()
+        assert max(get(mock, "sessions/1/peaks")[:150]) > 0  # where the speech was
 
 
 def test_a_page_with_the_token_in_its_address_shows_everything(page: Page) -> None:

@@ -5,6 +5,7 @@ import gc
 import gzip
 import io
 import json
+import struct
 import time
 import urllib.error
 import urllib.request
@@ -12,13 +13,16 @@ import wave
 import weakref
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from talking import CANARY, COMPLETED, HELLO, KEY, append, client, get, page_url, refused, server, talk, update
 
 from rtstt_testkit import Fault
+from rtstt_testkit.inspector import peaks as peaks_module
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.stream import changes
-from rtstt_testkit.inspector.view import observed
+from rtstt_testkit.inspector.view import observed, work_out
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.speech import silence
@@ -69,6 +73,29 @@ def test_audio_that_is_not_kept_is_silence_in_its_place() -> None:
     assert found[-1] > 0
 
 
+def test_the_waveform_of_an_hour_is_whole_although_its_audio_is_not_kept() -> None:
+    ten_seconds = b"".join(struct.pack("<h", level) * 4800 for level in range(0, 25_000, 500))
+    hour = SessionRecord(1, Request("/v1/realtime?intent=transcription").record(), 1024 * 1024)
+    hour.before_drop = work_out
+    for at in range(360):
+        hour.add_audio(10.0 * at, ten_seconds)
+    assert hour.audio_received - hour.audio_dropped < 1.5 * 1024 * 1024
+    seen = observed(hour)
+    seen.update()
+    assert seen.peaks.read_now() == peaks(record(ten_seconds)).read_now() * 360
+    assert len(seen.peaks.read_now()) == 3600 * RATE
+
+
+def test_sessions_share_the_audio_that_is_kept() -> None:
+    with server(keep_audio=48_000, share_audio=480_000) as mock:
+        for _ in range(12):
+            talk(mock, HELLO + silence(5.0))
+        kept = [(one.audio_received - one.audio_dropped) / 48_000 for one in mock.sessions]
+    assert kept[0] > 6
+    assert 3 < kept[2] < 4.5
+    assert kept[11] < 1.3  # up to a quarter more than its share
+
+
 def test_sessions_do_not_wait_for_a_long_waveform() -> None:
     made = record(HELLO * 300)
     seen = peaks(made)
@@ -81,7 +108,13 @@ def test_sessions_do_not_wait_for_a_long_waveform() -> None:
             turns += 1
         return turns
 
-    assert asyncio.run(turns_of_others()) > len(made.audio) / 48000  # one for every second of audio
+    assert asyncio.run(turns_of_others()) > len(made.audio) / 480_000  # one for every ten seconds of audio
+
+
+@given(st.binary(max_size=400), st.integers(1, 90))
+def test_the_largest_byte_of_each_group_is_found(values: bytes, size: int) -> None:
+    groups = [values[at : at + size] for at in range(0, len(values) - size + 1, size)]
+    assert peaks_module._largest(values, size) == bytes(map(max, groups))
 
 
 def test_what_was_worked_out_goes_with_the_session() -> None:
@@ -248,8 +281,9 @@ def test_json_lines_have_the_handshake_the_events_and_the_end() -> None:
     with server() as mock:
         refused(mock)
         lines = [json.loads(line) for line in get(mock, "sessions/1/jsonl").splitlines()]
-    assert lines[0]["handshake"]["query"] == {"intent": ["transcription"], "model": ["gpt-4o-mini-transcribe"]}
-    assert lines[1]["event"]["error"]["code"] == "invalid_model"
+    assert lines[0] == {"format": "rtstt-trace", "version": 1, "source": "mock"}
+    assert lines[1]["handshake"]["query"] == {"intent": ["transcription"], "model": ["gpt-4o-mini-transcribe"]}
+    assert lines[2]["event"]["error"]["code"] == "invalid_model"
     assert lines[-1]["close"]["code"] == 4000
 
 

@@ -1,6 +1,8 @@
 """The mock's command with the inspector."""
 
+import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -64,6 +66,28 @@ def test_lines_are_written_as_asked_for(log: str) -> None:
         assert [line.split()[2] for line in errors] == ["connected", "refused", "connected", "closed"]
 
 
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="the platform cannot make a pipe smaller")
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_a_log_that_nobody_reads_blocks_no_session(log: str) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rtstt_core", "mock", "--log", log], stdout=subprocess.PIPE, stderr=writing, text=True
+    )
+    os.close(writing)
+    try:
+        assert process.stdout is not None
+        mock = SimpleNamespace(url=process.stdout.readline().removeprefix("listening on ").strip())
+        for _ in range(40):  # 200 bytes or more each
+            refused(mock)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(reading)
+
+
 def test_a_report_is_written_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     with mock_command(["--report", str(path)]) as (mock, _):
@@ -75,6 +99,7 @@ def test_a_report_is_written_at_the_end(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--report", "/no/such/folder/x.html"], "cannot write /no/such/folder/x.html: No such file or directory"),
+        (["--keep-audio", "-1"], "--keep-audio -1 is no amount of audio; choose 0 or more, in MiB"),
         (["--workers", "2", "--report", "x.html"], "--log and --report need the sessions in one process"),
     ],
 )

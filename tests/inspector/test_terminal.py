@@ -2,12 +2,17 @@
 
 import io
 import json
+import os
+import threading
+from typing import get_args
 
 import pytest
 from talking import CANARY, HELLO, client, refused, server, talk, update
 
 from rtstt_testkit import Failure, Fault, ThreadedRealtimeServer
-from rtstt_testkit.inspector.terminal import Line, Sessions, log_to
+from rtstt_testkit.inspector import line_writer as line_writer_module
+from rtstt_testkit.inspector.line_writer import line_writer
+from rtstt_testkit.inspector.terminal import Line, LogFormat, Sessions, line_format
 
 
 def lines(mock: ThreadedRealtimeServer) -> list[tuple[int, str, str]]:
@@ -101,29 +106,41 @@ LINE = Line(0.5, 12, "closed", "1000 by the client")
 
 def test_a_terminal_gets_colours_and_a_pipe_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
-    terminal = Terminal()
-    write = log_to(terminal, None, quiet=False)
-    assert write is not None
-    write(LINE)
-    assert "\x1b[2mclosed" in terminal.getvalue()
-    assert log_to(io.StringIO(), None, quiet=False) is None
-    assert log_to(terminal, None, quiet=True) is None
+    form = line_format(Terminal(), None, quiet=False)
+    assert form is not None
+    assert "\x1b[2mclosed" in form(LINE)
+    assert line_format(io.StringIO(), None, quiet=False) is None
+    assert line_format(Terminal(), None, quiet=True) is None
 
 
 def test_a_pipe_gets_what_is_asked_for() -> None:
-    text, data = io.StringIO(), io.StringIO()
-    for stream, log in ((text, "text"), (data, "json")):
-        write = log_to(stream, log, quiet=False)  # type: ignore[arg-type]
-        assert write is not None
-        write(LINE)
-    assert text.getvalue().endswith("    #12  closed      1000 by the client\n")
-    assert "\x1b" not in text.getvalue()
-    assert json.loads(data.getvalue()) == {"time": 0.5, "session": 12, "kind": "closed", "text": "1000 by the client"}
+    text, data = (line_format(io.StringIO(), log, quiet=False) for log in get_args(LogFormat))
+    assert text is not None
+    assert text(LINE).endswith("    #12  closed      1000 by the client")
+    assert "\x1b" not in text(LINE)
+    assert data is not None
+    assert json.loads(data(LINE)) == {"time": 0.5, "session": 12, "kind": "closed", "text": "1000 by the client"}
 
 
 def test_a_reader_that_went_away_does_not_end_the_mock() -> None:
     stream = io.StringIO()
-    write = log_to(stream, "text", quiet=False)
-    assert write is not None
     stream.close()
-    write(LINE)
+    with line_writer(stream, str) as write:
+        write("a line")
+
+
+def test_a_reader_that_waits_delays_nobody_and_misses_the_newest_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_writer_module, "_SECONDS", 60.0)
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb") as reader:
+        with line_writer(stream, lambda count: f"{count} dropped") as write:
+            for _ in range(20_000):
+                write("x" * 100)
+            found: list[bytes] = []
+            thread = threading.Thread(target=lambda: found.extend(iter(reader.readline, b"")))
+            thread.start()
+        stream.close()
+        thread.join()
+    *lines, last = found
+    assert set(lines) == {b"x" * 100 + b"\n"}
+    assert last == b"%d dropped\n" % (20_000 - len(lines))

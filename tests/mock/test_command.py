@@ -49,6 +49,18 @@ def test_it_says_where_it_listens_serves_and_ends_cleanly(number) -> None:
         process.communicate()
 
 
+def test_it_ends_with_its_standard_input_where_it_is_asked_to() -> None:
+    code = "import sys; from rtstt_core.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "mock", "--exit-on-eof"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("listening on ws://127.0.0.1:")
+        process.stdin.write("anything\n")
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
 def test_garbage_is_looked_for_rarely_while_it_serves_and_as_before_afterwards(monkeypatch) -> None:
     at_exit = []
 

@@ -350,8 +350,14 @@ class TestControl:
             "/_mock/script",
             "/_mock/reset",
             "/_mock/advance",
+            "/_mock/health",
             "/_mock/openapi.json",
         }
+
+    def test_the_health_check_needs_no_token(self) -> None:
+        with ThreadedRealtimeServer(control=True, token="secret") as server:
+            assert call(server, "GET", "/_mock/health") == (200, {"status": "ok"})
+            assert call(server, "GET", "/_mock/explain")[0] == 401
 
 
 class TestHttp:

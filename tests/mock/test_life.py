@@ -397,3 +397,25 @@ def test_clients_beyond_the_limit_of_open_files_get_503_and_stderr_stays_empty()
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("turns", range(7))
+def test_a_client_that_connects_while_the_server_stops_is_cut(turns: int, recwarn: pytest.WarningsRecorder) -> None:
+    """Whichever turn of the event loop the stop comes in, between the client's SYN and the call of connection_made."""
+
+    async def stop_after() -> bytes:
+        server = RealtimeServer(strict=False)
+        await server.start()
+        with socket.create_connection(("127.0.0.1", server.port)) as late:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.stop()
+            late.settimeout(10)
+            try:
+                return late.recv(1)
+            except ConnectionError:
+                return b""
+
+    assert asyncio.run(stop_after()) == b""
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn if "unclosed" in str(warning.message)] == []

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 import _documents
-import _env
 
-from . import npm
+from . import npm, npm_package
 
 EXAMPLE = Path(__file__).parent / "vitest_example"
 
@@ -34,7 +33,7 @@ def test_a_document_prints_the_example_as_it_is() -> None:
     [
         (("", ""), r"Tests  3 passed \(3\)"),
         (
-            ("{ transcript: [{ text: 'Hello there.' }] }", "{ transcript: [{ text: 'Hello there.' }, {}] }"),
+            ("{ transcripts: ['Hello there.'] }", "{ transcripts: ['Hello there.', {}] }"),
             r"1 of 2 transcripts were not used: 'the default text'\.",
         ),
         (
@@ -45,7 +44,7 @@ def test_a_document_prints_the_example_as_it_is() -> None:
     ids=["as it is", "a script not followed", "a script with a mistake"],
 )
 def test_the_example_runs(tmp_path: Path, change: tuple[str, str], outcome: str) -> None:
-    packages = _env.npm_project({"vitest": "4.1.12", "ws": "8.18.3"})
+    packages = npm_package.project(vitest="4.1.12", ws="8.18.3")
     (tmp_path / "node_modules").symlink_to(packages / "node_modules")
     for file in EXAMPLE.iterdir():
         shutil.copy(file, tmp_path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -103,7 +104,10 @@ print("unpatched")
 @pytest.mark.parametrize(
     "code",
     [
-        *(f"from rtstt_core.cli import main; main([{words}])" for words in ("'--version'", "'node-path'", "'doctor'")),
+        *(
+            f"from rtstt_core.cli import main; main([{words}])"
+            for words in ("'--version'", "'node-path'", "'doctor', '--python', '{empty}', '{empty}'")
+        ),
         "import pkgutil, importlib, rtstt_core\n"
         "for found in pkgutil.walk_packages(rtstt_core.__path__, 'rtstt_core.'):\n"
         "    own = found.name.endswith('__main__') or found.name.split('.')[1] in ('bootstrap', 'pyinstaller')\n"
@@ -114,7 +118,10 @@ print("unpatched")
     ],
     ids=["version", "node-path", "doctor", "every module of the core", "every module of the test kit"],
 )
-def test_neither_the_command_nor_the_test_kit_patches_websockets(code: str) -> None:
+def test_neither_the_command_nor_the_test_kit_patches_websockets(code: str, tmp_path: Path) -> None:
+    (tmp_path / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
+    (tmp_path / "pyvenv.cfg").write_text("version = 3.12.4\n")
+    code = code.replace("{empty}", tmp_path.as_posix())
     code = code.replace("{skipped}", "{'rtstt_testkit.locust', 'rtstt_testkit._pytest_asyncio'}")  # their own extras
     done = subprocess.run(
         [sys.executable, "-c", UNPATCHED.format(code=code)], capture_output=True, text=True, timeout=60

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -107,7 +106,14 @@ def test_without_the_preload_nothing_is_corrected_and_both_remedies_are_named(tm
 
 
 @pytest.mark.parametrize(
-    "preload", ["--import=file:///x/rtstt_core/node/register.mjs", "-r /x/rtstt_core/node/register.cjs"]
+    "preload",
+    [
+        "--import=file:///x/rtstt_core/node/register.mjs",
+        "-r /x/rtstt_core/node/register.cjs",
+        "--require rtstt-shim/register",
+        "--import rtstt-shim/register --no-warnings",
+        '--require "C:\\x\\node_modules\\rtstt-shim\\register.cjs"',
+    ],
 )
 def test_with_the_preload_it_is_covered_unless_the_shim_is_disabled(
     preload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -119,6 +125,21 @@ def test_with_the_preload_it_is_covered_unless_the_shim_is_disabled(
     monkeypatch.setenv("RTSTT_SHIM_DISABLE", "1")
     client = only(find_npm_clients(tmp_path))
     assert (client.covered, client.shim) == (False, "nothing: RTSTT_SHIM_DISABLE is set")
+
+
+def test_the_npm_package_installed_beside_it_covers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin(tmp_path / "node_modules", "1.9.0", INTENT + GUARDED)
+    plugin(tmp_path / "member" / "node_modules", "0.0.1", INTENT + BETA)
+    install(tmp_path / "node_modules", "rtstt-shim", "0.1.0")
+    assert {(client.version, client.covered) for client in find_npm_clients(tmp_path)} == {
+        ("0.0.1", False),
+        ("1.9.0", True),
+    }
+    monkeypatch.setenv("RTSTT_SHIM_DISABLE", "1")
+    assert not any(client.covered for client in find_npm_clients(tmp_path))
+    monkeypatch.delenv("RTSTT_SHIM_DISABLE")
+    monkeypatch.setenv("NODE_OPTIONS", "--require rtstt-shim/registers")
+    assert "through the preload" not in " ".join(client.shim for client in find_npm_clients(tmp_path))
 
 
 def test_the_beta_header_is_not_covered_by_the_preload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +387,9 @@ def test_a_patch_for_a_version_that_is_gone_fails_where_that_is_asked_for(
         patch = tmp_path / path.format(version)
         patch.parent.mkdir(parents=True, exist_ok=True)
         patch.touch()
-    words = ["doctor", str(tmp_path), "--python", sys.executable]
+    (tmp_path / "empty" / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
+    (tmp_path / "empty" / "pyvenv.cfg").write_text("version = 3.12.4\n")
+    words = ["doctor", str(tmp_path), "--python", str(tmp_path / "empty")]
     assert main(words) == 0
     capsys.readouterr()
     assert main([*words, "--fail-unneeded"]) == 1

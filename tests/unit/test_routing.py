@@ -682,7 +682,7 @@ def test_many_routes_in_a_row_leave_nothing_behind(echo: Echo) -> None:
         return len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0  # noqa: PTH208
 
     counts = set()
-    for _ in range(20):
+    for _ in range(8):
         with route({"api.openai.com": echo.address}):
             _websockets_sync(NATIVE)
         time.sleep(0)

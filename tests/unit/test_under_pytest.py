@@ -38,22 +38,27 @@ def test_rtstt_shim_run(suite: Path) -> None:
     run(suite, RTSTT_SHIM, "run", "--", *PYTEST)
 
 
+@pytest.mark.heavy
 def test_rtstt_shim_run_with_a_route(suite: Path) -> None:
     run(suite, RTSTT_SHIM, "run", "--route", "api.openai.com=127.0.0.1:9", "--", *PYTEST)
 
 
+@pytest.mark.heavy
 def test_an_import_before_pytest(suite: Path) -> None:
     run(suite, sys.executable, "-c", "import rtstt_shim, rtstt_testkit, pytest; raise SystemExit(pytest.main(['-q']))")
 
 
+@pytest.mark.heavy
 def test_a_plugin_on_the_command_line(suite: Path) -> None:
     run(suite, *PYTEST, "-p", "rtstt_shim")
 
 
+@pytest.mark.heavy
 def test_a_plugin_in_the_environment(suite: Path) -> None:
     run(suite, *PYTEST, PYTEST_PLUGINS="rtstt_shim")
 
 
+@pytest.mark.heavy
 def test_a_sitecustomize(suite: Path, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text("import rtstt_shim")

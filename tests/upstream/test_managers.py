@@ -124,6 +124,27 @@ def test_a_frozen_install_after_the_patch_gives_transcripts(
         assert seen.warnings == []
     assert session(project, GATEWAY).query["model"] == ["gpt-4o-mini-transcribe"]
 
+    upgrade(project)
+    assert main(["patch-npm", str(project), "--check", *manager]) == 1
+    assert main(["patch-npm", str(project), *manager]) == 0
+    assert "then `rtstt-shim patch-npm` again" in capsys.readouterr().out
+    run(case.install, project)
+    assert main(["patch-npm", str(project), *manager]) == 0
+    assert f"{PACKAGE} 1.9.0 is patched by {case.patch.replace('1.4.4', '1.9.0')} (" in capsys.readouterr().out
+    run(case.install, project)
+    assert main(["patch-npm", str(project), "--check", *manager]) == 0
+    assert session(project, "eu.api.openai.com").query == {"intent": ["transcription"]}
+    assert main(["patch-npm", str(project), "--undo", *manager]) == 0
+    run(case.install, project)
+    assert not list(project.rglob("*1.?.?.patch"))
+
+
+def upgrade(project: Path) -> None:
+    """Ask for version 1.9.0 of the plugin; npm and pnpm refuse to install it with the patch of another version."""
+    manifest = json.loads((project / "package.json").read_text())
+    manifest["dependencies"] |= {"@livekit/agents": "1.9.0", PACKAGE: "1.9.0", "@livekit/rtc-node": "0.13.34"}
+    (project / "package.json").write_text(json.dumps(manifest, indent=2))
+
 
 def run(command: str, project: Path, **ci: str) -> None:
     # As in a terminal: with `CI` set, pnpm and yarn refuse an install that would change the lockfile.

@@ -15,6 +15,7 @@ import pytest
 from upstream_sources import PACKAGE, commit, git, npm_package
 
 from rtstt_core.cli import main
+from rtstt_testkit.upstream.ranges import excludes
 
 pytestmark = pytest.mark.client
 
@@ -309,7 +310,7 @@ def test_a_project_without_the_plugin_has_nothing_to_patch(tmp_path: Path, capsy
     shutil.rmtree(root / INSTALLED)
     assert patch(root) == 0
     assert patch(root, "--check") == 0
-    assert capsys.readouterr().out == f"{PACKAGE} is not installed in {root}: nothing to patch\n" * 2
+    assert capsys.readouterr().out == f"{root} has no copy of {PACKAGE} or openclaw-cn: nothing to patch\n" * 2
 
 
 def test_a_later_version_of_the_same_shape_is_patched(tmp_path: Path) -> None:
@@ -336,7 +337,7 @@ def test_an_unknown_shape_is_one_sentence_and_nothing_is_written(
     assert contents(root) == before
     shutil.rmtree(root / INSTALLED / "dist")
     assert patch(root) == 1
-    assert "has neither dist/stt.js nor dist/stt.cjs, so this version is unknown" in capsys.readouterr().err
+    assert "has no dist/stt.js or dist/stt.cjs, so this version is unknown" in capsys.readouterr().err
 
 
 ALL = [
@@ -385,7 +386,7 @@ def test_after_an_upgrade_the_old_patch_is_replaced(
     capsys.readouterr()
     assert patch(root, "--check", *words) == 1
     assert (
-        f"{old} is not needed any more: {PACKAGE} 1.4.4 is not installed: run `rtstt-shim patch-npm`"
+        f"{old} is not needed any more: the project does not use {PACKAGE} 1.4.4: run `rtstt-shim patch-npm`"
         in capsys.readouterr().out
     )
     assert patch(root, *words) == 0
@@ -400,6 +401,80 @@ def test_after_an_upgrade_the_old_patch_is_replaced(
     assert contents(root) == contents(project(tmp_path / "fresh", lock, "2.0.0", dependencies={PACKAGE: ">=1.4.4"})) | {
         name: data for name, data in contents(root).items() if name == lock
     }
+
+
+@pytest.mark.parametrize(("lock", "words"), ALL, ids=["npm", "pnpm", "yarn", "bun", "patch-package"])
+def test_a_version_that_package_json_excludes_loses_its_patch_before_the_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lock: str, words: tuple[str, ...]
+) -> None:
+    # npm and pnpm refuse an install with a patch of another version, so the old one is still installed.
+    root = project(tmp_path, lock, dependencies={PACKAGE: "^1.4.4"})
+    assert patch(root, *words) == 0
+    old = next(path for path in PATCHES.values() if (root / path).exists())
+    text = (root / "package.json").read_text()
+    (root / "package.json").write_text(text.replace(f'"{PACKAGE}": "^1.4.4"', f'"{PACKAGE}": "^1.9.0"'))
+    capsys.readouterr()
+    left = (
+        f"{root / INSTALLED} (1.4.4) is not what package.json asks for (^1.9.0): run "
+        f"`{apply_command(lock)}`, then `rtstt-shim patch-npm` again\n"
+    )
+    assert patch(root, "--check", *words) == 1
+    assert capsys.readouterr().out == (
+        f"{old} is not needed any more: the project does not use {PACKAGE} 1.4.4: run `rtstt-shim patch-npm`\n{left}"
+    )
+    assert patch(root, *words) == 0
+    assert capsys.readouterr().out.endswith(left)
+    assert not (root / old).exists()
+    assert "1.4.4.patch" not in "".join(path.read_text() for path in root.glob("*.*") if path.is_file())
+    assert patch(root, "--check", *words) == 1
+    assert capsys.readouterr().out == left
+
+
+def apply_command(lock: str) -> str:
+    tools = {"package-lock.json": "npm", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun"}
+    return f"{tools[lock]} install"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "excluded"),
+    [
+        ("1.9.0", "1.4.4", True),
+        ("1.4.4", "1.4.4", False),
+        ("v1.4.4", "1.4.4", False),
+        ("^1.9.0", "1.4.4", True),
+        ("^1.4.0", "1.9.0", False),
+        ("^1.9.0", "2.0.0", True),
+        ("^0.4.2", "0.5.0", True),
+        ("^0.0.3", "0.0.4", True),
+        ("~1.4.0", "1.4.7", False),
+        ("~1.4.0", "1.5.0", True),
+        (">=1.4.4 <1.4.5", "1.4.4", False),
+        (">=1.4.4 <1.4.5", "1.4.5", True),
+        (">1.4.4", "1.4.4", True),
+        ("<=1.4.4", "1.4.5", True),
+        ("1.4.4 || ^1.9.0", "1.4.4", False),
+        ("1.4.5 || ^1.9.0", "1.4.4", True),
+        ("latest", "1.4.4", False),
+        ("*", "1.4.4", False),
+        ("1.9", "1.4.4", False),
+        ("1.4.0 - 1.9.0", "1.4.4", False),
+        ("workspace:^1.9.0", "1.4.4", False),
+        ("^1.9.0", "1.4.4-beta.1", False),
+        ("^1.9.0-beta.1", "1.4.4", False),
+    ],
+)
+def test_only_a_range_that_certainly_excludes_the_installed_version_does(
+    wanted: str, version: str, excluded: bool
+) -> None:
+    assert excludes(wanted, version) is excluded
+
+
+def test_a_copy_of_another_package_follows_no_range_of_the_project(tmp_path: Path) -> None:
+    root = project(tmp_path, version="1.9.0", dependencies={PACKAGE: "^1.9.0"})
+    place("1.4.4", root / "node_modules/@acme/voice" / INSTALLED)
+    (root / "node_modules/@acme/voice/package.json").write_text(json.dumps({"dependencies": {PACKAGE: "1.4.4"}}))
+    assert patch(root) == 0
+    assert (root / PATCHES["pnpm"]).is_file()
 
 
 def test_a_patch_of_someone_else_stays(tmp_path: Path) -> None:
@@ -442,6 +517,33 @@ def test_a_package_with_windows_line_ends_gets_a_patch_that_applies(tmp_path: Pa
     commit(installed)
     git(installed, "apply", str(root / PATCHES["pnpm"]))
     assert b"\n" not in (installed / "dist/stt.js").read_bytes().replace(b"\r\n", b"")
+
+
+def test_a_package_that_contains_its_source_is_patched_with_the_rules_of_its_pull_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(tmp_path, "bun.lock", version="2.0.0")
+    source, installed = npm_package("2026.1.31", "openclaw-cn"), root / "node_modules/openclaw-cn"
+    file = "extensions/voice-call/src/providers/stt-openai-realtime.ts"
+    for name in ("package.json", file):
+        (installed / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, installed / name)
+    before = contents(root)
+    assert patch(root, "--check") == 1
+    assert f"{installed} (2026.1.31) is affected and not patched" in capsys.readouterr().out
+    assert patch(root) == 0
+    path = "patches/openclaw-cn@2026.1.31.patch"
+    assert f"openclaw-cn 2026.1.31 is patched by {path} (bun: " in capsys.readouterr().out
+    assert patch(root, "--undo") == 0
+    assert contents(root) == before
+    assert patch(root) == 0
+    commit(installed)
+    git(installed, "apply", str(root / path))
+    text = (installed / file).read_text()
+    assert 'type: "session.update"' in text
+    assert "realtime=v1" not in text
+    assert patch(root) == 0
+    assert "needs no patch: the provider already opens sessions of the GA API" in capsys.readouterr().out
 
 
 RULES = """

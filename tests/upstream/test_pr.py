@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from upstream_sources import commit, git
+from upstream_sources import commit, git, make_hostile, npm_package
 
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.errors import VerificationFailed
@@ -18,6 +18,9 @@ from rtstt_testkit.upstream.pull_request import Report
 pytestmark = pytest.mark.client
 
 JS = ("1.4.4", "1.4.5", "1.4.6", "1.4.7", "1.5.0", "1.9.0")
+#: The other versions that were published up to 1.9.0.
+OTHERS = ("1.4.5", "1.4.6", "1.4.8", "1.4.9", "1.4.11", "1.5.0", "1.5.1", "1.5.2", "1.5.3", "1.6.0", "1.6.1", "1.6.2")
+OTHERS += ("1.6.3", "1.6.4", "1.7.0", "1.7.1", "1.8.0", "1.8.1")
 FIXES = (
     "agents-js/model-param",
     "agents-js/ws-api-errors",
@@ -71,7 +74,10 @@ def test_the_patch_applies_to_a_pristine_copy_and_touches_nothing_else(
     assert changed[0].startswith(".changeset/")
 
 
-@pytest.mark.parametrize("version", ["1.4.4", "1.4.7", "1.5.5", "1.9.0"])
+@pytest.mark.parametrize(
+    "version",
+    ["1.4.4", "1.4.7", "1.5.5", "1.9.0", *(pytest.param(version, marks=pytest.mark.release) for version in OTHERS)],
+)
 def test_the_patches_of_one_upstream_apply_in_any_order(npm_source: Npm, tmp_path: Path, version: str) -> None:
     source = npm_source(version)
     for number, fix in enumerate(FIXES):
@@ -241,10 +247,30 @@ def test_places_like_the_fixed_one_are_named(npm_source: Npm, pypi_source: Pypi,
     assert "plugins/openai/responses/llm.py` line " in text
     assert "it was not examined" not in text
     assert pr("speech-to-speech/regional-hosts", pypi_source("speech-to-speech", "1.1.0"), tmp_path / "s2s") == 0
-    assert "Not touched" not in (tmp_path / "s2s" / "PR.md").read_text(encoding="utf-8")
+    text = (tmp_path / "s2s" / "PR.md").read_text(encoding="utf-8")
+    assert re.findall(r"^Not touched: `(.*)` line \d+ has a similar test, because (.*)\.", text, re.M) == [
+        ("src/speech_to_speech/STT/streaming_handler.py", "it decides which host gets the API key of the environment")
+    ]
 
 
-@pytest.mark.parametrize("fix", [fix.name for fix in load_fixes() if fix.proof != "outages"])
+@pytest.mark.parametrize(
+    ("version", "comment"),
+    [("1.4.4", "OpenAI's own hosts refuse a"), ("1.9.0", "`api.openai.com` and its regional siblings")],
+)
+def test_the_comment_of_the_function_says_what_it_does(
+    npm_source: Npm, tmp_path: Path, version: str, comment: str
+) -> None:
+    source = npm_source(version)
+    commit(source)
+    assert pr(FIXES[0], source, tmp_path / "out") == 0
+    git(source, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    text = (source / "src/stt.ts").read_text()
+    documentation = text[: text.index("export function buildRealtimeSttUrl")].rpartition("/**")[2]
+    assert comment in " ".join(documentation.replace("*", "").split())
+    assert "ignores the" not in documentation
+
+
+@pytest.mark.parametrize("fix", [fix.name for fix in load_fixes() if "regional" in fix.about])
 def test_a_text_on_regional_hosts_separates_what_is_known_from_what_is_inferred(fix: str) -> None:
     for variant in find_fix(fix).variants.values():
         assert "What is known: the global host refuses" in variant.description
@@ -269,6 +295,42 @@ def test_speech_to_speech_gets_its_fix(pypi_source: Pypi, tmp_path: Path) -> Non
     ]
 
 
+def test_a_speech_to_speech_checkout_has_the_module_that_tests_the_file_extended(
+    pypi_source: Pypi, tmp_path: Path
+) -> None:
+    source, repository = pypi_source("speech-to-speech", "1.1.0"), tmp_path / "speech-to-speech"
+    shutil.copytree(source / "speech_to_speech", repository / "src/speech_to_speech")
+    tests = repository / "tests/test_streaming_stt_handler.py"
+    tests.parent.mkdir()
+    last = "@pytest.mark.parametrize('a', [1])\ndef test_last(a) -> None:\n    assert _handler()\n"
+    tests.write_text(f"import pytest\n\n\ndef _handler():\n    return 1\n\n\n{last}")
+    commit(repository)
+    assert pr("speech-to-speech/regional-hosts", repository, tmp_path / "out") == 0
+    git(repository, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    assert git(repository, "diff", "--name-only", "HEAD~1").split() == [
+        "src/speech_to_speech/STT/streaming_handler.py",
+        "tests/test_streaming_stt_handler.py",
+    ]
+    assert f"{last}\n\n@pytest.mark.parametrize(" in tests.read_text()
+
+
+def test_a_package_with_the_paths_of_its_repository_gets_one_patch(tmp_path: Path) -> None:
+    source = Path(shutil.copytree(npm_package("2026.1.31", "openclaw-cn"), tmp_path / "source"))
+    pristine = contents(source)
+    assert pr("openclaw-cn/ga-session", source, tmp_path / "out") == 0
+    assert contents(source) == pristine
+    assert sorted(contents(tmp_path / "out")) == ["0001-fix-voice-call-realtime-stt-ga.patch", "PR.md"]
+    commit(source)
+    git(source, "am", "--quiet", *map(str, (tmp_path / "out").glob("*.patch")))
+    folder = "extensions/voice-call/src/providers"
+    assert git(source, "diff", "--name-only", "HEAD~1").split() == [
+        f"{folder}/stt-openai-realtime.test.ts",
+        f"{folder}/stt-openai-realtime.ts",
+    ]
+    assert pr("openclaw-cn/ga-session", source, tmp_path / "nothing") == 0
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_the_list_says_which_targets_a_source_needs(
     npm_source: Npm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,6 +343,7 @@ def test_the_list_says_which_targets_a_source_needs(
         "agents-js/ws-close-code",
         "agents-js/ws-first-event",
         "agents-js/ws-warning",
+        "openclaw-cn/ga-session",
         "speech-to-speech/regional-hosts",
     ]
     source = npm_source("1.4.2")
@@ -337,36 +400,6 @@ def test_an_interrupt_leaves_nothing_behind(
     assert list((tmp_path / "here").iterdir()) == []
 
 
-APPLICATION = '''"""An application."""
-URL = "wss://api.openai.com/v1/realtime?intent=transcription&model=whisper-1"
-'''
-
-
-def test_any_application_gets_a_patch_of_what_doctor_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    repository, out = tmp_path / "application", tmp_path / "out"
-    (repository / "app").mkdir(parents=True)
-    file = repository / "app/main.py"
-    file.write_bytes(APPLICATION.replace("\n", "\r\n").encode())
-    git(repository, "init", "--quiet")
-    git(repository, "config", "core.autocrlf", "false")
-    commit(repository)
-    assert pr("source", repository, out) == 0
-    assert sorted(contents(out)) == ["0001-fix-openai-realtime-transcription.patch", "PR.md"]
-    text = (out / "PR.md").read_text()
-    assert "- `app/main.py` line 2: OpenAI refuses `model` beside intent=transcription" in text
-    assert "Not run: the tests of this repository." in text
-    git(repository, "am", "--quiet", "--keep-cr", str(out / "0001-fix-openai-realtime-transcription.patch"))
-    assert file.read_bytes() == APPLICATION.replace("&model=whisper-1", "").replace("\n", "\r\n").encode()
-    capsys.readouterr()
-    assert pr("source", repository, tmp_path / "nothing") == 0
-    assert capsys.readouterr().out == (
-        f"{repository} needs no pull request: nothing in it can be rewritten with certainty\n"
-    )
-    assert not (tmp_path / "nothing").exists()
-    assert pr("source", tmp_path, tmp_path / "nothing") == 2
-    assert f"{tmp_path} is not a git checkout: give the root of one" in capsys.readouterr().err
-
-
 class TestBadInput:
     """One sentence, exit code 2, nothing written."""
 
@@ -385,7 +418,7 @@ class TestBadInput:
         assert self.refused(capsys, "agents-js/nope", "--source", tmp_path, "--out", tmp_path / "out") == (
             "there is no fix 'agents-js/nope': choose one of agents/regional-hosts, agents-js/model-param, "
             "agents-js/ws-api-errors, agents-js/ws-close-code, agents-js/ws-first-event, agents-js/ws-warning, "
-            "speech-to-speech/regional-hosts"
+            "openclaw-cn/ga-session, speech-to-speech/regional-hosts"
         )
 
     def test_wrong_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -591,34 +624,7 @@ def test_a_checkout_may_be_detached_shallow_a_worktree_packed_and_read_only(npm_
 @pytest.mark.parametrize("words", [["--out", "{out}"], ["--list"]], ids=["pr", "--list"])
 def test_no_program_of_a_strangers_checkout_is_run(npm_source: Npm, tmp_path: Path, words: list[str]) -> None:
     repository = checkout(npm_source("1.9.0"), tmp_path / "agents-js")
-    ran = tmp_path / "ran"
-    program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\necho $0 >> '{ran}'\ncat\n")
-    program.chmod(0o755)
-    hooks = repository / ".git/hooks"
-    hooks.mkdir(exist_ok=True)
-    for hook in ("post-index-change", "pre-commit", "post-checkout", "fsmonitor-watchman", "reference-transaction"):
-        shutil.copy(program, hooks / hook)
-    (repository / ".git/info").mkdir(exist_ok=True)
-    (repository / ".git/info/attributes").write_text("* filter=stranger diff=stranger merge=stranger\n")
-    for name in (
-        "core.fsmonitor",
-        "core.pager",
-        "core.editor",
-        "core.sshCommand",
-        "credential.helper",
-        "filter.stranger.clean",
-        "filter.stranger.smudge",
-        "filter.stranger.process",
-        "diff.stranger.textconv",
-        "diff.external",
-        "merge.stranger.driver",
-        "gpg.program",
-        "alias.ls-tree",
-        "uploadpack.packObjectsHook",
-    ):
-        git(repository, "config", name, f"!{program}" if name.startswith("alias") else str(program))
-    git(repository, "config", "core.hooksPath", str(hooks))
+    ran = make_hostile(repository)
     file = repository / "plugins/openai/src/stt.ts"
     file.touch()  # its cached state is stale, so that git would compare the contents
     arguments = [word.format(out=tmp_path / "out") for word in words]

@@ -54,7 +54,9 @@ class Bench:
     def prove(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
         return self.report(monkeypatch, name).text.partition("\n\nThe upstream's own commands:")[0]
 
-    def report(self, monkeypatch: pytest.MonkeyPatch, name: str) -> Report:
+    def report(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, progress: scratch.Progress = lambda line: None
+    ) -> Report:
         fix: Fix = replace(find_fix(name), source="source", tests="tests")
         before, after = {"source": "old", "tests": "old tests"}, {"source": "new", "tests": "new tests"}
         variant = next(iter(fix.variants.values()))
@@ -65,7 +67,7 @@ class Bench:
             yield Workbench("a tool", [("a check", self.check)], self.test, self.run_client, self.run_outages)
 
         monkeypatch.setattr(verify_npm, "workbench", workbench)
-        return verify(request, lambda line: None)
+        return verify(request, progress)
 
     def fails(self, monkeypatch: pytest.MonkeyPatch, name: str = "agents-js/model-param") -> str:
         with pytest.raises(VerificationFailed) as caught:
@@ -88,6 +90,35 @@ def test_the_report_holds_what_was_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "| transcript 'Hello.' (URL without `model`) |\n"
         "| gateway.example.com | transcript 'Hello.' (URL with `model`) | transcript 'Hello.' (URL with `model`) |"
     )
+
+
+def test_every_step_is_announced_and_first_of_all_whose_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    bench = Bench()
+    bench.report(monkeypatch, "agents-js/model-param", lines.append)
+    assert lines == [
+        "this runs code of livekit/agents-js in .: its tests, tools and client",
+        "running tests before and after",
+        "running a check before and after",
+        "streaming audio to api.openai.com before and after",
+        "streaming audio to eu.api.openai.com before and after",
+        "streaming audio to gateway.example.com before and after",
+    ]
+    lines.clear()
+    bench.outages[True] = replace(FAILED, warnings=["one"])
+    bench.report(monkeypatch, "agents-js/ws-warning", lines.append)
+    assert lines[-3:] == [
+        f"running {len(OUTAGES)} outages before the patch",
+        f"running {len(OUTAGES)} outages after the patch",
+        "streaming audio to gateway.example.com before and after",
+    ]
+
+
+def test_a_client_of_one_host_is_run_there_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Bench().prove(monkeypatch, "openclaw-cn/ga-session")
+    assert text.splitlines()[-1].startswith("| api.openai.com | 0 transcripts: `invalid_model`, close 4000 |")
+    assert GATEWAY not in text
+    assert "eu.api.openai.com" not in text
 
 
 NOT_RUN = "\n".join(
@@ -130,7 +161,7 @@ def test_the_commands_of_a_checkout_run_on_a_patched_copy(tmp_path: Path) -> Non
         run_commands([Command("types", "plugins/openai/")], source, {}, lambda line: None)
     (folder / "node_modules").rmdir()
     (outcome,) = run_commands(commands[:1], source, {}, lambda line: None)
-    assert outcome.not_run == "the dependencies of the checkout are not installed"
+    assert outcome.not_run == "the dependencies of the source are not installed"
 
 
 def test_outages_are_reported_and_what_the_fix_claims_must_hold_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +218,9 @@ from websockets.sync.client import connect
 errors = []
 headers = {'Authorization': 'Bearer ' + (os.environ['OPENAI_API_KEY'] or 'sk-made-up')}
 try:
-    url = sys.argv[1].replace('https', 'wss') + '/realtime?model=m&intent=transcription'
+    # Like a patched client.
+    model = '' if '.openai.com' in sys.argv[1] else '&model=m'
+    url = sys.argv[1].replace('https', 'wss') + '/realtime?intent=transcription' + model
     with connect(url, open_timeout=10, additional_headers=headers) as ws:
         with contextlib.suppress(ConnectionClosed):  # the refusal may be there already; it can still be received
             ws.send('{"type": "session.update", "session": {"type": "transcription", "audio": {"input": '
@@ -305,7 +338,7 @@ def test_an_environment_is_made_once_and_a_failed_install_is_reported(
     folder = scratch.npm_project({"nope": "1.0.0"}, said.append)
     assert scratch.npm_project({"nope": "1.0.0"}, said.append) == folder
     assert [command[:2] for command in ran] == [["npm", "install"]] * 2
-    assert said[0] == f"installing 1 npm packages (about 400 MB, kept in {folder})"
+    assert said[0] == f"installing 1 npm packages (kept in {folder})"
 
     ran.clear()
     result = subprocess.CompletedProcess([], 2, "", "")

@@ -17,12 +17,19 @@ from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.fixes import find_fix
 from rtstt_testkit.upstream.installed import Installed
 from rtstt_testkit.upstream.packages import load_packages
-from rtstt_testkit.upstream.scratch import npm_project, workspace
+from rtstt_testkit.upstream.scratch import execute, npm_project, workspace
 
 pytestmark = [pytest.mark.client, pytest.mark.node, pytest.mark.heavy, pytest.mark.timeout(900)]
 
 VERSIONS = ("1.4.4", pytest.param("1.4.7", marks=pytest.mark.release), "1.9.0")
 Patched = Callable[[str], AbstractContextManager[Path]]
+
+
+def as_published(source: Path, name: str, version: str) -> Installed:
+    """Return an installed package, to patch it."""
+    (package,) = (package for package in load_packages() if package.name == name)
+    files = {path: (source / path).read_text(encoding="utf-8") for path in package.files}
+    return Installed(package, source, version, files)
 
 
 @pytest.fixture
@@ -32,9 +39,7 @@ def patched() -> Patched:
     @contextmanager
     def make(version: str) -> Iterator[Path]:
         source = npm_package(version)
-        (plugin,) = load_packages()
-        files = {name: (source / name).read_text(encoding="utf-8") for name in plugin.files}
-        copy = Installed(plugin, source, version, files)
+        copy = as_published(source, PACKAGE, version)
         with workspace(
             npm_project({**find_fix("agents-js/model-param").workbench["tools"], PACKAGE: version}, print)
         ) as folder:
@@ -79,3 +84,25 @@ def test_a_refused_session_gets_one_warning_without_the_key(patched: Patched, ve
                 "your API key at https://platform.openai.com/account/api-keys. "
                 "(close 3000 invalid_request_error.invalid_api_key)"
             ]
+
+
+def test_the_patched_source_of_openclaw_transcribes_a_call() -> None:
+    source = npm_package("2026.1.31", "openclaw-cn")
+    copy = as_published(source, "openclaw-cn", "2026.1.31")
+    ((path, _),) = copy.files.items()
+    with workspace(npm_project(find_fix("openclaw-cn/ga-session").workbench["tools"], print)) as folder:
+        (folder / "package.json").write_text(json.dumps({"type": "module"}))
+        shutil.copy(patches() / "openclaw-cn" / "drive.mjs", folder)
+        outcomes = []
+        for text in (copy.files[path], copy.patched()[path]):
+            (folder / "stt.ts").write_text(text, encoding="utf-8")
+            built = folder / "node_modules/openclaw-cn/dist/providers/stt-openai-realtime.js"
+            options = json.dumps({"entryPoints": ["stt.ts"], "format": "esm", "outfile": str(built)})
+            words = ["node", "-e", f"import('esbuild').then((esbuild) => esbuild.build({options}))"]
+            done = execute(words, folder)
+            assert done.returncode == 0, done.stderr
+            outcomes.append(str(stream(folder, "api.openai.com")))
+    assert outcomes == [
+        "0 transcripts: `beta_api_shape_disabled`, close 4000",
+        "transcript 'Hello from the mock.' (URL without `model`)",
+    ]

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from rtstt_testkit import upstream
+from rtstt_testkit.commands import patch_npm
 from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.errors import NotAffected, UnknownShape
+from rtstt_testkit.upstream.fixes import load_fixes
+from rtstt_testkit.upstream.packages import load_packages
 from rtstt_testkit.upstream.rules import Applied, apply_rules, load_rules
 
 CALL = """
@@ -95,6 +99,13 @@ def test_a_rule_without_fix_says_why_nothing_is_needed(tmp_path: Path) -> None:
 def test_rules_of_files_that_are_not_there_are_left_out(tmp_path: Path) -> None:
     rules = CALL.replace("file: main", "file: tests")
     assert apply(tmp_path, rules, "old(1);\n").rules == []
+
+
+def test_the_code_names_no_upstream_and_no_package() -> None:
+    names = {name for fix in load_fixes() for name in (fix.upstream, fix.package)}
+    names |= {package.name for package in load_packages()}
+    modules = [*Path(upstream.__file__).parent.glob("*.py"), Path(patch_npm.__file__)]
+    assert [(module.name, name) for module in modules for name in names if name in module.read_text()] == []
 
 
 @pytest.mark.parametrize("file", sorted(patches().glob("*/*/rules.yml")), ids=lambda file: str(file.parent.name))

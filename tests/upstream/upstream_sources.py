@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -32,12 +33,12 @@ def once(folder: Path) -> Iterator[Path | None]:
             yield Path(made)
 
 
-def npm_package(version: str) -> Path:
-    """The unpacked package of the LiveKit plugin, as npm serves it."""
-    folder = CACHE / f"npm-{version}"
+def npm_package(version: str, name: str = PACKAGE) -> Path:
+    """The unpacked package, by default of the LiveKit plugin, as npm serves it."""
+    folder = CACHE / (f"npm-{version}" if name == PACKAGE else f"npm-{name}-{version}")
     with once(folder) as where:
         if where is not None:
-            command = ["npm", "pack", "--silent", f"{PACKAGE}@{version}"]
+            command = ["npm", "pack", "--silent", f"{name}@{version}"]
             subprocess.run(command, cwd=where, check=True, capture_output=True)
             with tarfile.open(next(where.glob("*.tgz"))) as archive:
                 # Python 3.10 and 3.11 have the filter from 3.10.12 and 3.11.4 on.
@@ -71,3 +72,38 @@ def commit(folder: Path) -> None:
 def git(folder: Path, *words: str) -> str:
     """Run git and return what it printed."""
     return subprocess.run([*GIT, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def make_hostile(repository: Path) -> Path:
+    """Configure a repository to run a program wherever git can run one, and return the file that the program writes."""
+    ran = repository.with_name("ran")
+    program = repository.with_name("program")
+    program.write_text(f"#!/bin/sh\necho $0 >> '{ran}'\ncat\n")
+    program.chmod(0o755)
+    hooks = repository / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for hook in ("post-index-change", "pre-commit", "post-checkout", "fsmonitor-watchman", "reference-transaction"):
+        shutil.copy(program, hooks / hook)
+    (repository / ".git/info").mkdir(exist_ok=True)
+    (repository / ".git/info/attributes").write_text("* filter=stranger diff=stranger merge=stranger\n")
+    for name in (
+        "core.fsmonitor",
+        "core.pager",
+        "core.editor",
+        "core.sshCommand",
+        "credential.helper",
+        "filter.stranger.clean",
+        "filter.stranger.smudge",
+        "filter.stranger.process",
+        "diff.stranger.textconv",
+        "diff.external",
+        "merge.stranger.driver",
+        "gpg.program",
+        "alias.ls-tree",
+        "uploadpack.packObjectsHook",
+    ):
+        git(repository, "config", name, f"!{program}" if name.startswith("alias") else str(program))
+    git(repository, "config", "core.hooksPath", str(hooks))
+    # Whatever the set-up itself ran is not the command's.
+    ran.unlink(missing_ok=True)
+    return ran

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rtstt_core.clients.npm_installed import KNOWN
+from rtstt_core.clients.npm_installed import SHIM, is_known
 from rtstt_core.clients.npm_packages import NpmPackage, find_packages
 from rtstt_core.clients.python_environments import PythonEnvironment, canonical
 from rtstt_core.clients.python_table import PYTHON_CLIENTS
@@ -19,8 +19,7 @@ from rtstt_core.clients.tree import Unread, read_text
 
 __all__ = ["UnknownPackage", "unknown_npm_packages", "unknown_python_packages"]
 
-_OWN = {"rtstt-shim"}
-_TABLED = {known.name for known in PYTHON_CLIENTS} | _OWN
+_TABLED = {known.name for known in PYTHON_CLIENTS} | {"rtstt-shim"}
 
 # What the metadata of a package that opens such a socket mentions: as a dependency, a keyword or in its description.
 _HINTS = ("openai", "realtime", "websocket", "aiohttp")
@@ -101,7 +100,7 @@ def unknown_npm_packages(path: Path, unread: Unread) -> Iterator[UnknownPackage]
         path: A folder, as for `find_packages`.
         unread: Gets what cannot be read.
     """
-    for package in find_packages(path, unread, lambda name: name not in KNOWN):
+    for package in find_packages(path, unread, lambda name: name != SHIM and not is_known(name)):
         manifest = (package.read("package.json", unread) or "").lower()
         if not any(hint in manifest for hint in _NPM_HINTS):
             continue

@@ -36,10 +36,14 @@ class ErrorEvents {
    * Adds an event, or counts it if it came before.
    *
    * @param {Buffer | string} data a message of the server
+   * @param {string} head its beginning, in which each byte is a character
    * @returns {boolean} whether it is the first one that is kept
    */
-  add(data) {
-    const key = fingerprint(typeof data === 'string' ? data : data.toString('latin1'));
+  add(data, head) {
+    // Most error events are no longer than what was decoded of them already.
+    let text = head;
+    if (head.length < data.length) text = typeof data === 'string' ? data : data.toString('latin1');
+    const key = fingerprint(text);
     const beginning = key.slice(0, BEGINNING);
     const full = this.#events.size >= MAX_EVENTS;
     const known = this.#events.get(key) ?? (full && this.#newest?.beginning === beginning ? this.#newest : undefined);

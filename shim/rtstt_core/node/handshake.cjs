@@ -40,7 +40,12 @@ function decideHandshake(origin, path, fallback) {
   if (decision.changed) logFirst(origin + path, decision.url, decision.reason, fallback);
   return {
     path: url.slice(origin.length),
-    watch: (connected = url) => new Watch({ stack: callStack(), fallback, url: connected }, session),
+    watch: (connected = url) => {
+      const info = { stack: callStack(), fallback, url: connected };
+      const setting = process.env.RTSTT_SHIM_TRACE;
+      if (!setting) return new Watch(info, session);
+      return require('./traced_watch.cjs').tracedWatch(info, { ...decision, session }, setting);
+    },
   };
 }
 

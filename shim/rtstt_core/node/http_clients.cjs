@@ -19,7 +19,9 @@ const created = guarded('correcting an http request', (/** @type {ClientRequest}
   const handshake = decideHandshake(origin, request.path, `node:${request.protocol.slice(0, -1)}`);
   if (!handshake) return;
   if (handshake.path !== request.path && !request.headersSent) request.path = handshake.path;
-  observeRequest(request, handshake.watch(origin + request.path));
+  const watch = handshake.watch(origin + request.path);
+  watch.trace?.request(Object.entries(request.getHeaders()));
+  observeRequest(request, watch);
 });
 
 /** @param {ClientRequest} request */

@@ -50,4 +50,4 @@ function redact(text) {
   return clean(text.replace(URL_IN_TEXT, redactUrl));
 }
 
-module.exports = { redactUrl, redact };
+module.exports = { SHOWN_PARAMETERS, redactUrl, redact };

@@ -158,4 +158,4 @@ function headerOf(lines, name) {
     .join(', ');
 }
 
-module.exports = { ServerStream };
+module.exports = { ServerStream, headerOf };

@@ -40,6 +40,7 @@ function isCloseFrame(chunk) {
  * @param {Watch} watch
  */
 function tap(socket, watch) {
+  watch.trace?.tap(socket);
   let closing = false;
   let ended = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */

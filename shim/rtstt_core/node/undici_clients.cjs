@@ -22,16 +22,40 @@ let newest = {};
 
 /** Corrects a WebSocket request, and watches its connection. */
 const created = guarded('correcting an undici request', (/** @type {any} */ request) => {
-  const handshake = decideHandshake(String(request.origin).replace(/^http/i, 'ws'), request.path, FALLBACK);
+  const handshake = decideHandshake(originOf(request), request.path, FALLBACK);
   if (!handshake) return;
   if (handshake.path !== request.path) request.path = handshake.path;
   // After a 401 undici sends a second request by itself; it is the same handshake, with the same key.
   const key = /sec-websocket-key\W+([\w+/=]{24})/i.exec(String(request.headers))?.[1];
-  if (!newest.watch || key === undefined || key !== newest.key) newest = { key, watch: handshake.watch() };
+  if (!newest.watch || key === undefined || key !== newest.key) {
+    newest = { key, watch: handshake.watch() };
+    newest.watch?.trace?.request(headersOf(request.headers));
+  }
   watches.set(request, /** @type {Watch} */ (newest.watch));
   if (!subscribed) subscribeMore();
   subscribed = true;
 });
+
+/** @param {any} request */
+function originOf({ origin, host }) {
+  const text = String(origin).replace(/^http/i, 'ws').replace(/\/$/, '');
+  // Undici's DNS interceptor puts an address in the place of the host, which only the Host header names then.
+  return host ? text.replace(/(?<=^wss?:\/\/)(?:[\d.]+|\[[^\]]*\])(?::\d+)?$/i, () => host) : text;
+}
+
+/**
+ * Yields the names and values of a request's headers, which are lines in older releases and a list in newer ones.
+ *
+ * @param {unknown} headers
+ * @returns {Generator<[string, unknown]>}
+ */
+function* headersOf(headers) {
+  if (Array.isArray(headers)) {
+    for (let i = 0; i + 1 < headers.length; i += 2) yield [String(headers[i]), headers[i + 1]];
+  } else {
+    for (const [, name, value] of String(headers).matchAll(/^([^:\r\n]+): *(.*?)\r?$/gm)) yield [name, value];
+  }
+}
 
 /** Subscribes to the channels that matter only once there is a connection to watch. */
 function subscribeMore() {
@@ -58,6 +82,11 @@ const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ {
   if (handshakeResponse?.status !== 200) return;
   const watch = decideHandshake('', websocket.url, FALLBACK)?.watch();
   if (!watch) return;
+  watch.trace?.accepted();
+  if (watch.trace) {
+    const { trace } = watch;
+    observe(websocket, 'send', (data) => trace.message('client', data));
+  }
   let closing = false;
   observe(websocket, 'close', () => {
     closing = true;
@@ -65,6 +94,7 @@ const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ {
   /** @type {(name: string, listener: (event: any) => void) => void} */
   const on = (name, listener) => websocket.addEventListener(name, guarded('watching a WebSocket over HTTP/2', listener));
   on('message', ({ data }) => {
+    watch.trace?.message('server', data);
     if (typeof data !== 'string') return;
     const head = data.slice(0, 512);
     if (watch.wants(head)) watch.message(data, head);

@@ -25,6 +25,12 @@ const NATIVE_HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*api\.openai\.com$/;
 const TRANSCRIPTION_MODEL =
   /^(?:whisper-1|gpt-4o(?:-mini)?-transcribe(?:-diarize)?|gpt-(?:live-)?transcribe|gpt-realtime-whisper)(?:-\d{4}-\d{2}-\d{2})?$/;
 
+// Not Buffer, which browsers do not have.
+const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** @param {string} digits */
+const fromHex = (digits) => Number.parseInt(digits, 16);
+
 /** @param {string} setting */
 function extraHosts(setting) {
   const names = setting.split(',').map((name) => name.trim().replace(/\.+$/, '').toLowerCase());
@@ -75,7 +81,7 @@ function isNative(url) {
 function unquote(text) {
   return text
     .replaceAll('+', ' ')
-    .replace(/(?:%[0-9a-f]{2})+/gi, (escapes) => Buffer.from(escapes.replaceAll('%', ''), 'hex').toString());
+    .replace(/(?:%[0-9a-f]{2})+/gi, (escapes) => UTF8.decode(Uint8Array.from(escapes.slice(1).split('%'), fromHex)));
 }
 
 /** @param {string} pair */

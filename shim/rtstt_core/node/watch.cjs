@@ -17,6 +17,7 @@ const { report, reportRemainingCounts } = require('./report.cjs');
 /** @import { Symptom, ConnectCause } from './diagnosis.cjs' */
 /** @import { ErrorEvent } from './error_events.cjs' */
 /** @import { ConnectionInfo } from './report.cjs' */
+/** @import { SessionTrace } from './trace_session.cjs' */
 
 // The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
 const CLOSE_WAIT_MS = 500;
@@ -60,6 +61,13 @@ class Watch {
   progress;
 
   /**
+   * The trace of the connection, if there is one.
+   *
+   * @type {SessionTrace | undefined}
+   */
+  trace;
+
+  /**
    * @param {ConnectionInfo} info the connection
    * @param {'transcription' | 'conversation'} [session] what it opens; of a conversation only a refusal and what concerns
    *   transcription is reported
@@ -101,7 +109,7 @@ class Watch {
    * @param {string} head its beginning
    */
   message(data, head) {
-    if (head.includes('"error"') && this.#error(data)) {
+    if (head.includes('"error"') && this.#error(data, head)) {
       this.progress = undefined;
     } else if (this.progress?.received(head, data)) {
       if (this.progress.isConversation) this.#session = 'conversation';
@@ -113,10 +121,11 @@ class Watch {
    * Keeps an event that may report an error.
    *
    * @param {Buffer | string} data
+   * @param {string} head its beginning
    * @returns {boolean} whether any error is kept
    */
-  #error(data) {
-    if (this.#errors.add(data)) {
+  #error(data, head) {
+    if (this.#errors.add(data, head)) {
       this.#wait();
       pending.add(this);
     }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["patch"]
 
 # `WSMsgType` has the opcodes of RFC 6455.
-_TEXT, _CLOSE = 0x1, 0x8
+_TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 def patch(module: ModuleType, context: PatchContext) -> None:
@@ -58,6 +58,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
                 args, kwargs = parameter.put(args, {**kwargs, "params": None}, corrected)
             if decision.watched:
                 watch = context.watch(decision)
+                context.trace_request(watch, _headers(session, kwargs))
         connecting = wrapped(*args, **kwargs)
         if watch is not None:
             watched = _connect(connecting, session, watch, context)
@@ -100,6 +101,14 @@ def _corrected_url(url_class: Any, given: Any, url: Any, decision: Decision) -> 
     return corrected if url_class(given).is_absolute() else corrected.relative()
 
 
+def _headers(session: Any, options: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers that the session and the call ask for: aiohttp makes the others later."""
+    headers = {**session.headers, **dict(options.get("headers") or {})}
+    if options.get("protocols"):
+        headers["sec-websocket-protocol"] = ", ".join(options["protocols"])
+    return list(headers.items())
+
+
 async def _connect(connecting: Any, session: Any, watch: Watch, context: PatchContext) -> Any:
     started = monotonic()
     try:
@@ -133,6 +142,8 @@ def _observe(response: Any, session: Any, watch: Watch, context: PatchContext) -
         try:
             if message.type == _TEXT:
                 watch.message(message.data)
+            elif message.type in (_BINARY, _PING, _PONG):
+                watch.frame(message.type, True, message.data)
             elif message.type == _CLOSE:
                 watch.closed(message.data or 1005, message.extra or "")
             elif message.type.name in ("CLOSED", "ERROR"):
@@ -153,4 +164,10 @@ def _observe(response: Any, session: Any, watch: Watch, context: PatchContext) -
         return result
 
     response.receive, response.close = receive, close
+    context.trace_call(
+        response, "send_str", watch, lambda trace, data, *_, **__: trace.frame("client", _TEXT, True, data)
+    )
+    context.trace_call(
+        response, "send_bytes", watch, lambda trace, data, *_, **__: trace.frame("client", _BINARY, True, data)
+    )
     context.observe_sent(response, "send_str", "data", watch)

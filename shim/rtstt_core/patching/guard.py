@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Callable, Iterable
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from rtstt_core.watch import Watch
 
 __all__ = ["Counters", "PatchContext", "State"]
+
+_CLOSE = 0x8
 
 State = Literal["waiting", "patched", "skipped", "failed", "off"]
 
@@ -106,7 +110,64 @@ class PatchContext:
 
         self._counters.watched += 1
         info = ConnectionInfo(self.target.library, self.version, decision.url, decision.native)
+        setting = os.environ.get("RTSTT_SHIM_TRACE")
+        if setting:
+            with self.capture_internal_errors():
+                from rtstt_core.trace.watch import traced_watch
+
+                return traced_watch(info, self.is_enabled, decision, setting)
         return Watch(info, self.is_enabled, decision.session)
+
+    def trace_call(self, connection: Any, method: str, watch: Watch, receive: Callable[..., None]) -> None:
+        """Pass the calls of a method to the trace of a connection; without a trace the method stays as it is.
+
+        Args:
+            connection: The client's object, which gets an attribute of the method's name.
+            method: The method.
+            watch: The watch of the connection.
+            receive: Called before the method, with the trace and the method's arguments.
+        """
+        trace = getattr(
+            watch, "trace", None
+        )  # a plain watch has none, and its module does not know that there are others
+        if trace is None:
+            return
+        call = getattr(connection, method)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if self.enabled:
+                with self.capture_internal_errors():
+                    receive(trace, *args, **kwargs)
+            return call(*args, **kwargs)
+
+        setattr(connection, method, wrapper)
+
+    def trace_request(self, watch: Watch, headers: Iterable[tuple[str, str]]) -> None:
+        """Pass the headers of a handshake to the trace of its connection, if there is one.
+
+        Args:
+            watch: The watch of the connection.
+            headers: Names and values in order.
+        """
+        trace = getattr(watch, "trace", None)
+        if trace is not None:
+            trace.request(headers)
+
+    def pass_frame(self, watch: Watch, frame: Any, *, by_client: bool) -> None:
+        """Pass a frame of the server to a watch.
+
+        Args:
+            watch: The watch.
+            frame: The client's own object; it has the attributes `opcode`, `fin` and `data` (RFC 6455 section 5.2).
+            by_client: Whether the client has begun to close the connection.
+        """
+        try:
+            if frame.opcode == _CLOSE:
+                watch.close_frame(frame.data, by_client=by_client)
+            else:
+                watch.frame(frame.opcode, bool(frame.fin), frame.data)
+        except Exception as error:
+            self.record_internal_error(error)
 
     def observe_sent(self, connection: Any, method: str, parameter: str, watch: Watch) -> None:
         """Pass the text messages that a client sends to a watch, for as long as the watch needs them.
@@ -120,12 +181,15 @@ class PatchContext:
         if not watch.wants_sent:
             return
         send = getattr(connection, method)
+        own = vars(connection).get(method)  # a trace keeps its wrapper
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             try:
                 message = args[0] if args else kwargs.get(parameter)
                 if not watch.wants_sent:
                     vars(connection).pop(method, None)
+                    if own is not None:
+                        setattr(connection, method, own)
                 elif isinstance(message, (str, bytes)):
                     watch.sent(message)
             except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
-_CLOSE = 0x8
+_TEXT = 0x1
 
 
 def patch(module: ModuleType, context: PatchContext) -> None:
@@ -44,6 +45,8 @@ def patch(module: ModuleType, context: PatchContext) -> None:
                 vars(connection).pop(method, None)
         if watch is None:
             return wrapped(*args, **kwargs)
+        with context.capture_internal_errors():
+            context.trace_request(watch, _headers(kwargs))
         try:
             result = wrapped(*args, **kwargs)
         except Exception as error:
@@ -74,14 +77,30 @@ def _observe(connection: Any, watch: Watch, context: PatchContext) -> None:
                 if isinstance(error, ConnectionError) or type(error).__name__ == "WebSocketConnectionClosedException":
                     watch.lost(by_client=not was_connected)
             raise
-        try:
-            if frame.opcode == _CLOSE:
-                watch.close_frame(frame.data, by_client=not connection.connected)
-            else:
-                watch.frame(frame.opcode, bool(frame.fin), frame.data)
-        except Exception as error:
-            context.record_internal_error(error)
+        context.pass_frame(watch, frame, by_client=not connection.connected)
         return frame
 
     connection.recv_frame = recv_frame
+    context.trace_call(
+        connection,
+        "send",
+        watch,
+        lambda trace, payload, opcode=_TEXT: trace.frame("client", opcode, True, payload),
+    )
     context.observe_sent(connection, "send", "payload", watch)
+
+
+def _headers(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the headers that the options of `connect` ask for: only these are known outside the library."""
+    header = options.get("header") or ()
+    if isinstance(header, dict):
+        yield from header.items()
+    else:
+        for line in header:
+            name, _, value = line.partition(":")
+            yield name.strip(), value.strip()
+    for name in ("host", "origin", "cookie"):
+        if options.get(name):
+            yield name, options[name]
+    if options.get("subprotocols"):
+        yield "sec-websocket-protocol", ", ".join(options["subprotocols"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
-_CLOSE = 0x8
+_TEXT, _BINARY = 0x1, 0x2
 
 
 def patch(module: ModuleType, context: PatchContext) -> None:
@@ -59,14 +59,20 @@ def _observe(protocol: Any, watch: Watch, context: PatchContext) -> None:
             with context.capture_internal_errors():
                 watch.lost(by_client=protocol.close_sent is not None)
             raise
-        try:
-            if frame.opcode == _CLOSE:
-                watch.close_frame(frame.data, by_client=protocol.close_sent is not None)
-            else:
-                watch.frame(frame.opcode, frame.fin, frame.data)
-        except Exception as error:
-            context.record_internal_error(error)
+        context.pass_frame(watch, frame, by_client=protocol.close_sent is not None)
         return frame
 
     protocol.read_frame = read_frame
+    context.trace_call(
+        protocol, "write_http_request", watch, lambda trace, path, headers: trace.request(headers.raw_items())
+    )
+    context.trace_call(protocol, "send", watch, _trace_message)
     context.observe_sent(protocol, "send", "message", watch)
+
+
+def _trace_message(trace: Any, message: Any) -> None:
+    # Other messages are fragments that an iterable yields, which the client sends one by one.
+    if isinstance(message, str):
+        trace.frame("client", _TEXT, True, message)
+    elif isinstance(message, (bytes, bytearray, memoryview)):
+        trace.frame("client", _BINARY, True, message)

@@ -8,6 +8,7 @@ documented `events_received` and `receive_eof`, on the watched connection alone.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["correct_call", "patch", "require_uri"]
 
-_CLOSE = 0x8
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 def patch(module: ModuleType, context: PatchContext) -> None:
@@ -136,4 +137,24 @@ def _observe(protocol: Any, watch: Watch, context: PatchContext, in_attempt: boo
             watch.frame(event.opcode, event.fin, event.data)
 
     protocol.events_received, protocol.receive_eof = events_received, receive_eof
+    _trace_sent(protocol, watch, context)
     context.observe_sent(protocol, "send_text", "data", watch)
+
+
+def _trace_sent(protocol: Any, watch: Watch, context: PatchContext) -> None:
+    """Pass what the client sends to the trace, if there is one."""
+
+    def sent(opcode: int) -> Callable[..., None]:
+        return lambda trace, data, fin=True: trace.frame("client", opcode, fin, data)
+
+    context.trace_call(
+        protocol, "send_request", watch, lambda trace, request: trace.request(request.headers.raw_items())
+    )
+    for method, opcode in (
+        ("send_text", _TEXT),
+        ("send_binary", _BINARY),
+        ("send_continuation", _CONTINUATION),
+        ("send_ping", _PING),
+        ("send_pong", _PONG),
+    ):
+        context.trace_call(protocol, method, watch, sent(opcode))

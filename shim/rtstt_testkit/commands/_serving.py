@@ -13,15 +13,20 @@ import sys
 from collections.abc import Iterator
 
 from rtstt_core.errors import CommandError, UsageError
+from rtstt_testkit.cassette.follower import Mode
+from rtstt_testkit.cassette.player import Replay
 from rtstt_testkit.inspector.routes import ROUTES
+from rtstt_testkit.inspector.view import work_out
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.server.server import RealtimeServer
 
 __all__ = ["announce", "cannot_listen", "collecting_rarely", "make_server"]
 
-# A process that may run for weeks keeps less than a test's server: the last 20 seconds of 1,000 sessions.
-_KEEP_AUDIO = 1024 * 1024
+# A process that may run for weeks keeps less than a test's server: the last 20 seconds of each of 1,000 sessions, and
+# more of them while there are few.
+_MIB = 1024 * 1024
+_KEEP_AUDIO = _MIB
 _KEEP_SESSIONS = 1000
 _FULL_COLLECTION = 200  # of Python's middle collections, each of some thousand objects that stay
 
@@ -45,6 +50,8 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             f"--host {args.host} opens the control API to other machines; protect it with --token SECRET, "
             "or choose --no-token or --no-control"
         )
+    if args.keep_audio < 0:
+        raise UsageError(f"--keep-audio {args.keep_audio} is no amount of audio; choose 0 or more, in MiB")
     try:
         script = _load_script(args.script)
         return RealtimeServer(
@@ -53,6 +60,7 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             profile=args.profile,
             refuse=args.refuse,
             script=script,
+            cassette=_replay(args),
             latency=args.latency,
             seed=seed,
             virtual_time=args.virtual_time,
@@ -65,6 +73,8 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             allow_hosts=args.allow_host,
             allow_origins=args.allow_origin,
             keep_audio=_KEEP_AUDIO,
+            share_audio=args.keep_audio * _MIB if control else 0,
+            before_drop=work_out if control else None,
             keep_sessions=_KEEP_SESSIONS,
             max_sessions=args.max_sessions,
             observer=_log_json if args.json_log else None,
@@ -149,6 +159,16 @@ def _write_line(file: int, line: str) -> None:
     data = (line + "\n").encode()
     while data:
         data = data[os.write(file, data) :]
+
+
+def _replay(args: argparse.Namespace) -> Replay | None:
+    """Return the recording that answers the clients; it begins again after its last session."""
+    if args.cassette is None:
+        if args.loose or args.ignore or args.timing != "instant":
+            raise UsageError("--loose, --timing and --ignore are for a recording; add --cassette FILE")
+        return None
+    mode: Mode = "loose" if args.loose else "strict"
+    return Replay(args.cassette, mode, args.timing, tuple(args.ignore), repeat=True)
 
 
 def _load_script(path: str | None) -> Script | None:

@@ -6,7 +6,9 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
+import threading
 from pathlib import Path
 
 from rtstt_core.errors import UsageError
@@ -32,6 +34,10 @@ def run(args: argparse.Namespace) -> int:
         return asyncio.run(_serve(make_server(args), args))
     if args.log is not None or args.report is not None:
         raise UsageError("--log and --report need the sessions in one process; leave out --workers")
+    if args.cassette is not None:
+        raise UsageError("--cassette needs the sessions in one process; leave out --workers")
+    if args.exit_on_eof:
+        raise UsageError("--exit-on-eof needs a single process; leave out --workers")
     if args.virtual_time:
         raise UsageError("--virtual-time needs one clock, and each worker has its own; leave out --workers")
     from rtstt_testkit.commands import workers
@@ -46,6 +52,8 @@ async def _serve(server: RealtimeServer, args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends it
             loop.add_signal_handler(number, stop.set)
+    if args.exit_on_eof:
+        threading.Thread(target=_stop_at_eof, args=(loop, stop), name="rtstt-eof", daemon=True).start()
     try:
         await server.start()
     except (OSError, OverflowError) as error:
@@ -59,6 +67,16 @@ async def _serve(server: RealtimeServer, args: argparse.Namespace) -> int:
         finally:
             await server.stop()
     return 0
+
+
+def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Wait for the end of standard input, then stop the server."""
+    with contextlib.suppress(OSError):
+        # Not sys.stdin, whose lock a thread that waits would hold at the end of the process.
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+        loop.call_soon_threadsafe(stop.set)
 
 
 def _report(file: str | None) -> Path | None:

@@ -13,6 +13,7 @@ from rtstt_testkit.upstream.installed import Installed, find_installed, need
 from rtstt_testkit.upstream.managers import MANAGERS, Manager, choose
 from rtstt_testkit.upstream.packages import Package, load_packages
 from rtstt_testkit.upstream.project import Project, open_project
+from rtstt_testkit.upstream.ranges import excludes, range_beside
 
 __all__ = ["run"]
 
@@ -28,19 +29,24 @@ def run(args: argparse.Namespace) -> int:
         if args.undo:
             return _undo(project, packages)
         unread = Unread()
-        copies = [copy for package in packages for copy in find_installed(project.folder, package, unread)]
+        found = [copy for package in packages for copy in find_installed(project.folder, package, unread)]
         for note in dict.fromkeys(unread.notes):
             print(f"rtstt-shim: cannot read {printable(note)}", file=sys.stderr)
+        copies, outdated = _split(found)
         stale = _stale(project, packages, copies)
-        if not copies and not stale:
-            names = " and ".join(package.name for package in packages)
-            print(f"{names} is not installed in {project.folder}: nothing to patch")
+        if not found and not stale:
+            names = " or ".join(package.name for package in packages)
+            print(f"{project.folder} has no copy of {names}: nothing to patch")
             return 0
         manager, why = choose(project) if args.manager == "auto" else (MANAGERS[args.manager], "from --manager")
         if args.check:
-            return max(_check(project, manager, copies), _check_stale(stale))
+            return max(
+                _check(project, manager, copies), _check_stale(stale), _check_outdated(project, manager, outdated)
+            )
         project = _remove(project, stale)
-        return _patch(project, manager, why, copies)
+        _patch(project, manager, why, copies)
+        _check_outdated(project, manager, outdated)
+        return 0
     except BadInput as error:
         raise UsageError(str(error)) from error
     except UpstreamError as error:
@@ -69,8 +75,30 @@ def _undo(project: Project, packages: list[Package]) -> int:
     return 0
 
 
+def _split(copies: list[Installed]) -> tuple[list[Installed], list[tuple[Installed, str]]]:
+    """Return the copies that stay, and those that the next install replaces, with the range of ``package.json``."""
+    stay: list[Installed] = []
+    outdated: list[tuple[Installed, str]] = []
+    for copy in copies:
+        wanted = range_beside(copy.folder, copy.package.name)
+        if wanted is not None and excludes(wanted, copy.version):
+            outdated.append((copy, wanted))
+        else:
+            stay.append(copy)
+    return stay, outdated
+
+
+def _check_outdated(project: Project, manager: Manager, outdated: list[tuple[Installed, str]]) -> int:
+    for copy, wanted in outdated:
+        print(
+            f"{copy.folder} ({copy.version}) is not what package.json asks for ({wanted}): "
+            f"run `{manager.apply(project)}`, then `rtstt-shim patch-npm` again"
+        )
+    return int(bool(outdated))
+
+
 def _stale(project: Project, packages: list[Package], copies: list[Installed]) -> _Patched:
-    """Return the patches of versions that are no longer installed."""
+    """Return the patches of versions that are not installed any more, or that the next install replaces."""
     installed = {(copy.package.name, copy.version) for copy in copies}
     return [entry for entry in _patched(project, packages) if (entry[1].name, entry[2]) not in installed]
 
@@ -78,7 +106,8 @@ def _stale(project: Project, packages: list[Package], copies: list[Installed]) -
 def _check_stale(stale: _Patched) -> int:
     for manager, package, version in stale:
         path = manager.patch_path(package.name, version)
-        print(f"{path} is not needed any more: {package.name} {version} is not installed: run `rtstt-shim patch-npm`")
+        what = f"the project does not use {package.name} {version}"
+        print(f"{path} is not needed any more: {what}: run `rtstt-shim patch-npm`")
     return int(bool(stale))
 
 
@@ -103,7 +132,7 @@ def _check(project: Project, manager: Manager, copies: list[Installed]) -> int:
     return affected
 
 
-def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]) -> int:
+def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]) -> None:
     affected = {}
     for copy in copies:
         reason = need(copy)
@@ -125,4 +154,3 @@ def _patch(project: Project, manager: Manager, why: str, copies: list[Installed]
         print(f"{name} {version} is patched by {path} ({manager.name}: {why})")
         print(f"apply it with `{manager.apply(project)}`, and commit the patch, its declaration and the lockfile")
         print("undo: `rtstt-shim patch-npm --undo`")
-    return 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from email.utils import parseaddr
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.upstream import git
@@ -25,6 +27,7 @@ from rtstt_testkit.upstream.source import open_source
 __all__ = ["run"]
 
 UNNAMED = "Your Name <you@example.com>"
+_NO_IDENTITY = f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,10 +46,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
+    if args.fix == "source" and args.source:
+        return _make_for_source(args)
     if not (args.fix and args.source and args.out):
         raise UsageError("a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR")
-    if args.fix == "source":
-        return _make_for_source(args)
+    if args.branch is not None or args.no_branch:
+        raise UsageError("--branch and --no-branch are for `rtstt-shim pr source`: leave them out")
     fix = find_fix(args.fix)
     if args.online:
         _online(fix)
@@ -56,15 +61,14 @@ def _make(args: argparse.Namespace) -> int:
         check_output(request, args.out)
         print(f"the patch in {args.out} applies to {args.source} ({fix.package} {source.version})")
         return 0
-    checkout = find_checkout(args.source)
-    author = args.author or git.author(checkout.config if checkout else None)
+    author = _author(args)
     write = partial(write_pull_request, request, args.out, author or UNNAMED, force=args.force)
     if args.verify:
         check_unused(args.out, force=args.force)
     for name in write(_verify(request) if args.verify else None):
         print(f"wrote {args.out / name}")
     if author is None:
-        print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
+        print(_NO_IDENTITY, file=sys.stderr)
     print(f"{request.variant.title}\nopen it with: {request.command(str((args.out / 'PR.md').resolve()))}")
     return 0
 
@@ -73,18 +77,32 @@ def _make_for_source(args: argparse.Namespace) -> int:
     """Make a pull request for an application, of what the source rules rewrite."""
     if args.verify or args.check or args.online:
         raise UsageError("`rtstt-shim pr source` only writes: leave --verify, --check and --online out")
-    from rtstt_testkit.source.pull_request import make_source_pull_request
+    from rtstt_testkit.source.pull_request import SLUG, make_source_pull_request
 
     request = make_source_pull_request(args.source)
-    checkout = find_checkout(args.source)
-    author = args.author or git.author(checkout.config if checkout else None)
-    for name in request.write(args.out, author or UNNAMED, force=args.force):
-        print(f"wrote {args.out / name}")
+    out = args.out or Path(SLUG)
+    name = SLUG if args.branch is None else args.branch
+    branch = None if args.no_branch else name
+    author = _author(args)
+    for name in request.write(out, author or UNNAMED, branch, force=args.force):
+        print(f"wrote {out / name}")
+    if branch is not None:
+        print(f"added the branch {branch} to {args.source}: see it with `git show {branch}`")
     if author is None:
-        print(f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author", file=sys.stderr)
+        print(_NO_IDENTITY, file=sys.stderr)
     for found in request.left:
         print(f"left to do: {found.file}:{found.line}: {found.why} {found.fix}")
     return 0
+
+
+def _author(args: argparse.Namespace) -> str | None:
+    """Return the author of the patch, or None if neither the command nor git names one."""
+    if args.author is not None:
+        if not all(parseaddr(args.author)):
+            raise UsageError(f"--author {args.author!r} is not in the form 'NAME <ADDRESS>'")
+        return cast(str, args.author)
+    checkout = find_checkout(args.source)
+    return git.author(checkout.config if checkout else None)
 
 
 def _verify(request: PullRequest) -> Report:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from rtstt_testkit.inspector.line_writer import line_writer
 from rtstt_testkit.inspector.report import write_report
-from rtstt_testkit.inspector.terminal import LogFormat, log_sessions, log_to
+from rtstt_testkit.inspector.terminal import LogFormat, line_format, log_sessions
 from rtstt_testkit.mock.server.server import RealtimeServer
 
 __all__ = ["inspecting"]
@@ -30,14 +32,21 @@ async def inspecting(
     Raises:
         OSError: The report cannot be written.
     """
-    write = log_to(sys.stderr, log, quiet)
-    task = None if write is None else asyncio.create_task(log_sessions(lambda: server.sessions, write))
-    try:
+    form = line_format(sys.stderr, log, quiet)
+    if form is None:
         yield
-    finally:
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    else:
+        with line_writer(sys.stderr, lambda count: _dropped(count, log)) as write:
+            task = asyncio.create_task(log_sessions(lambda: server.sessions, lambda line: write(form(line))))
+            try:
+                yield
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
     if report is not None:
         write_report(report, server.sessions, f"Sessions of {server.url}")
+
+
+def _dropped(count: int, log: LogFormat | None) -> str:
+    return json.dumps({"dropped": count}) if log == "json" else f"{count} lines were dropped: nobody read them."

@@ -7,6 +7,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
+from rtstt_core.trace.file import FORMAT, VERSION
 from rtstt_testkit.inspector.view import Observed
 from rtstt_testkit.mock.inspect.record import APPEND
 from rtstt_testkit.mock.protocol.secrets import mask_json
@@ -99,7 +100,7 @@ def _messages(seen: Observed) -> list[dict[str, Any]]:
 
 
 def json_lines(seen: Observed) -> str:
-    """Return the session as JSON lines: its handshake, its events as ``--json-log`` writes them, its end.
+    """Return the session as JSON lines, the format of a trace: a header, its handshake, its events, its end.
 
     Args:
         seen: The session.
@@ -108,13 +109,17 @@ def json_lines(seen: Observed) -> str:
     record = seen.record
     handshake = record.handshake
     lines: list[dict[str, Any]] = [
+        {"format": FORMAT, "version": VERSION, "source": "mock"},
         {
+            "time": round(record.opened_wall, 3),
             "session": record.number,
             "at": 0.0,
             "handshake": {"path": handshake.path, "query": handshake.query, "headers": handshake.headers},
             "http_status": record.http_status,
-        }
+        },
     ]
+    if record.kind is not None:
+        lines[1]["kind"] = "conversation" if record.kind == "realtime" else record.kind
     for placed in seen.axis.placed:
         event = placed.event
         line: dict[str, Any] = {
@@ -124,7 +129,7 @@ def json_lines(seen: Observed) -> str:
             "event": event.data,
         }
         if event.count > 1:
-            line["count"] = event.count
+            line["count"], line["until"] = event.count, round(event.until, 6)
         if event.dropped is not None:
             line["dropped"] = event.dropped
         lines.append(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -46,16 +46,19 @@ def live_page() -> tuple[str, str]:
     return _document(nonce, "", {"live": True}), _policy(nonce, connect="'self'", media="'self'")
 
 
-def report_page(records: Iterable[SessionRecord], title: str) -> str:
+def report_page(records: Iterable[SessionRecord], title: str, notes: Sequence[str] = ()) -> str:
     """Return a report: the page with the data of sessions inside, to be opened from disk.
 
     Args:
         records: The sessions.
         title: What the report is about.
+        notes: What is missing in it, as sentences.
     """
     nonce = secrets.token_urlsafe(16)
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(nonce, media="blob:")}">'
-    return _document(nonce, policy, {"live": False, "title": title, "sessions": [*map(_embedded, records)]})
+    return _document(
+        nonce, policy, {"live": False, "title": title, "notes": notes, "sessions": [*map(_embedded, records)]}
+    )
 
 
 def _embedded(record: SessionRecord) -> dict[str, Any]:
@@ -66,10 +69,11 @@ def _embedded(record: SessionRecord) -> dict[str, Any]:
     view = seen.view()
     begins = max(view["kept_from"], seen.axis.spans[-1].seconds)
     wav = clip(seen, begins, None) if (seen.axis.seconds - begins) * _PCM_RATE <= AUDIO_LIMIT else None
+    kept = record.audio_received > record.audio_dropped
     return {
         **view,
         "peaks": base64.b64encode(peaks).decode(),
-        "wav": base64.b64encode(wav).decode() if wav and record.audio_received else None,
+        "wav": base64.b64encode(wav).decode() if wav and kept else None,
         "audio_from": begins,
         "too_long": wav is None,
     }

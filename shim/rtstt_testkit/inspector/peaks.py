@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Iterator
 from itertools import pairwise
 from math import sqrt
 
@@ -16,7 +15,8 @@ __all__ = ["RATE", "Peaks"]
 
 #: Peaks a second; 60 minutes of audio are 360,000 bytes.
 RATE = 100
-_STEP = 1.0  # seconds of audio between two pauses, so that sessions do not wait for a waveform
+_STEP = 10.0  # seconds of audio between two pauses, so that sessions do not wait for a waveform
+_LOAD = 4 * 1024 * 1024  # bytes that are read from the record at once: finding them takes longer than copying
 _SHOWN = bytes(round(255 * sqrt(loudness * LOUDNESS_STEP / 32768)) for loudness in range(256))
 
 
@@ -36,45 +36,52 @@ class Peaks:
         self._axis = axis
         self._values = bytearray()
         self._position = 0
-        self._lock = asyncio.Lock()
+        # Audio that was read from the record, and how much of it has its peaks.
+        self._audio = b""
+        self._done = 0
+        self._format = axis.spans[0].format
 
     async def read(self) -> bytes:
         """Return the peaks of the audio received until now; sessions go on meanwhile."""
-        async with self._lock:
-            for _ in self._steps():
-                await asyncio.sleep(0)
+        for _ in iter(self._step, False):
+            await asyncio.sleep(0)
         return bytes(self._values)
 
     def read_now(self) -> bytes:
         """Return the peaks of the audio received until now, at once."""
-        for _ in self._steps():
+        while self._step():
             pass
         return bytes(self._values)
 
-    def _steps(self) -> Iterator[None]:
+    def _step(self) -> bool:
+        """Work out some seconds; return whether there was something to work out."""
+        if self._done >= len(self._audio) and not self._load():
+            return False
+        format_ = self._format
+        end = self._done + int(_STEP * format_.rate) * format_.width
+        audio = self._audio[self._done : end]
+        self._values += _peaks(audio, format_)
+        self._done += len(audio)
+        return True
+
+    def _load(self) -> bool:
+        """Read the next audio from the record, in whole peaks; return whether there is some."""
         record = self._record()
         assert record is not None, "whoever looks at a waveform holds its session's record"
-        for start, size, format_ in self._missing(record.audio_received):
-            audio = record.slice_audio(start, start + size)
-            if len(audio) < size:
-                self._skip_to(start + size - len(audio))
-            step = int(_STEP * format_.rate) * format_.width
-            for at in range(0, len(audio), step):
-                self._values += _peaks(audio[at : at + step], format_)
-                yield
-            self._position = start + size
-
-    def _missing(self, received: int) -> list[tuple[int, int, AudioFormat]]:
-        """The parts of the audio without peaks, in whole peaks: start, size in bytes, format."""
-        spans = [*self._axis.spans, Span(received, 0.0, self._axis.spans[-1].format)]
-        parts = []
+        spans = [*self._axis.spans, Span(record.audio_received, 0.0, self._axis.spans[-1].format)]
         for span, following in pairwise(spans):
             start = max(self._position, span.start)
             peak = span.format.rate // RATE * span.format.width
-            size = (following.start - start) // peak * peak
-            if size > 0:
-                parts.append((start, size, span.format))
-        return parts
+            size = min(following.start - start, _LOAD) // peak * peak
+            if size <= 0:
+                continue
+            self._audio, self._done, self._format = record.slice_audio(start, start + size), 0, span.format
+            if len(self._audio) < size:
+                self._skip_to(start + size - len(self._audio))
+            self._position = start + size
+            return True
+        self._audio, self._done = b"", 0
+        return False
 
     def _skip_to(self, position: int) -> None:
         """Put silence in place of audio that is not kept any more."""
@@ -83,6 +90,30 @@ class Peaks:
 
 
 def _peaks(audio: bytes, format_: AudioFormat) -> bytes:
-    loudness = format_.loudness(audio)
-    size = format_.rate // RATE // format_.stride
-    return bytes([_SHOWN[max(loudness[at : at + size])] for at in range(0, len(loudness) - size + 1, size)])
+    return _largest(format_.loudness(audio), format_.rate // RATE // format_.stride).translate(_SHOWN)
+
+
+def _largest(values: bytes, size: int) -> bytes:
+    """Return the largest of each ``size`` bytes; fewer at the end are left out.
+
+    Bytes of all groups are compared at once, in integers of any length: audio that is about to be dropped is looked at
+    while sessions wait, and `max` would take four times as long.
+    """
+    count = len(values) // size
+    end = count * size
+    lanes = (count + 1) // 2
+    low = int.from_bytes(b"\xff\x00" * lanes, "little")  # every other byte has the one above it to borrow from
+    carry = int.from_bytes(b"\x00\x01" * lanes, "little")
+    even = odd = 0
+    for place in range(size):
+        column = int.from_bytes(values[place:end:size], "little")
+        even = _larger(even, column & low, carry)
+        odd = _larger(odd, column >> 8 & low, carry)
+    return (even | odd << 8).to_bytes(2 * lanes, "little")[:count]
+
+
+def _larger(one: int, other: int, carry: int) -> int:
+    """Return the larger of the bytes in each two bytes of two integers."""
+    wins = ((one | carry) - other) & carry  # the carry is left where nothing was borrowed
+    mask = wins - (wins >> 8)
+    return other ^ ((one ^ other) & mask)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rtstt_testkit.inspector.page import report_page
 from rtstt_testkit.mock.inspect.record import SessionRecord
 
-__all__ = ["report_name", "write_report"]
+__all__ = ["report_document", "report_name", "write_report"]
 
 _MOST = 200  # sessions in a report, the latest
 _LONGEST_NAME = 120
@@ -26,10 +26,21 @@ def write_report(path: Path, sessions: Sequence[SessionRecord], title: str) -> N
     Raises:
         OSError: The file cannot be written.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(report_document(sessions, title), encoding="utf-8")
+
+
+def report_document(sessions: Sequence[SessionRecord], title: str, notes: Sequence[str] = ()) -> str:
+    """Return a report.
+
+    Args:
+        sessions: The sessions; of very many, the report has the latest.
+        title: What the report is about.
+        notes: What is missing in it, as sentences.
+    """
     if len(sessions) > _MOST:
         title = f"{title} (the latest {_MOST} of {len(sessions)} sessions)"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report_page(list(sessions)[-_MOST:], title), encoding="utf-8")
+    return report_page(list(sessions)[-_MOST:], title, notes)
 
 
 def report_name(test: str, number: int) -> str:

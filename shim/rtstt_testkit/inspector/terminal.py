@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TextIO
 
 from rtstt_testkit.inspector.axis import added_since
@@ -15,7 +14,7 @@ from rtstt_testkit.inspector.view import sentences
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord, TriggeredFault
 from rtstt_testkit.mock.protocol.secrets import mask_keys
 
-__all__ = ["Line", "LogFormat", "Sessions", "log_sessions", "log_to"]
+__all__ = ["Line", "LogFormat", "Sessions", "line_format", "log_sessions"]
 
 #: How lines are written: for people, or as one JSON object each.
 LogFormat = Literal["text", "json"]
@@ -169,8 +168,8 @@ def _printable(text: str) -> str:
     )
 
 
-def log_to(stream: TextIO, log: LogFormat | None, quiet: bool) -> Callable[[Line], None] | None:
-    """Return what writes a line to a stream, or None when nothing is to be written.
+def line_format(stream: TextIO, log: LogFormat | None, quiet: bool) -> Callable[[Line], str] | None:
+    """Return what formats a line for a stream, or None when nothing is to be written.
 
     Args:
         stream: The stream.
@@ -180,14 +179,10 @@ def log_to(stream: TextIO, log: LogFormat | None, quiet: bool) -> Callable[[Line
     terminal = stream.isatty()
     if quiet or (log is None and not terminal):
         return None
+    if log == "json":
+        return Line.as_json
     colour = terminal and "NO_COLOR" not in os.environ
-    as_text = log != "json"
-
-    def write(line: Line) -> None:
-        with suppress(OSError, ValueError):  # the reader is gone; the mock goes on
-            print(line.as_text(colour) if as_text else line.as_json(), file=stream, flush=True)
-
-    return write
+    return lambda line: line.as_text(colour)
 
 
 async def log_sessions(sessions: Callable[[], Sequence[SessionRecord]], write: Callable[[Line], None]) -> None:

@@ -13,7 +13,7 @@ from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.secrets import mask_json
 
-__all__ = ["Observed", "observed", "sentences"]
+__all__ = ["Observed", "observed", "sentences", "work_out"]
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 _SHOWN_TRANSCRIPT = 300  # characters, the last
@@ -116,6 +116,7 @@ class Observed:
             **self._summary(),
             "explanation": [*sentences(record), *found],
             "suspicious": bool(found),
+            "client": record.client,
             "headers": record.handshake.headers,
             "subprotocols": record.handshake.subprotocols,
             "session": record.session,
@@ -167,7 +168,19 @@ def sentences(record: SessionRecord) -> list[str]:
     Args:
         record: The session.
     """
-    return [text if "_" in text.split(" ", 1)[0] else text[:1].upper() + text[1:] for text in explain(record)]
+    texts = explain(record) if record.explanation is None else record.explanation
+    return [text if "_" in text.split(" ", 1)[0] else text[:1].upper() + text[1:] for text in texts]
+
+
+def work_out(record: SessionRecord) -> None:
+    """Work out the waveform of a session before its oldest audio is dropped.
+
+    Args:
+        record: The session.
+    """
+    seen = observed(record)
+    seen.update()
+    seen.peaks.read_now()
 
 
 _observed: weakref.WeakKeyDictionary[SessionRecord, Observed] = weakref.WeakKeyDictionary()

@@ -10,7 +10,7 @@ from pathlib import Path
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
 from rtstt_testkit.upstream.git import git, repository
 
-__all__ = ["Checkout", "find_checkout"]
+__all__ = ["Checkout", "Entry", "find_checkout"]
 
 #: Files of git that exist during an operation, with its name.
 _OPERATIONS = {
@@ -22,6 +22,19 @@ _OPERATIONS = {
 }
 _REF = re.compile(r"ref: (refs/[^\s]+)\s*")
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the commit that is checked out."""
+
+    path: str
+    mode: str
+    blob: str
+
+    def has(self, data: bytes) -> bool:
+        """Return whether the committed content is ``data``."""
+        return _blob(data, len(self.blob)) == self.blob
 
 
 @dataclass(frozen=True)
@@ -44,41 +57,68 @@ class Checkout:
         path = self.common / "config"
         return path if path.is_file() else None
 
-    def check(self, *paths: str) -> None:
+    @property
+    def objects(self) -> Path:
+        """The folder of the objects."""
+        return self.common / "objects"
+
+    def check(self, *paths: str) -> list[Entry]:
         """Check that the checkout is in a state to make patches from.
 
         Args:
             paths: Files and folders that must not have uncommitted changes.
 
+        Returns:
+            The files of the commit at and below the paths; links are left out.
+
         Raises:
             BadInput: An operation is in progress, a path has uncommitted changes, or the commit cannot be read.
         """
+        if (self.common / "reftable").is_dir():
+            raise BadInput(f"{self.folder} stores its refs as reftables, which are not supported: give a clone of it")
         for name, operation in _OPERATIONS.items():
             if (self.private / name).exists():
                 raise BadInput(f"{self.folder} is in the middle of {operation}: finish or abort it first")
-        changed = self._changes(paths)
+        entries = self._entries(paths)
+        changed = [entry.path for entry in entries if not self._is_unchanged(entry)]
         if changed:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise BadInput(f"{self.folder} has uncommitted changes ({changed[0]}{more}): commit or stash them first")
+        return entries
 
-    def _changes(self, paths: tuple[str, ...]) -> list[str]:
-        head = self._head()
-        with repository([(self.common / "objects").resolve()]) as folder:
+    def _entries(self, paths: tuple[str, ...]) -> list[Entry]:
+        head = self.head()
+        with repository([self.objects.resolve()], len(head)) as folder:
             try:
                 listing = git("ls-tree", "-r", "-z", head, "--", *(path.rstrip("/") for path in paths), cwd=folder)
             except BadInput:
                 raise
             except UpstreamError as error:
                 raise BadInput(f"{self.folder} lacks objects of its commit ({error}): fetch them first") from error
-        changed = []
-        for entry in filter(None, listing.split("\0")):
-            info, path = entry.split("\t", 1)
+        entries = []
+        for line in filter(None, listing.split("\0")):
+            info, path = line.split("\t", 1)
             mode, kind, name = info.split(" ")
-            if kind == "blob" and mode != "120000" and _blob(self.folder / path, len(name)) != name:
-                changed.append(path)
-        return changed
+            if kind == "blob" and mode != "120000":
+                entries.append(Entry(path, mode, name))
+        return entries
 
-    def _head(self) -> str:
+    def _is_unchanged(self, entry: Entry) -> bool:
+        """Return whether a file has its committed content, or had its line ends converted to Windows ones by git."""
+        try:
+            data = (self.folder / entry.path).read_bytes()
+        except OSError:
+            return False
+        return entry.has(data) or entry.has(data.replace(b"\r\n", b"\n"))
+
+    def branches(self) -> list[str]:
+        """Return the names of the local branches."""
+        heads = self.common / "refs" / "heads"
+        loose = [path.relative_to(heads).as_posix() for path in heads.rglob("*") if path.is_file()]
+        packed = re.findall(r"^[0-9a-f]+ refs/heads/(.+)$", _read(self.common / "packed-refs"), re.MULTILINE)
+        return sorted({*loose, *packed})
+
+    def head(self) -> str:
         """Return the hash of the commit that is checked out."""
         text = _read(self.private / "HEAD")
         ref = _REF.fullmatch(text)
@@ -112,12 +152,8 @@ def find_checkout(folder: Path) -> Checkout | None:
     return Checkout(folder, private, private / common if common else private)
 
 
-def _blob(path: Path, digits: int) -> str | None:
-    """Return git's hash of a file, or None if it cannot be read."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
+def _blob(data: bytes, digits: int) -> str:
+    """Return git's hash of a file's content."""
     algorithm = hashlib.sha1 if digits == 40 else hashlib.sha256
     return algorithm(b"blob %d\0" % len(data) + data).hexdigest()
 

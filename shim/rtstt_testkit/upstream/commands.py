@@ -15,6 +15,9 @@ from rtstt_testkit.upstream.source import Source
 
 __all__ = ["Command", "Outcome", "run_commands"]
 
+# pnpm 11 would reinstall the dependencies, which are those of the source itself.
+_ENVIRONMENT = {"CI": "1", "pnpm_config_verify_deps_before_run": "false"}
+
 
 @dataclass(frozen=True)
 class Command:
@@ -64,7 +67,7 @@ def run_commands(
         for command, reason in reasons.items():
             if reason is None:
                 progress(f"running {manager} run {command.script} in {command.folder}")
-                done = execute([manager, "run", command.script], copy / command.folder, {"CI": "1"})
+                done = execute([manager, "run", command.script], copy / command.folder, _ENVIRONMENT)
                 if done.returncode:
                     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
                     raise VerificationFailed(f"not verified: {manager} run {command.script} fails: {lines[-1].strip()}")
@@ -83,7 +86,7 @@ def _reason(command: Command, source: Source) -> str | None:
     if command.script not in scripts:
         return "there is no such script"
     if not (source.folder / "node_modules").is_dir():
-        return "the dependencies of the checkout are not installed"
+        return "the dependencies of the source are not installed"
     manager = _manager(source.folder)
     return None if shutil.which(manager) else f"{manager} is not installed"
 

@@ -24,7 +24,7 @@ def find_elsewhere(fix: Fix, source: Source, before: str, after: str) -> list[st
         after: The text of the fixed file, which is searched except for what the fix added.
     """
     suffix = Path(fix.source).suffix
-    root = source.folder / source.local(fix.package_folder or f"{fix.root}src")
+    root = source.folder / source.local(fix.package_folder)
     found = []
     for file in sorted(root.rglob(f"*{suffix}")):
         if ".test." in file.name or file.is_symlink() or "node_modules" in file.parts:

@@ -35,7 +35,8 @@ class Fix:
 
     ``root`` is the folder of the published package. ``tests`` is changed if the source contains it; otherwise
     ``new_tests`` is added. ``elsewhere`` are patterns of places like the one that is fixed; ``reasons`` say by file
-    why such a place is left as it is.
+    why such a place is left as it is. ``package_folder`` contains the code of the package. ``hosts`` are the host names
+    that the client of the verification connects to; if it is empty, those are all that `verify` knows.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Fix:
     registry: str
     package: str
     root: str
+    package_folder: str
     version_file: str
     version_pattern: str
     source: str
@@ -57,7 +59,7 @@ class Fix:
     reasons: Mapping[str, str] = field(default_factory=dict)
     issue: int | None = None
     pull: int | None = None
-    package_folder: str = ""
+    hosts: Sequence[str] = ()
     ruff: str = ""
     environment: Sequence[str] = ()
     pins: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -83,8 +85,7 @@ class Fix:
 
     def paths(self) -> list[str]:
         """Return the files and folders that the fix and its verification read."""
-        root = self.package_folder or f"{self.root}src"
-        return [path for path in (root, self.source, self.version_file, self.tests) if path]
+        return [path for path in (self.package_folder, self.source, self.version_file, self.tests) if path]
 
     @cached_property
     def rules(self) -> list[Rule]:
@@ -158,7 +159,8 @@ def _load(path: Path) -> Fix:
         reasons=data.get("elsewhere", {}).get("reasons", {}),
         issue=data.get("issue"),
         pull=data.get("pull"),
-        package_folder=data.get("package_folder", ""),
+        package_folder=data.get("package_folder", f"{data['root']}src"),
+        hosts=data.get("hosts", ()),
         ruff=data.get("ruff", ""),
         environment=data.get("environment", ()),
         pins=data.get("pins", {}),

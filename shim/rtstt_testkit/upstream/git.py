@@ -41,7 +41,7 @@ def git(*arguments: str, cwd: Path, configured: bool = False, stdin: str | None 
             ["git", *options, *arguments],
             cwd=cwd,
             env=environment | {"LC_ALL": "C"},
-            input=None if stdin is None else stdin.encode(),
+            input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
             capture_output=True,
             check=False,
         )
@@ -54,15 +54,17 @@ def git(*arguments: str, cwd: Path, configured: bool = False, stdin: str | None 
 
 
 @contextmanager
-def repository(objects: Sequence[Path] = ()) -> Iterator[Path]:
+def repository(objects: Sequence[Path] = (), digits: int = 40) -> Iterator[Path]:
     """Create an empty repository for the duration of the context.
 
     Args:
         objects: Object folders of other repositories to read from.
+        digits: The length of their hashes.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
-        git("init", "--quiet", "--template=", cwd=folder)
+        algorithm = "sha1" if digits == 40 else "sha256"
+        git("init", "--quiet", "--template=", f"--object-format={algorithm}", cwd=folder)
         if objects:
             info = folder / ".git" / "objects" / "info"
             info.mkdir(exist_ok=True)

@@ -117,7 +117,7 @@ def _read(folder: Path, package: Package) -> Installed:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{folder} is damaged ({error}): reinstall it") from error
     if not files:
-        raise UnknownShape(f"{folder} has neither {' nor '.join(package.files)}, so this version is unknown")
+        raise UnknownShape(f"{folder} has no {' or '.join(package.files)}, so this version is unknown")
     return Installed(package, folder, version, files)
 
 

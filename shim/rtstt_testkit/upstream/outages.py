@@ -14,7 +14,7 @@ from pathlib import Path
 from rtstt_testkit.mock.protocol.admission import Profile
 from rtstt_testkit.mock.script.faults import Fault
 from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
-from rtstt_testkit.upstream.endtoend import ClientRun, run_client
+from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, run_client
 
 __all__ = ["CLAIMS", "OUTAGES", "Outage", "failures", "run_outage"]
 
@@ -34,6 +34,8 @@ class Outage:
         abort: Whether the application closes the stream while the client connects.
         hint: A text that the client's error contains once the client reads what the server sends; empty if the
             server sends nothing.
+        host: The host name that the client connects to. A session opens only at a gateway, which takes a URL with
+            `model` before and after every fix.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Outage:
     key: str = ""
     abort: bool = False
     hint: str = ""
+    host: str = HOST
 
 
 def _status(connection: socket.socket, status: str) -> None:
@@ -93,7 +96,7 @@ def _server(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, Call
 
 @contextmanager
 def _mock(*faults: Fault, profile: Profile = "openai") -> Iterator[tuple[int, Callable[[], int]]]:
-    with ThreadedRealtimeServer(faults=faults, profile=profile, strict=False) as server:
+    with ThreadedRealtimeServer(faults=faults, profile=profile, strict=False, allow_hosts=[HOST, GATEWAY]) as server:
         yield server.port, lambda: len(server.sessions)
 
 
@@ -117,6 +120,7 @@ OUTAGES = (
         "closed with 1011",
         partial(_mock, Fault("close", after="session.updated", code=1011, reason="server_error"), profile="gateway"),
         hint="code=1011, reason=server_error",
+        host=GATEWAY,
     ),
 )
 
@@ -137,7 +141,7 @@ def run_outage(
     if outage.serve is None:
         return run_client(command, folder, _UNKNOWN_HOST, environment, None, *more)
     with outage.serve() as (port, attempts):
-        run = run_client(command, folder, HOST, environment, port, *more)
+        run = run_client(command, folder, outage.host, environment, port, *more)
         return run.with_attempts(attempts())
 
 

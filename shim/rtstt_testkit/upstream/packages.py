@@ -18,7 +18,7 @@ class Package:
 
     Attributes:
         name: The name on npm.
-        files: The built files that are patched, by their path in the package.
+        files: The files that are patched, by their path in the package.
         mark: A text that every patch of this kit adds.
         rules: The rule file.
     """
@@ -34,5 +34,6 @@ def load_packages() -> list[Package]:
     packages = []
     for path in sorted(patches().glob("*/published/package.yml")):
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        packages.append(Package(data["name"], tuple(data["files"]), data["mark"], path.with_name("rules.yml")))
+        rules = path.parent / data.get("rules", "rules.yml")
+        packages.append(Package(data["name"], tuple(data["files"]), data["mark"], rules))
     return packages

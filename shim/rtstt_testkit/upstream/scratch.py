@@ -68,7 +68,7 @@ def npm_project(dependencies: Mapping[str, str], progress: Progress) -> Path:
     folder = _cache("npm", manifest)
     with _locked(folder):
         if not (folder / "ready").exists():
-            progress(f"installing {len(dependencies)} npm packages (about 400 MB, kept in {folder})")
+            progress(f"installing {len(dependencies)} npm packages (kept in {folder})")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             (folder / "package.json").write_text(manifest, encoding="utf-8")

@@ -76,7 +76,7 @@ def _session_rows(request: PullRequest, bench: Workbench, progress: Progress) ->
         "| host | before | after |",
         "|---|---|---|",
     ]
-    for host in (*NATIVE_HOSTS, GATEWAY):
+    for host in request.fix.hosts or (*NATIVE_HOSTS, GATEWAY):
         progress(f"streaming audio to {host} before and after")
         before, after = bench.run_client(request.before, host), bench.run_client(request.after, host)
         _expect(after.transcript is not None, f"the patched client gets no transcript from {host}: {after}")

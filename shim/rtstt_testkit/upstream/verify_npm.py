@@ -21,8 +21,13 @@ from rtstt_testkit.upstream.workbench import TestRun, Workbench
 __all__ = ["workbench"]
 
 
-def _files(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files of a scratch project, with the upstream's settings."""
+def _files(settings: Mapping[str, Any], code: str) -> dict[str, str]:
+    """Return the files of a scratch project.
+
+    Args:
+        settings: The upstream's settings.
+        code: The folder of the project with the package's code.
+    """
     stubs = settings.get("stubs", {})
     paths = {name: f"stubs/{number}.ts" for number, name in enumerate(stubs)}
     define = {name: json.dumps(value) for name, value in settings.get("define", {}).items()}
@@ -51,10 +56,11 @@ export default {{
         "build.mjs": f"""
 import {{ readdirSync }} from 'node:fs';
 import {{ build }} from 'esbuild';
-const entryPoints = readdirSync('src', {{ recursive: true }})
+const code = {json.dumps(code)};
+const entryPoints = readdirSync(code, {{ recursive: true }})
   .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
-  .map((name) => `src/${{name}}`);
-await build({{ entryPoints, outdir: process.argv[2], format: 'esm', platform: 'node', target: 'node16',
+  .map((name) => `${{code}}/${{name}}`);
+await build({{ entryPoints, outbase: code, outdir: process.argv[2], format: 'esm', platform: 'node', target: 'node16',
   define: {json.dumps(define)}, logLevel: 'silent' }});
 """,
     }
@@ -66,13 +72,14 @@ def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
     fix = request.fix
     settings = fix.workbench
     tools: dict[str, str] = settings["tools"]
-    project = npm_project({**tools, fix.package: request.source.version}, progress)
-    source = (request.source.folder / request.source.local(fix.source)).parent
+    installed = {fix.package: request.source.version} if settings.get("install_package", True) else {}
+    project = npm_project({**tools, **installed}, progress)
+    code = fix.package_folder.removeprefix(fix.root)
     with workspace(project) as folder:
-        for name, text in _files(settings).items():
+        for name, text in _files(settings, code).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
-        shutil.copytree(source, folder / "src")
+        shutil.copytree(request.source.folder / request.source.local(fix.package_folder), folder / code)
         bench = _Npm(request, project, folder)
         yield Workbench(
             tools=f"vitest {tools['vitest']}, TypeScript {tools['typescript']} and prettier {tools['prettier']}",
@@ -85,18 +92,22 @@ def workbench(request: PullRequest, progress: Progress) -> Iterator[Workbench]:
 
 
 def _caveat(request: PullRequest) -> str:
-    """Return a sentence on the imports of the tests that are stubbed, or an empty string."""
-    stubs = request.fix.workbench.get("stubs", {})
+    """Return sentences on what this run leaves out, or an empty string."""
+    settings = request.fix.workbench
+    stubs = settings.get("stubs", {})
     stubbed = [f"`{name}`" for name in stubs if name in request.after[request.test_path]]
-    if not stubbed:
-        return ""
-    return f"Stubbed for this run: {' and '.join(stubbed)}, which only the live tests use; without a key those skip."
+    sentences = [settings["ignored_because"]] if "ignored_rejections" in settings else []
+    if stubbed:
+        names = " and ".join(stubbed)
+        sentences.append(f"Stubbed for this run: {names}, which only the live tests use; without a key those skip.")
+    return " ".join(sentences)
 
 
 class _Npm:
     def __init__(self, request: PullRequest, project: Path, folder: Path) -> None:
         self._package = request.fix.package
         self._root = request.fix.root
+        self._manifest = request.source.folder / request.source.local(request.fix.version_file)
         self._driver = request.fix.folder.parent / "drive.mjs"
         self._project = project
         self._folder = folder
@@ -104,7 +115,7 @@ class _Npm:
     def prettier(self, files: Mapping[str, str]) -> Sequence[str]:
         names = self._lay_out(files)
         lines = self._run("prettier/bin/prettier.cjs", "--check", *names).splitlines()
-        return [line for line in lines if line.startswith(("[warn] src", "[error]"))]
+        return [line for line in lines if line.startswith("[error]") or line.removeprefix("[warn] ") in names]
 
     def tsc(self, files: Mapping[str, str]) -> Sequence[str]:
         self._lay_out(files)
@@ -141,7 +152,7 @@ class _Npm:
         package = self._folder / "node_modules" / self._package
         shutil.rmtree(package, ignore_errors=True)
         package.mkdir(parents=True)
-        shutil.copy(self._project / "node_modules" / self._package / "package.json", package)
+        shutil.copy(self._manifest, package)
         built = execute(["node", "build.mjs", package / "dist"], self._folder)
         if built.returncode:
             raise VerificationFailed(f"esbuild could not build the source: {built.stderr.strip().splitlines()[-1]}")
@@ -154,7 +165,9 @@ class _Npm:
         for path, text in files.items():
             if path.startswith(self._root):
                 names.append(path.removeprefix(self._root))
-                (self._folder / names[-1]).write_text(text, encoding="utf-8")
+                file = self._folder / names[-1]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
         return names
 
     def _run(self, tool: str, *arguments: str) -> str:

@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { test } from 'node:test';
 import diagnosis from '../../../shim/rtstt_core/node/diagnosis.cjs';
+import masking from '../../../shim/rtstt_core/node/masking.cjs';
 import redaction from '../../../shim/rtstt_core/node/redact.cjs';
 import rule from '../../../shim/rtstt_core/node/url_rule.cjs';
 
 const { diagnose } = diagnosis;
+const { maskHeaders, maskJson, maskQuery } = masking;
 const { redact, redactUrl } = redaction;
 const { fixUrl, isNative } = rule;
 
@@ -32,6 +34,14 @@ test('a host is native only when it is one', () => {
   assert.equal(isNative('wss://api.openai.com'), true);
   assert.equal(isNative('wss://./v1/realtime'), false);
   assert.equal(isNative('no url'), false);
+});
+
+test('secrets are masked as in the vectors', () => {
+  for (const { headers, query, json, masked } of vectors('masking')) {
+    if (headers) assert.deepEqual(maskHeaders(headers), masked);
+    else if (query) assert.deepEqual(maskQuery(new URLSearchParams(query)), masked);
+    else assert.equal(JSON.stringify(maskJson(json)), JSON.stringify(masked));
+  }
 });
 
 test('a symptom matches its row and gets its text', () => {

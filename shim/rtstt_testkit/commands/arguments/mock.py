@@ -30,6 +30,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--script", metavar="FILE", help="transcripts and faults: a .toml, .yaml or .json file")
     parser.add_argument("--script-schema", action="store_true", help="print the JSON schema of script files and exit")
+    parser.add_argument("--cassette", metavar="FILE", help="answer as recorded in this file of `rtstt-shim record`")
+    parser.add_argument("--loose", action="store_true", help="answer by position; do not compare the client")
+    parser.add_argument(
+        "--timing",
+        default="instant",
+        help="when recorded events are sent: instant (default) or recorded, as long after their cause as they came",
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="a field of the client's events that is not compared with the recording; may be repeated",
+    )
     parser.add_argument(
         "--latency", default="instant", help="instant (default), or capture: delays as measured on the endpoint"
     )
@@ -69,6 +83,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ORIGIN",
         help="accept requests of web pages of this origin, such as http://localhost:5173; may be repeated",
     )
+    parser.add_argument(
+        "--exit-on-eof",
+        action="store_true",
+        help="end when standard input ends, with the program that started the mock",
+    )
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
     parser.add_argument(
         "--log",
@@ -76,4 +95,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write a line for each event that matters to stderr (default: text on a terminal, else none)",
     )
     parser.add_argument("--quiet", action="store_true", help="write no such lines on a terminal either")
+    parser.add_argument(
+        "--keep-audio",
+        type=int,
+        default=256,
+        metavar="MIB",
+        help="audio that the inspector can play, shared by the sessions, the latest of each; each keeps 1 MiB (20 "
+        "seconds) or more, and a whole waveform (default: %(default)s)",
+    )
     parser.add_argument("--report", metavar="FILE", help="write an HTML report of the sessions at the end")

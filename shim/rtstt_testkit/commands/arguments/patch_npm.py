@@ -1,11 +1,16 @@
-"""Patch the LiveKit OpenAI plugin of a Node project, in the form of its package manager.
+"""Patch the affected npm packages of a Node project, in the form of its package manager.
 
-The command finds every installed copy of @livekit/agents-plugin-openai that sends `model` to OpenAI's own hosts, writes
-a patch of its dist/stt.js and dist/stt.cjs with the declaration that the manager needs, and prints how to apply and how
-to undo it. The patched plugin omits `model` for api.openai.com and its regional hosts, keeps it for gateways, and logs
-one warning when a realtime session fails. Run it again after an upgrade of the plugin: the patch of a version that is
-no longer installed is removed. --undo removes the patches and their declarations. With --check nothing is written; the
-exit code is 1 if a copy is affected and not patched, or if a patch is not needed any more.
+The command finds every installed copy that OpenAI's endpoint refuses, writes a patch with the declaration that the
+manager needs, and prints how to apply and how to undo it. The packages are:
+
+    @livekit/agents-plugin-openai  omits `model` for api.openai.com and its regional hosts, keeps it for gateways, and
+                                   logs one warning when a realtime session fails
+    openclaw-cn                    opens the sessions of its voice-call plugin in the shape of the GA API
+
+Run it again after an upgrade, also if the install failed over the patch of the old version: the patch of a version that
+is not installed any more, or that package.json excludes, is removed. --undo removes the patches and their declarations.
+With --check nothing is written; the exit code is 1 if a copy is affected
+and not patched, or if a patch is not needed any more.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
 """Make an upstream pull request from a checkout, or from an unpacked npm or PyPI package.
 
 The command writes to --out a patch for `git am` with tests and change note, and PR.md, the text of the pull request.
-The source itself is never changed. Exit codes: 0 the files are written or the source needs no fix, 1 the source has an
+The source itself is not changed. Exit codes: 0 the files are written or the source needs no fix, 1 the source has an
 unknown shape or the verification failed, 2 usage error.
 
     npm pack @livekit/agents-plugin-openai@1.9.0 && tar xzf livekit-agents-plugin-openai-1.9.0.tgz
     rtstt-shim pr agents-js/model-param --source package --out pr --verify
 
-The fix `source` is for any application: a patch of what `rtstt-shim doctor --fix` would rewrite in a git checkout.
+The fix `source` is for any application: a patch of what `rtstt-shim doctor --fix` would rewrite in a git checkout, with
+a branch that has it. Working tree, index and HEAD are not touched; `git switch` goes to the branch.
 
-    rtstt-shim pr source --source CHECKOUT --out pr
+    rtstt-shim pr source --source CHECKOUT
+    git -C CHECKOUT switch fix-openai-realtime-transcription
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("fix", nargs="?", metavar="FIX", help="which pull request; see --list")
     parser.add_argument("--source", type=Path, metavar="DIR", help="the checkout or unpacked package")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the output folder, new or empty")
+    parser.add_argument("--branch", metavar="NAME", help="for `source`: the name of the branch")
+    parser.add_argument("--no-branch", action="store_true", help="for `source`: write the patch and PR.md alone")
     parser.add_argument(
         "--author", metavar="'NAME <ADDRESS>'", help="the author of the patch (default: your git identity)"
     )

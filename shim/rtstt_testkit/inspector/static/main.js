@@ -47,7 +47,13 @@ export function start(nonce) {
       // A document without an address of its own.
     }
   });
-  document.body.append(header, h('div.panes', {}, list.element, pane.element), help);
+  const notes = (data.notes ?? []).map((note) => h('p', {}, note));
+  document.body.append(
+    header,
+    ...(notes.length ? [h('div.notes', { role: 'note' }, ...notes)] : []),
+    h('div.panes', {}, list.element, pane.element),
+    help,
+  );
 
   const wanted = Number(/^#session=(\d+)$/.exec(location.hash)?.[1]);
   if (wanted) list.keep(wanted);

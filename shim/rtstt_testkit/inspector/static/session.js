@@ -103,10 +103,11 @@ export class SessionPane {
     const { state, close, code, http_status: status } = view;
     const end = close ? `closed ${close.code} by the ${close.by}${close.reason ? `: ${close.reason}` : ''}` : null;
     const facts = [
+      ['client', view.client],
       ['model', view.model],
       ['format', `${view.format.type} ${view.format.rate.toLocaleString('en')} Hz`],
       ['audio', view.audio > 0 ? duration(view.audio) : 'none'],
-      ['status', status === 101 ? null : `HTTP ${status}`],
+      ['status', status === 101 ? null : status === 0 ? 'no connection' : `HTTP ${status}`],
       ['end', end],
       ['came', view.opened_wall ? new Date(view.opened_wall * 1000).toLocaleTimeString() : null],
     ].filter(([, value]) => value);
@@ -156,11 +157,15 @@ export class SessionPane {
       notes.push(`Faults of the script: ${view.faults.map(([, action, event]) => `${action} at ${event}`).join(', ')}.`);
     }
     if (view.too_long) notes.push('The audio is longer than a report holds; the waveform is whole.');
-    if (view.kept_from > 0) notes.push(`Audio before ${duration(view.kept_from)} is not kept.`);
+    const kept = view.audio - view.kept_from;
+    if (view.audio > 0 && kept <= 0) notes.push('The audio is not kept, only when it came and how long it is.');
+    else if (view.kept_from > 0) {
+      notes.push(`The last ${duration(kept)} of the audio can be played; what came before is not kept.`);
+    }
     if (view.lag > AHEAD) {
       notes.push('The audio came faster than it plays: the axis follows the audio, the list has the clock.');
     }
-    const silent = view.audio === 0 || view.wav === null;
+    const silent = view.audio === 0 || kept <= 0 || view.wav === null;
     const focused = this.tools.contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
     fill(
       this.tools,

@@ -94,7 +94,7 @@ export class SessionList {
       this.list.insertBefore(row, next);
     }
     const { number, state, model, url, close, transcript, audio, errors, code, http_status: status } = session;
-    const ended = code ?? (status !== 101 ? `HTTP ${status}` : close ? String(close.code) : null);
+    const ended = code ?? (status === 0 ? 'no connection' : status !== 101 ? `HTTP ${status}` : close ? String(close.code) : null);
     fill(
       row.firstElementChild,
       h(

@@ -33,22 +33,35 @@ class AudioBuffer:
         """How many bytes of the beginning are no longer kept."""
         return self.received - self._kept
 
-    def add(self, audio: bytes) -> None:
-        """Add audio to the end."""
+    def add(self, audio: bytes) -> bool:
+        """Add audio to the end.
+
+        Returns:
+            Whether more is kept now than the limit allows, so that `trim` is to be called.
+        """
         size = len(audio)
         self.received += size
         if self._limit == 0:
-            return
+            return False
         pieces = self._pieces
         if pieces and len(pieces[-1]) + size <= _PIECE:
             pieces[-1] += audio
         else:
             pieces.append(audio)
         self._kept += size
-        if self._kept > self._most:
-            self._trim()
+        return self._kept > self._most
 
-    def _trim(self) -> None:
+    def skip(self, size: int) -> None:
+        """Add audio of which only the length is known; what came before it is not kept any more.
+
+        Args:
+            size: How many bytes it has.
+        """
+        self._pieces.clear()
+        self._kept = 0
+        self.received += size
+
+    def trim(self) -> None:
         """Drop the oldest audio beyond the limit, never half a 16-bit sample."""
         excess = self._kept - (self._limit or 0)
         excess += excess & 1

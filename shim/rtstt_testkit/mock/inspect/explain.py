@@ -74,6 +74,8 @@ def explain(record: SessionRecord) -> list[str]:
         ]
     if record.internal_error is not None:
         return [f"an exception inside the mock ended the session: {record.internal_error}; this is a bug of the mock."]
+    if record.mismatch is not None:
+        return [f"the client differs from the recording: {record.mismatch}."]
     if record.refusal is not None:
         return [_refusal(record)]
     transcripts = len(record.transcripts)
@@ -322,7 +324,8 @@ def _begins_with(magic: bytes) -> Callable[[SessionRecord], bool]:
 
 
 def _is_silent(record: SessionRecord) -> bool:
-    return not any(record.audio_format.loudness(record.audio))
+    whole = record.audio_dropped == 0
+    return whole and not any(record.audio_format.loudness(record.audio))
 
 
 _FILE = "the audio begins like {kind} file: send its samples alone, without the file's header."

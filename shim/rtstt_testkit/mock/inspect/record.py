@@ -127,7 +127,12 @@ class SessionRecord:
         refusal: The error that refused the session, or None.
         session: The session object as last sent.
         close: How it ended, None while it is open.
+        before_drop: Called with the record before the oldest audio is dropped.
         notify: Called with the record and every event that was received or sent.
+        client: The client library, if it is known.
+        explanation: What became of the session, as sentences, for one that was read from a file and that another
+            server served; None for the mock's own.
+        mismatch: How the client differs from the recording that answers it, in words, or None.
         internal_error: The exception inside the mock that ended the session, in words, or None.
     """
 
@@ -143,12 +148,16 @@ class SessionRecord:
         self.refusal: ApiError | None = None
         self.session: dict[str, Any] = {}
         self.close: Closed | None = None
+        self.client = ""
+        self.explanation: list[str] | None = None
+        self.mismatch: str | None = None
         self.internal_error: str | None = None
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._last_append: Event | None = None
         self._pings: deque[Ping] = deque(maxlen=_MAX_PINGS)
         self._faults: deque[TriggeredFault] = deque(maxlen=_MAX_FAULTS)
         self._audio = AudioBuffer(audio_limit)
+        self.before_drop: Callable[[SessionRecord], None] | None = None
         self.notify: Callable[[SessionRecord, Event], None] | None = None
 
     # -- events
@@ -283,16 +292,33 @@ class SessionRecord:
             audio: The audio of all of them.
             count: How many they were.
         """
+        self._add_append(at, len(audio), count)
+        if self._audio.add(audio):
+            if self.before_drop is not None:
+                self.before_drop(self)
+            self._audio.trim()
+
+    def add_audio_size(self, at: float, size: int, count: int = 1) -> None:
+        """Record appends of which only the length of their audio is known.
+
+        Args:
+            at: When they came, in seconds since the connection opened.
+            size: How many bytes of audio they had.
+            count: How many they were.
+        """
+        self._add_append(at, size, count)
+        self._audio.skip(size)
+
+    def _add_append(self, at: float, size: int, count: int) -> None:
         last = self._last_append
         if last is None:
-            last = Event("client", at, APPEND, {"type": APPEND, "audio_bytes": len(audio)}, count)
+            last = Event("client", at, APPEND, {"type": APPEND, "audio_bytes": size}, count)
             self._add(last)
             self._last_append = last
         else:
             last.count += count
             last.until = at
-            last.data["audio_bytes"] += len(audio)
-        self._audio.add(audio)
+            last.data["audio_bytes"] += size
 
     def slice_audio(self, start: int, end: int) -> bytes:
         """Return the audio between two byte positions of the stream, as far as it is kept."""

@@ -62,11 +62,12 @@ class Listener:
         server, self._server = self._server, None
         if server is None:
             return
-        server.close()
         connections = self._context.connections
         try:
-            for _ in range(3):  # turns in which asyncio makes the connections that it has accepted already
-                await asyncio.sleep(0)
+            try:
+                await self._stop_accepting(server)
+            finally:
+                server.close()
             for connection in list(connections):
                 connection.close(code, reason)
             before = None
@@ -78,15 +79,23 @@ class Listener:
             for connection in list(connections):
                 connection.abort()
         await self._ended(_STOP_SECONDS)
-        # Connections that were accepted meanwhile are cut as well.
-        for _ in range(3):
+
+    async def _stop_accepting(self, server: asyncio.Server) -> None:
+        """Accept no more connections, and let asyncio make those that it has accepted.
+
+        asyncio makes a connection in a task of its own, and cannot any more once its server is closed: the socket of
+        the client would be left to the garbage collector.
+        """
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):  # Windows, where a closed server ends its accepting itself
+            for listening in server.sockets:
+                loop.remove_reader(listening)
+        for _ in range(3):  # turns from accepting a socket to the call of connection_made
             await asyncio.sleep(0)
-        if connections:
-            for connection in list(connections):
-                connection.abort()
-            await self._ended(_STOP_SECONDS)
 
     async def _ended(self, timeout: float) -> None:
         """Wait until every connection is gone, or for a time."""
+        if not self._context.connections:
+            return
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._context.idle.wait(), timeout)

@@ -93,6 +93,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "Loaded": _object(transcripts=_COUNT, faults=_COUNT),
     "Left": _object(sessions=_COUNT),
     "Advanced": _object(advanced=SECONDS),
+    "Healthy": _object(status={"const": "ok"}),
     "Description": ANY_OBJECT,
     "Error": _object(
         error=_object(

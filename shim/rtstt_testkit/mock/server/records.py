@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
@@ -18,7 +19,9 @@ class Records:
     Args:
         keep_sessions: The number of sessions to keep; the oldest that ended is dropped first.
         keep_audio: The number of bytes of audio that each keeps, None for all.
+        share_audio: The number of bytes of audio of which each keeps an equal share, if that is more.
         observer: Gets every event, None for no observer.
+        before_drop: Called with a session's record before its oldest audio is dropped.
 
     Attributes:
         sessions: The records, in the order in which the clients connected.
@@ -26,9 +29,18 @@ class Records:
         unexpected: The numbers of the connections for which the script had no transcript left.
     """
 
-    def __init__(self, keep_sessions: int, keep_audio: int | None, observer: ObserverThread | None) -> None:
+    def __init__(
+        self,
+        keep_sessions: int,
+        keep_audio: int | None,
+        observer: ObserverThread | None,
+        share_audio: int = 0,
+        before_drop: Callable[[SessionRecord], None] | None = None,
+    ) -> None:
         self._keep_sessions = keep_sessions
         self._keep_audio = keep_audio
+        self._share_audio = share_audio
+        self._before_drop = before_drop
         self._observer = observer
         self._first: float | None = None
         self._waiters: list[_Waiter] = []
@@ -45,8 +57,12 @@ class Records:
             wall: The time of day, in seconds since 1970.
         """
         self.count += 1
-        record = SessionRecord(self.count, request.record(), self._keep_audio)
+        keep = self._keep_audio
+        if keep is not None:
+            keep = max(keep, self._share_audio // (len(self.sessions) + 1))
+        record = SessionRecord(self.count, request.record(), keep)
         record.notify = self._notify
+        record.before_drop = self._before_drop
         self._first = now if self._first is None else self._first
         record.opened_at = now - self._first
         record.opened_wall = wall

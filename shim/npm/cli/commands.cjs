@@ -1,0 +1,62 @@
+/** The table of commands, and how each ends. */
+'use strict';
+
+const { UsageError } = require('./errors.cjs');
+const { runWithPython } = require('./python.cjs');
+
+/** @typedef {(words: string[]) => number | Promise<number>} Command returns the exit code */
+
+const HELP = `usage: rtstt-shim COMMAND ...
+
+  doctor      list the installed clients that OpenAI's endpoint refuses, and what the shim does about each
+  run         run a Node program with the shim active, child processes included: rtstt-shim run -- npm start
+  patch       patch the LiveKit plugin of this project (needs Python)
+  mock, probe, pr, ...  as in the Python package, which they need
+
+Exit codes: 0 fine, 1 found something or failed, 2 usage error.`;
+
+/** @type {Record<string, Command>} */
+const COMMANDS = {
+  doctor: (words) => require('./doctor.cjs').doctor(words),
+  run: (words) => require('./run.cjs').run(words),
+  // Its rules are patterns of ast-grep, which the Python package applies.
+  patch: (words) => runWithPython('patch', ['patch-npm', ...words], 'upstream'),
+  'patch-npm': (words) => runWithPython('patch-npm', ['patch-npm', ...words], 'upstream'),
+  pr: (words) => runWithPython('pr', ['pr', ...words], 'upstream'),
+  mock: (words) => runWithPython('mock', ['mock', ...words], 'testkit'),
+  probe: (words) => runWithPython('probe', ['probe', ...words], 'testkit'),
+};
+
+/**
+ * Runs the command line and sets the exit code.
+ *
+ * @param {string[]} words the arguments without the program's name
+ */
+async function main(words) {
+  const [name, ...rest] = words;
+  if (name === '--version') {
+    console.log(`rtstt-shim ${require('../package.json').version}`);
+  } else if (name === undefined || name === '--help' || name === '-h') {
+    console.log(HELP);
+    process.exitCode = name === undefined ? 2 : 0;
+  } else {
+    process.exitCode = await codeOf(name, rest);
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string[]} words
+ */
+async function codeOf(name, words) {
+  try {
+    if (!Object.hasOwn(COMMANDS, name)) throw new UsageError(`there is no command '${name}'; see \`rtstt-shim --help\``);
+    return await COMMANDS[name](words);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`rtstt-shim: ${error.message}`);
+    return 2;
+  }
+}
+
+module.exports = { main };

@@ -1,0 +1,2 @@
+/** The preload for `node --import rtstt-shim/register`. */
+import './register.cjs';

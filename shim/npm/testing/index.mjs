@@ -1,0 +1,1 @@
+export { startRealtimeMock } from './index.cjs';
