@@ -60,12 +60,14 @@ def _testkit(name: str, summary: str, extra: Extra = "testkit") -> Entry:
 
 
 COMMANDS: dict[str, Entry] = {
+    "cassette": _testkit("cassette", "check, show, compare, shorten, redact and import recordings of sessions"),
     "doctor": _core("doctor", "list the clients that OpenAI's endpoint refuses, and what the shim does about each"),
     "inspect": _testkit("inspect", "show the sessions of a trace in the inspector's page"),
     "mock": _testkit("mock", "serve a mock of the Realtime transcription endpoint"),
     "patch-npm": _testkit("patch_npm", "patch the affected npm packages of a Node project", "upstream"),
     "pr": _testkit("pr", "generate the pull request that fixes an upstream", "upstream"),
     "probe": _testkit("probe", "compare an endpoint with the mock, row by row"),
+    "record": _testkit("record", "record what a program sends to and receives from a realtime endpoint"),
     "run": _core("run", "run a Python or Node program with the shim active, without a change to its code"),
     "node-path": _core("node_path", "print the folder of the shim for Node.js"),
 }

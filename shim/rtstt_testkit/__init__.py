@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rtstt_testkit.cassette.player import CassetteMismatch, Replay
     from rtstt_testkit.mock.inspect.verify import ScriptNotFollowed
     from rtstt_testkit.mock.protocol.events import Failure, Segment
     from rtstt_testkit.mock.script.faults import Fault
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from rtstt_testkit.mock.server.server import RealtimeServer
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
     from rtstt_testkit.mock.session.latency import Latency
+    from rtstt_testkit.recording.recorder import Recorder
 
 __all__ = [
+    "CassetteMismatch",
     "Failure",
     "Fault",
     "Latency",
     "RealtimeServer",
+    "Recorder",
+    "Replay",
     "Script",
     "ScriptNotFollowed",
     "Segment",
@@ -30,10 +35,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CassetteMismatch": "rtstt_testkit.cassette.player",
     "Fault": "rtstt_testkit.mock.script.faults",
     "Failure": "rtstt_testkit.mock.protocol.events",
     "Latency": "rtstt_testkit.mock.session.latency",
     "RealtimeServer": "rtstt_testkit.mock.server.server",
+    "Recorder": "rtstt_testkit.recording.recorder",
+    "Replay": "rtstt_testkit.cassette.player",
     "Script": "rtstt_testkit.mock.script.script",
     "ScriptNotFollowed": "rtstt_testkit.mock.inspect.verify",
     "Segment": "rtstt_testkit.mock.protocol.events",

@@ -49,6 +49,8 @@ def _check_names(options: dict[str, Any]) -> None:
 
 def server_options(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a server that does not check itself, since the fixture does; a script's path is read."""
+    if isinstance(options.get("cassette"), str | Path):
+        _check_cassette(options["cassette"])
     script = options.get("script")
     if not isinstance(script, str | Path):
         return {**options, "strict": False}
@@ -57,6 +59,17 @@ def server_options(options: dict[str, Any]) -> dict[str, Any]:
     try:
         return {**options, "script": load_script(script), "strict": False}
     except ScriptError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _check_cassette(path: str | Path) -> None:
+    """Raise an error for a recording that cannot be read, in place of a traceback."""
+    from rtstt_testkit.cassette.format import CassetteError
+    from rtstt_testkit.cassette.reader import load_cassette
+
+    try:
+        load_cassette(path)
+    except CassetteError as error:
         raise pytest.UsageError(str(error)) from None
 
 

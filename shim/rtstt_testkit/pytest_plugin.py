@@ -5,6 +5,10 @@ runs in the event loop of the test, under pytest-asyncio and anyio. `realtime_se
 the first kind. `@pytest.mark.realtime_server(transcripts=["Hello"], profile="gateway")` gives either fixture its
 arguments; ``script=`` may be the path of a script file.
 
+`realtime_cassette` replays the recording of the test, ``cassettes/MODULE/TEST.rtstt.jsonl`` beside its module, or
+records it: ``--rtstt-record=none|once|new|all``. `@pytest.mark.rtstt_cassette("FILE", ignore=…)` names another file,
+and says how it is replayed.
+
 Every test has its own servers on their own ports, so pytest-xdist may run any number of tests at once.
 """
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from rtstt_testkit.mock.server.server import RealtimeServer
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
+from rtstt_testkit._pytest_cassette import MODES, RealtimeCassette, serve_cassette
 from rtstt_testkit._pytest_serving import (
     PASSED,
     SERVERS,
@@ -38,6 +43,7 @@ __all__ = [
     "async_realtime_server",
     "pytest_addoption",
     "pytest_configure",
+    "realtime_cassette",
     "realtime_server",
     "realtime_server_factory",
 ]
@@ -51,6 +57,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="write an HTML report of what the realtime servers saw, for each failing test that used one",
     )
+    group.addoption(
+        "--rtstt-record",
+        choices=MODES,
+        default="none",
+        help="recordings of the realtime_cassette fixture: none replays them (default), once records those that are "
+        "missing, new also records sessions that a recording lacks, all records everything again",
+    )
+    group.addoption(
+        "--rtstt-record-to",
+        metavar="URL",
+        help="the WebSocket address to record (default: wss://api.openai.com/v1/realtime)",
+    )
     group.addoption("--rtstt-report-all", action="store_true", help="write it for every test that used one")
 
 
@@ -59,6 +77,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "realtime_server(**options): arguments of the realtime_server fixtures, those of rtstt_testkit.RealtimeServer",
+    )
+    config.addinivalue_line(
+        "markers",
+        "rtstt_cassette(path=None, **options): the recording of the realtime_cassette fixture, by default one file for "
+        "each test, and how it is replayed: mode, timing, ignore, tolerance",
     )
     if config.pluginmanager.hasplugin("asyncio"):
         from rtstt_testkit import _pytest_asyncio
@@ -133,6 +156,13 @@ def realtime_server(
 ) -> ThreadedRealtimeServer:
     """Start a mock of OpenAI's Realtime transcription endpoint for one test, on a port of its own."""
     return realtime_server_factory(**marker_options(request))
+
+
+@pytest.fixture
+def realtime_cassette(request: pytest.FixtureRequest) -> Iterator[RealtimeCassette]:
+    """Replay the recording of the test, or record it, as ``--rtstt-record`` says; ``.url`` is for the client."""
+    with serve_cassette(request) as cassette:
+        yield cassette
 
 
 # Each of the two frameworks runs only async fixtures of its own.

@@ -6,8 +6,9 @@
 
 The shim is active in the program's children as well: subprocesses, multiprocessing (fork, spawn, forkserver), worker
 threads and forked processes of Node. It works through two environment variables: PYTHONPATH (one folder is put before
-what it holds; your own sitecustomize still runs) and NODE_OPTIONS (a --require is added). The program's Python may be
-one in which rtstt-shim is not installed.
+what it holds; your own sitecustomize still runs) and NODE_OPTIONS (one --require, which takes your own along through
+RTSTT_SHIM_REQUIRE: programs such as `next dev` keep only one). The program's Python may be one in which rtstt-shim is
+not installed.
 
 The shim is not active in a Python that ignores the environment (python -I, -E) or skips site (-S), in a process that
 is started with a cleared environment, in Node older than 20, and in a `node --permission` that may not read the shim.
@@ -45,7 +46,7 @@ from rtstt_core.commands.activation import activate_in_node, activate_in_python
 from rtstt_core.errors import UsageError
 from rtstt_core.extras import load
 
-__all__ = ["configure", "run"]
+__all__ = ["configure", "run", "supervise"]
 
 _EXAMPLE = "for example: rtstt-shim run -- python app.py"
 
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     route = load("rtstt_testkit.commands.route", "rtstt-shim run --route", "testkit")
     with route.routed(args.route) as additions:
         activate_in_node(environ, command, activation.NODE_SHIM, route.NODE_PRELOAD)
-        return _supervise(command, {**environ, **additions})
+        return supervise(command, {**environ, **additions})
 
 
 # -- the program
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 def _become(command: list[str], environ: Mapping[str, str]) -> int:
     """Replace this process by the program, so that signals and the terminal are the program's own."""
     if os.name == "nt":  # where exec starts a second process and ends the first
-        return _supervise(command, environ)
+        return supervise(command, environ)
     sys.stdout.flush()
     sys.stderr.flush()
     # Python ignores these; the program must find them as a shell leaves them.
@@ -102,10 +103,18 @@ def _become(command: list[str], environ: Mapping[str, str]) -> int:
         _cannot_start(command, error)
 
 
-def _supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run the program as a child, pass SIGINT and SIGTERM on, and return its exit code."""
+def supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a program as a child, pass SIGINT and SIGTERM on, and return its exit code.
+
+    Args:
+        command: The program and its arguments.
+        environ: Its environment.
+
+    Raises:
+        UsageError: It cannot be started.
+    """
     if os.name == "nt":
-        return _supervise_on_windows(command, environ)
+        return _wait_on_windows(command, environ)
     with _signals_at_socket(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD) as signals:
         child = _start(command, environ)
         while child.poll() is None:
@@ -115,7 +124,7 @@ def _supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
     return 128 - child.returncode if child.returncode < 0 else child.returncode
 
 
-def _supervise_on_windows(command: Sequence[str], environ: Mapping[str, str]) -> int:
+def _wait_on_windows(command: Sequence[str], environ: Mapping[str, str]) -> int:
     child = _start(command, environ)
     while True:
         with contextlib.suppress(KeyboardInterrupt):  # the console sends it to the program as well

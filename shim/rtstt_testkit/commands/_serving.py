@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterator
 
 from rtstt_core.errors import CommandError, UsageError
+from rtstt_testkit.cassette.follower import Mode
+from rtstt_testkit.cassette.player import Replay
 from rtstt_testkit.inspector.routes import ROUTES
 from rtstt_testkit.inspector.view import work_out
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
@@ -58,6 +60,7 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             profile=args.profile,
             refuse=args.refuse,
             script=script,
+            cassette=_replay(args),
             latency=args.latency,
             seed=seed,
             virtual_time=args.virtual_time,
@@ -156,6 +159,16 @@ def _write_line(file: int, line: str) -> None:
     data = (line + "\n").encode()
     while data:
         data = data[os.write(file, data) :]
+
+
+def _replay(args: argparse.Namespace) -> Replay | None:
+    """Return the recording that answers the clients; it begins again after its last session."""
+    if args.cassette is None:
+        if args.loose or args.ignore or args.timing != "instant":
+            raise UsageError("--loose, --timing and --ignore are for a recording; add --cassette FILE")
+        return None
+    mode: Mode = "loose" if args.loose else "strict"
+    return Replay(args.cassette, mode, args.timing, tuple(args.ignore), repeat=True)
 
 
 def _load_script(path: str | None) -> Script | None:

@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
         return asyncio.run(_serve(make_server(args), args))
     if args.log is not None or args.report is not None:
         raise UsageError("--log and --report need the sessions in one process; leave out --workers")
+    if args.cassette is not None:
+        raise UsageError("--cassette needs the sessions in one process; leave out --workers")
     if args.exit_on_eof:
         raise UsageError("--exit-on-eof needs a single process; leave out --workers")
     if args.virtual_time:

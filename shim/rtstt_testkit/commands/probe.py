@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import get_args
 from urllib.parse import quote, urlsplit
 
 from rtstt_core.errors import UsageError
+from rtstt_testkit.commands.probe_recording import check_folder, recorded_settings, recording, replaying
 from rtstt_testkit.mock.protocol.admission import Account, Profile
 from rtstt_testkit.probe.attempt import Endpoint, Unreachable, is_local
 from rtstt_testkit.probe.conversation import as_conversations
 from rtstt_testkit.probe.report import causes, counts, document, junit, lines, list_rows
-from rtstt_testkit.probe.rows import for_deployment, select_rows
+from rtstt_testkit.probe.rows import Row, for_deployment, select_rows
 from rtstt_testkit.probe.runner import MOCK_KEY, NotApplicable, Result, probe, probe_own_mock
 
 __all__ = ["run"]
@@ -32,6 +34,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 def run(args: argparse.Namespace) -> int:
     """Probe, print the results, and return the exit code."""
+    if args.cassettes is not None:
+        return check_folder(args.cassettes)
+    recorded = recorded_settings(args)
     if args.account not in (None, *get_args(Account)):
         known = ", ".join(get_args(Account))
         raise UsageError(f"--account {args.account!r} is not a state of an account; choose from {known}")
@@ -41,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         rows = as_conversations(rows, _model(args.conversation, "--conversation"))
     if args.azure is not None:
         rows = for_deployment(rows, _model(args.azure, "--azure"))
+    if recorded is not None:
+        rows = [row for row in rows if row.name in recorded]
     if not rows:
         chosen = f"no row's title contains {args.only!r}" if args.only else "no row is left"
         raise UsageError(f"{chosen}; see `rtstt-shim probe --list`")
@@ -50,10 +57,25 @@ def run(args: argparse.Namespace) -> int:
     if not 0 < args.timeout <= 600:
         raise UsageError(f"--timeout {args.timeout:g} is out of range; give a number of seconds above 0 and up to 600")
     endpoint = _endpoint(args)
+    with recording(args, endpoint, rows) as recorder, replaying(args, recorder) as tested:
+        return _probe(args, rows, endpoint, tested)
+
+
+def _probe(args: argparse.Namespace, rows: Sequence[Row], endpoint: Endpoint | None, tested: Endpoint | None) -> int:
+    """Run the rows, print the results, and return the exit code.
+
+    Args:
+        args: The command's arguments.
+        rows: The rows.
+        endpoint: The endpoint that the report names.
+        tested: The one that clients connect to; None for a mock started for this.
+    """
     for file in (args.report, args.junit):
         if file is not None:
             _write(file, "")  # before the first row: an error here loses nothing
     target = endpoint.url if endpoint else "a mock started for this"
+    if args.replay is not None:
+        target = f"the recording {args.replay}"
     shim = sys.modules.get("rtstt_shim")
     if shim is not None:
         # `rtstt-shim run` activates it in every Python process; here it would correct the URLs under test.
@@ -78,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         return json.dumps(document(results, about), indent=1, ensure_ascii=False) + "\n"
 
     try:
-        asyncio.run(probe(rows, endpoint, show) if endpoint else probe_own_mock(rows, show, args.timeout))
+        asyncio.run(probe(rows, tested, show) if tested else probe_own_mock(rows, show, args.timeout))
     except NotApplicable as reason:
         raise UsageError(str(reason)) from None
     except Unreachable as reason:

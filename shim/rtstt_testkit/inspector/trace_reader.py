@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast, get_args
 
 from rtstt_core.trace.file import FORMAT, VERSION
+from rtstt_testkit.cassette.format import CassetteError
+from rtstt_testkit.cassette.wav import range_of, read_range
 from rtstt_testkit.inspector.trace_words import sentences_of
 from rtstt_testkit.mock.audio.formats import FORMATS
 from rtstt_testkit.mock.inspect.record import APPEND, Closed, Dropped, SessionRecord
@@ -98,6 +100,7 @@ class _Lines:
         self._file = file
         self._cut = False
         self._full = False
+        self._dropped: str | None = None
         self.broken = 0
         self.headers = 0
 
@@ -111,11 +114,16 @@ class _Lines:
                 sources[process] = line.get("source")
             elif "full" in line:
                 self._full = True
+            elif "dropped" in line:
+                self._dropped = f"{line['dropped']} lines were not recorded ({line.get('reason')})"
+            elif "http" in line:
+                pass  # how a client got its ephemeral secret
             elif "session" in line or "event" in line:
                 key = (str(process), str(line.get("session")))
                 if key not in found:
                     # Lines of `--json-log` and of a recording have no header.
-                    found[key] = _Session(sources.get(process, "mock" if "session" in line else "recording"))
+                    source = sources.get(process, "mock" if "session" in line else "recording")
+                    found[key] = _Session(source, self._path.parent)
                 try:
                     found[key].add(line)
                 except (TypeError, ValueError, KeyError, AttributeError):
@@ -159,6 +167,8 @@ class _Lines:
             notes.append(f"{self._path}: {lines} and left out.")
         if self._cut:
             notes.append(f"{self._path}: the last line is cut off and left out.")
+        if self._dropped is not None:
+            notes.append(f"{self._path}: {self._dropped}.")
         if self._full:
             notes.append(f"{self._path}: the trace reached its size limit, and what followed is not in it.")
         return notes
@@ -175,8 +185,9 @@ def _finite(text: str) -> float:
 class _Session:
     """One session while its lines are read."""
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, folder: Path) -> None:
         self._by_mock = source == "mock"
+        self._folder = folder
         self._record = SessionRecord(0, Handshake("/v1/realtime", {}, {}, []))
         self._cause = "other"
         self._corrected = ""
@@ -254,6 +265,8 @@ class _Session:
             audio = base64.b64decode(str(event.get("audio", "")), validate=True)
         except binascii.Error:
             audio = b""
+        if "wav" in event:
+            audio = self._recorded_audio(event)
         if audio:
             self._record.add_audio(at, audio, count)
         elif isinstance(event.get("audio_bytes"), int):
@@ -262,6 +275,13 @@ class _Session:
             self._record.add("client", at, event)
         if count > 1:
             self._record.events[-1].until = max(at, until)
+
+    def _recorded_audio(self, event: dict[str, Any]) -> bytes:
+        """Return the audio of an append, which is beside a recording; nothing if it is not there."""
+        try:
+            return read_range(self._folder, range_of(event))
+        except CassetteError:
+            return b""
 
     def _update(self, session: dict[str, Any]) -> None:
         record = self._record

@@ -30,6 +30,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--script", metavar="FILE", help="transcripts and faults: a .toml, .yaml or .json file")
     parser.add_argument("--script-schema", action="store_true", help="print the JSON schema of script files and exit")
+    parser.add_argument("--cassette", metavar="FILE", help="answer as recorded in this file of `rtstt-shim record`")
+    parser.add_argument("--loose", action="store_true", help="answer by position; do not compare the client")
+    parser.add_argument(
+        "--timing",
+        default="instant",
+        help="when recorded events are sent: instant (default) or recorded, as long after their cause as they came",
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="a field of the client's events that is not compared with the recording; may be repeated",
+    )
     parser.add_argument(
         "--latency", default="instant", help="instant (default), or capture: delays as measured on the endpoint"
     )

@@ -4,6 +4,9 @@
   rtstt-shim probe ws://127.0.0.1:40123/v1/realtime a mock or another server on this machine
   OPENAI_API_KEY=… rtstt-shim probe --live          OpenAI's endpoint; a minute of audio in all
   OPENAI_API_KEY=… rtstt-shim probe --live wss://eu.api.openai.com/v1/realtime
+  rtstt-shim probe --live --record today.rtstt.jsonl   the same, and a recording without secrets, to share
+  rtstt-shim probe --from today.rtstt.jsonl            compare that recording with the mock, without a key
+  rtstt-shim probe --cassettes DIR                     compare the mock with every recording in a folder
   rtstt-shim probe --compatible --key KEY ws://127.0.0.1:4000/v1/realtime   another server that speaks the protocol
   OPENAI_API_KEY=… rtstt-shim probe --live --account no-credit   with a key whose account has no credit
   AZURE_OPENAI_API_KEY=… rtstt-shim probe --live --azure DEPLOYMENT wss://NAME.openai.azure.com/openai/v1/realtime
@@ -66,6 +69,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the rows with the evidence for each answer, and exit")
     parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="SECONDS", help="how long to wait for each event (default: 10)"
+    )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="record what the endpoint answers")
+    parser.add_argument("--force", action="store_true", help="replace a recording that exists")
+    parser.add_argument(
+        "--from",
+        dest="replay",
+        type=Path,
+        metavar="FILE",
+        help="compare what was recorded with --record; no endpoint and no key are needed",
+    )
+    parser.add_argument(
+        "--cassettes",
+        type=Path,
+        metavar="DIR",
+        help="send what the clients sent in every recording of this folder to the mock, and compare its answers",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")

@@ -74,6 +74,8 @@ def explain(record: SessionRecord) -> list[str]:
         ]
     if record.internal_error is not None:
         return [f"an exception inside the mock ended the session: {record.internal_error}; this is a bug of the mock."]
+    if record.mismatch is not None:
+        return [f"the client differs from the recording: {record.mismatch}."]
     if record.refusal is not None:
         return [_refusal(record)]
     transcripts = len(record.transcripts)

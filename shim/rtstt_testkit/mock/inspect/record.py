@@ -132,6 +132,7 @@ class SessionRecord:
         client: The client library, if it is known.
         explanation: What became of the session, as sentences, for one that was read from a file and that another
             server served; None for the mock's own.
+        mismatch: How the client differs from the recording that answers it, in words, or None.
         internal_error: The exception inside the mock that ended the session, in words, or None.
     """
 
@@ -149,6 +150,7 @@ class SessionRecord:
         self.close: Closed | None = None
         self.client = ""
         self.explanation: list[str] | None = None
+        self.mismatch: str | None = None
         self.internal_error: str | None = None
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._last_append: Event | None = None

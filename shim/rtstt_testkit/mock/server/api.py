@@ -10,12 +10,14 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from rtstt_testkit.cassette.player import Player
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.inspect.verify import ScriptNotFollowed
 from rtstt_testkit.mock.protocol import errors
 from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
+from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
 from rtstt_testkit.mock.protocol.secrets import mask_keys
 from rtstt_testkit.mock.script.script import Script
@@ -45,6 +47,13 @@ class Controlled(Protocol):
     @property
     def secrets(self) -> SecretStore:
         """The ephemeral secrets."""
+
+    @property
+    def player(self) -> Player | None:
+        """The recording that answers the clients, or None."""
+
+    def wall(self) -> float:
+        """Return the time of day, in seconds since 1970."""
 
     @property
     def virtual_time(self) -> bool:
@@ -119,6 +128,10 @@ async def _client_secrets(server: Controlled, request: HttpRequest, match: re.Ma
     if not credentials.has_plausible_key:
         return _error(401, "", errors.incorrect_key(credentials.masked_key))
     body = _body(request)
+    if server.player is not None:
+        recorded = server.player.exchange(body, Ids(), server.wall())
+        if recorded is not None:
+            return HttpResponse(*recorded)
     made = body if isinstance(body, ApiError) else server.secrets.create(body)
     return _error(400, "", made) if isinstance(made, ApiError) else HttpResponse(200, made)
 

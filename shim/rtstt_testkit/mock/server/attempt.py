@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rtstt_testkit.cassette.model import RecordedSession
 from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
 from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal
 from rtstt_testkit.mock.protocol.secrets import mask_keys
@@ -19,16 +20,23 @@ class ConnectAttempt:
         record: The record of the session.
         faults: The faults at the handshake, in order.
         admit: Returns whether the client is admitted, faults aside.
+        recorded: The recorded session that answers the client, or None.
 
     Attributes:
+        recorded: The recorded session that answers the client, or None.
         delay: Seconds until it is answered.
         reset: Whether the connection is cut then.
     """
 
     def __init__(
-        self, record: SessionRecord, faults: Sequence[Fault], admit: Callable[[], Admission | HttpRefusal]
+        self,
+        record: SessionRecord,
+        faults: Sequence[Fault],
+        admit: Callable[[], Admission | HttpRefusal],
+        recorded: RecordedSession | None = None,
     ) -> None:
         self.record = record
+        self.recorded = recorded
         self._faults = faults
         self._admit = admit
         actions = [fault.action for fault in faults]

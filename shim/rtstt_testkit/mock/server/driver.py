@@ -12,6 +12,7 @@ from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
 from rtstt_testkit.mock.protocol.events import plain_append
 from rtstt_testkit.mock.server.websocket import WebSocket
 from rtstt_testkit.mock.session.output import Close, Output, RawFrame, Reset, Send, Stall, Trickle
+from rtstt_testkit.mock.session.replay import ReplaySession
 from rtstt_testkit.mock.session.session import Session
 
 __all__ = ["Clock", "SessionDriver"]
@@ -61,7 +62,9 @@ class SessionDriver:
         "_websocket",
     )
 
-    def __init__(self, clock: Clock, session: Session, ended: Callable[[SessionDriver, float], None]) -> None:
+    def __init__(
+        self, clock: Clock, session: Session | ReplaySession, ended: Callable[[SessionDriver, float], None]
+    ) -> None:
         self._clock = clock
         self._session = session
         self._ended: Callable[[SessionDriver, float], None] | None = ended

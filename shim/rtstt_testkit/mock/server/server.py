@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import get_args
 
+from rtstt_testkit.cassette.player import Player, Replay
 from rtstt_testkit.mock.inspect.explain import explain_all
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.inspect.verify import Expected, ScriptNotFollowed, verify
@@ -74,6 +76,8 @@ class RealtimeServer:
         lenient_commit: Whether a commit without speech under turn detection makes an item instead of being refused
             as empty.
         ping_interval: Seconds between PINGs, None for none.
+        cassette: A recording that answers the clients: the path of a file, or a `Replay`. Transcripts, profile and
+            account are the recording's then; faults apply.
         virtual_time: Whether time moves only in `advance`.
         control: Whether to serve the HTTP control API under ``/_mock/``.
         token: The token that the control API requires as ``Authorization: Bearer``, None for none.
@@ -88,7 +92,7 @@ class RealtimeServer:
         routes: Operations to add to the control API, such as those of the inspector.
 
     Raises:
-        ValueError: A setting is unknown; the message names those that are known.
+        ValueError: A setting is unknown; the message names those that are known. Or the recording cannot be used.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class RealtimeServer:
         account: Account | None = None,
         lenient_commit: bool = False,
         ping_interval: float | None = _PING_SECONDS,
+        cassette: str | Path | Replay | None = None,
         virtual_time: bool = False,
         control: bool = False,
         token: str | None = None,
@@ -134,6 +139,11 @@ class RealtimeServer:
             latency = LATENCIES[latency]
         if max_sessions is not None and max_sessions < 1:
             raise ValueError(f"max_sessions is {max_sessions}; it must be 1 or more, or None for any number")
+        script = script if script is not None else Script.of(transcripts, faults)
+        if cassette is not None and script.transcripts:
+            raise ValueError("a cassette has its own transcripts; leave out those of the script, or the cassette")
+        replay = cassette if isinstance(cassette, Replay) or cassette is None else Replay(cassette)
+        self.player = None if replay is None else Player(replay)
         self.host = host
         self.control = control
         self.routes = routes
@@ -150,13 +160,14 @@ class RealtimeServer:
         self._sessions = Sessions(
             clock=self,
             records=self._records,
-            cursor=ScriptCursor(script if script is not None else Script.of(transcripts, faults)),
+            cursor=ScriptCursor(script),
             settings=Settings(latency, profile != "openai", max_duration, expiry_event, lenient_commit, account),
             profile=profile,
             refuse=refuse,
             secrets=SecretStore(ids, self.wall),
             ids=ids,
             most=max_sessions,
+            player=self.player,
         )
         self._context = ConnectionContext(
             respond=partial(api.respond, self),
@@ -256,8 +267,11 @@ class RealtimeServer:
 
         Raises:
             ScriptNotFollowed: It was not; the message says what was expected, what happened and how to relax it.
+            CassetteMismatch: A client did something else than the recorded one.
         """
         __tracebackhide__ = True
+        if self.player is not None:
+            self.player.verify()
         verify(self.cursor, self.sessions, self._records.count, self._expected, self._records.unexpected)
 
     def explain(self) -> str:
@@ -312,6 +326,8 @@ class RealtimeServer:
         """Drop the sessions that ended, and start the script again."""
         self._records.reset()
         self.cursor.load(self.cursor.script)
+        if self.player is not None:
+            self.player.reset()
 
     # -- time
 

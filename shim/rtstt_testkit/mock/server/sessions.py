@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
+from rtstt_testkit.cassette.model import RecordedSession
+from rtstt_testkit.cassette.player import Player
 from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal, Moment, Profile, admit
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.ids import Ids
@@ -14,6 +16,7 @@ from rtstt_testkit.mock.script.script import ScriptCursor
 from rtstt_testkit.mock.server.attempt import ConnectAttempt
 from rtstt_testkit.mock.server.driver import Clock, SessionDriver
 from rtstt_testkit.mock.server.records import Records
+from rtstt_testkit.mock.session.replay import ReplaySession
 from rtstt_testkit.mock.session.session import Session, Settings
 
 __all__ = ["Sessions"]
@@ -33,6 +36,7 @@ class Sessions:
         secrets: The ephemeral secrets.
         ids: The source of identifiers and of chance.
         most: The number of sessions that may be open at once, None for any number.
+        player: The recording that answers the clients, None for the state machine.
         drivers: Those that are open.
     """
 
@@ -45,6 +49,7 @@ class Sessions:
     secrets: SecretStore
     ids: Ids
     most: int | None
+    player: Player | None = None
     drivers: set[SessionDriver] = field(default_factory=set)
 
     def attempt(self, request: Request) -> ConnectAttempt:
@@ -62,12 +67,15 @@ class Sessions:
             record.add_fault(0.0, fault.action, CONNECT)
         if self.clock.virtual_time:
             faults = [fault for fault in faults if fault.action != "delay"]
-        return ConnectAttempt(record, faults, partial(self._admit, request))
+        recorded = None if self.player is None else self.player.choose(record.handshake)
+        return ConnectAttempt(record, faults, partial(self._admit, request, recorded), recorded)
 
-    def _admit(self, request: Request) -> Admission | HttpRefusal:
+    def _admit(self, request: Request, recorded: RecordedSession | None) -> Admission | HttpRefusal:
         if self.most is not None and len(self.drivers) >= self.most:
             message = f"{self.most} sessions are open, and the mock's max_sessions allows no more."
             return HttpRefusal(503, message, "too_many_sessions")
+        if self.player is not None:
+            return _as_recorded(recorded)
         return admit(request, self.profile, self.refuse, self.secrets)
 
     def open(self, attempt: ConnectAttempt, admission: Admission) -> SessionDriver:
@@ -78,7 +86,12 @@ class Sessions:
             admission: What it was admitted to.
         """
         ids = self.ids.child(f"session {attempt.record.number}")
-        session = Session(admission, attempt.record, self.cursor, ids, self.settings, self.clock.now())
+        now = self.clock.now()
+        session: Session | ReplaySession
+        if self.player is None:
+            session = Session(admission, attempt.record, self.cursor, ids, self.settings, now)
+        else:
+            session = ReplaySession(self.player, attempt.recorded, attempt.record, self.cursor, ids, now)
         driver = SessionDriver(self.clock, session, self._ended)
         self.drivers.add(driver)
         return driver
@@ -86,3 +99,13 @@ class Sessions:
     def _ended(self, driver: SessionDriver, at: float) -> None:
         self.drivers.discard(driver)
         self.records.ended(driver.record, at)
+
+
+def _as_recorded(recorded: RecordedSession | None) -> Admission | HttpRefusal:
+    """Return the response to a client's handshake that was recorded."""
+    if recorded is None or recorded.http_status == 101:
+        return Admission("transcription")
+    body = recorded.http_message
+    error = body.get("error", body) if isinstance(body, dict) else {"message": str(body)}
+    error = error if isinstance(error, dict) else {"message": str(error)}
+    return HttpRefusal(recorded.http_status, str(error.get("message", "")), error.get("code"))

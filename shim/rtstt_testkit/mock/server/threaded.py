@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
+from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.script.script import Script, ScriptCursor
 from rtstt_testkit.mock.server.server import RealtimeServer
 
@@ -87,6 +88,10 @@ class ThreadedRealtimeServer:
         """Check that the script was used up; see `RealtimeServer.verify`."""
         __tracebackhide__ = True
         self._call(self._server.verify)
+
+    def replays(self, request: Request) -> bool:
+        """Return whether the recording has a session for a request left; see `RealtimeServer`."""
+        return self._call(lambda: self._server.player is not None and self._server.player.has(request.record()))
 
     def explain(self) -> str:
         """Return what became of each session, in words; see `RealtimeServer.explain`."""

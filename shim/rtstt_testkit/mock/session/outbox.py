@@ -89,16 +89,38 @@ class Outbox:
         """
         self._plan(max(self.now + delay, self._free), self.event(type_, fields))
 
-    def end(self, ending: Ending, *, by_fault: bool = False) -> None:
+    def plan(self, event: dict[str, Any], due: float) -> None:
+        """Plan a whole event that keeps its place among all events that keep theirs.
+
+        Args:
+            event: The event.
+            due: The time before which it is not sent, in seconds.
+        """
+        self._free = max(self._free, due)
+        self._plan(self._free, event)
+
+    def end(self, ending: Ending, due: float = 0.0, *, by_fault: bool = False) -> None:
         """Plan the session's last output.
 
         Args:
             ending: The output.
+            due: The time before which it is not sent, in seconds.
             by_fault: Whether a fault of the script ends the session.
         """
         self.ended = True
         self.ended_by_fault = by_fault
-        self._plan(self._free, ending)
+        self._plan(max(self._free, due), ending)
+
+    def break_off(self, error: dict[str, Any], ending: Ending) -> None:
+        """Send an ``error`` event and end the session at once; what was planned for later is dropped.
+
+        Args:
+            error: The event's fields.
+            ending: The session's last output.
+        """
+        self.ended = True
+        self._plan(self.now, self.event("error", error))
+        self._plan(self.now, ending)
 
     def call_at(self, due: float, callback: Callable[[float], None]) -> None:
         """Call back when a time has come.

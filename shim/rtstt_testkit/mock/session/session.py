@@ -20,12 +20,12 @@ from rtstt_testkit.mock.protocol.events import decode_audio, decode_event
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.schema import CLIENT_EVENT_FIELDS
 from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
-from rtstt_testkit.mock.script.faults import Fault
 from rtstt_testkit.mock.script.script import ScriptCursor
+from rtstt_testkit.mock.session.client_faults import ClientFaults
 from rtstt_testkit.mock.session.conversation import Conversation
 from rtstt_testkit.mock.session.input_buffer import InputBuffer
 from rtstt_testkit.mock.session.latency import Latency
-from rtstt_testkit.mock.session.outbox import Outbox, ending_of
+from rtstt_testkit.mock.session.outbox import Outbox
 from rtstt_testkit.mock.session.output import Close, Output
 from rtstt_testkit.mock.session.transcription import Transcriber
 
@@ -92,10 +92,11 @@ class Session:
         self._opened = now
         self._event_id: str | None = None
         self._recorded = 0
-        self._faults = cursor.faults(record.number, ids.chance(f"session {record.number}"))
-        self.accepts_appends = not self._faults
+        faults = cursor.faults(record.number, ids.chance(f"session {record.number}"))
+        self.accepts_appends = not faults
         self._config = SessionConfig(_first_session(admission))
-        self._outbox = Outbox(record, ids, self._faults, now)
+        self._outbox = Outbox(record, ids, faults, now)
+        self._faults = ClientFaults(faults, record, self._outbox, now, self._emit_error) if faults else None
         self.conversation = Conversation(admission.kind, ids, self._outbox)
         self._buffer = InputBuffer(
             self._config,
@@ -147,8 +148,8 @@ class Session:
         self._event_id = None
         try:
             event = self._parse(frame)
-            if self._faults:
-                self._handle_with_faults(event)
+            if self._faults is not None:
+                self._faults.handle(event["type"], lambda: _HANDLERS[event["type"]](self, event))
             else:
                 _HANDLERS[event["type"]](self, event)
         except Refused as refused:
@@ -257,32 +258,6 @@ class Session:
 
     def _record_received(self, event: dict[str, Any]) -> None:
         self.record.add("client", self._outbox.now - self._opened, event)
-
-    def _handle_with_faults(self, event: dict[str, Any]) -> None:
-        matched = self._faults.match(event["type"], "client")
-        for fault in matched:
-            self.record.add_fault(self._outbox.now - self._opened, fault.action, event["type"])
-        for fault in matched:
-            if fault.before is not None and self._trigger(fault):
-                return
-        if any(fault.action == "drop" for fault in matched):
-            return
-        _HANDLERS[event["type"]](self, event)
-        for fault in matched:
-            if fault.after is not None and (self._outbox.ended or self._trigger(fault)):
-                return
-
-    def _trigger(self, fault: Fault) -> bool:
-        """Apply a fault at a client's event, behind what was emitted so far; return whether it ends the session."""
-        if fault.action == "delay":
-            self._outbox.hold(self._outbox.now + fault.seconds)
-        elif fault.action in {"error", "expire"}:
-            self._emit_error(fault.error)
-        ending = ending_of(fault)
-        if ending is None:
-            return False
-        self._outbox.end(ending, by_fault=True)
-        return True
 
     # -- events
 

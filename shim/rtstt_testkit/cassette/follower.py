@@ -1,0 +1,298 @@
+"""Follows a recorded session: what a client sends goes in, and what the server sends then comes out.
+
+It has no sockets and no clock. In the mode ``strict`` what the client sends is compared with the recording by its
+meaning: the audio by its length and by how much of it is loud, whatever the chunks; every other event by its fields,
+in order, with identifiers by their placeholders. In the mode ``loose`` nothing is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rtstt_testkit.cassette.compare import Difference, differences
+from rtstt_testkit.cassette.ids import each_id
+from rtstt_testkit.cassette.model import Cassette, Frame, RecordedSession
+from rtstt_testkit.cassette.schedule import Step, schedule
+from rtstt_testkit.mock.audio.formats import FORMATS
+from rtstt_testkit.mock.protocol.secrets import mask_json
+
+__all__ = ["Follower", "Matching", "Mismatch", "Mode"]
+
+Mode = Literal["strict", "loose"]
+
+_MEASURED = frozenset({"input_audio_buffer.commit", "input_audio_buffer.clear"})
+_FREE = ("event_id",)
+_LOUD = 1024  # of 32768; quieter samples are silence to most detectors
+_LOUD_SHARE = 0.2  # of the loud audio that may be missing or more
+_SPEECH_SECONDS = 0.05
+_NAMES = {"pcm": "audio/pcm", "pcmu": "audio/pcmu", "pcma": "audio/pcma"}
+_SHOWN_DIFFERENCES = 5
+
+
+class Mismatch(Exception):
+    """What the client sent is not what was recorded; the message shows the nearest frame and the difference."""
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How a client is compared with a recording.
+
+    Attributes:
+        mode: ``strict`` or ``loose``.
+        ignore: Fields of the client's events that are not compared, such as ``session.audio.input.noise_reduction``.
+        tolerance: Seconds of audio that may be missing or more.
+    """
+
+    mode: Mode = "strict"
+    ignore: tuple[str, ...] = ()
+    tolerance: float = 0.25
+
+
+@dataclass
+class _Heard:
+    """Audio since the last commit."""
+
+    seconds: float = 0.0
+    loud: float = 0.0
+    ranges: list[Frame] = field(default_factory=list)
+
+
+class Follower:
+    """A position in a recorded session.
+
+    Args:
+        cassette: The recording.
+        session: The session.
+        matching: How the client is compared.
+    """
+
+    def __init__(self, cassette: Cassette, session: RecordedSession, matching: Matching) -> None:
+        self._cassette = cassette
+        self._session = session
+        self._matching = matching
+        self._ignored = (*_FREE, *matching.ignore)
+        self._steps = schedule(session)
+        self._step = 0
+        self._expected = [frame for frame in session.frames if frame.sender == "client" and not frame.is_audio]
+        self._events = 0
+        self._seconds = 0.0
+        self._segment = _Heard()
+        self._turn_loud = 0.0
+        self._recorded = self._segments()
+        encoding = session.encoding
+        self._format = FORMATS[_NAMES[encoding.name]]
+        self._bytes_per_second = encoding.bytes_per_second
+        self._live: dict[str, str] = {}
+        self._placeholders: dict[str, str] = {}
+
+    # -- what comes in
+
+    def start(self) -> list[Step]:
+        """Return what the server sends before the client sent anything."""
+        return self._released()
+
+    def append(self, audio: bytes) -> list[Step]:
+        """Receive audio.
+
+        Args:
+            audio: Of one append or several.
+
+        Returns:
+            What the server sends now.
+        """
+        seconds = len(audio) / self._bytes_per_second
+        loud = len(self._format.keys(audio).translate(None, self._format.quiet_keys(_LOUD))) / self._format.rate
+        self._seconds += seconds
+        self._segment.seconds += seconds
+        self._segment.loud += loud
+        self._turn_loud += loud
+        return self._released()
+
+    def receive(self, event: dict[str, Any]) -> list[Step]:
+        """Receive any other event.
+
+        Args:
+            event: The event, or one of a type in parentheses for a message that is none.
+
+        Returns:
+            What the server sends now.
+
+        Raises:
+            Mismatch: It is not what was recorded.
+        """
+        if self._matching.mode == "strict":
+            self._compare(mask_json(event))
+        elif self._events < len(self._expected):
+            self._bind(self._expected[self._events].event, event)
+        self._events += 1
+        self._seconds = 0.0
+        if event.get("type") in _MEASURED:
+            self._segment = _Heard()
+        return self._released()
+
+    @property
+    def unfinished(self) -> str | None:
+        """What the recording still has, in words; None if nothing is left."""
+        missing = [frame.type for frame in self._expected[self._events :]]
+        if missing:
+            return f"the client did not send {_listed(missing)}, which it sent in the recording"
+        left = [step for step in self._steps[self._step :] if step.frame is not None]
+        if not left:
+            return None
+        step = left[0]
+        assert step.frame is not None
+        waits = ""
+        if step.seconds > self._seconds + self._matching.tolerance:
+            waits = f": {self._seconds:.3f} s of audio came before, and {step.seconds:.3f} s in the recording"
+        elif step.speech:
+            waits = ": no speech is in the audio"
+        return f"{_listed([one.frame.type for one in left if one.frame is not None])} was not sent{waits}"
+
+    # -- identifiers
+
+    def bind(self, placeholder: str, live: str) -> None:
+        """Note that an identifier stands for a placeholder."""
+        self._live[placeholder] = live
+        self._placeholders[live] = placeholder
+
+    def live(self, placeholder: str) -> str | None:
+        """Return the identifier that stands for a placeholder, or None."""
+        return self._live.get(placeholder)
+
+    def _same_id(self, recorded: str, live: str) -> bool:
+        known = self._live.get(recorded)
+        return live not in self._placeholders if known is None else known == live
+
+    def _bind(self, recorded: Any, live: Any) -> None:
+        """Note the identifiers that the client chose itself."""
+        values: dict[str, list[str]] = {}
+        for name, value in _ids(live):
+            values.setdefault(name, []).append(value)
+        for name, placeholder in _ids(recorded):
+            if values.get(name) and placeholder not in self._live:
+                self.bind(placeholder, values[name].pop(0))
+
+    # -- comparison
+
+    def _compare(self, event: dict[str, Any]) -> None:
+        if self._events >= len(self._expected):
+            raise Mismatch(
+                f"the client sent {event.get('type')}, and the recording has no further event of it"
+                f"{self._nearest(event)}"
+            )
+        frame = self._expected[self._events]
+        found = self._differences(frame, event)
+        if found:
+            later = self._later(event)
+            if later is not None:
+                skipped = [one.type for one in self._expected[self._events : later]]
+                raise Mismatch(
+                    f"the client sent {event.get('type')} (line {self._expected[later].line} of the recording) without "
+                    f"{_listed(skipped)} (line {frame.line}) before it"
+                )
+            if frame.type != event.get("type"):
+                raise Mismatch(
+                    f"the client sent {event.get('type')}, and the recording has {frame.type} in line {frame.line}"
+                    f"{self._nearest(event)}"
+                )
+            raise Mismatch(self._text(frame, found))
+        if frame.type in _MEASURED:
+            self._compare_audio(frame)
+        self._bind(frame.event, event)
+
+    def _differences(self, frame: Frame, event: dict[str, Any]) -> list[Difference]:
+        return list(differences(self._cassette.event(frame), event, self._ignored, same_id=self._same_id))
+
+    def _later(self, event: dict[str, Any]) -> int | None:
+        """Return the position of the same event later in the recording, or None."""
+        for index in range(self._events + 1, len(self._expected)):
+            if not self._differences(self._expected[index], event):
+                return index
+        return None
+
+    def _nearest(self, event: dict[str, Any]) -> str:
+        same = [frame for frame in self._expected if frame.type == event.get("type")]
+        if not same:
+            return ""
+        nearest = min(same, key=lambda frame: len(self._differences(frame, event)))
+        found = self._differences(nearest, event)
+        if not found:
+            return f"; it is the event of line {nearest.line} once more"
+        return f"; the nearest is line {nearest.line}: " + "; ".join(map(str, found[:_SHOWN_DIFFERENCES]))
+
+    def _text(self, frame: Frame, found: list[Difference]) -> str:
+        shown = "; ".join(map(str, found[:_SHOWN_DIFFERENCES]))
+        more = f"; and {len(found) - _SHOWN_DIFFERENCES} more" if len(found) > _SHOWN_DIFFERENCES else ""
+        return f"{frame.type} differs from line {frame.line} of the recording: {shown}{more}"
+
+    # -- audio
+
+    def _segments(self) -> dict[int, _Heard]:
+        """Return the audio before each commit and clear of the recording, by line."""
+        heard, found = _Heard(), {}
+        for frame in self._session.frames:
+            if frame.is_audio:
+                heard.seconds += frame.seconds
+                heard.ranges.append(frame)
+            elif frame.sender == "client" and frame.type in _MEASURED:
+                found[frame.line] = heard
+                heard = _Heard()
+        return found
+
+    def _compare_audio(self, frame: Frame) -> None:
+        recorded, sent = self._recorded[frame.line], self._segment
+        if abs(recorded.seconds - sent.seconds) > self._matching.tolerance:
+            raise Mismatch(
+                f"before {frame.type} (line {frame.line}) the client sent {sent.seconds:.3f} s of audio, and "
+                f"{recorded.seconds:.3f} s are recorded"
+            )
+        if not any(run.ranges for run in recorded.ranges):
+            return  # a trace without audio
+        quiet = self._format.quiet_keys(_LOUD)
+        loud = sum(
+            len(self._format.keys(audio).translate(None, quiet)) / self._format.rate
+            for run in recorded.ranges
+            for audio in self._cassette.audio(run)
+        )
+        if abs(loud - sent.loud) > max(self._matching.tolerance, _LOUD_SHARE * loud):
+            raise Mismatch(
+                f"before {frame.type} (line {frame.line}) {sent.loud:.3f} s of the client's audio are loud, and "
+                f"{loud:.3f} s of the recorded audio"
+            )
+
+    # -- what goes out
+
+    def _released(self) -> list[Step]:
+        steps = []
+        while self._step < len(self._steps) and self._may_send(self._steps[self._step]):
+            step = self._steps[self._step]
+            if step.speech:
+                self._turn_loud = 0.0
+            steps.append(step)
+            self._step += 1
+        return steps
+
+    def _may_send(self, step: Step) -> bool:
+        if self._events != step.events:
+            return self._events > step.events
+        if self._seconds + self._matching.tolerance < step.seconds:
+            return False
+        return not step.speech or self._turn_loud >= _SPEECH_SECONDS
+
+
+def _ids(event: Any) -> list[tuple[str, str]]:
+    """Return the identifiers in an event, each with its field."""
+    found: list[tuple[str, str]] = []
+
+    def note(field: str, value: str) -> str:
+        found.append((field, value))
+        return value
+
+    each_id(event, note, lambda text: text)
+    return found
+
+
+def _listed(types: list[str]) -> str:
+    shown = ", ".join(types[:3])
+    return shown if len(types) <= 3 else f"{shown} and {len(types) - 3} more"

@@ -1,0 +1,147 @@
+"""The audio of a recording: WAV files that grow while a session is recorded, and byte ranges of them.
+
+A file holds the audio as it was sent, so G.711 stays G.711. Its header is written again after every write; the audio
+is complete for every line that refers to it even if the program is killed, since the lines are written after it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rtstt_testkit.cassette.format import CassetteError
+
+__all__ = ["HEADER", "AudioRange", "Encoding", "encoding_of", "header", "range_of", "read_range", "silence_of"]
+
+HEADER = 44
+"""The length of the header, in bytes; the audio follows it (RIFF WAVE, one ``fmt`` and one ``data`` chunk)."""
+
+_LARGEST = 0xFFFFFFFF - HEADER
+
+
+class Encoding(NamedTuple):
+    """How audio is encoded.
+
+    Attributes:
+        name: ``pcm``, ``pcmu`` or ``pcma``.
+        rate: Samples a second.
+    """
+
+    name: str
+    rate: int
+
+    @property
+    def width(self) -> int:
+        """Bytes a sample."""
+        return 2 if self.name == "pcm" else 1
+
+    @property
+    def bytes_per_second(self) -> int:
+        """Bytes a second."""
+        return self.rate * self.width
+
+
+_TAGS = {"pcm": 1, "pcma": 6, "pcmu": 7}  # RFC 2361
+_TAG = 20  # its position in the header
+_SILENCE = {1: b"\x00", 6: b"\xd5", 7: b"\xff"}
+
+
+class AudioRange(NamedTuple):
+    """A byte range of a WAV file's audio.
+
+    Attributes:
+        file: The name of the file.
+        start: The position of its first byte in the audio, without the header.
+        size: Its length, in bytes.
+    """
+
+    file: str
+    start: int
+    size: int
+
+
+def encoding_of(format_: object) -> Encoding | None:
+    """Return the encoding that a session's ``format`` describes; None for one that is not known.
+
+    Args:
+        format_: ``{"type": "audio/pcm", "rate": 24000}``, or the Beta's ``pcm16``, ``g711_ulaw`` and ``g711_alaw``.
+    """
+    if isinstance(format_, str):
+        return {"pcm16": Encoding("pcm", 24000), "g711_ulaw": Encoding("pcmu", 8000)}.get(
+            format_, Encoding("pcma", 8000) if format_ == "g711_alaw" else None
+        )
+    if not isinstance(format_, dict):
+        return None
+    kind, rate = format_.get("type"), format_.get("rate")
+    if kind == "audio/pcm":
+        return Encoding("pcm", rate if isinstance(rate, int) and 0 < rate < 1_000_000 else 24000)
+    return {"audio/pcmu": Encoding("pcmu", 8000), "audio/pcma": Encoding("pcma", 8000)}.get(str(kind))
+
+
+def header(encoding: Encoding, size: int) -> bytes:
+    """Return the header of a WAV file.
+
+    Args:
+        encoding: The encoding.
+        size: The length of the audio, in bytes; one that the format cannot express becomes the largest it can.
+    """
+    size = min(size, _LARGEST)
+    rate, width = encoding.rate, encoding.width
+    fmt = struct.pack("<HHIIHH", _TAGS[encoding.name], 1, rate, rate * width, width, 8 * width)
+    return (
+        struct.pack("<4sI4s4sI", b"RIFF", size + HEADER - 8, b"WAVE", b"fmt ", len(fmt))
+        + fmt
+        + struct.pack("<4sI", b"data", size)
+    )
+
+
+def silence_of(head: bytes) -> bytes:
+    """Return one byte of silence in the encoding of a WAV file.
+
+    Args:
+        head: The file's header.
+    """
+    return _SILENCE.get(int.from_bytes(head[_TAG : _TAG + 2], "little"), b"\x00")
+
+
+def range_of(event: dict[str, Any]) -> AudioRange:
+    """Return where the audio of an event is.
+
+    Args:
+        event: An event with ``wav``, ``audio_start`` and ``audio_bytes``.
+
+    Raises:
+        CassetteError: They do not name a byte range of a file in the same folder; the message has no place.
+    """
+    name, start, size = event.get("wav"), event.get("audio_start"), event.get("audio_bytes")
+    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name or "\\" in name:
+        raise CassetteError(f"`wav` is {name!r}; it must be the name of a file in the same folder")
+    if not (isinstance(start, int) and isinstance(size, int) and start >= 0 and size >= 0):
+        raise CassetteError("`audio_start` and `audio_bytes` must be numbers of bytes")
+    return AudioRange(name, start, size)
+
+
+def read_range(folder: Path, range_: AudioRange) -> bytes:
+    """Return the audio of a byte range.
+
+    Args:
+        folder: The folder of the recording.
+        range_: The range.
+
+    Raises:
+        CassetteError: The file cannot be read or is too short.
+    """
+    path = folder / range_.file
+    try:
+        with path.open("rb") as file:
+            file.seek(HEADER + range_.start)
+            audio = file.read(range_.size)
+    except OSError as error:
+        raise CassetteError(f"cannot read {path}, the audio of the recording: {error.strerror}") from None
+    if len(audio) < range_.size:
+        held = max(0, os.path.getsize(path) - HEADER)  # noqa: PTH202 - one call, no object
+        needed = range_.start + range_.size
+        raise CassetteError(f"{path} holds {held} bytes of audio, and the recording needs {needed}; restore the file")
+    return audio

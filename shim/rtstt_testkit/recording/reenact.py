@@ -1,0 +1,212 @@
+"""Send what a recorded client sent to another server, and record what that answers.
+
+The client's frames are sent in their order, each after the server's events that came before it in the recording, by
+their types; an event that does not come is waited for once. So a recording of the endpoint shows what the mock, or the
+endpoint of today, does differently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import inspect
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
+
+from rtstt_testkit.cassette.ids import Placeholders, each_id
+from rtstt_testkit.cassette.lines import APPEND, BINARY, parsed, unparsed
+from rtstt_testkit.cassette.model import Cassette, Frame, RecordedSession
+from rtstt_testkit.cassette.reader import load_cassette
+from rtstt_testkit.mock.protocol.admission import Profile
+from rtstt_testkit.mock.protocol.events import Failure
+from rtstt_testkit.mock.script.script import Script, Transcript
+from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
+from rtstt_testkit.recording.drift import Drift, compare_sessions
+from rtstt_testkit.recording.recorder import Recorder
+
+__all__ = ["mock_drift", "reenact"]
+
+_KEY, _BAD_KEY = "sk-reenacted-" + "0" * 32, "sk-bad-" + "0" * 32
+_AUTHENTICATION = 3000  # the close code
+_WAIT = 5.0  # seconds for an event that came in the recording
+_CHUNK_SECONDS = 0.1
+_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+#: Events of the answers in conversations, of which the mock sends the outline alone.
+_ANSWERS = ("response.", "rate_limits.", "output_audio_buffer.")
+
+
+def mock_drift(cassette: Cassette) -> list[Drift]:
+    """Return what the mock does differently from a recorded endpoint, session by session.
+
+    The mock has the transcripts of the recording. What concerns the answers in conversations is not compared.
+
+    Args:
+        cassette: The recording.
+
+    Raises:
+        CassetteError: Its audio cannot be read.
+    """
+    found: dict[Drift, None] = {}
+    for session in cassette.sessions:
+        if not session.http_status:
+            continue  # there was no connection
+        with (
+            tempfile.TemporaryDirectory(prefix="rtstt-reenact-") as folder,
+            ThreadedRealtimeServer(
+                script=_script(session), profile=_profile(session), strict=False, ping_interval=None
+            ) as mock,
+        ):
+            path = Path(folder, "mock.rtstt.jsonl")
+            with Recorder(path, to=mock.url) as recorder:
+                reenact(cassette, session, f"ws://127.0.0.1:{recorder.address[1]}")
+            (again,) = load_cassette(path).sessions
+        again.number = session.number
+        found.update(dict.fromkeys(compare_sessions(_relevant(session), _relevant(again))))
+    return list(found)
+
+
+def _profile(session: RecordedSession) -> Profile:
+    return "azure" if session.path.startswith("/openai/") else "openai"
+
+
+def _relevant(session: RecordedSession) -> RecordedSession:
+    """Return a session without the answers of a conversation."""
+    items = {
+        frame.event["item"].get("id")
+        for frame in session.frames
+        if isinstance(frame.event.get("item"), dict) and frame.event["item"].get("role", "assistant") == "assistant"
+    }
+    return RecordedSession(
+        **{
+            **vars(session),
+            "frames": [
+                frame
+                for frame in session.frames
+                if not frame.type.startswith(_ANSWERS)
+                and not (isinstance(frame.event.get("item"), dict) and frame.event["item"].get("id") in items)
+            ],
+        }
+    )
+
+
+def _script(session: RecordedSession) -> Script:
+    """Return the transcripts of a session in the order of its items."""
+    texts: dict[str, str | Failure] = {}
+    items: dict[str, None] = {}
+    for frame in session.frames:
+        item = str(frame.event.get("item_id"))
+        if frame.type == "input_audio_buffer.committed" and frame.sender == "server":
+            items[item] = None
+        elif frame.type == f"{_TRANSCRIPTION}.completed":
+            texts[item] = str(frame.event.get("transcript", ""))
+        elif frame.type == f"{_TRANSCRIPTION}.failed":
+            error = frame.event.get("error") or {}
+            texts[item] = Failure(code=error.get("code"), type=str(error.get("type")), param=error.get("param"))
+    answers = [texts.get(item, "") for item in items]
+    return Script(tuple(Transcript(failure=one) if isinstance(one, Failure) else Transcript(one) for one in answers))
+
+
+def reenact(cassette: Cassette, session: RecordedSession, origin: str, key: str | None = None) -> None:
+    """Do what a recorded client did.
+
+    Args:
+        cassette: The recording.
+        session: The session.
+        origin: The server, such as ``ws://127.0.0.1:8765``; path and query are those of the recording.
+        key: The API key; None for one of the mock.
+    """
+    asyncio.run(_Client(cassette, session).run(origin, key or _key(session)))
+
+
+def _key(session: RecordedSession) -> str:
+    refused = session.close is not None and session.close.code == _AUTHENTICATION
+    return _BAD_KEY if refused or session.http_status == 401 else _KEY
+
+
+class _Client:
+    def __init__(self, cassette: Cassette, session: RecordedSession) -> None:
+        self._cassette = cassette
+        self._session = session
+        self._ids = Placeholders()
+        self._seen: Counter[str] = Counter()
+        self._waits = True
+
+    async def run(self, origin: str, key: str) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        if "openai-beta" in self._session.headers:
+            headers["OpenAI-Beta"] = self._session.headers["openai-beta"]
+        offered = [Subprotocol(word) for word in self._session.subprotocols if "insecure-api-key" not in word]
+        options: dict[str, Any] = {"proxy": None} if "proxy" in inspect.signature(connect.__init__).parameters else {}
+        try:
+            async with connect(
+                origin + self._session.target,
+                additional_headers=headers,
+                subprotocols=offered or None,
+                ping_interval=None,
+                max_size=None,
+                **options,
+            ) as connection:
+                await self._converse(connection)
+        except (InvalidHandshake, ConnectionClosed):
+            pass  # it is recorded
+
+    async def _converse(self, connection: ClientConnection) -> None:
+        expected: Counter[str] = Counter()
+        for frame in self._session.frames:
+            if frame.sender == "client":
+                for payload in self._payloads(frame):
+                    await connection.send(payload)
+                continue
+            expected[frame.type] += 1
+            await self._until(connection, frame.type, expected[frame.type])
+        if self._session.close is not None and self._session.close.by == "server":
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._drain(connection), _WAIT)
+
+    async def _drain(self, connection: ClientConnection) -> None:
+        while True:
+            self._note(await connection.recv())
+
+    async def _until(self, connection: ClientConnection, type_: str, count: int) -> None:
+        """Receive until an event came as often as in the recording; after one that did not come, wait no more."""
+        if type_.startswith(_ANSWERS) or type_.endswith(".delta"):
+            return
+        while self._seen[type_] < count:
+            try:
+                message = await asyncio.wait_for(connection.recv(), _WAIT if self._waits else _WAIT / 50)
+            except asyncio.TimeoutError:
+                self._waits = False
+                return
+            self._note(message)
+
+    def _note(self, message: str | bytes) -> None:
+        """Count an event, and give its identifiers the placeholders that a recording of it would have."""
+        event = {"type": BINARY} if isinstance(message, bytes) else parsed(message)
+        self._ids.replace(event)
+        self._seen[event["type"]] += 1
+
+    def _payloads(self, frame: Frame) -> Iterator[str | bytes]:
+        if frame.is_audio:
+            size = int(self._session.encoding.bytes_per_second * _CHUNK_SECONDS) // 2 * 2
+            for audio in self._cassette.audio(frame):
+                for start in range(0, len(audio), size):
+                    yield _append(audio[start : start + size])
+        else:
+            event = each_id(
+                self._cassette.event(frame), lambda field, value: self._ids.original(value), lambda text: text
+            )
+            self._ids.replace(event)
+            yield unparsed(event)
+
+
+def _append(audio: bytes) -> str:
+    return json.dumps({"type": APPEND, "audio": base64.b64encode(audio).decode()})
