@@ -19,7 +19,7 @@ JOBS: list[tuple[str, str | None]] = [("1.4.4", GLOBAL), ("1.9.0", EU)]
 
 def without_hints(line: Any) -> Any:
     """Remove LiveKit's hints: that a job joined no room, after 10 seconds, and that the machine is slow."""
-    hint = re.compile(r'"msg":"(?:room not connect|event loop|job (?:executor )?is unresponsive)')
+    hint = re.compile(r'"msg":"(?:room not connect|event loop|process not scheduled|job (?:executor )?is unresponsive)')
     kept = [text for text in line["stdout"].splitlines(keepends=True) if not hint.search(text)]
     return {**line, "stdout": "".join(kept)}
 
