@@ -424,7 +424,14 @@ class TestBadInput:
     def test_wrong_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert self.refused(capsys, FIXES[0], "--source", tmp_path, "--out", tmp_path / "out") == (
             f"{tmp_path} is neither a checkout of livekit/agents-js nor an unpacked @livekit/agents-plugin-openai: "
-            "it has no plugins/openai/package.json and no package.json"
+            "it has no plugins/openai/package.json and no package.json with that name"
+        )
+
+    def test_a_package_of_another_name(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        (tmp_path / "package.json").write_text('{"name": "other", "version": "1.0.0"}')
+        assert self.refused(capsys, "openclaw-cn/ga-session", "--source", tmp_path, "--out", tmp_path / "out") == (
+            f"{tmp_path} is neither a checkout of jiulingyun/openclaw-cn nor an unpacked openclaw-cn: "
+            "it has no package.json with that name"
         )
 
     def test_missing_directory(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -106,6 +106,12 @@ def test_the_text_names_the_change_and_how_to_open_it(repository: Path) -> None:
     assert f'    git switch -c {BRANCH}\n    git am "$OUT/{PATCH}"\n    git push -u origin HEAD\n' in text
 
 
+def test_a_branch_of_any_name_is_quoted_in_the_commands(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make(repository, "--branch", "fix/$(x)'") == 0
+    assert "see it with `git show 'fix/$(x)'\"'\"''`" in capsys.readouterr().out
+    assert "    git switch 'fix/$(x)'\"'\"''\n" in (repository.parent / "out/PR.md").read_text()
+
+
 def test_without_a_branch_the_checkout_is_not_touched(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = state(repository)
     assert make(repository, "--no-branch") == 0

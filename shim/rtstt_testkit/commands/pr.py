@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from email.utils import parseaddr
 from functools import partial
@@ -87,7 +88,7 @@ def _make_for_source(args: argparse.Namespace) -> int:
     for name in request.write(out, author or UNNAMED, branch, force=args.force):
         print(f"wrote {out / name}")
     if branch is not None:
-        print(f"added the branch {branch} to {args.source}: see it with `git show {branch}`")
+        print(f"added the branch {branch} to {args.source}: see it with `git show {shlex.quote(branch)}`")
     if author is None:
         print(_NO_IDENTITY, file=sys.stderr)
     for found in request.left:

@@ -57,9 +57,9 @@ class SourcePullRequest:
         Args:
             branch: The branch that has the change; None if there is only the patch.
         """
-        switch = (
-            f'git switch -c {SLUG}\n    git am "$OUT/{self.patch_name}"' if branch is None else f"git switch {branch}"
-        )
+        switch = f'git switch -c {SLUG}\n    git am "$OUT/{self.patch_name}"'
+        if branch is not None:
+            switch = f"git switch {shlex.quote(branch)}"
         changes = "\n".join(f"- `{found.file}` line {found.line}: {found.why}" for found in self.found)
         left = "\n".join(f"- `{found.file}` line {found.line}: {found.why} {found.fix}" for found in self.left)
         return (
@@ -86,9 +86,8 @@ class SourcePullRequest:
         Raises:
             BadInput: The branch exists or cannot be added, or the folder cannot be written to; neither is changed.
         """
-        text, summary = diff(
-            *({entry.path: text for entry, text in side.items()} for side in (self.before, self.after))
-        )
+        before, after = ({entry.path: text for entry, text in side.items()} for side in (self.before, self.after))
+        text, summary = diff(before, after)
         patch = message(author, TITLE, _ABOUT, summary, text)
         files = {self.patch_name: patch, "PR.md": self.text(branch)}
         replaceable = REPLACEABLE if force else ()

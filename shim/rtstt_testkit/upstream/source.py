@@ -75,7 +75,8 @@ def open_source(fix: Fix, folder: Path) -> Source:
         if checkout is not None:
             checkout.check(*(source.local(path) for path in fix.paths()))
         return Source(folder, prefix, fix.version(text) or "unknown")
+    files = " and no ".join(dict.fromkeys((fix.version_file, fix.version_file.removeprefix(fix.root))))
+    named = " with that name" if fix.registry == "npm" else ""
     raise BadInput(
-        f"{folder} is neither a checkout of {fix.upstream} nor an unpacked {fix.package}: "
-        f"it has no {fix.version_file} and no {fix.version_file.removeprefix(fix.root)}"
+        f"{folder} is neither a checkout of {fix.upstream} nor an unpacked {fix.package}: it has no {files}{named}"
     )
