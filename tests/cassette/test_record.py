@@ -122,6 +122,7 @@ def test_a_recording_that_is_killed_is_valid_up_to_its_last_whole_line(
         (["--out", "a.rtstt.jsonl", "--to", "http://a.test", "--", "true"], "http://a.test is no WebSocket address"),
         (["--out", "a.rtstt.jsonl", "--to", "ws://a:b:c", "--", "true"], "is no WebSocket address"),
         (["--out", "a.rtstt.jsonl", "--host", "a b", "--", "true"], "'a b' is not a host name"),
+        (["--out", "a.rtstt.jsonl", "--", "no-such-program"], "cannot start no-such-program: there is no such program"),
         (["--", "true"], "the following arguments are required: --out"),
     ],
 )
