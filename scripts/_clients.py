@@ -46,6 +46,10 @@ RESULTS: dict[Expected, tuple[str, str]] = {
 """The result in words, without the shim and with it."""
 
 
+JOB_DRIVER = "livekit_python_job.py"
+"""The driver that runs a client in a LiveKit job process."""
+
+
 class Usage(NamedTuple):
     """A way to use a client.
 
@@ -106,6 +110,11 @@ class Client(NamedTuple):
     def name(self) -> str:
         """The package and the version."""
         return f"{self.package} {self.version}"
+
+    @property
+    def in_demo(self) -> bool:
+        """Whether the demo runs it: what the tests always run, and a LiveKit job process."""
+        return self.tier == "default" or (self.tier == "heavy" and self.driver == JOB_DRIVER)
 
     def expected(self, usage: Usage) -> Expected:
         """Return what the table of known clients implies for a usage."""
@@ -190,6 +199,22 @@ def _livekit(version: str, *beside: str, streaming: bool = False, tier: Tier = "
     usages.append(Usage(AZURE, ("--azure", "--base-url", f"https://{AZURE}/openai/v1"), "STT.with_azure()"))
     requirements = (f"livekit-plugins-openai=={version}", f"livekit-agents=={version}", *beside)
     return Client("livekit-plugins-openai", version, "livekit_python.py", tuple(usages), requirements, tier)
+
+
+def _livekit_jobs(version: str, *beside: str, tier: Tier = "release") -> Client:
+    """Job processes, as a LiveKit worker starts them, at a regional host.
+
+    Args:
+        version: The version of the plugin and of livekit-agents.
+        *beside: What else its environment needs.
+        tier: When the tests run it.
+    """
+    usages = tuple(
+        at(EU, "--start-method", method, name=f"job process, {method}", demo=method == "forkserver")
+        for method in ("forkserver", "spawn")
+    )
+    requirements = (f"livekit-plugins-openai=={version}", f"livekit-agents=={version}", *beside)
+    return Client("livekit-plugins-openai", version, JOB_DRIVER, usages, requirements, tier)
 
 
 def _litellm(version: str, tier: Tier = "release", missing: str = "") -> tuple[Client, Client]:
@@ -285,6 +310,8 @@ CLIENTS = (
     _livekit("1.8.2"),
     _livekit("1.8.3"),
     _livekit("1.8.9", streaming=True, tier="default"),
+    _livekit_jobs("1.6.6", "openai<3"),
+    _livekit_jobs("1.8.9", tier="heavy"),
     *_litellm("1.74.9", "heavy"),
     *_litellm("1.79.3"),
     *_litellm("1.84.0"),

@@ -49,12 +49,16 @@ def python_rows(client: _clients.Client) -> list[Row]:
 
 
 def node_rows() -> list[Row]:
-    """Run the client of livekit/agents-js#1756."""
+    """Run the client of livekit/agents-js#1756, by itself and in a LiveKit job process."""
     project = _env.npm_project(_clients.LIVEKIT_JS)
-    before, after = (
-        _drive.run_driver(_drive.livekit_js_command(project, shim), _clients.API) for shim in (False, True)
-    )
-    return [_row(f"@livekit/agents-plugin-openai {LIVEKIT_JS_VERSION}", before, after)]
+    name = f"@livekit/agents-plugin-openai {LIVEKIT_JS_VERSION}"
+    rows = []
+    for job, used in ((False, ""), (True, ", LiveKit job process")):
+        before, after = (
+            _drive.run_driver(_drive.livekit_js_command(project, shim, job=job), _clients.API) for shim in (False, True)
+        )
+        rows.append(_row(name + used, before, after))
+    return rows
 
 
 LIVEKIT_JS_VERSION = _clients.LIVEKIT_JS["@livekit/agents-plugin-openai"]
@@ -104,9 +108,7 @@ def main() -> int:
     args = parser.parse_args()
 
     work: list[tuple[str, Callable[[], list[Row]]]] = [
-        (client.name, lambda client=client: python_rows(client))
-        for client in _clients.CLIENTS
-        if client.tier == "default"
+        (client.name, lambda client=client: python_rows(client)) for client in _clients.CLIENTS if client.in_demo
     ]
     livekit_js = f"@livekit/agents-plugin-openai {LIVEKIT_JS_VERSION}"
     if _env.node():

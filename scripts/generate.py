@@ -69,14 +69,33 @@ def python_clients() -> str:
 
 
 def node_clients() -> str:
-    """The expectations of tests/node/test_real_clients.py."""
+    """The expectations of tests/node/test_real_clients.py and test_livekit_jobs.py."""
     tests: Any = _test_module("node.test_real_clients")
+    jobs: Any = _test_module("node.test_livekit_jobs")
+    runs = [(version, "", base_url, affected) for version, base_url, affected in tests.LIVEKIT]
+    runs += [(version, "in a job process", base_url, True) for version, base_url in jobs.JOBS]
     rows = []
-    for version, base_url, affected in tests.LIVEKIT:
+    for version, used, base_url, affected in runs:
         host = base_url.split("/")[2] if base_url else "api.openai.com"
         without = "0 events, nothing logged" if affected else "transcript"
-        rows.append((version, host, ", ".join(tests.LIVEKIT_NODES), without, "transcript"))
-    return table(("`@livekit/agents-plugin-openai`", "host", "Node.js", "without", "with the preload"), rows)
+        rows.append((version, used, host, ", ".join(tests.LIVEKIT_NODES), without, "transcript"))
+    return table(("`@livekit/agents-plugin-openai`", "used", "host", "Node.js", "without", "with the preload"), rows)
+
+
+def node_starts() -> str:
+    """The ways in which Node.js programs start, and the results that tests/node/test_starts.py asserts."""
+    tests: Any = _test_module("node.test_starts")
+    rows = [
+        (
+            start.way,
+            ", ".join(sorted(start.nodes)).replace("system", "the system's"),
+            " or ".join(start.by),
+            "corrected",
+        )
+        for start in tests.STARTS
+    ]
+    rows += [(way, "", "", result) for way, result in tests.ELSEWHERE]
+    return table(("started with", "Node.js", "the preload in", "URL"), rows)
 
 
 def managers() -> str:
@@ -128,6 +147,7 @@ def release() -> str:
 BLOCKS = {
     "python-clients": functools.cache(python_clients),
     "node-clients": functools.cache(node_clients),
+    "node-starts": functools.cache(node_starts),
     "managers": functools.cache(managers),
     "mocks": functools.cache(mocks),
     "bench": functools.cache(bench),

@@ -17,9 +17,10 @@ function muLaw(sample) {
 const apiKey = process.env.OPENAI_API_KEY || 'sk-made-up';
 const session = new OpenAIRealtimeSTTProvider({ apiKey }).createSession();
 const seen = { events: {}, transcript: null, errors: [] };
-// The session has no event for a refusal: it reconnects, and the transcript never comes.
-const transcript = session.waitForTranscript(6000).catch(() => null);
+const transcript = session.waitForTranscript(60000).catch(() => null);
 await session.connect();
+// The session has no event for a refusal: it reconnects after a second, and the transcript never comes.
+const lost = new Promise((done) => setInterval(() => session.isConnected() || done(null), 20));
 for (let start = 0; start < RATE * 3; start += RATE / 50) {
   const samples = Array.from({ length: RATE / 50 }, (_, i) => {
     const at = start + i;
@@ -28,7 +29,7 @@ for (let start = 0; start < RATE * 3; start += RATE / 50) {
   session.sendAudio(Buffer.from(samples.map(muLaw)));
   await new Promise((done) => setTimeout(done, 2));
 }
-seen.transcript = await transcript;
+seen.transcript = await Promise.race([transcript, lost]);
 session.close();
 console.log(`\nRESULT ${JSON.stringify(seen)}`);
 process.exit(0);

@@ -9,7 +9,10 @@
  *   --wav FILE           what to stream: 16-bit mono PCM at 24 kHz (omitted: a tone that swells and fades)
  *   --model NAME         transcription model (default gpt-4o-mini-transcribe)
  *   --no-vad             without the plugin's own VAD: the end of the audio is flushed, which commits it
+ *   --seconds N          how long to wait for the transcript (default 40)
  *   --format esm|cjs     which build of the packages to load (default esm)
+ *   --job                stream from a job process, which LiveKit's own `JobProcExecutor` forks; its room and its token are
+ *                        made up, since the agent joins no room
  *
  * OPENAI_API_KEY is what the plugin sends (default a made-up key). The session runs in a child process, which inherits
  * the environment and Node's own arguments (so `node --import …` reaches it), and its output is captured.
@@ -22,17 +25,16 @@
  * The exit code is 0 if the session ran, whatever its result.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import process from 'node:process';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { load, packageFolder, PLUGIN, requireOf, session } from './livekit_session.mjs';
 
-const PLUGIN = '@livekit/agents-plugin-openai';
-const SAMPLE_RATE = 24_000;
-const FRAME_SAMPLES = SAMPLE_RATE / 20;
-const TIMEOUT_MS = 40_000;
+const AGENT = fileURLToPath(new URL('livekit_agent.mjs', import.meta.url));
+const CRASHED = { events: {}, transcript: null, ended: 'crashed' };
 
 const { values: options } = parseArgs({
   options: {
@@ -42,103 +44,62 @@ const { values: options } = parseArgs({
     // The plugin's default in 1.4.4, gpt-realtime-whisper, needs a VAD model; newer versions bring one.
     model: { type: 'string', default: 'gpt-4o-mini-transcribe' },
     'no-vad': { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '40' },
     format: { type: 'string', default: 'esm' },
+    job: { type: 'boolean', default: false },
     child: { type: 'boolean', default: false },
   },
 });
 
-/** The samples of a WAV file between silences, the last long enough for any VAD to end the turn. */
-function* recording(file) {
-  const bytes = readFileSync(file);
-  const start = bytes.indexOf('data') + 8;
-  const length = Math.floor(bytes.readUInt32LE(start - 4) / 2);
-  const before = SAMPLE_RATE / 5;
-  const all = new Int16Array(before + length + SAMPLE_RATE * 1.5);
-  for (let i = 0; i < length; i++) all[before + i] = bytes.readInt16LE(start + 2 * i);
-  for (let at = 0; at + FRAME_SAMPLES <= all.length; at += FRAME_SAMPLES) yield all.slice(at, at + FRAME_SAMPLES);
-}
-
-/** A speech-like tone that swells and fades, then silence long enough for any VAD to end the turn. */
-function* tone() {
-  for (let start = 0; start < SAMPLE_RATE * 3; start += FRAME_SAMPLES) {
-    const samples = new Int16Array(FRAME_SAMPLES);
-    for (let i = 0; i < FRAME_SAMPLES; i++) {
-      const t = (start + i) / SAMPLE_RATE;
-      if (t >= 0.2 && t < 1.4) samples[i] = 9000 * Math.sin(2 * Math.PI * 180 * t) * (0.6 + 0.4 * Math.sin(2 * Math.PI * 4 * t));
-    }
-    yield samples;
-  }
-}
-
-/** The folder of an installed package, whatever its `exports` hide. */
-function packageFolder(require, name) {
-  const entry = require.resolve(name);
-  return entry.slice(0, entry.lastIndexOf(join('node_modules', ...name.split('/'))) + join('node_modules', ...name.split('/')).length);
-}
-
-function load(require, name) {
-  if (options.format === 'cjs') return require(name);
-  return import(pathToFileURL(join(packageFolder(require, name), 'dist', 'index.js')).href);
-}
-
-async function session(require) {
-  const { AudioFrame } = require('@livekit/rtc-node');
-  const { initializeLogger, stt } = await load(require, '@livekit/agents');
-  const { STT } = await load(require, PLUGIN);
-  initializeLogger({ pretty: false, level: 'info' });
-  // LiveKit's job process logs these at `debug`; the failure of #1756 ends here.
-  process.on('unhandledRejection', () => {});
-
-  const seen = { events: {}, transcript: null, ended: 'drained' };
+/** Runs the session in a job process, as a LiveKit worker does for each job that a server assigns to it. */
+async function sessionInJob() {
+  // No entry point of the package exports it.
+  const { JobProcExecutor } = await load(requireOf(options), '@livekit/agents', { ...options, file: 'ipc/job_proc_executor' });
   const settings = {
-    model: options.model,
-    ...(options['base-url'] && { baseURL: options['base-url'] }),
-    ...(options['no-vad'] && { vad: null }),
+    agent: AGENT,
+    inferenceExecutor: undefined,
+    initializeTimeout: 60_000,
+    closeTimeout: 30_000,
+    memoryWarnMB: 0,
+    memoryLimitMB: 0,
+    pingInterval: 2500,
+    pingTimeout: 60_000,
+    highPingThreshold: 60_000,
   };
-  const stream = new STT(settings).stream();
-  const timeout = setTimeout(() => {
-    seen.ended = 'timeout';
-    stream.close();
-  }, TIMEOUT_MS);
-
-  const push = async () => {
-    for (const samples of options.wav ? recording(options.wav) : tone()) {
-      if (stream.closed || seen.over) return;
-      stream.pushFrame(new AudioFrame(samples, SAMPLE_RATE, 1, samples.length));
-      await new Promise((done) => setTimeout(done, 5));
-    }
-    if (options['no-vad'] && !stream.closed && !seen.over) stream.flush();
-  };
-  const pushing = push();
-  for await (const event of stream) {
-    const name = stt.SpeechEventType[event.type];
-    seen.events[name] = (seen.events[name] ?? 0) + 1;
-    if (name === 'FINAL_TRANSCRIPT') seen.transcript = event.alternatives[0].text;
-    // In this order up to 1.8; END_OF_SPEECH comes first in 1.9, and not at all without a VAD.
-    const last = ['FINAL_TRANSCRIPT', 'RECOGNITION_USAGE', ...(options['no-vad'] ? [] : ['END_OF_SPEECH'])];
-    if (last.every((one) => seen.events[one])) {
-      seen.ended = 'complete';
-      break;
-    }
-  }
-  seen.over = true;
-  await pushing;
-  clearTimeout(timeout);
-  stream.close();
-  delete seen.over;
+  // In this order: before 1.5 they are separate arguments.
+  const executor = JobProcExecutor.length === 1 ? new JobProcExecutor(settings) : new JobProcExecutor(...Object.values(settings));
+  process.env.DRIVER_OPTIONS = JSON.stringify(options);
+  await executor.start();
+  const result = new Promise((done) => {
+    executor.proc.on('message', (message) => message.case === 'result' && done(message.value));
+    executor.proc.on('exit', () => done(CRASHED));
+  });
+  await executor.initialize({ sessionEndTimeout: 10_000 });
+  await executor.launchJob({
+    acceptArguments: { name: 'agent', identity: 'agent', metadata: '' },
+    job: { id: 'AJ_made_up', room: { name: 'made-up', sid: 'RM_made_up' }, agentName: 'agent', metadata: '' },
+    url: 'ws://127.0.0.1:9',
+    token: 'made-up',
+    workerId: 'AW_made_up',
+  });
+  const seen = await result;
+  await executor.close();
   return seen;
 }
 
 async function child() {
-  const seen = await session(createRequire(join(resolve(options.project), 'package.json')));
+  const { initializeLogger } = await load(requireOf(options), '@livekit/agents', options);
+  initializeLogger({ pretty: false, level: 'info' });
+  // LiveKit's job process logs these at `debug`; the failure of #1756 ends here.
+  process.on('unhandledRejection', () => {});
+  const seen = await (options.job ? sessionInJob() : session(options));
   writeSync(3, JSON.stringify(seen));
   // Leave time for a failure to be logged after the plugin swallowed it.
   setTimeout(() => process.exit(0), 700);
 }
 
 async function parent() {
-  const require = createRequire(join(resolve(options.project), 'package.json'));
-  const version = JSON.parse(readFileSync(join(packageFolder(require, PLUGIN), 'package.json'), 'utf8')).version;
+  const version = JSON.parse(readFileSync(join(packageFolder(requireOf(options), PLUGIN), 'package.json'), 'utf8')).version;
   const args = [...process.argv.slice(2), '--child'];
   const env = { OPENAI_API_KEY: 'sk-made-up-for-the-driver', ...process.env };
   const self = fileURLToPath(import.meta.url);
@@ -149,8 +110,9 @@ async function parent() {
       caught[fd] += text;
     });
   }
-  const exit = await new Promise((done) => running.on('close', (code, signal) => done(signal ?? code)));
-  const seen = caught[3] ? JSON.parse(caught[3]) : { events: {}, transcript: null, ended: 'crashed' };
+  const [code, signal] = await once(running, 'close');
+  const seen = caught[3] ? JSON.parse(caught[3]) : CRASHED;
+  const exit = signal ?? code;
   console.log(JSON.stringify({ package: `${PLUGIN}@${version}`, ...seen, exit, stdout: caught[1], stderr: caught[2] }));
 }
 

@@ -125,6 +125,14 @@ class Outcome:
         return json.dumps({"version": metadata.version(self.library), **vars(self)})
 
 
+def activate_routes() -> None:
+    """Activate the test kit's routing, if the environment asks for it."""
+    if os.environ.get("RTSTT_TESTKIT_ROUTES"):
+        from rtstt_testkit.routing import activate_from_env
+
+        activate_from_env()
+
+
 Session = Callable[[argparse.Namespace, Outcome], Any]
 
 
@@ -140,11 +148,8 @@ def run(parser: argparse.ArgumentParser, library: str | Callable[[argparse.Names
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     args = parser.parse_args()
-    # Before everything else: the test kit's routing, if the environment asks for it.
-    if os.environ.get("RTSTT_TESTKIT_ROUTES"):
-        from rtstt_testkit.routing import activate_from_env
-
-        activate_from_env()
+    # Before everything else.
+    activate_routes()
     if args.shim:
         import rtstt_shim  # noqa: F401
     for words in map(json.loads, sys.stdin) if args.cases else [[]]:

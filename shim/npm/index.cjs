@@ -3,4 +3,9 @@
 
 require('./register.cjs');
 
-module.exports = { fixUrl: require('./node/url_rule.cjs').fixUrl };
+module.exports = {
+  // A getter: an older Node.js cannot parse the module.
+  get fixUrl() {
+    return require('./node/url_rule.cjs').fixUrl;
+  },
+};

@@ -1,6 +1,6 @@
 """The diagnosis: from a symptom on a connection to what happened and what to do about it.
 
-Pure. The table is ``diagnosis.json``, which the Node shim reads too. Each row names the source of its facts.
+Pure. The table is ``node/diagnosis.json``, which the Node shim reads too. Each row names the source of its facts.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ _PATTERNS = {"message", "param", "close_reason"}
 def _rows() -> tuple[dict[str, Any], ...]:
     # Read with the first symptom: an application without failures does not pay for it.
     # Through importlib.resources: in a zip archive the table is not a file.
-    table = json.loads(resources.files("rtstt_core").joinpath("diagnosis.json").read_text(encoding="utf-8"))
+    table = json.loads(
+        resources.files("rtstt_core").joinpath("node").joinpath("diagnosis.json").read_text(encoding="utf-8")
+    )
     return tuple(table["rows"])
 
 

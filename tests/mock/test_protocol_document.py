@@ -99,7 +99,7 @@ def test_every_mark_and_section_in_the_code_has_an_entry(path: Path) -> None:
 
 
 def test_every_section_that_the_diagnosis_refers_to_exists() -> None:
-    diagnosis = files("rtstt_core").joinpath("diagnosis.json").read_text("utf-8")
+    diagnosis = files("rtstt_core").joinpath("node").joinpath("diagnosis.json").read_text("utf-8")
     sections = re.findall(r"PROTOCOL\.md, section (\d+)", diagnosis)
     assert sections
     assert set(sections) <= SECTIONS

@@ -39,8 +39,8 @@ def test_the_unit_tests_in_javascript(file: str, node: str) -> None:
 @pytest.mark.client
 def test_typescript_finds_no_error(cell: Callable[..., Path]) -> None:
     tools = cell(typescript="5.9.3", **{"@types__node": "24.10.1"}) / "node_modules"
-    options = ["--noEmit", "--allowJs", "--checkJs", "--strict", "--noUnusedLocals", "--target", "es2022"]
-    modules = ["--module", "nodenext", "--typeRoots", tools / "@types", "--types", "node"]
+    options = ["--noEmit", "--allowJs", "--checkJs", "--strict", "--noUnusedLocals", "--resolveJsonModule"]
+    modules = ["--target", "es2022", "--module", "nodenext", "--typeRoots", tools / "@types", "--types", "node"]
     done = subprocess.run(
         [tools / ".bin" / "tsc", *options, *modules, *sorted(NODE.glob("*.?js"))],
         capture_output=True,

@@ -238,6 +238,9 @@ def test_run_activates_the_shim_in_a_program_and_its_children(tmp_path: Path, co
     assert json.loads(done.stdout) == [True, ["--", "a b"]]
     done = call(command, "run", "node", "app.cjs", folder=tmp_path, NODE_OPTIONS="--no-warnings")
     assert json.loads(done.stdout) == [True, []]
+    (tmp_path / "early.cjs").write_text("process.argv.push('early')", encoding="utf-8")
+    done = call(command, "run", "node", "app.cjs", folder=tmp_path, NODE_OPTIONS="--require ./early.cjs")
+    assert json.loads(done.stdout) == [True, ["early"]]
     done = call(command, "run", "--no-shim", "--", "node", "app.cjs", folder=tmp_path)
     assert json.loads(done.stdout) == [False, []]
 

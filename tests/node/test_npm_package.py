@@ -95,6 +95,7 @@ export async function typed(): Promise<Session[]> {
 
 
 @pytest.mark.client
+@pytest.mark.heavy
 @pytest.mark.timeout(300)
 def test_typescript_finds_no_error_in_it_nor_in_a_program_that_uses_it(cell: Cell, tmp_path: Path) -> None:
     tools = cell(typescript="5.9.3", **{"@types__node": "24.10.1"}) / "node_modules"
@@ -154,14 +155,16 @@ def with_programs(folder: Path) -> Path:
 @pytest.mark.client
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "node",
+    ("way", "node"),
     [
-        "system",
-        pytest.param("26", marks=pytest.mark.heavy),
-        *(pytest.param(version, marks=pytest.mark.release) for version in ("20", "22", "24")),
+        *(
+            pytest.param(way, "system", marks=[] if way in ("--require", "import") else pytest.mark.heavy)
+            for way in WAYS
+        ),
+        *(pytest.param(way, "26", marks=pytest.mark.heavy) for way in ("--require", "import")),
+        *(pytest.param(way, node, marks=pytest.mark.release) for node in ("20", "22", "24", "26") for way in WAYS),
     ],
 )
-@pytest.mark.parametrize("way", WAYS)
 def test_every_way_to_load_it(way: str, node: str, endpoint: Endpoint) -> None:
     folder = with_programs(project(ws="8.18.3"))
     words, env = WAYS[way]

@@ -92,6 +92,19 @@ def test_the_package_undici(node: str, version: str, cell: Cell, endpoint: Endpo
     assert_got_transcripts(run(script, node=node, shim=True, env=endpoint.env))
 
 
+@pytest.mark.parametrize(
+    ("node", "version"),
+    [pytest.param("26", "8.10.2", marks=pytest.mark.heavy), pytest.param("24", "7.16.0", marks=pytest.mark.release)],
+)
+def test_the_dispatchers_of_undici(node: str, version: str, cell: Cell, endpoint: Endpoint) -> None:
+    """Pools, proxies, interceptors (that of DNS puts an address into the URL), and the global dispatcher."""
+    script = cell(undici=version) / "undici_dispatchers.mjs"
+    url = f"ws://gateway.example.com:{endpoint.server.port}/v1/realtime?intent=transcription&model=whisper-1"
+    env = {**endpoint.env, "APP_DNS_URL": url, "RTSTT_SHIM_HOSTS": "gateway.example.com"}
+    assert_refused(run(script, node=node, shim=False, env=env), sessions=9)
+    assert_got_transcripts(run(script, node=node, shim=True, env=env), sessions=9)
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("node", ["system", pytest.param("26", marks=pytest.mark.release)])
 @pytest.mark.parametrize(
@@ -118,6 +131,14 @@ def test_what_else_stands_on_http(
     refused = run(script, node=node, shim=False, env=endpoint.env)
     assert (refused.line["code"], refused.line["transcript"], refused.stderr) == ("invalid_model", None, "")
     assert_got_transcripts(run(script, node=node, shim=True, env=endpoint.env))
+
+
+@pytest.mark.heavy
+def test_a_client_that_writes_its_request_to_a_socket_of_its_own_is_not_reached(cell: Cell, endpoint: Endpoint) -> None:
+    script = cell(faye_websocket="0.11.4") / "faye.cjs"
+    without, having = (run(script, node="system", shim=shim, env=endpoint.env) for shim in (False, True))
+    assert having == without
+    assert (having.line["code"], having.line["transcript"], having.stderr) == ("invalid_model", None, "")
 
 
 @pytest.mark.heavy
@@ -223,16 +244,10 @@ def livekit(cell: Cell, version: str) -> Path:
 
 
 def run_plugin(
-    cell: Cell, version: str, base_url: str | None, *, node: str, shim: bool, env: Any, format: str = "esm"
+    cell: Cell, version: str, base_url: str | None, *more: str, node: str, shim: bool, env: Any, **options: Any
 ) -> Any:
-    args = [
-        "--project",
-        str(livekit(cell, version)),
-        "--format",
-        format,
-        *(["--base-url", base_url] if base_url else []),
-    ]
-    return run(DRIVER, *args, node=node, shim=shim, env=env).line
+    args = ["--project", str(livekit(cell, version)), *(["--base-url", base_url] if base_url else []), *more]
+    return run(DRIVER, *args, node=node, shim=shim, env=env, **options).line
 
 
 def assert_silence(line: Any) -> None:
@@ -305,9 +320,12 @@ def test_livekit(
     # As #1756 saw it. A refusal right after the handshake is lost on the plugin: it listens only a moment later, and
     # then waits for ever.
     endpoint = endpoint_with(refuse="on-update")
-    without = run_plugin(cell, version, base_url, node=node, shim=False, env=endpoint.env, format=format)
+    without, having = (
+        run_plugin(cell, version, base_url, "--format", format, node=node, shim=shim, env=endpoint.env)
+        for shim in (False, True)
+    )
     assert_silence(without) if affected else assert_transcribed(without)
-    assert_transcribed(run_plugin(cell, version, base_url, node=node, shim=True, env=endpoint.env, format=format))
+    assert_transcribed(having)
 
 
 @pytest.mark.timeout(300)

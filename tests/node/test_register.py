@@ -177,11 +177,11 @@ def test_under_permission_it_works_or_names_the_folder_that_it_must_read(
 ) -> None:
     allowed = [f"--allow-fs-read={path}" for path in (program.parent, program.parent.resolve() / "node_modules")]
     allowed.append(f"--allow-fs-read={(program.parent / 'node_modules').resolve()}")
-    folder = REGISTER.parents[1]
+    folder = REGISTER.parent
     command = [npm.node(version), flag, *allowed, "--require", REGISTER, program]
     out, [line] = started(refusing_port, *command[:-3], f"--allow-fs-read={folder}/*", *command[-3:])
     assert "nothing accepts connections at this address" in line
-    out, [line] = started(refusing_port, *command[:-3], f"--allow-fs-read={REGISTER.parent}/*", *command[-3:])
+    out, [line] = started(refusing_port, *command[:-3], f"--allow-fs-read={REGISTER}", *command[-3:])
     assert out == "ECONNREFUSED\n"
     assert line == (
         f"rtstt_shim: does nothing, because it may not read its files; start Node with --allow-fs-read={folder}/*"

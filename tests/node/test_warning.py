@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import KEY, REGISTER, Cell, Endpoint, run
+from .conftest import APPS, KEY, REGISTER, Cell, Endpoint, run
 from .scripted import close, greeting, http, serving, text
 
 pytestmark = [pytest.mark.node, pytest.mark.client]
@@ -130,6 +132,19 @@ def test_a_bad_key_is_printed_without_the_key(app: str, node: str, cell: Cell, e
     )
     assert "closed 3000 invalid_request_error.invalid_api_key" in printed
     assert KEY[8:] not in outcome.stderr
+
+
+@pytest.mark.parametrize(("app", "node"), CLIENTS)
+def test_a_refusal_in_a_compressed_message_is_printed(
+    app: str, node: str, cell: Cell, endpoint_with: Callable[..., Endpoint]
+) -> None:
+    endpoint = endpoint_with(compression=True, strict=False)
+    url = "wss://api.openai.com/v1/realtime?intent=transcription"
+    env = {**endpoint.env, "APP_URL": url, "OPENAI_API_KEY": "sk-proj-invalid" + KEY[8:]}
+    outcome = run(cell(**WS) / app, node=node, shim=True, env=env)
+    assert "the API key was refused (invalid_api_key: Incorrect" in shown(outcome.stderr, url)
+    (session,) = endpoint.server.sessions
+    assert "permessage-deflate" in session.handshake.headers["sec-websocket-extensions"]
 
 
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
@@ -313,13 +328,13 @@ def test_the_switches(cell: Cell, endpoint: Endpoint) -> None:
     assert named.stderr == ""
 
 
-def test_a_path_with_spaces_and_other_special_characters(cell: Cell, endpoint: Endpoint, tmp_path: Path) -> None:
-    import shutil
-
-    copied = tmp_path / "a folder, déjà vu, 100% #1" / "rtstt_shim"
-    shutil.copytree(REGISTER.parents[1], copied, ignore=shutil.ignore_patterns("__pycache__"))
+def test_a_copy_of_the_folder_alone_under_a_name_with_special_characters(
+    cell: Cell, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    copied = tmp_path / "a folder (déjà vu), 100% #1"
+    shutil.copytree(REGISTER.parent, copied)
     script = cell(**WS) / "ws_esm.mjs"
-    preload = copied / "node" / "register.cjs"
+    preload = copied / "register.cjs"
     env = {**endpoint.env, "NODE_OPTIONS": f'--require "{preload}"'}
     corrected = run(script, shim=True, env=env)  # by two installations, once
     assert corrected.line["transcript"] == "Hello from the mock."
@@ -327,4 +342,17 @@ def test_a_path_with_spaces_and_other_special_characters(cell: Cell, endpoint: E
         script, shim=False, env={**env, "APP_URL": "wss://gateway.example.com/v1/realtime?intent=transcription&model=a"}
     )
     assert refused.stderr.count("rtstt_shim: ") == 1
+    assert "the gateway passed `model` on to OpenAI" in refused.stderr
     assert os.fspath(tmp_path) not in refused.stderr
+
+
+def test_the_version_of_a_client_in_a_folder_with_special_characters_is_named(
+    cell: Cell, refusing_port: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "an application (x86)"
+    folder.mkdir()
+    shutil.copytree(cell(**WS) / "node_modules" / "ws", folder / "node_modules" / "ws")
+    for app in ("ws_esm.mjs", "session.mjs"):
+        shutil.copy(APPS / app, folder)
+    outcome = run(folder / "ws_esm.mjs", shim=True, env={"APP_URL": url_of(refusing_port)})
+    assert "nothing accepts connections at this address" in shown(outcome.stderr, url_of(refusing_port))

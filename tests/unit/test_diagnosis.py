@@ -15,7 +15,8 @@ import pytest
 import rtstt_core.diagnosis
 from rtstt_core.diagnosis import Symptom, diagnose
 
-ROWS = json.loads(Path(rtstt_core.diagnosis.__file__).with_name("diagnosis.json").read_text(encoding="utf-8"))["rows"]
+TABLE = Path(rtstt_core.diagnosis.__file__).parent / "node" / "diagnosis.json"
+ROWS = json.loads(TABLE.read_text(encoding="utf-8"))["rows"]
 
 # Symptoms that the endpoint, a gateway, the network or a library is known for, and the row that must match each.
 VECTORS = Path(__file__).parents[1] / "vectors" / "diagnosis.json"
@@ -74,8 +75,8 @@ def test_credentials_that_are_missing_are_recognised_although_the_message_looks_
 def test_the_table_is_read_from_a_zip_archive(tmp_path: Path) -> None:
     package = Path(rtstt_core.diagnosis.__file__).parent
     with zipfile.ZipFile(tmp_path / "application.pyz", "w") as archive:
-        for file in [*package.glob("*.py"), package / "diagnosis.json"]:
-            archive.write(file, f"rtstt_core/{file.name}")
+        for file in [*package.glob("*.py"), package / "node" / "diagnosis.json"]:
+            archive.write(file, f"rtstt_core/{file.relative_to(package)}")
     code = "from rtstt_core.diagnosis import Symptom, diagnose; print(diagnose(Symptom('close', close_code=3000)).id)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],

@@ -36,7 +36,15 @@ def rtstt(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RTSTT_SHIM_DISABLE", "RTSTT_SHIM_WRAPT", "PYTHONPATH", "NODE_OPTIONS", "no_proxy", "NO_PROXY"):
+    for name in (
+        "RTSTT_SHIM_DISABLE",
+        "RTSTT_SHIM_REQUIRE",
+        "RTSTT_SHIM_WRAPT",
+        "PYTHONPATH",
+        "NODE_OPTIONS",
+        "no_proxy",
+        "NO_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -289,8 +297,10 @@ def test_node_options_are_kept_and_extended(
     fake_node("echo v20.0.0")
     quoted = str(preload).replace('"', r"\"")
     assert started("--", "x")[2]["NODE_OPTIONS"] == f'--require "{quoted}"'
-    monkeypatch.setenv("NODE_OPTIONS", '--require "./my file.js"')
-    assert started("--", "x")[2]["NODE_OPTIONS"] == f'--require "./my file.js" --require "{quoted}"'
+    monkeypatch.setenv("NODE_OPTIONS", '--no-warnings --require "./my file.js"')
+    environ = started("--", "x")[2]
+    assert environ["NODE_OPTIONS"] == f'--no-warnings --require "{quoted}"'
+    assert environ["RTSTT_SHIM_REQUIRE"] == '["./my file.js"]'
 
 
 def test_a_path_without_a_space_is_not_quoted(

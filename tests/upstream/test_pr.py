@@ -18,6 +18,9 @@ from rtstt_testkit.upstream.pull_request import Report
 pytestmark = pytest.mark.client
 
 JS = ("1.4.4", "1.4.5", "1.4.6", "1.4.7", "1.5.0", "1.9.0")
+#: The other versions that were published up to 1.9.0.
+OTHERS = ("1.4.5", "1.4.6", "1.4.8", "1.4.9", "1.4.11", "1.5.0", "1.5.1", "1.5.2", "1.5.3", "1.6.0", "1.6.1", "1.6.2")
+OTHERS += ("1.6.3", "1.6.4", "1.7.0", "1.7.1", "1.8.0", "1.8.1")
 FIXES = (
     "agents-js/model-param",
     "agents-js/ws-api-errors",
@@ -71,7 +74,10 @@ def test_the_patch_applies_to_a_pristine_copy_and_touches_nothing_else(
     assert changed[0].startswith(".changeset/")
 
 
-@pytest.mark.parametrize("version", ["1.4.4", "1.4.7", "1.5.5", "1.9.0"])
+@pytest.mark.parametrize(
+    "version",
+    ["1.4.4", "1.4.7", "1.5.5", "1.9.0", *(pytest.param(version, marks=pytest.mark.release) for version in OTHERS)],
+)
 def test_the_patches_of_one_upstream_apply_in_any_order(npm_source: Npm, tmp_path: Path, version: str) -> None:
     source = npm_source(version)
     for number, fix in enumerate(FIXES):

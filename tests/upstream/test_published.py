@@ -97,7 +97,8 @@ def test_the_patched_source_of_openclaw_transcribes_a_call() -> None:
         for text in (copy.files[path], copy.patched()[path]):
             (folder / "stt.ts").write_text(text, encoding="utf-8")
             built = folder / "node_modules/openclaw-cn/dist/providers/stt-openai-realtime.js"
-            words = ["node", "../node_modules/esbuild/bin/esbuild", "stt.ts", "--format=esm", f"--outfile={built}"]
+            options = json.dumps({"entryPoints": ["stt.ts"], "format": "esm", "outfile": str(built)})
+            words = ["node", "-e", f"import('esbuild').then((esbuild) => esbuild.build({options}))"]
             done = execute(words, folder)
             assert done.returncode == 0, done.stderr
             outcomes.append(str(stream(folder, "api.openai.com")))

@@ -31,8 +31,6 @@ const builtins = {
       publish: (detail) => globalThis.dispatchEvent(new CustomEvent(name, { detail })),
     }),
   },
-  'node:fs': { readFileSync: (name) => texts[name] },
-  'node:path': { join: (...parts) => parts.at(-1) },
   'node:timers': {
     // A timer of Node.js is an object that can be made not to keep the process.
     setTimeout: (listener, ms) => ({ id: setTimeout(listener, ms), unref() { return this; } }),

@@ -3,13 +3,15 @@
 
 const { join } = require('node:path');
 const { UsageError } = require('./errors.cjs');
+const { addPreload } = require('./node_options.cjs');
 const { runToEnd, runWithPython } = require('./python.cjs');
 
 const EXAMPLE = 'for example: rtstt-shim run -- node app.js';
 const HELP = `usage: rtstt-shim run [--no-shim] -- COMMAND...
 
-Adds --require of the shim to NODE_OPTIONS, so that it is active in every Node process that COMMAND starts. --no-shim
-shows what happens without it. --route HOST=HOST:PORT, and Python programs, need the Python package's command.
+Adds --require of the shim to NODE_OPTIONS, so that it is active in every Node process that COMMAND starts; it takes
+your own along through RTSTT_SHIM_REQUIRE, since programs such as \`next dev\` keep only one. --no-shim shows what
+happens without it. --route HOST=HOST:PORT, and Python programs, need the Python package's command.
 
 Exit codes: the program's, 128 + n if signal n ended it, 2 if it could not be started.`;
 
@@ -28,15 +30,8 @@ function run(words) {
   if (!command[0]) throw new UsageError(`there is no COMMAND to run; ${EXAMPLE}`);
   const env = { ...process.env };
   if (options.includes('--no-shim')) env.RTSTT_SHIM_DISABLE = '1';
-  const preload = preloadOption(join(__dirname, '..', 'register.cjs'));
-  if (!env.NODE_OPTIONS?.includes(preload)) env.NODE_OPTIONS = [env.NODE_OPTIONS, preload].filter(Boolean).join(' ');
+  addPreload(env, join(__dirname, '..', 'register.cjs'));
   return runToEnd(command, env);
-}
-
-/** @param {string} path */
-function preloadOption(path) {
-  // Quotes only where they must be: Bun reads NODE_OPTIONS without them.
-  return `--require ${/[\s"]/.test(path) ? `"${path.replace(/(["\\])/g, '\\$1')}"` : path}`;
 }
 
 module.exports = { run };

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from pathlib import Path
 
+from rtstt_core.commands import node_options
+
 __all__ = ["BOOTSTRAP", "NODE_SHIM", "activate_in_node", "activate_in_python"]
 
 HOME = Path(__file__).resolve().parents[2]
@@ -66,49 +68,29 @@ def _isolating_flag(command: Sequence[str]) -> str | None:
 
 
 def activate_in_node(environ: MutableMapping[str, str], command: Sequence[str], *preloads: Path) -> None:
-    """Add preloads to NODE_OPTIONS, unless Node is too old for them or may not read them.
+    """Add the shim to NODE_OPTIONS, unless Node is too old for it or may not read it.
 
     Args:
         environ: The program's environment.
         command: The program and its arguments.
-        preloads: Modules: CommonJS ones are required, ES modules imported.
+        preloads: The shim's ``register.cjs``, and CommonJS modules for it to require.
     """
-    options = environ.get("NODE_OPTIONS", "")
-    additions = [_preload_option(path) for path in preloads if path.exists()]
-    additions = [addition for addition in additions if addition not in options]
-    if not additions:
+    shim, *others = preloads
+    if not shim.exists():
         return
+    options = environ.get("NODE_OPTIONS", "")
     is_node = Path(command[0]).stem.lower() in ("node", "nodejs")
     node = shutil.which(command[0] if is_node else "node", path=environ.get("PATH"))
     version = _node_version(node) if node else None
     if version and version < 20:
         _warn(f"{node} is Node {version}; the shim needs 20 or newer and will not be active in Node programs")
         return
-    folder = preloads[0].parent
-    if not _may_read([*_words(options), *_options(command[1:] if is_node else ())], folder):
+    folder = shim.parent
+    if not _may_read([*node_options.words(options), *_options(command[1:] if is_node else ())], folder):
         grant = shlex.quote(f"--allow-fs-read={folder}/*")
         _warn(f"node --permission may not read the shim, which will not be active in Node programs; add {grant}")
         return
-    environ["NODE_OPTIONS"] = " ".join([*filter(None, [options]), *additions])
-
-
-def _preload_option(path: Path) -> str:
-    """Return what names a preload in NODE_OPTIONS."""
-    if path.suffix == ".mjs":
-        # A URL has neither spaces nor quotes.
-        return f"--import={path.as_uri()}"
-    text = str(path)
-    if re.search(r'[\s"]', text):
-        # Only where it must be: Bun reads NODE_OPTIONS without quotes.
-        text = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-    return f"--require {text}"
-
-
-def _words(options: str) -> list[str]:
-    try:
-        return shlex.split(options)
-    except ValueError:
-        return options.split()
+    node_options.add_preload(environ, str(shim), [str(path) for path in others])
 
 
 def _options(words: Iterable[str]) -> Iterator[str]:

@@ -6,8 +6,9 @@
 
 The shim is active in the program's children as well: subprocesses, multiprocessing (fork, spawn, forkserver), worker
 threads and forked processes of Node. It works through two environment variables: PYTHONPATH (one folder is put before
-what it holds; your own sitecustomize still runs) and NODE_OPTIONS (a --require is added). The program's Python may be
-one in which rtstt-shim is not installed.
+what it holds; your own sitecustomize still runs) and NODE_OPTIONS (one --require, which takes your own along through
+RTSTT_SHIM_REQUIRE: programs such as `next dev` keep only one). The program's Python may be one in which rtstt-shim is
+not installed.
 
 The shim is not active in a Python that ignores the environment (python -I, -E) or skips site (-S), in a process that
 is started with a cleared environment, in Node older than 20, and in a `node --permission` that may not read the shim.

@@ -5,8 +5,6 @@
  */
 'use strict';
 
-const { readFileSync } = require('node:fs');
-const { join } = require('node:path');
 const { redact } = require('./redact.cjs');
 
 /**
@@ -51,8 +49,8 @@ const PATTERNS = new Set(['message', 'param', 'close_reason']);
 let table;
 
 function rows() {
-  // Read with the first symptom: an application without failures does not pay for it.
-  table ??= /** @type {Row[]} */ (JSON.parse(readFileSync(join(__dirname, '..', 'diagnosis.json'), 'utf8')).rows);
+  // Read with the first symptom: an application without failures does not pay for it. Bundlers follow `require`.
+  table ??= /** @type {Row[]} */ (require('./diagnosis.json').rows);
   return table;
 }
 

@@ -2,6 +2,7 @@
 'use strict';
 
 const { constants, inflateRawSync } = require('node:zlib');
+const { InflateContext } = require('./inflate_context.cjs');
 
 const WINDOW = 32_768;
 const MAX_LENGTH = 1_048_576;
@@ -9,6 +10,7 @@ const MAX_LENGTH = 1_048_576;
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 
 class Inflater {
+  #context;
   /** @type {Buffer | undefined} */
   #window;
   #takesOver;
@@ -18,11 +20,13 @@ class Inflater {
    * @param {string} extensions the response's Sec-WebSocket-Extensions
    * @param {'server' | 'client'} [sender] whose messages they are
    * @param {number} [maxLength] the length of the longest message that is inflated, in bytes
+   * @param {InflateContext | null} [context] null if there is none
    */
-  constructor(extensions, sender = 'server', maxLength = MAX_LENGTH) {
+  constructor(extensions, sender = 'server', maxLength = MAX_LENGTH, context = InflateContext.open() ?? null) {
     // Each message may refer back to those before it, unless it was agreed that it does not.
     this.#takesOver = !extensions.toLowerCase().includes(`${sender}_no_context_takeover`);
     this.#maxLength = maxLength;
+    this.#context = context;
   }
 
   /**
@@ -32,7 +36,23 @@ class Inflater {
    * @throws {Error} if it is damaged or too long
    */
   inflate(data) {
-    const whole = inflateRawSync(Buffer.concat([data, TAIL]), {
+    const input = Buffer.concat([data, TAIL]);
+    return this.#context ? this.#inContext(this.#context, input) : this.#byItself(input);
+  }
+
+  /**
+   * @param {InflateContext} context
+   * @param {Buffer} input
+   */
+  #inContext(context, input) {
+    const whole = context.inflate(input, this.#maxLength);
+    if (!this.#takesOver) context.reset();
+    return whole;
+  }
+
+  /** @param {Buffer} input */
+  #byItself(input) {
+    const whole = inflateRawSync(input, {
       finishFlush: constants.Z_SYNC_FLUSH,
       maxOutputLength: this.#maxLength,
       ...(this.#window && { dictionary: this.#window }),

@@ -5,8 +5,10 @@ const { readFileSync } = require('node:fs');
 const { fileURLToPath } = require('node:url');
 
 // Libraries that speak WebSocket. Others on the stack may be instrumentation that has wrapped the request.
-const KNOWN = new Set(['ws', 'undici', 'websocket', 'websocket-driver', 'faye-websocket']);
-const INSTALLED = /((?:file:\/\/)?[^\s()]*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/g;
+const KNOWN = new Set(['ws', 'undici', 'websocket']);
+// The folder of the last package in a path or a file URL, whose folders may have spaces and parentheses in their names.
+const INSTALLED =
+  /(?:\(|at (?:async )?)((?:file:\/\/)?(?:[a-z]:)?[\\/][^\n]*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/gi;
 const BUILT_IN = /node:internal\/deps\/undici/;
 const DEPTH = 40;
 

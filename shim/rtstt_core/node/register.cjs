@@ -14,8 +14,8 @@
 'use strict';
 
 const { subscribe } = require('node:diagnostics_channel');
-const { syncBuiltinESMExports } = require('node:module');
-const { dirname, join } = require('node:path');
+const { createRequire, syncBuiltinESMExports } = require('node:module');
+const { join } = require('node:path');
 
 const INSTALLED = Symbol.for('rtstt_shim.installed');
 // As in bootstrap/_rtstt_disable.py.
@@ -30,16 +30,16 @@ const HAS_CHANNEL = major > 23 || (major === 23 && minor >= 2) || (major === 22 
  * Returns a hook that loads its module when it is first called. If the module cannot be loaded, it prints that once and
  * does nothing.
  *
- * @param {string} file a module that exports `created`
+ * @param {() => { created: (request: any) => void }} load requires the module, by a name that bundlers can follow
  * @returns {(request: any) => void}
  */
-function lazyHook(file) {
+function lazyHook(load) {
   /** @type {((request: any) => void) | undefined} */
   let created;
   return (request) => {
     if (!created) {
       try {
-        ({ created } = require(file));
+        ({ created } = load());
       } catch (error) {
         created = () => {};
         console.error(`rtstt_shim: cannot be loaded and does nothing; the application is unaffected: ${error}`);
@@ -49,8 +49,8 @@ function lazyHook(file) {
   };
 }
 
-const httpHook = lazyHook('./http_clients.cjs');
-const undiciHook = lazyHook('./undici_clients.cjs');
+const httpHook = lazyHook(() => require('./http_clients.cjs'));
+const undiciHook = lazyHook(() => require('./undici_clients.cjs'));
 
 /** @param {import('node:http').ClientRequest} request */
 function httpRequestCreated(request) {
@@ -85,12 +85,28 @@ function wrapHttp() {
 function unsupported() {
   if (process.versions.bun) return `does nothing in Bun ${process.versions.bun}, whose WebSocket it cannot reach`;
   if (process.versions.deno) return `does nothing in Deno ${process.versions.deno}, whose WebSocket it cannot reach`;
-  const folder = dirname(__dirname);
-  // Under --permission.
-  if (process.permission && !process.permission.has('fs.read', join(folder, 'diagnosis.json'))) {
-    return `does nothing, because it may not read its files; start Node with --allow-fs-read=${folder}/*`;
+  // Under --permission. In a bundle that is an ES module there is no such folder.
+  const table = typeof __dirname === 'string' ? join(__dirname, 'diagnosis.json') : undefined;
+  if (table !== undefined && process.permission?.has('fs.read', table) === false) {
+    return `does nothing, because it may not read its files; start Node with --allow-fs-read=${__dirname}/*`;
   }
   return major < OLDEST ? `needs Node.js ${OLDEST} or newer and does nothing in ${process.version}` : undefined;
+}
+
+/** Requires the modules that `rtstt-shim run` took out of NODE_OPTIONS, as Node would have done. */
+function requireOthers() {
+  const text = process.env.RTSTT_SHIM_REQUIRE;
+  if (!text) return;
+  let names;
+  try {
+    names = JSON.parse(text);
+  } catch {}
+  if (!Array.isArray(names)) {
+    console.error('rtstt_shim: RTSTT_SHIM_REQUIRE is not a JSON list of modules; none is required');
+    return;
+  }
+  const requireFromHere = createRequire(join(process.cwd(), 'preload'));
+  for (const name of names) requireFromHere(name);
 }
 
 function install() {
@@ -114,4 +130,5 @@ function install() {
   }
 }
 
+requireOthers();
 install();

@@ -22,7 +22,7 @@ let newest = {};
 
 /** Corrects a WebSocket request, and watches its connection. */
 const created = guarded('correcting an undici request', (/** @type {any} */ request) => {
-  const handshake = decideHandshake(String(request.origin).replace(/^http/i, 'ws'), request.path, FALLBACK);
+  const handshake = decideHandshake(originOf(request), request.path, FALLBACK);
   if (!handshake) return;
   if (handshake.path !== request.path) request.path = handshake.path;
   // After a 401 undici sends a second request by itself; it is the same handshake, with the same key.
@@ -35,6 +35,13 @@ const created = guarded('correcting an undici request', (/** @type {any} */ requ
   if (!subscribed) subscribeMore();
   subscribed = true;
 });
+
+/** @param {any} request */
+function originOf({ origin, host }) {
+  const text = String(origin).replace(/^http/i, 'ws').replace(/\/$/, '');
+  // Undici's DNS interceptor puts an address in the place of the host, which only the Host header names then.
+  return host ? text.replace(/(?<=^wss?:\/\/)(?:[\d.]+|\[[^\]]*\])(?::\d+)?$/i, () => host) : text;
+}
 
 /**
  * Yields the names and values of a request's headers, which are lines in older releases and a list in newer ones.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Counters", "PatchContext", "State"]
 
+_CLOSE = 0x8
+
 State = Literal["waiting", "patched", "skipped", "failed", "off"]
 
 
@@ -150,6 +152,22 @@ class PatchContext:
         trace = getattr(watch, "trace", None)
         if trace is not None:
             trace.request(headers)
+
+    def pass_frame(self, watch: Watch, frame: Any, *, by_client: bool) -> None:
+        """Pass a frame of the server to a watch.
+
+        Args:
+            watch: The watch.
+            frame: The client's own object; it has the attributes `opcode`, `fin` and `data` (RFC 6455 section 5.2).
+            by_client: Whether the client has begun to close the connection.
+        """
+        try:
+            if frame.opcode == _CLOSE:
+                watch.close_frame(frame.data, by_client=by_client)
+            else:
+                watch.frame(frame.opcode, bool(frame.fin), frame.data)
+        except Exception as error:
+            self.record_internal_error(error)
 
     def observe_sent(self, connection: Any, method: str, parameter: str, watch: Watch) -> None:
         """Pass the text messages that a client sends to a watch, for as long as the watch needs them.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
-_TEXT, _CLOSE = 0x1, 0x8
+_TEXT = 0x1
 
 
 def patch(module: ModuleType, context: PatchContext) -> None:
@@ -77,13 +77,7 @@ def _observe(connection: Any, watch: Watch, context: PatchContext) -> None:
                 if isinstance(error, ConnectionError) or type(error).__name__ == "WebSocketConnectionClosedException":
                     watch.lost(by_client=not was_connected)
             raise
-        try:
-            if frame.opcode == _CLOSE:
-                watch.close_frame(frame.data, by_client=not connection.connected)
-            else:
-                watch.frame(frame.opcode, bool(frame.fin), frame.data)
-        except Exception as error:
-            context.record_internal_error(error)
+        context.pass_frame(watch, frame, by_client=not connection.connected)
         return frame
 
     connection.recv_frame = recv_frame

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
-_TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
+_TEXT, _BINARY = 0x1, 0x2
 
 
 def patch(module: ModuleType, context: PatchContext) -> None:
@@ -59,13 +59,7 @@ def _observe(protocol: Any, watch: Watch, context: PatchContext) -> None:
             with context.capture_internal_errors():
                 watch.lost(by_client=protocol.close_sent is not None)
             raise
-        try:
-            if frame.opcode == _CLOSE:
-                watch.close_frame(frame.data, by_client=protocol.close_sent is not None)
-            else:
-                watch.frame(frame.opcode, frame.fin, frame.data)
-        except Exception as error:
-            context.record_internal_error(error)
+        context.pass_frame(watch, frame, by_client=protocol.close_sent is not None)
         return frame
 
     protocol.read_frame = read_frame

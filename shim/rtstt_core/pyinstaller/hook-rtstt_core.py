@@ -8,7 +8,7 @@ from PyInstaller.utils.hooks import collect_data_files, collect_submodules, copy
 from rtstt_core.patching.targets import TARGETS
 
 hiddenimports = collect_submodules("rtstt_core.patching")
-datas = collect_data_files("rtstt_core", includes=["*.json"])
+datas = collect_data_files("rtstt_core", includes=["**/*.json"])
 for library in {target.library for target in TARGETS}:
     with contextlib.suppress(metadata.PackageNotFoundError):
         datas += copy_metadata(library)

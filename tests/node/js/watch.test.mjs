@@ -378,6 +378,13 @@ test('an observed method leaves no trace', () => {
 test('the library is read from the stack', () => {
   const builtIn = 'at fetching (node:internal/deps/undici/undici:1:1)';
   assert.deepEqual(libraryOn(builtIn, 'x'), { library: 'undici', version: process.versions.undici ?? '' });
-  assert.deepEqual(libraryOn('at initAsClient (/gone/node_modules/ws/lib/websocket.js:1:1)', 'x'), { library: 'ws', version: '' });
+  for (const frame of [
+    'at initAsClient (/gone/node_modules/ws/lib/websocket.js:1:1)',
+    'at async file:///gone%20(x)/node_modules/ws/wrapper.mjs:1:1',
+    'at new WebSocket (C:\\Program Files (x86)\\app\\node_modules\\ws\\lib\\websocket.js:1:1)',
+    'at file:///C:/app/node_modules/.pnpm/ws@8.18.3/node_modules/ws/wrapper.mjs:1:1',
+  ]) {
+    assert.deepEqual(libraryOn(`Error\n    ${frame}\n    at main (/app/main.js:1:1)`, 'x'), { library: 'ws', version: '' });
+  }
   assert.deepEqual(libraryOn('at request (/gone/node_modules/@otel/http/index.js:1:1)', 'node:https'), { library: 'node:https', version: '' });
 });
