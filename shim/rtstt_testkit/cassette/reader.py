@@ -37,7 +37,7 @@ def read_lines(
         taken: Called with each line before it is parsed; returns whether that is done.
 
     Raises:
-        CassetteError: The file cannot be read, is not a recording or one of a newer version, or a line is not an object.
+        CassetteError: The file cannot be read, is not a recording of this version, or a line is not an object.
     """
     windows = shared = False
     header: dict[str, Any] | None = None
