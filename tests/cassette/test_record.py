@@ -22,9 +22,10 @@ from websockets.sync.server import ServerConnection, serve
 from rtstt_core.cli import main
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.cassette.format import CassetteError
+from rtstt_testkit.cassette.lines import SessionLines
 from rtstt_testkit.cassette.model import Cassette
 from rtstt_testkit.cassette.reader import load_cassette
-from rtstt_testkit.recording.recorder import Recorder
+from rtstt_testkit.recording.recorder import IncompleteRecordingError, Recorder
 
 APP = str(Path(__file__).with_name("app.py"))
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -282,6 +283,26 @@ def test_fragments_binary_messages_and_what_is_no_event_are_recorded(tmp_path: P
         {"type": "(binary)", "bytes": 1},
         {"type": "(binary)", "bytes": 3},
     ]
+
+
+def test_a_recording_that_fails_does_not_disturb_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "a.rtstt.jsonl"
+    monkeypatch.setattr(SessionLines, "text", lambda *args: 1 / 0)
+
+    def converse(url: str) -> None:
+        with connect(f"{url}?intent=transcription", additional_headers=HEADERS) as connection:
+            assert json.loads(connection.recv())["type"] == "session.created"
+            connection.send(json.dumps(UPDATE))
+            assert json.loads(connection.recv())["type"] == "session.updated"
+
+    with (
+        ThreadedRealtimeServer(strict=False) as mock,
+        pytest.raises(IncompleteRecordingError, match="could not be read: ZeroDivisionError"),
+        Recorder(out, to=mock.url) as recorder,
+    ):
+        converse(recorder.url)
+    (problem,) = load_cassette(out).problems
+    assert "lines are missing" in problem
 
 
 def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path, refusing_port: int) -> None:
