@@ -82,7 +82,7 @@ def test_without_a_recording_the_test_fails_with_what_to_do(pytester: pytest.Pyt
     result = run(pytester, TEST, "-k", "one")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["there is not a recording */cassettes/test_it/test_one.rtstt.jsonl; record it with --rtstt-record=once"]
+        ["there is no recording */cassettes/test_it/test_one.rtstt.jsonl; record it with --rtstt-record=once"]
     )
 
 

@@ -130,7 +130,7 @@ def check_folder(folder: Path) -> int:
         folder: The folder, searched with its subfolders.
 
     Raises:
-        UsageError: There is not a recording in it, or one cannot be read.
+        UsageError: There is no recording in it, or one cannot be read.
     """
     paths = sorted(folder.rglob("*.jsonl"))
     if not paths:
