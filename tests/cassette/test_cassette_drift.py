@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app import main as app
+from cassette_app import main as app
 from cassettes import ITEM, KEY, TRANSCRIPTION, append, frame, loud, record
 from websockets.exceptions import ConnectionClosed
 

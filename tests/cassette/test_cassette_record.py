@@ -27,7 +27,7 @@ from rtstt_testkit.cassette.model import Cassette
 from rtstt_testkit.cassette.reader import load_cassette
 from rtstt_testkit.recording.recorder import IncompleteRecordingError, Recorder
 
-APP = str(Path(__file__).with_name("app.py"))
+APP = str(Path(__file__).with_name("cassette_app.py"))
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 UPDATE = {
     "type": "session.update",
@@ -55,7 +55,10 @@ def test_a_program_is_recorded_against_another_process_with_a_certificate_of_its
     assert (done.returncode, done.stdout, done.stderr) == (0, "The second process.\n", "")
     cassette = load_cassette(out)
     assert cassette.problems == []
-    assert (cassette.header["client"], cassette.header["url"]) == (f"{Path(sys.executable).name} app.py", there.url)
+    assert (cassette.header["client"], cassette.header["url"]) == (
+        f"{Path(sys.executable).name} cassette_app.py",
+        there.url,
+    )
     (session,) = cassette.sessions
     assert (session.host, session.target) == ("api.openai.com", "/v1/realtime?intent=transcription")
     assert session.seconds == pytest.approx(1.0)

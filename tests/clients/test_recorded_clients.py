@@ -25,7 +25,7 @@ _drive = pytest.importorskip("_drive", reason="needs the project's scripts")
 
 pytestmark = [pytest.mark.client, pytest.mark.heavy, pytest.mark.timeout(600)]
 
-APP = str(Path(__file__).parents[1] / "cassette" / "app.py")
+APP = str(Path(__file__).parents[1] / "cassette" / "cassette_app.py")
 
 
 @pytest.fixture(autouse=True)
