@@ -204,7 +204,7 @@ def environment(
     return _python_in(cached_folder(folder, identity, build))
 
 
-CHECKS: dict[str, list[str]] = {"extras": ["upstream"], "groups": ["lint", "test"]}
+CHECKS: dict[str, list[str]] = {"extras": ["exam", "upstream"], "groups": ["lint", "test"]}
 """The extras and groups of the environment that all checks run in."""
 
 

@@ -160,7 +160,7 @@ def _other_pythons(run, wheel, selection, main):
     others = {minor: python for minor, python in _env.interpreters().items() if minor != main.minor}
     for python in others.values():
         run.announce(f"environment, Python {python.version}")
-        tool = _env.environment(python=python, wheel=wheel, extras=["upstream"], groups=["test"])
+        tool = _env.environment(python=python, wheel=wheel, extras=["exam", "upstream"], groups=["test"])
         marker = f"{MARKERS['default']} and not client"
         command = [tool, "-m", "pytest", *WORKERS, "-m", marker, "tests/unit", "tests/mock", *selection]
         run.pytest(f"unit and mock tests, Python {python.version}", command)

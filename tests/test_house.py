@@ -87,6 +87,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "rtstt_core.errors",
         "rtstt_core.commands",
         "rtstt_core.clients",
+        "rtstt_testkit.exam",
         "rtstt_testkit.recording",
         "rtstt_testkit.cassette",
         "rtstt_testkit.inspector",
@@ -97,6 +98,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *MOCK,
     ),
     "rtstt_testkit.commands.arguments": (),
+    "rtstt_testkit.exam": ("rtstt_testkit.routing", "rtstt_testkit.speech", *MOCK),
     "rtstt_testkit.recording": ("rtstt_testkit.cassette", "rtstt_testkit.routing", *MOCK),
     "rtstt_testkit.cassette": ("rtstt_core.trace", "rtstt_testkit.mock.protocol", "rtstt_testkit.mock.audio"),
     "rtstt_testkit.inspector": (*MOCK, "rtstt_testkit.cassette", "rtstt_core.trace", "rtstt_core.diagnosis"),
@@ -113,7 +115,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.routing": (),
     "rtstt_testkit.mock": (),
     **{room: (*MOCK[floor + 1 :], "rtstt_testkit.speech") for floor, room in enumerate(MOCK)},
-    **{room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette") for floor, room in enumerate(MOCK[:2])},
+    **{
+        room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette", "rtstt_testkit.speech")
+        for floor, room in enumerate(MOCK[:2])
+    },
     "rtstt_testkit.mock.protocol": ("rtstt_testkit.mock.audio", "rtstt_core.masking"),
     "rtstt_testkit.speech": (),
 }

@@ -62,6 +62,7 @@ def _testkit(name: str, summary: str, extra: Extra = "testkit") -> Entry:
 COMMANDS: dict[str, Entry] = {
     "cassette": _testkit("cassette", "check, show, compare, shorten, redact and import recordings of sessions"),
     "doctor": _core("doctor", "list the clients that OpenAI's endpoint refuses, and what the shim does about each"),
+    "exam": _testkit("exam", "examine a speech client while the endpoint misbehaves", "exam"),
     "inspect": _testkit("inspect", "show the sessions of a trace in the inspector's page"),
     "mock": _testkit("mock", "serve a mock of the Realtime transcription endpoint"),
     "patch-npm": _testkit("patch_npm", "patch the affected npm packages of a Node project", "upstream"),

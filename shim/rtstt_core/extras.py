@@ -14,7 +14,7 @@ from rtstt_core.errors import UsageError
 
 __all__ = ["Extra", "load"]
 
-Extra = Literal["testkit", "upstream"]
+Extra = Literal["exam", "testkit", "upstream"]
 """The optional dependencies in pyproject.toml that a command may need."""
 
 _OWN = {"rtstt_core", "rtstt_shim", "rtstt_testkit"}

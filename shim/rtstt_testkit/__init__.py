@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtstt_testkit.cassette.player import CassetteMismatch, Replay
+    from rtstt_testkit.mock.inspect.accuracy import word_error_rate
+    from rtstt_testkit.mock.inspect.findings.finding import Finding, Outcome
+    from rtstt_testkit.mock.inspect.findings.table import NotResilient
+    from rtstt_testkit.mock.inspect.ledger import AudioIncomplete, AudioLedger
     from rtstt_testkit.mock.inspect.verify import ScriptNotFollowed
     from rtstt_testkit.mock.protocol.events import Failure, Segment
+    from rtstt_testkit.mock.script.delays import Delays, Percentiles
     from rtstt_testkit.mock.script.faults import Fault
     from rtstt_testkit.mock.script.script import Script, Transcript
     from rtstt_testkit.mock.server.server import RealtimeServer
@@ -20,10 +25,17 @@ if TYPE_CHECKING:
     from rtstt_testkit.recording.recorder import Recorder
 
 __all__ = [
+    "AudioIncomplete",
+    "AudioLedger",
     "CassetteMismatch",
+    "Delays",
     "Failure",
     "Fault",
+    "Finding",
     "Latency",
+    "NotResilient",
+    "Outcome",
+    "Percentiles",
     "RealtimeServer",
     "Recorder",
     "Replay",
@@ -32,9 +44,18 @@ __all__ = [
     "Segment",
     "ThreadedRealtimeServer",
     "Transcript",
+    "word_error_rate",
 ]
 
 _HOMES = {
+    "AudioIncomplete": "rtstt_testkit.mock.inspect.ledger",
+    "AudioLedger": "rtstt_testkit.mock.inspect.ledger",
+    "Finding": "rtstt_testkit.mock.inspect.findings.finding",
+    "NotResilient": "rtstt_testkit.mock.inspect.findings.table",
+    "Outcome": "rtstt_testkit.mock.inspect.findings.finding",
+    "Delays": "rtstt_testkit.mock.script.delays",
+    "Percentiles": "rtstt_testkit.mock.script.delays",
+    "word_error_rate": "rtstt_testkit.mock.inspect.accuracy",
     "CassetteMismatch": "rtstt_testkit.cassette.player",
     "Fault": "rtstt_testkit.mock.script.faults",
     "Failure": "rtstt_testkit.mock.protocol.events",

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
     from rtstt_testkit.recording.recorder import Recorder
 
-__all__ = ["MODES", "RealtimeCassette", "serve_cassette"]
+__all__ = ["RealtimeCassette", "serve_cassette"]
 
 _NO_FILE_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
-MODES = ("none", "once", "new", "all")
 
 
 class RealtimeCassette:

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from rtstt_testkit._pytest_cassette import RealtimeCassette
     from rtstt_testkit.mock.server.server import RealtimeServer
     from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
 
-from rtstt_testkit._pytest_cassette import MODES, RealtimeCassette, serve_cassette
 from rtstt_testkit._pytest_serving import (
     PASSED,
     SERVERS,
@@ -59,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--rtstt-record",
-        choices=MODES,
+        choices=("none", "once", "new", "all"),
         default="none",
         help="recordings of the realtime_cassette fixture: none replays them (default), once records those that are "
         "missing, new also records sessions that a recording lacks, all records everything again",
@@ -161,6 +161,8 @@ def realtime_server(
 @pytest.fixture
 def realtime_cassette(request: pytest.FixtureRequest) -> Iterator[RealtimeCassette]:
     """Replay the recording of the test, or record it, as ``--rtstt-record`` says; ``.url`` is for the client."""
+    from rtstt_testkit._pytest_cassette import serve_cassette
+
     with serve_cassette(request) as cassette:
         yield cassette
 

@@ -40,7 +40,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
 
     def start(**settings: Any) -> Endpoint:
         folder = tmp_path_factory.mktemp("endpoint")
-        program = [sys.executable, str(Path(__file__).with_name("endpoint.py")), str(folder), json.dumps(settings)]
+        program = [sys.executable, str(Path(__file__).with_name("tls_endpoint.py")), str(folder), json.dumps(settings)]
         process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         assert process.stdout is not None

@@ -44,6 +44,7 @@ def test_the_shim_is_active(python: Path) -> None:
     [
         (["mock"], "h11", "testkit"),
         (["probe"], "websockets", "testkit"),
+        (["exam", "--list"], "numpy", "exam"),
         (["run", "--route", "api.openai.com=127.0.0.1:1", "--", "true"], "trustme", "testkit"),
         (["pr", "--list"], "yaml", "upstream"),
         (["patch-npm"], None, "upstream"),

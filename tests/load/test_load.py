@@ -91,15 +91,19 @@ def test_a_closed_port_is_a_failure_too(refusing_port: int) -> None:
 @pytest.mark.parametrize(
     ("fault", "waiting_for", "message"),
     [
-        (Fault("close", before="speech_started", code=1011, reason="busy"), FIRST_DELTA, "closed 1011 busy"),
-        (Fault("reset", before="completed"), FINAL, "connection lost"),
+        (Fault("close", before="speech_started", code=1011, reason="busy"), {FIRST_DELTA}, "closed 1011 busy"),
+        # A reset may overtake the deltas that were sent before it.
+        (Fault("reset", before="completed"), {FIRST_DELTA, FINAL}, "connection lost"),
     ],
     ids=["a close", "a reset"],
 )
-def test_a_dropped_session_is_a_failure_of_what_was_waited_for(fault: Fault, waiting_for: str, message: str) -> None:
+def test_a_dropped_session_is_a_failure_of_what_was_waited_for(
+    fault: Fault, waiting_for: set[str], message: str
+) -> None:
     with ThreadedRealtimeServer(transcripts=[TEXT], faults=[fault], strict=False) as server:
         name, error = refusal(server.url)
-    assert (name, type(error), str(error)) == (waiting_for, SessionEnded, message)
+    assert name in waiting_for
+    assert (type(error), str(error)) == (SessionEnded, message)
 
 
 def test_a_failed_transcription_is_a_failure() -> None:

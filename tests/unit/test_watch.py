@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rtstt_core import error_events
 from rtstt_core import watch as watch_module
 from rtstt_core.delay import Delay
 from rtstt_core.diagnosis import Symptom
@@ -105,13 +106,40 @@ def test_only_the_newest_of_several_errors_is_the_one_that_ended_the_session(wat
     assert reported.symptoms == [WHOLE, Symptom("error", code="invalid_json", close_code=4000, close_reason="")]
 
 
+class ManualDelay(Delay):
+    """Half a second that passes when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+        self.due: list[Callable[[], None]] = []
+        self.now = 0.0
+
+    def add(self, function: Callable[[], None]) -> bool:
+        self.due.append(function)
+        return True
+
+    def call_all(self) -> None:
+        while self.due:
+            self.due.pop(0)()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualDelay:
+    delay = ManualDelay()
+    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", delay)
+    for module in (watch_module, error_events):
+        monkeypatch.setattr(module, "monotonic", lambda: delay.now)
+    return delay
+
+
 def test_an_error_that_came_just_before_the_others_are_reported_waits_for_its_own_close(
-    watch: Watch, reported: Reported
+    clock: ManualDelay, watch: Watch, reported: Reported
 ) -> None:
     watch.message(event(ERROR))
-    time.sleep(watch_module._CLOSE_WAIT.seconds * 0.8)
+    clock.now = 0.4
     watch.message(event({"type": "error", "error": {"code": "invalid_json"}}))
-    assert reported.came.wait(10)
+    clock.now = 0.5
+    clock.due.pop()()
     assert reported.symptoms == [WHOLE]
     watch.closed(4000, "r")
     assert reported.symptoms == [WHOLE, Symptom("error", code="invalid_json", close_code=4000, close_reason="r")]
@@ -167,13 +195,14 @@ def test_errors_that_alternate_are_counted_apart_though_they_are_of_one_length(
     assert reported.counts == [50] * 6
 
 
-def test_an_error_that_came_again_after_the_others_were_reported_is_still_counted(
-    watch: Watch, reported: Reported
+def test_an_error_that_comes_again_after_the_others_were_reported_is_still_counted(
+    clock: ManualDelay, watch: Watch, reported: Reported
 ) -> None:
     watch.message(event({"type": "error", "error": {"code": "invalid_json"}}))
-    time.sleep(watch_module._CLOSE_WAIT.seconds * 0.8)
+    clock.now = 0.4
     watch.message(event(ERROR))
-    assert reported.came.wait(10)
+    clock.now = 0.5
+    clock.due.pop()()
     for _ in range(5):
         watch.message(event(ERROR))
     watch.closed(1000, "", by_client=True)

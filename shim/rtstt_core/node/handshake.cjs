@@ -7,6 +7,10 @@ const { fixUrl, invalidHosts } = require('./url_rule.cjs');
 const { callStack, libraryOn } = require('./library.cjs');
 const { Watch } = require('./watch.cjs');
 
+/** @import { ConnectionInfo } from './report.cjs' */
+
+/** @typedef {'transcription' | 'conversation'} Session */
+
 let corrected = 0;
 
 const invalid = invalidHosts(process.env.RTSTT_SHIM_HOSTS ?? '').map((name) => `'${redact(name)}'`);
@@ -31,23 +35,22 @@ if (invalid.length) {
  * @param {string} origin the URL up to its path
  * @param {string} path the path and query that the client asks for
  * @param {string} fallback the library's name if the call stack does not show it
+ * @param {typeof plainWatch} [watchOf] makes the watch of the connection
  * @returns {Handshake | undefined} nothing if the connection is neither to be corrected nor watched
  */
-function decideHandshake(origin, path, fallback) {
+function decideHandshake(origin, path, fallback, watchOf = plainWatch) {
   const decision = fixUrl(origin + path);
   const { session, url } = decision;
   if (session === 'none') return undefined;
   if (decision.changed) logFirst(origin + path, decision.url, decision.reason, fallback);
   return {
     path: url.slice(origin.length),
-    watch: (connected = url) => {
-      const info = { stack: callStack(), fallback, url: connected };
-      const setting = process.env.RTSTT_SHIM_TRACE;
-      if (!setting) return new Watch(info, session);
-      return require('./traced_watch.cjs').tracedWatch(info, { ...decision, session }, setting);
-    },
+    watch: (connected = url) => watchOf({ stack: callStack(), fallback, url: connected }, { ...decision, session }),
   };
 }
+
+/** @type {(info: ConnectionInfo, decision: { session: Session, changed: boolean, reason: string }) => Watch} */
+const plainWatch = (info, { session }) => new Watch(info, session);
 
 /** @type {(from: string, to: string, reason: string, fallback: string) => void} */
 function logFirst(from, to, reason, fallback) {

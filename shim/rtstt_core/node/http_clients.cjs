@@ -6,6 +6,7 @@
  */
 'use strict';
 
+const { chooseWatch } = require('./choose_watch.cjs');
 const { guarded, observe } = require('./guard.cjs');
 const { decideHandshake } = require('./handshake.cjs');
 const { tap } = require('./tap.cjs');
@@ -16,7 +17,7 @@ const { tap } = require('./tap.cjs');
 /** Corrects a WebSocket request, and watches its connection. */
 const created = guarded('correcting an http request', (/** @type {ClientRequest} */ request) => {
   const origin = `${request.protocol === 'https:' ? 'wss' : 'ws'}://${authorityOf(request)}`;
-  const handshake = decideHandshake(origin, request.path, `node:${request.protocol.slice(0, -1)}`);
+  const handshake = decideHandshake(origin, request.path, `node:${request.protocol.slice(0, -1)}`, chooseWatch);
   if (!handshake) return;
   if (handshake.path !== request.path && !request.headersSent) request.path = handshake.path;
   const watch = handshake.watch(origin + request.path);

@@ -1,4 +1,6 @@
-/** The masking of secrets in what is recorded, by their position and by the shape of OpenAI's keys: the twin of `masking.py`. */
+/**
+ * The masking of secrets in what is recorded, by their position and by the shape of OpenAI's keys: the twin of `masking.py`.
+ */
 'use strict';
 
 const { SHOWN_PARAMETERS } = require('./redact.cjs');

@@ -6,6 +6,7 @@
 'use strict';
 
 const { subscribe } = require('node:diagnostics_channel');
+const { chooseWatch } = require('./choose_watch.cjs');
 const { guarded, observe } = require('./guard.cjs');
 const { decideHandshake } = require('./handshake.cjs');
 const { tap } = require('./tap.cjs');
@@ -22,7 +23,7 @@ let newest = {};
 
 /** Corrects a WebSocket request, and watches its connection. */
 const created = guarded('correcting an undici request', (/** @type {any} */ request) => {
-  const handshake = decideHandshake(originOf(request), request.path, FALLBACK);
+  const handshake = decideHandshake(originOf(request), request.path, FALLBACK, chooseWatch);
   if (!handshake) return;
   if (handshake.path !== request.path) request.path = handshake.path;
   // After a 401 undici sends a second request by itself; it is the same handshake, with the same key.
@@ -80,7 +81,7 @@ const failed = guarded('watching an undici request', (/** @type {any} */ { reque
 const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ { websocket, handshakeResponse }) => {
   // Only over HTTP/2 is the status 200 (RFC 8441), and the connection has no socket of its own to tap.
   if (handshakeResponse?.status !== 200) return;
-  const watch = decideHandshake('', websocket.url, FALLBACK)?.watch();
+  const watch = decideHandshake('', websocket.url, FALLBACK, chooseWatch)?.watch();
   if (!watch) return;
   watch.trace?.accepted();
   if (watch.trace) {

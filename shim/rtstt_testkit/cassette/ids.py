@@ -17,7 +17,7 @@ PLACEHOLDER = re.compile(r"[a-z][a-z0-9]*_[1-9][0-9]*")
 """What a placeholder looks like."""
 
 _NO_ID = frozenset({"", "root"})
-"""Values of such fields that are no identifiers: ``previous_item_id`` may be ``root``."""
+"""Values of such fields that are not identifiers: ``previous_item_id`` may be ``root``."""
 
 _PREFIX = re.compile(r"([a-z][a-z0-9]*)_.")
 # Inside a text an identifier must look random; otherwise words with underscores would match.

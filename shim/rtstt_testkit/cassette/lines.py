@@ -255,7 +255,7 @@ class SessionLines:
 def parsed(message: str | bytes) -> dict[str, Any]:
     """Return the event in a TEXT message.
 
-    What is no event is one of the type ``(no event)``, with the JSON object as its ``data``, or with its ``text``.
+    What is not an event is one of the type ``(no event)``, with the JSON object as its ``data``, or with its ``text``.
 
     Args:
         message: The message.

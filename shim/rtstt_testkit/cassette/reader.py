@@ -37,7 +37,7 @@ def read_lines(
         taken: Called with each line before it is parsed; returns whether that is done.
 
     Raises:
-        CassetteError: The file cannot be read, is no recording or one of a newer version, or a line is no JSON object.
+        CassetteError: The file cannot be read, is not a recording of this version, or a line is not an object.
     """
     windows = shared = False
     header: dict[str, Any] | None = None
@@ -78,24 +78,24 @@ def read_lines(
 
 
 def _parse(path: Path, number: int, raw: bytes, header: object, *, cut: bool) -> dict[str, Any] | None:
-    """Return a line; None for one that is no JSON, if it may be cut."""
+    """Return a line; None for one that is not JSON, if it may be cut."""
     try:
         line = json.loads(raw)
     except (ValueError, RecursionError) as error:
         if header is None:
-            raise CassetteError(f"{path} is no recording; {_FORMAT_HINT}") from None
+            raise CassetteError(f"{path} is not a recording; {_FORMAT_HINT}") from None
         if cut:
             return None
-        what = error.msg if isinstance(error, json.JSONDecodeError) else "it is no UTF-8 text"
-        raise CassetteError(f"{path}, line {number} is no JSON ({what}); correct or remove it") from None
+        what = error.msg if isinstance(error, json.JSONDecodeError) else "it is not UTF-8 text"
+        raise CassetteError(f"{path}, line {number} is not JSON ({what}); correct or remove it") from None
     if not isinstance(line, dict):
-        raise CassetteError(f"{path}, line {number} is no JSON object; correct or remove it")
+        raise CassetteError(f"{path}, line {number} is not a JSON object; correct or remove it")
     return line
 
 
 def _check_header(path: Path, number: int, line: dict[str, Any]) -> None:
     if line.get("format") != FORMAT:
-        raise CassetteError(f"{path} is no recording; {_FORMAT_HINT}")
+        raise CassetteError(f"{path} is not a recording; {_FORMAT_HINT}")
     version = line.get("version")
     if not isinstance(version, int):
         raise CassetteError(f"{path}, line {number}: `version` is {version!r}; it must be a number")
@@ -113,7 +113,7 @@ def load_cassette(path: str | Path) -> Cassette:
         path: The file.
 
     Raises:
-        CassetteError: The file cannot be read, is no recording, or has a line that is wrong.
+        CassetteError: The file cannot be read, is not a recording, or has a line that is wrong.
     """
     return _Loader(Path(path)).load()
 

@@ -62,7 +62,7 @@ _EVENT = _object(
     sender=_SENDER,
     event=_object(
         "The event, secrets masked and identifiers replaced by placeholders such as `item_1`. `(binary)` is a BINARY "
-        "message, `(no event)` a TEXT message that is no event.",
+        "message, `(no event)` a TEXT message that is not an event.",
         ("type",),
         type={"type": "string"},
         audio_bytes={"type": "integer", "description": "The length of the audio, in bytes."},

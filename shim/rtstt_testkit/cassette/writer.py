@@ -124,6 +124,15 @@ class CassetteWriter:
         """
         self.line(encode({"at": round(time.monotonic() - self._started, 6), "http": exchange}))
 
+    def fail(self, reason: str) -> None:
+        """Give the recording up; nothing more is written.
+
+        Args:
+            reason: Why, in words.
+        """
+        with self._changed:
+            self.failure = self.failure or reason
+
     def line(self, data: bytes) -> None:
         """Write a line, line feed included; it never blocks and never raises."""
         if not self._put(None, data):

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(schema(), indent=2))
         return 0
     if args.action is None:
-        raise UsageError(f"say what to do with the recording: {', '.join(_ACTIONS)}; see `rtstt-shim cassette --help`")
+        raise UsageError(f"name an action: {', '.join(_ACTIONS)}; see `rtstt-shim cassette --help`")
     try:
         return _ACTIONS[args.action](args)
     except (CassetteError, UnreadableTraceError) as error:
@@ -92,7 +92,7 @@ def _diff(args: argparse.Namespace) -> int:
 
 def _trim(args: argparse.Namespace) -> int:
     if args.until is not None and not (math.isfinite(args.until) and args.until >= 0):
-        raise UsageError(f"--until {args.until} is no number of seconds; choose 0 or more")
+        raise UsageError(f"--until {args.until} is not a number of seconds; choose 0 or more")
     sessions = set(args.session) if args.session else None
     if sessions is not None:
         known = {line["session"] for _, line in read_lines(args.file) if "session" in line}

@@ -69,7 +69,7 @@ def recorded_settings(args: argparse.Namespace) -> set[str] | None:
         The names of the rows that were recorded; None if no recording is replayed.
 
     Raises:
-        UsageError: The file is no recording of ``rtstt-shim probe``, or an argument does not go with it.
+        UsageError: The file is not a recording of ``rtstt-shim probe``, or an argument does not go with it.
     """
     path: Path | None = args.replay
     if path is None:
@@ -82,7 +82,9 @@ def recorded_settings(args: argparse.Namespace) -> set[str] | None:
         raise UsageError(str(error)) from None
     settings: Any = header.get("probe")
     if not isinstance(settings, dict) or not isinstance(settings.get("rows"), list):
-        raise UsageError(f"{path} is no recording of a probe; record one with `rtstt-shim probe --live --record FILE`")
+        raise UsageError(
+            f"{path} is not a recording of a probe; record one with `rtstt-shim probe --live --record FILE`"
+        )
     for name in _SETTINGS:
         setattr(args, name, settings.get(name))
     return {str(name) for name in settings["rows"]}

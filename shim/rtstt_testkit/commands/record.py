@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 
 from rtstt_core.commands.activation import NODE_SHIM, activate_in_node, activate_in_python
@@ -23,6 +24,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "there is no COMMAND to run; for example: rtstt-shim record --out a.rtstt.jsonl -- python a.py"
         )
+    if shutil.which(command[0]) is None:  # before a recording is made, or replaced
+        raise UsageError(f"cannot start {command[0]}: there is no such program")
     try:
         recorder = Recorder(
             args.out, to=args.to, hosts=args.host or [NATIVE], client=program(command), replace=args.force

@@ -11,7 +11,9 @@ from importlib.resources import files
 from typing import Any
 
 from rtstt_testkit.inspector.clip import clip
-from rtstt_testkit.inspector.view import observed
+from rtstt_testkit.inspector.view import findings_of, observed
+from rtstt_testkit.mock.inspect.examine import examine
+from rtstt_testkit.mock.inspect.findings.finding import Finding
 from rtstt_testkit.mock.inspect.record import SessionRecord
 
 __all__ = ["AUDIO_LIMIT", "live_page", "report_page"]
@@ -54,24 +56,38 @@ def report_page(records: Iterable[SessionRecord], title: str, notes: Sequence[st
         title: What the report is about.
         notes: What is missing in it, as sentences.
     """
+    records = list(records)
+    # A trace of another server lacks what some checks need, such as the client's PONGs.
+    own = [record for record in records if record.explanation is None]
+    found = examine(own, max((record.opened_at + (record.closed_at or 0.0) for record in own), default=0.0))
     nonce = secrets.token_urlsafe(16)
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(nonce, media="blob:")}">'
     return _document(
-        nonce, policy, {"live": False, "title": title, "notes": notes, "sessions": [*map(_embedded, records)]}
+        nonce,
+        policy,
+        {
+            "live": False,
+            "title": title,
+            "notes": notes,
+            "sessions": [_embedded(record, found) for record in records],
+        },
     )
 
 
-def _embedded(record: SessionRecord) -> dict[str, Any]:
+def _embedded(record: SessionRecord, found: list[Finding]) -> dict[str, Any]:
     """A session with its waveform, and with its audio where that is not too much."""
     seen = observed(record)
     seen.update()
     peaks = seen.peaks.read_now()
     view = seen.view()
+    shown = findings_of(record, found)
     begins = max(view["kept_from"], seen.axis.spans[-1].seconds)
     wav = clip(seen, begins, None) if (seen.axis.seconds - begins) * _PCM_RATE <= AUDIO_LIMIT else None
     kept = record.audio_received > record.audio_dropped
     return {
         **view,
+        "explanation": [*view["explanation"], *shown],
+        "suspicious": view["suspicious"] or bool(shown),
         "peaks": base64.b64encode(peaks).decode(),
         "wav": base64.b64encode(wav).decode() if wav and kept else None,
         "audio_from": begins,

@@ -63,6 +63,9 @@ async def _events(server: Controlled, request: HttpRequest, found: re.Match[str]
 
 async def _view(server: Controlled, request: HttpRequest, seen: Observed) -> HttpResponse:
     view = seen.view(int(_number(request, "after")))
+    found = [str(finding) for finding in server.findings_of(seen.record)]
+    view["explanation"] += found
+    view["suspicious"] |= bool(found)
     return await _json(request, view)
 
 

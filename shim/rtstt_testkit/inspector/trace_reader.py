@@ -230,6 +230,7 @@ class _Session:
             close = line["close"]
             by: Sender = "client" if close["by"] == "client" else "server"
             record.close = Closed(int(close["code"]), str(close["reason"]), by)
+            record.closed_at = at
         self.lines += 1
 
     def _handshake(self, found: dict[str, Any]) -> None:

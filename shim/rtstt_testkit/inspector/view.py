@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 from rtstt_testkit.inspector.axis import Axis
@@ -10,10 +11,11 @@ from rtstt_testkit.inspector.hints import hints
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.url import url_parts
 from rtstt_testkit.mock.inspect.explain import explain
+from rtstt_testkit.mock.inspect.findings.finding import Finding
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.secrets import mask_json
 
-__all__ = ["Observed", "observed", "sentences", "work_out"]
+__all__ = ["Observed", "findings_of", "observed", "sentences", "work_out"]
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 _SHOWN_TRANSCRIPT = 300  # characters, the last
@@ -181,6 +183,18 @@ def work_out(record: SessionRecord) -> None:
     seen = observed(record)
     seen.update()
     seen.peaks.read_now()
+
+
+def findings_of(record: SessionRecord, findings: Iterable[Finding]) -> list[str]:
+    """Return the findings for which a session has evidence, as sentences.
+
+    Args:
+        record: The session.
+        findings: The findings of its server.
+    """
+    return [
+        str(finding) for finding in findings if any(evidence.session == record.number for evidence in finding.evidence)
+    ]
 
 
 _observed: weakref.WeakKeyDictionary[SessionRecord, Observed] = weakref.WeakKeyDictionary()

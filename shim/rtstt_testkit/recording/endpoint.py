@@ -104,9 +104,9 @@ def endpoint_at(url: str) -> Endpoint:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise CassetteError(f"{url} is no WebSocket address; {_EXAMPLE}") from None
+        raise CassetteError(f"{url} is not a WebSocket address; {_EXAMPLE}") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.query or parts.username:
-        raise CassetteError(f"{url.partition('?')[0]} is no WebSocket address; {_EXAMPLE}")
+        raise CassetteError(f"{url.partition('?')[0]} is not a WebSocket address; {_EXAMPLE}")
     tls = parts.scheme == "wss"
     path = parts.path.rstrip("/") or _PATH
     return Endpoint(parts.hostname, port or (443 if tls else 80), tls, path, replaces_host=True)

@@ -44,7 +44,7 @@ def import_recording(source: Path, target: Path, *, replace: bool = False) -> li
     except OSError as error:
         raise CassetteError(f"cannot read {source}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise CassetteError(f"{source} is no UTF-8 text; {_HINT}") from None
+        raise CassetteError(f"{source} is not UTF-8 text; {_HINT}") from None
     data = _parse(source, text)
     entries = _entries(source, data)
     if entries is None and not _list(data, "interactions"):
@@ -74,11 +74,11 @@ def _parse(source: Path, text: str) -> Any:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
-            raise CassetteError(f"{source}{where} is no YAML; {_HINT}") from None
+            raise CassetteError(f"{source}{where} is not YAML; {_HINT}") from None
     try:
         return json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
-        raise CassetteError(f"{source} is no JSON; {_HINT}") from None
+        raise CassetteError(f"{source} is not JSON; {_HINT}") from None
 
 
 def _list(data: Any, name: str) -> list[Any]:
@@ -90,7 +90,7 @@ def _list(data: Any, name: str) -> list[Any]:
 
 
 def _entries(source: Path, data: Any) -> list[dict[str, Any]] | None:
-    """Return the entries of a HAR that are WebSockets; None if it is no HAR."""
+    """Return the entries of a HAR that are WebSockets; None if it is not a HAR."""
     log = data.get("log") if isinstance(data, dict) else None
     if not isinstance(log, dict):
         return None
@@ -191,7 +191,7 @@ def _import_interactions(
         else:
             lines.event(sender, data, 0.0)
     if skipped:
-        note(f"{skipped} interactions that are no messages were left out")
+        note(f"{skipped} interactions that are not messages were left out")
     lines.closed(1000, "", "client", 0.0)
 
 

@@ -250,7 +250,7 @@ class _Client:
                 value.decode("latin-1") for name, value in response.headers if name == b"sec-websocket-extensions"
             )
             self._lines.accepted(self._clock())
-            tap = Tap(self._lines, self._clock, extensions)
+            tap = Tap(self._lines, self._clock, extensions, self._proxy.writer.fail)
         pumps = [
             asyncio.ensure_future(pump)
             for pump in (

@@ -1,8 +1,7 @@
 """Send what a recorded client sent to another server, and record what that answers.
 
-The client's frames are sent in their order, each after the server's events that came before it in the recording, by
-their types; an event that does not come is waited for once. So a recording of the endpoint shows what the mock, or the
-endpoint of today, does differently.
+The client's frames are sent in their order, each after the server's events that came before it in the recording. So a
+recording of the endpoint shows what the mock does differently. The server is one without delays.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ __all__ = ["mock_drift", "reenact"]
 
 _KEY, _BAD_KEY = "sk-reenacted-" + "0" * 32, "sk-bad-" + "0" * 32
 _AUTHENTICATION = 3000  # the close code
-_WAIT = 5.0  # seconds for an event that came in the recording
+_TURNS = 100  # of the event loop, in which the messages before a PONG are read
 _CHUNK_SECONDS = 0.1
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 #: Events of the answers in conversations, of which the mock sends the outline alone.
@@ -138,7 +137,6 @@ class _Client:
         self._session = session
         self._ids = Placeholders()
         self._seen: Counter[str] = Counter()
-        self._waits = True
 
     async def run(self, origin: str, key: str) -> None:
         headers = {"Authorization": f"Bearer {key}"}
@@ -160,33 +158,44 @@ class _Client:
             pass  # it is recorded
 
     async def _converse(self, connection: ClientConnection) -> None:
+        reading = asyncio.ensure_future(self._read(connection))
         expected: Counter[str] = Counter()
-        for frame in self._session.frames:
-            if frame.sender == "client":
-                for payload in self._payloads(frame):
-                    await connection.send(payload)
-                continue
-            expected[frame.type] += 1
-            await self._until(connection, frame.type, expected[frame.type])
-        if self._session.close is not None and self._session.close.by == "server":
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._drain(connection), _WAIT)
+        try:
+            for frame in self._session.frames:
+                if frame.sender == "client":
+                    for payload in self._payloads(frame):
+                        await connection.send(payload)
+                elif not (frame.type.startswith(_ANSWERS) or frame.type.endswith(".delta")):
+                    expected[frame.type] += 1
+                    await self._until(connection, reading, frame.type, expected[frame.type])
+            if self._session.close is not None and self._session.close.by == "server":
+                await self._settled(connection, reading)
+        finally:
+            reading.cancel()
 
-    async def _drain(self, connection: ClientConnection) -> None:
-        while True:
-            self._note(await connection.recv())
+    async def _read(self, connection: ClientConnection) -> None:
+        """Receive events until the connection ends."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                self._note(await connection.recv())
 
-    async def _until(self, connection: ClientConnection, type_: str, count: int) -> None:
-        """Receive until an event came as often as in the recording; after one that did not come, wait no more."""
-        if type_.startswith(_ANSWERS) or type_.endswith(".delta"):
-            return
-        while self._seen[type_] < count:
-            try:
-                message = await asyncio.wait_for(connection.recv(), _WAIT if self._waits else _WAIT / 50)
-            except asyncio.TimeoutError:
-                self._waits = False
-                return
-            self._note(message)
+    async def _until(self, connection: ClientConnection, reading: asyncio.Future[None], type_: str, count: int) -> None:
+        """Wait until an event came as often as in the recording, or does not come."""
+        if self._seen[type_] < count:
+            await self._settled(connection, reading)
+
+    async def _settled(self, connection: ClientConnection, reading: asyncio.Future[None]) -> None:
+        """Wait until the server has sent everything that it has to send.
+
+        A server answers a PING after what it received before; the mock, without delays, has sent its events by the
+        second.
+        """
+        for _ in range(2):
+            pong = await connection.ping()
+            answered: asyncio.Future[Any] = asyncio.ensure_future(pong)
+            await asyncio.wait([answered, reading], return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _note(self, message: str | bytes) -> None:
         """Count an event, and give its identifiers the placeholders that a recording of it would have."""

@@ -31,9 +31,14 @@ class Tap:
         lines: Where they are written.
         clock: Returns the seconds since the connection opened.
         extensions: The ``Sec-WebSocket-Extensions`` of the server's response.
+        fail: Called with the reason why the recording is not complete.
     """
 
-    def __init__(self, lines: SessionLines, clock: Callable[[], float], extensions: str) -> None:
+    def __init__(
+        self, lines: SessionLines, clock: Callable[[], float], extensions: str, fail: Callable[[str], None]
+    ) -> None:
+        self._fail = fail
+        self._failed = False
         self._lines = lines
         self._clock = clock
         self._directions: dict[Sender, _Direction] = {
@@ -48,6 +53,15 @@ class Tap:
             sender: Who sent them.
             data: The bytes.
         """
+        if self._failed:
+            return
+        try:
+            self._receive(sender, data)
+        except Exception as error:  # the two peers must not notice
+            self._failed = True
+            self._fail(f"a message of the {sender} could not be read: {type(error).__name__}: {error}")
+
+    def _receive(self, sender: Sender, data: bytes) -> None:
         direction = self._directions[sender]
         at = self._clock()
         for opcode, payload in direction.receive(data):
@@ -108,7 +122,7 @@ def _extensions(header: str, side: Side) -> list[Extension]:
     """Return the extensions that a response names, as the receiver of a direction applies them."""
     try:
         accepted = parse_extension(header) if header else []
-    except InvalidHeader:
+    except InvalidHeader:  # the client refuses it
         return []
     found: list[Extension] = []
     for name, parameters in accepted:

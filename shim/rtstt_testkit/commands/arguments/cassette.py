@@ -12,7 +12,7 @@
 
 trim and redact change the file itself, or write --out. `rtstt-shim inspect FILE` shows a recording as a page.
 
-Exit codes: 0 fine, 1 a problem or a difference was found, 2 usage error or a file that is no recording.
+Exit codes: 0 fine, 1 a problem or a difference was found, 2 usage error or a file that is not a recording.
 """
 
 from __future__ import annotations

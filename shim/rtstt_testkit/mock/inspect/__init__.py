@@ -1,1 +1,1 @@
-"""What happened on a session: its record, an explanation in words, and the check that a script was followed."""
+"""What happened on a session: record, timing, explanation, findings, audio ledger, and the check of a script."""

@@ -6,28 +6,23 @@ import io
 import wave
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rtstt_testkit.mock.audio.buffer import AudioBuffer
 from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat, to_pcm16
+from rtstt_testkit.mock.inspect.events import APPEND, COMPLETED, FAILED, Closed, Dropped, Event, Ping, TriggeredFault
+from rtstt_testkit.mock.inspect.timing import Timing, measure
 from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Handshake
 
-__all__ = ["APPEND", "Closed", "Dropped", "Event", "Ping", "SessionRecord", "TriggeredFault"]
+__all__ = ["APPEND", "COMPLETED", "FAILED", "Closed", "Dropped", "Event", "Ping", "SessionRecord", "TriggeredFault"]
 
-APPEND = "input_audio_buffer.append"
-COMPLETED = "conversation.item.input_audio_transcription.completed"
-FAILED = "conversation.item.input_audio_transcription.failed"
 _MAX_EVENTS = 20_000
 _MAX_PINGS = 1000
 _MAX_FAULTS = 1000
 
-#: Why an event was planned and not sent: a ``drop`` fault, a fault that ended the session, the end of the connection,
-#: or that end before the client committed the speech whose transcript had begun to stream.
-Dropped = Literal["fault", "end", "close", "uncommitted"]
 _NOT_SENT: dict[Dropped, str] = {
     "fault": "dropped by a fault",
     "end": "the session ended before",
@@ -36,75 +31,6 @@ _NOT_SENT: dict[Dropped, str] = {
 }
 _UNSENT = ("close", "uncommitted")
 _SHOWN_TEXT = 60
-
-
-@dataclass
-class Event:
-    """One event, or a run of appends.
-
-    Attributes:
-        sender: ``client`` or ``server``.
-        at: When, in seconds since the connection opened; for a dropped event, when it was due.
-        type: Its ``type``; ``(binary)`` and ``(no event)`` for frames that have none.
-        data: The event; of an append only the length of its audio is kept.
-        count: How many appends came in this run; 1 for every other event.
-        dropped: Why a server event was not sent, None for one that was.
-        until: When the last append of the run came; the same as ``at`` for every other event.
-    """
-
-    sender: Sender
-    at: float
-    type: str
-    data: dict[str, Any]
-    count: int = 1
-    dropped: Dropped | None = None
-    until: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.until = max(self.until, self.at)
-
-
-@dataclass
-class Ping:
-    """A PING that the server sent.
-
-    Attributes:
-        at: When, in seconds since the connection opened.
-        answered: When its PONG came, None while there is none.
-    """
-
-    at: float
-    answered: float | None = None
-
-
-@dataclass(frozen=True)
-class TriggeredFault:
-    """A fault of the script that was triggered.
-
-    Attributes:
-        at: When, in seconds since the connection opened.
-        action: What it does.
-        event: The type of the event that triggered it; ``connect`` for one at the opening handshake.
-    """
-
-    at: float
-    action: str
-    event: str
-
-
-@dataclass(frozen=True)
-class Closed:
-    """How a connection ended.
-
-    Attributes:
-        code: The close code; 1006 when the connection was lost without a CLOSE frame.
-        reason: The close reason.
-        by: Who closed it.
-    """
-
-    code: int
-    reason: str
-    by: Sender
 
 
 class SessionRecord:
@@ -127,6 +53,8 @@ class SessionRecord:
         refusal: The error that refused the session, or None.
         session: The session object as last sent.
         close: How it ended, None while it is open.
+        closed_at: When it ended, in seconds since it opened, None while it is open.
+        handshake_seconds: How long the handshake took: times since it opened count from its end.
         before_drop: Called with the record before the oldest audio is dropped.
         notify: Called with the record and every event that was received or sent.
         client: The client library, if it is known.
@@ -148,6 +76,8 @@ class SessionRecord:
         self.refusal: ApiError | None = None
         self.session: dict[str, Any] = {}
         self.close: Closed | None = None
+        self.closed_at: float | None = None
+        self.handshake_seconds = 0.0
         self.client = ""
         self.explanation: list[str] | None = None
         self.mismatch: str | None = None
@@ -245,6 +175,11 @@ class SessionRecord:
         self._last_append = None
         if self.notify is not None and event.dropped is None:
             self.notify(self, event)
+
+    @property
+    def timing(self) -> Timing:
+        """When the answers came, by the clock and against the audio."""
+        return measure(self.events, self.handshake_seconds, self.audio_format)
 
     # -- audio
 

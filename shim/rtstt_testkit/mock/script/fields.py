@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 
 from rtstt_testkit.mock.protocol.admission import Account
 from rtstt_testkit.mock.protocol.events import Failure, Segment
+from rtstt_testkit.mock.script.delays import Delays, Percentiles
 from rtstt_testkit.mock.script.faults import Action, Fault
 from rtstt_testkit.mock.script.script import Transcript
 from rtstt_testkit.speech import recordings
@@ -83,6 +84,25 @@ _SECONDS = Kind(
     "a number of seconds, 0 or more",
     lambda value: _is_number(value) and value >= 0,
     {"type": "number", "minimum": 0},
+)
+_DELAY = Kind(
+    "a number of seconds, or a table of p50 and p95",
+    lambda value: (
+        (_is_number(value) and value >= 0)
+        or (isinstance(value, dict) and set(value) == {"p50", "p95"} and all(map(_is_number, value.values())))
+    ),
+    {
+        "oneOf": [
+            {"type": "number", "minimum": 0},
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["p50", "p95"],
+                "properties": {name: {"type": "number", "minimum": 0} for name in ("p50", "p95")},
+            },
+        ]
+    },
+    lambda value: Percentiles(**value) if isinstance(value, dict) else value,
 )
 _ORDINAL = Kind(
     "a whole number from 1", lambda value: type(value) is int and value >= 1, {"type": "integer", "minimum": 1}
@@ -176,6 +196,16 @@ _FAULT = Table(
     required=("action",),
     one_of=("before", "after", "on"),
 )
+_LATENCY = Table(
+    Delays,
+    {
+        "updated": Field(_DELAY, "From `session.update` to `session.updated`."),
+        "speech_started": Field(_DELAY, "From the audio to `speech_started`."),
+        "committed": Field(_DELAY, "From the commit to `committed`."),
+        "first_delta": Field(_DELAY, "From the commit to the first delta."),
+        "completed": Field(_DELAY, "From the commit to `completed`; never before the first delta."),
+    },
+)
 #: The keys of the file itself.
 SCRIPT: dict[str, Field] = {
     "default": Field(_TEXT, "The text when no transcript is left and the audio is no bundled recording."),
@@ -184,5 +214,10 @@ SCRIPT: dict[str, Field] = {
     "account": Field(
         _one_of(list(get_args(Account))),
         "The state of the account, in which every session is refused after the handshake.",
+    ),
+    "latency": Field(
+        _LATENCY,
+        "Response times in seconds that take the place of the server's: a number, or `p50` and `p95` of a log-normal "
+        "distribution, drawn for every answer; the server's `seed` makes them the same in every run.",
     ),
 }

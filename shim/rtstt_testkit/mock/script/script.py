@@ -12,6 +12,7 @@ from typing import Any
 
 from rtstt_testkit.mock.protocol.admission import Account
 from rtstt_testkit.mock.protocol.events import Failure, Segment
+from rtstt_testkit.mock.script.delays import Delays
 from rtstt_testkit.mock.script.faults import Fault, FaultPlan
 from rtstt_testkit.speech import load
 
@@ -116,12 +117,14 @@ class Script:
         default: The text when no transcript is left and the audio is no bundled recording.
         faults: What goes wrong.
         account: The state of the account, in which every session is refused after the handshake; None for a good one.
+        latency: Response times that take the place of the server's, None for none.
     """
 
     transcripts: Sequence[Transcript] = ()
     default: str = DEFAULT_TEXT
     faults: Sequence[Fault] = ()
     account: Account | None = None
+    latency: Delays | None = None
 
     @classmethod
     def of(cls, transcripts: Iterable[str | Transcript | Failure] = (), faults: Iterable[Fault] = ()) -> Script:

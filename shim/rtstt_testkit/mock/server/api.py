@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from rtstt_testkit.cassette.player import Player
 from rtstt_testkit.mock.inspect.explain import explain
+from rtstt_testkit.mock.inspect.findings.finding import Finding
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.inspect.verify import ScriptNotFollowed
 from rtstt_testkit.mock.protocol import errors
@@ -73,6 +74,12 @@ class Controlled(Protocol):
 
     def explain(self) -> str:
         """Return what became of each session, in words."""
+
+    def findings(self) -> list[Finding]:
+        """Return what the clients did wrong."""
+
+    def findings_of(self, record: SessionRecord) -> list[Finding]:
+        """Return the findings for which a session has evidence."""
 
 
 _PREFLIGHT = (
@@ -230,6 +237,10 @@ async def _explain(server: Controlled, request: HttpRequest, match: re.Match[str
     return HttpResponse(200, text.encode(), "text/plain; charset=utf-8")
 
 
+async def _findings(server: Controlled, request: HttpRequest, match: re.Match[str]) -> HttpResponse:
+    return HttpResponse(200, {"findings": [finding.as_json() for finding in server.findings()]})
+
+
 async def _verify(server: Controlled, request: HttpRequest, match: re.Match[str]) -> HttpResponse:
     try:
         server.verify()
@@ -298,6 +309,10 @@ OPERATIONS: tuple[Route, ...] = (
         _audio,
     ),
     (Operation("GET", "/_mock/explain", "explain", "What became of each session, in words.", "text/plain"), _explain),
+    (
+        Operation("GET", "/_mock/findings", "findings", "What the clients did wrong, with the evidence.", "Findings"),
+        _findings,
+    ),
     (
         Operation(
             "GET",

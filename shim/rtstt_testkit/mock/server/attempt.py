@@ -51,6 +51,7 @@ class ConnectAttempt:
     def refused(self, status: int, message: str) -> None:
         """Record the response that refused the client."""
         self.record.http_status, self.record.http_message = status, mask_keys(message)
+        self.record.closed_at = self.delay
 
     def failed(self, error: Exception) -> None:
         """Record an exception inside the mock."""
@@ -60,4 +61,5 @@ class ConnectAttempt:
     def lost(self) -> None:
         """Record that the client left before it was answered."""
         if self.record.open:
-            self.record.close = Closed(1006, "", "client")
+            self.record.close = Closed(1006, "", "server" if self.reset else "client")
+            self.record.closed_at = self.delay

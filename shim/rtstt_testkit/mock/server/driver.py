@@ -164,6 +164,7 @@ class SessionDriver:
         self._websocket = None
         self._session.unsent(list(unsent))
         self._session.closed(close)
+        self.record.closed_at = self._clock.now() - self._opened
         ended, self._ended = self._ended, None
         if ended is not None:
             ended(self, self._clock.now() - self._opened)

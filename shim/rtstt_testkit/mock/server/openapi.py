@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple, get_args
 
+from rtstt_testkit.mock.inspect.findings.finding import FindingName
 from rtstt_testkit.mock.inspect.record import Dropped
 
 __all__ = ["ANY_OBJECT", "SCRIPT", "SECONDS", "TEXT", "Operation", "describe"]
@@ -88,6 +89,14 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
             "description": "Why an event of the server was not sent, null for one that was.",
         },
         event=ANY_OBJECT,
+    ),
+    "Findings": _object(findings=_list("Finding")),
+    "Finding": _object(name={"enum": [*get_args(FindingName)]}, meaning=TEXT, fix=TEXT, evidence=_list("Evidence")),
+    "Evidence": _object(
+        session={"type": ["integer", "null"], "description": "The number of the connection."},
+        event={"type": ["integer", "null"], "description": "The number of the event in the session, counted from 1."},
+        at={"type": ["number", "null"], "description": "Seconds since the WebSocket opened."},
+        text=TEXT,
     ),
     "Followed": _object(followed={"const": True}),
     "Loaded": _object(transcripts=_COUNT, faults=_COUNT),

@@ -73,6 +73,14 @@ class Records:
                 del self.sessions[ended]
         return record
 
+    def since_first(self, now: float) -> float:
+        """Return the time since the first client connected, in seconds.
+
+        Args:
+            now: The clock, in seconds.
+        """
+        return 0.0 if self._first is None else now - self._first
+
     def reset(self) -> None:
         """Drop the sessions that ended."""
         self.sessions = [session for session in self.sessions if session.open]

@@ -23,6 +23,7 @@ from rtstt_testkit.mock.script.script import Script, ScriptCursor, Transcript
 from rtstt_testkit.mock.server import api
 from rtstt_testkit.mock.server.access import Access
 from rtstt_testkit.mock.server.connection import ConnectionContext
+from rtstt_testkit.mock.server.examined import Examined
 from rtstt_testkit.mock.server.listener import Listener
 from rtstt_testkit.mock.server.observing import Observer, ObserverThread
 from rtstt_testkit.mock.server.records import Records
@@ -38,7 +39,7 @@ _KEEP_SESSIONS = 10_000
 _MAX_SESSIONS = 10_000
 
 
-class RealtimeServer:
+class RealtimeServer(Examined):
     """A mock of OpenAI's Realtime transcription endpoint, for ``async with``.
 
     A key that begins with ``sk-`` or ``ek_`` is accepted, unless it contains ``bad`` or ``invalid``.
@@ -153,6 +154,7 @@ class RealtimeServer:
         self._strict = strict
         self._expected = connections
         self._time = 0.0 if virtual_time else None
+        self._stopped: float | None = None
         self._wall_start = time.time()
         self._observer = None if observer is None else ObserverThread(observer)
         self._records = Records(keep_sessions, keep_audio, self._observer, share_audio, before_drop)
@@ -232,6 +234,7 @@ class RealtimeServer:
             OSError: The address cannot be bound, for example because the port is in use.
         """
         await self._listener.start(self.host, self._port, reuse_port=self._reuse_port)
+        self._stopped = None
         self._port = self._listener.addresses[0][1]
 
     async def stop(self) -> None:
@@ -239,6 +242,7 @@ class RealtimeServer:
         try:
             await self._listener.stop(1001, "")
         finally:
+            self._stopped = self.now()
             self._records.stop_waiting()
             if self._observer is not None:
                 self._observer.end()
@@ -280,7 +284,10 @@ class RealtimeServer:
         for message, count in self._context.refusals.items():
             requests = "1 request was" if count == 1 else f"{count} requests were"
             text += f"\n{requests} refused: {message}"
-        return text
+        return "\n".join([text, *(f"Finding {finding}" for finding in self.findings())])
+
+    def _elapsed(self) -> float:
+        return self._records.since_first(self.now() if self._stopped is None else self._stopped) if self.sessions else 0
 
     async def wait_for(self, type_: str, *, count: int = 1, timeout: float = 5.0) -> Event:
         """Wait until events of a type were sent or received on any connection; past ones count.

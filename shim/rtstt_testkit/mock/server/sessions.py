@@ -85,8 +85,9 @@ class Sessions:
             attempt: Its opening handshake.
             admission: What it was admitted to.
         """
-        ids = self.ids.child(f"session {attempt.record.number}")
         now = self.clock.now()
+        attempt.record.handshake_seconds = self.records.since_first(now) - attempt.record.opened_at
+        ids = self.ids.child(f"session {attempt.record.number}")
         session: Session | ReplaySession
         if self.player is None:
             session = Session(admission, attempt.record, self.cursor, ids, self.settings, now)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.script.script import Script, ScriptCursor
+from rtstt_testkit.mock.server.examined import Examined
 from rtstt_testkit.mock.server.server import RealtimeServer
 
 __all__ = ["ThreadedRealtimeServer"]
@@ -21,7 +22,7 @@ __all__ = ["ThreadedRealtimeServer"]
 T = TypeVar("T")
 
 
-class ThreadedRealtimeServer:
+class ThreadedRealtimeServer(Examined):
     """A `RealtimeServer` for ``with``: the same arguments and methods, without ``await``.
 
     Args:
@@ -96,6 +97,9 @@ class ThreadedRealtimeServer:
     def explain(self) -> str:
         """Return what became of each session, in words; see `RealtimeServer.explain`."""
         return self._call(self._server.explain)
+
+    def _elapsed(self) -> float:
+        return self._server._elapsed()
 
     def load(self, script: Script) -> None:
         """Replace the script; see `RealtimeServer.load`."""

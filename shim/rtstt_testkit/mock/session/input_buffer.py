@@ -14,7 +14,7 @@ from rtstt_testkit.mock.protocol.events import user_item
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.script.script import Transcript
 from rtstt_testkit.mock.session.conversation import Conversation
-from rtstt_testkit.mock.session.latency import Latency
+from rtstt_testkit.mock.session.latency import SessionLatency
 from rtstt_testkit.mock.session.outbox import Outbox
 from rtstt_testkit.mock.session.transcription import SpeechSegment, Transcriber
 
@@ -50,7 +50,7 @@ class InputBuffer:
         outbox: Outbox,
         transcriber: Transcriber,
         conversation: Conversation,
-        latency: Latency,
+        latency: SessionLatency,
         lenient_commit: bool,
     ) -> None:
         self._record = record
@@ -231,7 +231,7 @@ class InputBuffer:
         self._buffer_start = self._idle_since = end
         previous = self._conversation.last
         model = self._config.model
-        delay = self._latency.after_commit(model.name if model else None).committed
+        delay = self._latency.committed(model.name if model else None)
         self._outbox.emit("input_audio_buffer.committed", delay, previous_item_id=previous, item_id=item.id)
         self._conversation.add(user_item(item.id), previous)
         if respond:

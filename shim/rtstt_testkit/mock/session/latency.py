@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["LATENCIES", "AfterCommit", "Latency"]
+from rtstt_testkit.mock.script.delays import Delays, Percentiles
+
+__all__ = ["LATENCIES", "AfterCommit", "Latency", "SessionLatency"]
 
 #: Seconds of speech before a streaming model's first delta, by ``delay``. The range is reported [live]; the value of
 #: each setting is assumed.
@@ -58,6 +60,59 @@ class Latency(NamedTuple):
         """
         default = AfterCommit(self.committed, self.first_delta, self.completed)
         return self.by_model.get(model, default) if model is not None else default
+
+
+class SessionLatency:
+    """The response times of one session: the script's, and the server's where the script gives none.
+
+    Args:
+        latency: The server's.
+        delays: The script's, None for none.
+        chance: Returns random numbers from 0 up to 1.
+    """
+
+    def __init__(self, latency: Latency, delays: Delays | None, chance: Callable[[], float]) -> None:
+        self._latency = latency
+        self._delays = delays or Delays()
+        self._chance = chance
+
+    @property
+    def updated(self) -> float:
+        """From ``session.update`` to ``session.updated``, in seconds."""
+        return self._draw(self._delays.updated, self._latency.updated)
+
+    @property
+    def speech_started(self) -> float:
+        """From the audio to ``speech_started``, in seconds."""
+        return self._draw(self._delays.speech_started, self._latency.speech_started)
+
+    @property
+    def stream_delays(self) -> Mapping[str, float]:
+        """Seconds of speech before a streaming model's first delta, by ``delay``."""
+        return self._latency.stream_delays
+
+    def committed(self, model: str | None) -> float:
+        """Return the time from a commit to ``committed``, in seconds.
+
+        Args:
+            model: The transcription model, or None.
+        """
+        return self._draw(self._delays.committed, self._latency.after_commit(model).committed)
+
+    def transcribed(self, model: str) -> tuple[float, float]:
+        """Return the times from a commit to the first delta and to ``completed``, in seconds.
+
+        Args:
+            model: The transcription model.
+        """
+        _, first, last = self._latency.after_commit(model)
+        first = self._draw(self._delays.first_delta, first)
+        return first, max(first, self._draw(self._delays.completed, last))
+
+    def _draw(self, delay: float | Percentiles | None, default: float) -> float:
+        if delay is None:
+            return default
+        return delay.draw(self._chance) if isinstance(delay, Percentiles) else delay
 
 
 #: ``capture`` holds measured times: [capture]; for streaming models [live] (committed), [type-wave] (completed);

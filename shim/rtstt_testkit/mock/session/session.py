@@ -24,7 +24,7 @@ from rtstt_testkit.mock.script.script import ScriptCursor
 from rtstt_testkit.mock.session.client_faults import ClientFaults
 from rtstt_testkit.mock.session.conversation import Conversation
 from rtstt_testkit.mock.session.input_buffer import InputBuffer
-from rtstt_testkit.mock.session.latency import Latency
+from rtstt_testkit.mock.session.latency import Latency, SessionLatency
 from rtstt_testkit.mock.session.outbox import Outbox
 from rtstt_testkit.mock.session.output import Close, Output
 from rtstt_testkit.mock.session.transcription import Transcriber
@@ -98,14 +98,16 @@ class Session:
         self._outbox = Outbox(record, ids, faults, now)
         self._faults = ClientFaults(faults, record, self._outbox, now, self._emit_error) if faults else None
         self.conversation = Conversation(admission.kind, ids, self._outbox)
+        chance = ids.chance(f"latency {record.number}")
+        self._latency = latency = SessionLatency(settings.latency, cursor.script.latency, chance)
         self._buffer = InputBuffer(
             self._config,
             record,
             ids,
             self._outbox,
-            Transcriber(record.number, cursor, ids, settings.latency, self._outbox, self.conversation),
+            Transcriber(record.number, cursor, ids, latency, self._outbox, self.conversation),
             self.conversation,
-            settings.latency,
+            latency,
             settings.lenient_commit,
         )
         record.kind = admission.kind
@@ -273,7 +275,7 @@ class Session:
             raise Refused(merged)
         self._config = SessionConfig(merged)
         self._buffer.configure(self._config)
-        self._outbox.emit("session.updated", self._settings.latency.updated, session=self._shown_session())
+        self._outbox.emit("session.updated", self._latency.updated, session=self._shown_session())
 
     def _close(self, event: dict[str, Any]) -> None:
         """Close with code 1000 [assumed]; the endpoint lists the event among its own [capture]."""

@@ -12,7 +12,7 @@ from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.models import Model
 from rtstt_testkit.mock.script.script import Item, ScriptCursor, Transcript, split_deltas
 from rtstt_testkit.mock.session.conversation import Conversation
-from rtstt_testkit.mock.session.latency import Latency
+from rtstt_testkit.mock.session.latency import SessionLatency
 from rtstt_testkit.mock.session.outbox import Outbox
 
 __all__ = ["SpeechSegment", "Transcriber"]
@@ -66,7 +66,7 @@ class Transcriber:
         number: int,
         cursor: ScriptCursor,
         ids: Ids,
-        latency: Latency,
+        latency: SessionLatency,
         outbox: Outbox,
         conversation: Conversation,
     ) -> None:
@@ -118,7 +118,7 @@ class Transcriber:
         if model is None:
             return
         transcript = self._choose(speech, model, config, recognize)
-        _, first, last = self._latency.after_commit(model.name)
+        first, last = self._latency.transcribed(model.name)
         first, last = first + transcript.delay, last + transcript.delay
         item = {"item_id": speech.id, "content_index": 0}
         if transcript.failure is not None:

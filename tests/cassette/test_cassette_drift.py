@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app import main as app
+from cassette_app import main as app
 from cassettes import ITEM, KEY, TRANSCRIPTION, append, frame, loud, record
 from websockets.exceptions import ConnectionClosed
 
@@ -74,7 +74,7 @@ def test_wrong_arguments_are_one_sentence(
 def test_a_recording_that_is_no_probe_is_named(talk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, printed = run(capsys, "--from", talk)
     assert code == 2
-    assert f"{talk} is no recording of a probe" in printed
+    assert f"{talk} is not a recording of a probe" in printed
 
 
 def test_a_recording_that_exists_is_not_overwritten(

@@ -1,6 +1,6 @@
 """A client on websockets that knows OpenAI's address alone: it commits one second of audio and prints the transcript.
 
-python app.py [KEY [CHUNK_MS [MODEL [URL]]]]
+python cassette_app.py [KEY [CHUNK_MS [MODEL [URL]]]]
 """
 
 from __future__ import annotations

@@ -22,11 +22,12 @@ from websockets.sync.server import ServerConnection, serve
 from rtstt_core.cli import main
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.cassette.format import CassetteError
+from rtstt_testkit.cassette.lines import SessionLines
 from rtstt_testkit.cassette.model import Cassette
 from rtstt_testkit.cassette.reader import load_cassette
-from rtstt_testkit.recording.recorder import Recorder
+from rtstt_testkit.recording.recorder import IncompleteRecordingError, Recorder
 
-APP = str(Path(__file__).with_name("app.py"))
+APP = str(Path(__file__).with_name("cassette_app.py"))
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 UPDATE = {
     "type": "session.update",
@@ -54,7 +55,10 @@ def test_a_program_is_recorded_against_another_process_with_a_certificate_of_its
     assert (done.returncode, done.stdout, done.stderr) == (0, "The second process.\n", "")
     cassette = load_cassette(out)
     assert cassette.problems == []
-    assert (cassette.header["client"], cassette.header["url"]) == (f"{Path(sys.executable).name} app.py", there.url)
+    assert (cassette.header["client"], cassette.header["url"]) == (
+        f"{Path(sys.executable).name} cassette_app.py",
+        there.url,
+    )
     (session,) = cassette.sessions
     assert (session.host, session.target) == ("api.openai.com", "/v1/realtime?intent=transcription")
     assert session.seconds == pytest.approx(1.0)
@@ -119,9 +123,10 @@ def test_a_recording_that_is_killed_is_valid_up_to_its_last_whole_line(
             ["--out", "nowhere/a.rtstt.jsonl", "--to", "ws://127.0.0.1:9", "--", "true"],
             "cannot write nowhere/a.rtstt.jsonl",
         ),
-        (["--out", "a.rtstt.jsonl", "--to", "http://a.test", "--", "true"], "http://a.test is no WebSocket address"),
-        (["--out", "a.rtstt.jsonl", "--to", "ws://a:b:c", "--", "true"], "is no WebSocket address"),
+        (["--out", "a.rtstt.jsonl", "--to", "http://a.test", "--", "true"], "http://a.test is not a WebSocket address"),
+        (["--out", "a.rtstt.jsonl", "--to", "ws://a:b:c", "--", "true"], "is not a WebSocket address"),
         (["--out", "a.rtstt.jsonl", "--host", "a b", "--", "true"], "'a b' is not a host name"),
+        (["--out", "a.rtstt.jsonl", "--", "no-such-program"], "cannot start no-such-program: there is no such program"),
         (["--", "true"], "the following arguments are required: --out"),
     ],
 )
@@ -281,6 +286,26 @@ def test_fragments_binary_messages_and_what_is_no_event_are_recorded(tmp_path: P
         {"type": "(binary)", "bytes": 1},
         {"type": "(binary)", "bytes": 3},
     ]
+
+
+def test_a_recording_that_fails_does_not_disturb_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "a.rtstt.jsonl"
+    monkeypatch.setattr(SessionLines, "text", lambda *args: 1 / 0)
+
+    def converse(url: str) -> None:
+        with connect(f"{url}?intent=transcription", additional_headers=HEADERS) as connection:
+            assert json.loads(connection.recv())["type"] == "session.created"
+            connection.send(json.dumps(UPDATE))
+            assert json.loads(connection.recv())["type"] == "session.updated"
+
+    with (
+        ThreadedRealtimeServer(strict=False) as mock,
+        pytest.raises(IncompleteRecordingError, match="could not be read: ZeroDivisionError"),
+        Recorder(out, to=mock.url) as recorder,
+    ):
+        converse(recorder.url)
+    (problem,) = load_cassette(out).problems
+    assert "lines are missing" in problem
 
 
 def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path, refusing_port: int) -> None:

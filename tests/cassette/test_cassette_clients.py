@@ -17,7 +17,7 @@ from cassettes import KEY
 from rtstt_testkit import CassetteMismatch, ThreadedRealtimeServer
 from rtstt_testkit.recording.recorder import Recorder
 
-APP = str(Path(__file__).with_name("app.py"))
+APP = str(Path(__file__).with_name("cassette_app.py"))
 AUDIO = b"\x00\x40\x00\xc0" * 12_000
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app import main as app
+from cassette_app import main as app
 from cassettes import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def test_each_line_works(tmp_path: Path, endpoint: Callable[..., Any], capsys: p
     (block,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     lines = block.splitlines()
     assert len(lines) == 6
-    shutil.copy(Path(__file__).with_name("app.py"), tmp_path)
+    shutil.copy(Path(__file__).with_name("cassette_app.py"), tmp_path / "app.py")
     first = endpoint(transcripts=["Hello from the endpoint."])
     today = endpoint(transcripts=["Hello from the endpoint."], account="no-credit")
 

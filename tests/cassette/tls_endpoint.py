@@ -1,6 +1,6 @@
 """The endpoint of the tests: a mock in a process of its own, behind a certificate of its own.
 
-    python endpoint.py FOLDER [SETTINGS]
+    python tls_endpoint.py FOLDER [SETTINGS]
 
 It prints its port, writes its CA to FOLDER/ca.pem, and ends with its standard input. SETTINGS are arguments of
 `RealtimeServer` as JSON.

@@ -46,7 +46,7 @@ def test_a_file_that_is_no_recording_is_a_usage_error(tmp_path: Path, capsys: py
         code, printed = run(capsys, action, path)
         assert code == 2
         assert printed == (
-            f"rtstt-shim: {path} is no recording; a recording begins with a line that `rtstt-shim record` writes\n"
+            f"rtstt-shim: {path} is not a recording; a recording begins with a line that `rtstt-shim record` writes\n"
         )
     missing = tmp_path / "b.rtstt.jsonl"
     assert run(capsys, "check", missing) == (2, f"rtstt-shim: cannot read {missing}: No such file or directory\n")
@@ -55,7 +55,7 @@ def test_a_file_that_is_no_recording_is_a_usage_error(tmp_path: Path, capsys: py
 def test_an_action_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     code, printed = run(capsys)
     assert code == 2
-    assert printed.startswith("rtstt-shim: say what to do with the recording: check, show, diff, trim, redact, import")
+    assert printed.startswith("rtstt-shim: name an action: check, show, diff, trim, redact, import")
 
 
 def test_show_prints_a_line_an_event(talk: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -267,7 +267,7 @@ def test_the_cassettes_of_pydantic_ai_are_imported(tmp_path: Path, capsys: pytes
     )
     code, printed = run(capsys, "import", path)
     assert code == 0
-    assert "note: 1 interactions that are no messages were left out" in printed
+    assert "note: 1 interactions that are not messages were left out" in printed
     (session,) = load_cassette(tmp_path / "talk.rtstt.jsonl").sessions
     assert session.target == "/v1/realtime?model=gpt-realtime"
     assert [(frame.sender, frame.type) for frame in session.frames] == [
@@ -279,11 +279,11 @@ def test_the_cassettes_of_pydantic_ai_are_imported(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.har", "{", "is no JSON; a HAR needs entries"),
+        ("a.har", "{", "is not JSON; a HAR needs entries"),
         ("a.har", "[]", "has no realtime session; a HAR needs entries"),
         ("a.har", '{"log": {"entries": []}}', "has no entry with `_webSocketMessages`"),
         ("a.har", '{"log": {"entries": [{"_webSocketMessages": []}]}}', "has an entry without `request.url`"),
-        ("a.yaml", "a: [", "line 2 is no YAML"),
+        ("a.yaml", "a: [", "line 2 is not YAML"),
         ("a.yaml", "version: 1", "has no realtime session"),
     ],
 )

@@ -1,0 +1,298 @@
+"""Run scenarios, and judge what the program did."""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+import threading
+import time
+import wave
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from rtstt_testkit.exam.audio import RATE, spoken, write_wav
+from rtstt_testkit.exam.program import Ended, Feed, run_program
+from rtstt_testkit.exam.scenarios import CLEAN, Scenario
+from rtstt_testkit.mock.inspect.findings.clients import ending
+from rtstt_testkit.mock.inspect.findings.finding import Evidence, Finding, Outcome
+from rtstt_testkit.mock.inspect.findings.reported import normalized
+from rtstt_testkit.mock.inspect.findings.table import FINDINGS
+from rtstt_testkit.mock.inspect.record import SessionRecord
+from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
+from rtstt_testkit.routing import route_env
+from rtstt_testkit.speech import Recording
+
+__all__ = ["Examinee", "Result", "Verdict", "examine_all", "examine_scenario"]
+
+Verdict = Literal["passed", "failed", "not applicable"]
+
+KEY = "sk-exam" + "0" * 32
+_HOST = "api.openai.com"
+_PINGS = 5.0  # seconds
+_SETTLED = 1.5  # seconds in which duplicates come
+
+
+@dataclass(frozen=True)
+class Examinee:
+    """The program that is examined.
+
+    Attributes:
+        command: The program and its arguments; ``{wav}``, ``{url}``, ``{base_url}`` and ``{transcript}`` are replaced.
+        environ: Its environment, without what names the server.
+        pattern: Finds the final transcripts in stdout: group 1 of every match, or the match; None for every line.
+        stdin: What it reads from stdin, None for nothing.
+        keeps_running: Whether it does not end by itself.
+        seconds: How long it may take beyond what a scenario allows.
+        records: Whether it sends audio of its own, which is not known.
+    """
+
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    pattern: re.Pattern[str] | None = None
+    stdin: Feed | None = None
+    keeps_running: bool = False
+    seconds: float = 0.0
+    records: bool = False
+
+
+class Result(NamedTuple):
+    """The result of a scenario.
+
+    Attributes:
+        scenario: The scenario.
+        verdict: The result.
+        findings: What is wrong.
+        note: Why it is not applicable, as a clause.
+        timeline: The sessions in lines for people.
+    """
+
+    scenario: Scenario
+    verdict: Verdict
+    findings: Sequence[Finding] = ()
+    note: str = ""
+    timeline: str = ""
+
+
+def examine_all(
+    examinee: Examinee,
+    scenarios: Sequence[Scenario],
+    jobs: int,
+    show: Callable[[Result], None],
+    started: Callable[[Scenario], None] = lambda scenario: None,
+) -> list[Result]:
+    """Run scenarios in parallel; the clean turn comes first, and without it working nothing else is run.
+
+    Args:
+        examinee: The program.
+        scenarios: The scenarios.
+        jobs: How many run at once.
+        show: Called with each result as it comes.
+        started: Called with each scenario as it starts.
+
+    Returns:
+        The results in the order of the scenarios.
+
+    Raises:
+        CannotStart: The program cannot be started.
+    """
+    stop = threading.Event()
+    results: dict[str, Result] = {}
+
+    def run(scenario: Scenario) -> Result:
+        started(scenario)
+        return examine_scenario(examinee, scenario, stop)
+
+    left = list(scenarios)
+    if CLEAN in left:
+        left.remove(CLEAN)
+        results[CLEAN.name] = first = run(CLEAN)
+        show(first)
+        if any(finding.name == "never_connected" for finding in first.findings):
+            note = "not run: the program did not connect in the clean turn"
+            for scenario in left:
+                results[scenario.name] = Result(scenario, "not applicable", note=note)
+                show(results[scenario.name])
+            left = []
+    # The longest first, so that none is waited for at the end.
+    left.sort(key=lambda scenario: -scenario.seconds)
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(run, scenario) for scenario in left]
+        try:
+            for future in as_completed(futures):
+                result = future.result()
+                results[result.scenario.name] = result
+                show(result)
+        except BaseException:
+            stop.set()
+            for future in futures:
+                future.cancel()
+            raise
+    return [results[scenario.name] for scenario in scenarios]
+
+
+def examine_scenario(examinee: Examinee, scenario: Scenario, stop: threading.Event | None = None) -> Result:
+    """Run one scenario.
+
+    Args:
+        examinee: The program.
+        scenario: The scenario.
+        stop: When set, the program is stopped.
+
+    Raises:
+        CannotStart: The program cannot be started.
+    """
+    recording = spoken(scenario.turns)
+    with _serving(scenario) as server, tempfile.TemporaryDirectory(prefix="rtstt-exam-") as folder:
+        wav, transcript = Path(folder, "audio.wav"), Path(folder, "transcript.txt")
+        write_wav(wav, recording)
+        values = {
+            "{wav}": str(wav),
+            "{transcript}": str(transcript),
+            "{url}": f"{server.url}?intent=transcription",
+            "{base_url}": server.base_url,
+        }
+        from_file = any("{transcript}" in word for word in examinee.command)
+
+        def printed(stdout: str) -> list[str]:
+            if from_file:
+                stdout = transcript.read_text("utf-8", "replace") if transcript.exists() else ""
+            return _transcripts(stdout, examinee.pattern)
+
+        with route_env({_HOST: ("127.0.0.1", server.port)}) as routes:
+            ended = run_program(
+                [_replaced(word, values) for word in examinee.command],
+                {
+                    **examinee.environ,
+                    **routes,
+                    "OPENAI_BASE_URL": server.base_url,
+                    "OPENAI_API_KEY": KEY,
+                    "RTSTT_EXAM_URL": values["{url}"],
+                    "RTSTT_EXAM_WAV": str(wav),
+                },
+                recording.seconds + scenario.seconds + examinee.seconds,
+                stdin=_stdin(examinee.stdin, recording),
+                pace=examinee.stdin == "pcm",
+                enough=_Enough(scenario, printed) if examinee.keeps_running else lambda stdout: False,
+                stop=stop,
+            )
+        outcome = _outcome(ended, printed(ended.stdout), examinee.keeps_running)
+    # The server has stopped, so every session has its end.
+    known = None if examinee.records else recording
+    findings = server.findings(finished=True, outcome=outcome, recording=known)
+    return _judge(scenario, server, findings, outcome, known)
+
+
+@contextmanager
+def _serving(scenario: Scenario) -> Iterator[ThreadedRealtimeServer]:
+    options = {"strict": False, "ping_interval": _PINGS, "keep_audio": None, **scenario.server}
+    with ThreadedRealtimeServer(script=scenario.make_script(), **options) as server:
+        yield server
+
+
+def _replaced(word: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        word = word.replace(name, value)
+    return word
+
+
+def _stdin(feed: Feed | None, recording: Recording) -> bytes | None:
+    if feed != "wav":
+        return recording.pcm if feed == "pcm" else None
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(recording.pcm)
+    return out.getvalue()
+
+
+def _transcripts(text: str, pattern: re.Pattern[str] | None) -> list[str]:
+    if pattern is None:
+        return [line for line in text.splitlines() if line.strip()]
+    return [match[1] if pattern.groups else match[0] for match in pattern.finditer(text)]
+
+
+def _outcome(ended: Ended, printed: list[str], keeps_running: bool) -> Outcome:
+    stopped = ended.code is None
+    code = 0 if stopped and keeps_running else ended.code
+    return Outcome(printed, f"{ended.stdout}\n{ended.stderr}", code, stopped and not keeps_running)
+
+
+class _Enough:
+    """Whether a program that does not end by itself has done enough.
+
+    Args:
+        scenario: The scenario.
+        printed: Returns the transcripts in what the program wrote.
+    """
+
+    def __init__(self, scenario: Scenario, printed: Callable[[str], list[str]]) -> None:
+        self._scenario = scenario
+        self._printed = printed
+        self._since: float | None = None
+
+    def __call__(self, stdout: str) -> bool:
+        """Return whether all transcripts were printed, and had some time to be printed twice."""
+        if self._scenario.must == "report" or _absent(self._scenario, self._printed(stdout)):
+            return False
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since >= _SETTLED
+
+
+def _absent(scenario: Scenario, printed: Sequence[str]) -> list[str]:
+    """Return the transcripts that are not among what the program printed."""
+    text = normalized(" ".join(printed))
+    return [wanted for wanted in scenario.texts if normalized(wanted) not in text]
+
+
+def _judge(
+    scenario: Scenario,
+    server: ThreadedRealtimeServer,
+    findings: list[Finding],
+    outcome: Outcome,
+    recording: Recording | None,
+) -> Result:
+    if scenario.must != "transcribe" and outcome.exit_code is not None and outcome.exit_code > 0:
+        findings = [finding for finding in findings if finding.name != "crashed"]  # it is a report
+    if not findings and recording is not None and scenario.must == "transcribe":
+        findings = _not_printed(scenario, outcome)
+    timeline = "\n".join(line for session in server.sessions for line in (repr(session), *session.timeline(200)))
+    if findings:
+        return Result(scenario, "failed", findings, timeline=timeline)
+    note = _not_applicable(scenario, server)
+    return Result(scenario, "not applicable" if note else "passed", (), note, timeline)
+
+
+def _not_printed(scenario: Scenario, outcome: Outcome) -> list[Finding]:
+    absent = _absent(scenario, outcome.transcript)
+    if not absent:
+        return []
+    row = next(row for row in FINDINGS if row.name == "transcript_lost")
+    evidence = tuple(Evidence(f"{text!r} was spoken and not printed") for text in absent)
+    return [Finding(row.name, row.meaning, row.fix, evidence)]
+
+
+def _not_applicable(scenario: Scenario, server: ThreadedRealtimeServer) -> str:
+    """Return why a scenario does not apply to the program, as a clause; empty if it does."""
+    if server.cursor.unmatched_faults:
+        return f"its event never came: {server.cursor.unmatched_faults[0]}"
+    if scenario.ends and not any(ending(session) == "transient" for session in server.sessions):
+        return "the program had finished before the end of the session"
+    if scenario.reorders and not any(map(_reordered, server.sessions)):
+        return "no two transcripts were on the way at once"
+    return ""
+
+
+def _reordered(session: SessionRecord) -> bool:
+    def items(type_: str) -> list[str]:
+        found = [event for event in session.events if event.type.endswith(type_) and event.dropped is None]
+        return [str(event.data.get("item_id")) for event in found]
+
+    completed = items(".completed")
+    return [item for item in items("buffer.committed") if item in completed] != completed
