@@ -43,7 +43,8 @@ def test_the_shim_is_active(python: Path) -> None:
     ("words", "needs", "extra"),
     [
         (["mock"], "h11", "testkit"),
-        (["probe"], "websockets", "testkit"),
+        (["probe"], "h11", "testkit"),
+        (["record", "--out", "x.jsonl", "--", "true"], "trustme", "testkit"),
         (["exam", "--list"], "numpy", "exam"),
         (["run", "--route", "api.openai.com=127.0.0.1:1", "--", "true"], "trustme", "testkit"),
         (["pr", "--list"], "yaml", "upstream"),
