@@ -95,7 +95,7 @@ def test_nothing_is_imported_before_a_fixture_is_used(pytester: pytest.Pytester)
 
         def test_it():
             loaded = {name for name in sys.modules if name.startswith(("rtstt", "websockets", "yaml", "pybase64"))}
-            plugin = {"_pytest_cassette", "_pytest_serving", "pytest_plugin"}
+            plugin = {"_pytest_serving", "pytest_plugin"}
             assert loaded == {"rtstt_testkit", *(f"rtstt_testkit.{name}" for name in plugin)}, loaded
         """,
         "-p",
@@ -112,7 +112,7 @@ def test_loading_the_plugin_imports_itself_and_nothing_else() -> None:
         "print(sorted(set(sys.modules) - before))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    modules = ("rtstt_testkit._pytest_cassette", "rtstt_testkit._pytest_serving", "rtstt_testkit.pytest_plugin")
+    modules = ("rtstt_testkit._pytest_serving", "rtstt_testkit.pytest_plugin")
     assert done.stdout == f"{['rtstt_testkit', *modules]}\n"
 
 
