@@ -216,20 +216,21 @@ def without_model_line(project: Path, folder: Path) -> Path:
     return folder
 
 
-def livekit_js_command(project: Path, shim: bool = False, *, job: bool = False) -> list[str | Path]:
+def livekit_js_command(project: Path, shim: bool = False, *, job: bool = False, seconds: int = 40) -> list[str | Path]:
     """Return the command that streams speech through the LiveKit plugin of an npm project.
 
     Args:
         project: The npm project.
         shim: Whether to preload the shim.
         job: Whether to do so in a LiveKit job process.
+        seconds: How long to wait for a transcript.
     """
     preloads = [_package("rtstt_testkit") / "node" / "route.mjs"]
     if shim:
         preloads.append(_package("rtstt_core") / "node" / "register.mjs")
     imports = [f"--import={path.as_uri()}" for path in preloads]
     recording = _package("rtstt_testkit") / "speech" / "hello.wav"
-    options = ["--job"] if job else []
+    options = ["--seconds", str(seconds), *(["--job"] if job else [])]
     return ["node", *imports, DRIVERS / "livekit_js.mjs", "--project", project, "--wav", recording, *options]
 
 

@@ -247,7 +247,7 @@ class TestLiveKitJs:
         return _env.npm_project(_clients.LIVEKIT_JS)
 
     def test_nothing_comes_and_nothing_is_logged(self, project: Path) -> None:
-        seen = _drive.run_driver(_drive.livekit_js_command(project), _clients.API)
+        seen = _drive.run_driver(_drive.livekit_js_command(project, seconds=8), _clients.API)  # none comes
         assert seen.refused, seen
         assert seen.result["events"] == {}
         assert seen.result["stderr"] == ""

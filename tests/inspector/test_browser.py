@@ -101,7 +101,7 @@ def test_the_newest_session_is_shown_until_one_is_chosen(page: Page, mock: Threa
     expect(page.locator("main h2")).to_contain_text("Session 3")
 
 
-def test_sessions_that_the_mock_forgot_leave_the_list(page: Page, mock: ThreadedRealtimeServer) -> None:
+def test_sessions_that_the_mock_forgot_leave_the_list(page: Page, watched: Any, mock: ThreadedRealtimeServer) -> None:
     refused(mock)
     open_page(page, mock)
     expect(page.locator("button.session")).to_have_count(1)
@@ -109,6 +109,8 @@ def test_sessions_that_the_mock_forgot_leave_the_list(page: Page, mock: Threaded
     expect(page.locator("button.session")).to_have_count(0)
     refused(mock, "?model=whisper-1")
     expect(page.locator("main mark")).to_have_text("model=whisper-1")
+    # The page may have asked for the session just after the mock forgot it, which the browser notes.
+    watched.complaints = [line for line in watched.complaints if "404 (Not Found)" not in line]
 
 
 def test_a_hundred_open_sessions_stay_fluid(page: Page, mock: ThreadedRealtimeServer) -> None:

@@ -171,6 +171,7 @@ def test_a_port_that_other_workers_serve_is_in_use() -> None:
     assert error.count("\n") == 1
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system has no /proc")
 def test_a_worker_that_hangs_does_not_hold_the_command() -> None:
     with running("--workers", "2") as process:

@@ -235,6 +235,7 @@ print('RESULT', json.dumps({'transcript': None, 'errors': errors}))
 """
 
 
+@pytest.mark.heavy
 def test_every_outage_happens_as_its_name_says(tmp_path: Path) -> None:
     happened = {}
     for outage in OUTAGES:
