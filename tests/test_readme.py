@@ -24,6 +24,10 @@ def test_generated_blocks_are_up_to_date(path: Path) -> None:
     assert text == documents.regenerate(text, generate.BLOCKS)
 
 
+def test_the_first_document_is_read_in_a_few_minutes() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
 def test_every_generated_block_stands_somewhere() -> None:
     assert {name for _, name in documents.generated()} == set(generate.BLOCKS)
 
