@@ -38,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"needs Node.js {NODE} or newer"))
 
 
+def pytest_collection_finish() -> None:
+    """Undo what importing the modules of the tests activated: a test that needs the shim installs it."""
+    if "rtstt_shim" in sys.modules:
+        sys.modules["rtstt_shim"].uninstall()
+
+
 WATCH = sdk_types.Watch()
 
 

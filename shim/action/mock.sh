@@ -4,7 +4,9 @@ set -euo pipefail
 
 log="$RUNNER_TEMP/rtstt-shim-mock.log"
 read -ra arguments <<<"${INPUT_MOCK_ARGUMENTS:-}"
-nohup "$RUNNER_TEMP/rtstt-shim/bin/rtstt-shim" mock "${arguments[@]}" >"$log" 2>&1 &
+# The file is there before the loop below reads it.
+: >"$log"
+nohup "$RUNNER_TEMP/rtstt-shim/bin/rtstt-shim" mock "${arguments[@]}" >>"$log" 2>&1 &
 pid=$!
 until grep --quiet '^listening on ' "$log"; do
   if ! kill -0 "$pid" 2>/dev/null; then

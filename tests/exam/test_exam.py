@@ -31,11 +31,16 @@ def found(result: Result) -> list[str]:
     return [finding.name for finding in result.findings]
 
 
+IN_CI = {"HTTP 401", "1011 during speech", "failed item", "duplicate events", "15 MiB message"}
+"""The scenarios whose good and bad clients are `heavy`; those of the others are `release`."""
+
+
+def tier(name: str, default: bool) -> list[pytest.MarkDecorator]:
+    return [] if default else [pytest.mark.heavy if name in IN_CI else pytest.mark.release]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name == "clean turn" else pytest.mark.heavy) for name in BY_NAME],
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=tier(name, name == "clean turn")) for name in BY_NAME])
 def test_a_good_client_passes(name) -> None:
     result = examine(name)
     assert (found(result), result.verdict) == ([], "passed"), "\n".join(map(str, result.findings))
@@ -70,7 +75,7 @@ BUGS = [
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("bug", "name", "finding"),
-    [pytest.param(*row, marks=[] if row[0] == "silent" else pytest.mark.heavy) for row in BUGS],
+    [pytest.param(*row, marks=tier(row[1], row[0] == "silent")) for row in BUGS],
 )
 def test_a_planted_bug_is_found_and_no_other(bug, name, finding) -> None:
     result = examine(name, bug, seconds=0 if finding == "hung" else SLOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib.util
 import json
 import logging
 import os
@@ -96,6 +97,11 @@ def websockets_sync(url: str, messages: list[Any]) -> None:
             pass
 
 
+HAS_TRIO = pytest.mark.skipif(
+    importlib.util.find_spec("websockets.trio") is None, reason="websockets has it from 17 on"
+)
+
+
 def websockets_trio(url: str, messages: list[Any]) -> None:
     import trio
     from websockets.trio.client import connect
@@ -149,10 +155,10 @@ def websocket_client(url: str, messages: list[Any]) -> None:
     connection.close()
 
 
-CLIENTS = [
+CLIENTS: list[Any] = [
     websockets_asyncio,
     websockets_sync,
-    websockets_trio,
+    pytest.param(websockets_trio, marks=HAS_TRIO),
     websockets_legacy,
     aiohttp_session,
     websocket_client,
