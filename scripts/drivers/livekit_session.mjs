@@ -50,7 +50,7 @@ export function load(require, name, { format, file = 'index' }) {
 }
 
 /**
- * Streams audio and returns what came of it.
+ * Streams audio and returns the events, the transcript and how the stream ended.
  *
  * @param {{ project: string, model: string, seconds: string, format?: string, wav?: string, 'base-url'?: string, 'no-vad'?: boolean }} options those of the driver
  * @returns {Promise<{ events: Record<string, number>, transcript: string | null, ended: string }>}
