@@ -140,6 +140,7 @@ def test_a_mock_that_ends_is_said_to_be_gone(page: Page) -> None:
     with server() as mock:
         refused(mock)
         open_page(page, mock)
+        expect(page.locator("main mark")).to_be_visible()
     expect(page.locator("header .state.bad")).to_contain_text("does not answer")
     expect(page.locator("main mark")).to_be_visible()
     gc.collect()  # a connection that is left open is this test's fault, not that of the next
