@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rtstt_core.cli import main
-from rtstt_testkit.exam.examiner import Examinee, Result, examine_scenario
+from rtstt_testkit.exam.examiner import Examinee, Result, examine_all, examine_scenario
 from rtstt_testkit.exam.report import document, html, junit, lines, read_baseline, summary
 from rtstt_testkit.exam.scenarios import SCENARIOS
 from rtstt_testkit.mock.inspect.findings.finding import Evidence, Finding
@@ -110,6 +110,15 @@ def test_a_program_that_never_connects_has_one_finding(tmp_path, source, sentenc
     result = examine("clean turn", program=program(tmp_path, source))
     assert found(result) == ["never_connected"]
     assert sentence in str(result.findings[0])
+
+
+def test_nothing_else_is_run_if_the_request_is_refused(tmp_path) -> None:
+    source = CLIENT.read_text().replace("?intent=transcription", "?intent=transcription&model=gpt-realtime")
+    command = [sys.executable, str(program(tmp_path, source)), "{wav}"]
+    clean, other = examine_all(Examinee(command, dict(os.environ), seconds=SLOW), SCENARIOS[:2], 1, lambda result: None)
+    assert found(clean) == ["request_refused"]
+    assert "You must not provide a model parameter" in str(clean.findings[0])
+    assert (other.verdict, other.note) == ("not applicable", "not run: the program was refused in the clean turn")
 
 
 def running(mark: str) -> list[str]:

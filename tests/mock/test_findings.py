@@ -21,11 +21,13 @@ from rtstt_testkit.mock.inspect.findings.finding import Observation
 from rtstt_testkit.mock.inspect.findings.table import FINDINGS, find
 from rtstt_testkit.mock.inspect.ledger import AudioLedger, Piece
 from rtstt_testkit.mock.inspect.record import APPEND, Closed, SessionRecord
+from rtstt_testkit.mock.protocol.errors import NO_CREDIT, ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
 
 TARGET = "/v1/realtime?intent=transcription"
 SECOND = 48_000  # bytes
 RESET, LEFT = Closed(1006, "", "server"), Closed(1000, "", "client")
+EXPIRED = Closed(1001, "Your session hit the maximum duration of 60 minutes.", "server")
 SERVER_ERROR, REFUSED = Closed(1011, "", "server"), Closed(3000, "invalid_request_error.invalid_api_key", "server")
 
 
@@ -115,7 +117,13 @@ ORDERED = (
 )
 FAILURE = Course().session(0).configured().audio().server(FAILED, item_id="a", error={"message": "429."})
 
+WITH_MODEL = Course().session(0, Closed(4000, "invalid_request_error.invalid_model", "server"))
+WITH_MODEL.last.refusal = ApiError("You must not provide a model parameter.", "invalid_model", close=4000)
+WITHOUT_CREDIT = Course().session(0, Closed(1013, "insufficient_quota", "server"))
+WITHOUT_CREDIT.last.refusal = NO_CREDIT
+
 BAD = [
+    ("request_refused", WITH_MODEL, printed("invalid_model", code=1)),
     ("retried_fatal", attempts([0, 1, 2, 3], 401), {}),
     ("retried_fatal", attempts([0, 0.1, 0.2], close=REFUSED), {}),
     ("retried_fatal", attempts([0, 1, 3, 7, 15, 31], 403), {}),
@@ -165,6 +173,8 @@ GOOD = [
     worked(attempts([0, 30, 60, 90, 120]), 150),
     # Gave up after two retries.
     attempts([0, 1, 3]),
+    # Sessions without speech, each of which lasted to its limit.
+    worked(attempts([0, 1, 2, 3, 4], close=EXPIRED), 5),
     worked(interrupted(4, interrupted(2, interrupted(0))), 6),
     # A client that had finished.
     Course().session(0, Closed(1001, "", "server")).configured().turn("Fine"),
@@ -173,6 +183,8 @@ GOOD = [
     # A client that leaves a silent connection, and goes on in the next.
     worked(Course().session(0).configured().audio().server(COMPLETED, "close", transcript="").fault("stall"), 2),
     Course().session(0, Closed(1006, "", "client")).configured().audio().server(COMPLETED, "close", transcript=""),
+    # A client whose limit a message exceeded.
+    Course().session(0, Closed(1009, "", "client")).configured().audio().server(COMPLETED, "close", transcript=""),
     Course().session(0, None).configured().audio(),
     # A refused update that was corrected.
     Course()
@@ -202,6 +214,8 @@ def test_a_good_client_has_no_finding(course) -> None:
     [
         (FAILURE, printed("transcription failed")),
         (FAILURE, printed(code=1)),
+        (WITHOUT_CREDIT, printed(code=1)),
+        (Course().session(0, SERVER_ERROR).session(1, SERVER_ERROR).session(3, SERVER_ERROR), printed("reconnecting")),
         (Course().session(0, REFUSED), printed("Unauthorized")),
         (Course().session(0, REFUSED), printed(code=2)),
         (ORDERED, printed("", "First", "Second")),

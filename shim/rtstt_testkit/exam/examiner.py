@@ -35,6 +35,8 @@ KEY = "sk-exam" + "0" * 32
 _HOST = "api.openai.com"
 _PINGS = 5.0  # seconds
 _SETTLED = 1.5  # seconds in which duplicates come
+#: The findings after which no other scenario can be run, as clauses.
+_HOPELESS = {"never_connected": "the program did not connect", "request_refused": "the program was refused"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def examine_all(
     show: Callable[[Result], None],
     started: Callable[[Scenario], None] = lambda scenario: None,
 ) -> list[Result]:
-    """Run scenarios in parallel; the clean turn comes first, and without it working nothing else is run.
+    """Run scenarios in parallel; the clean turn comes first, and nothing else is run if it has no session.
 
     Args:
         examinee: The program.
@@ -112,8 +114,9 @@ def examine_all(
         left.remove(CLEAN)
         results[CLEAN.name] = first = run(CLEAN)
         show(first)
-        if any(finding.name == "never_connected" for finding in first.findings):
-            note = "not run: the program did not connect in the clean turn"
+        hopeless = [_HOPELESS[finding.name] for finding in first.findings if finding.name in _HOPELESS]
+        if hopeless:
+            note = f"not run: {hopeless[0]} in the clean turn"
             for scenario in left:
                 results[scenario.name] = Result(scenario, "not applicable", note=note)
                 show(results[scenario.name])
@@ -182,7 +185,8 @@ def examine_scenario(examinee: Examinee, scenario: Scenario, stop: threading.Eve
             )
         outcome = _outcome(ended, printed(ended.stdout), examinee.keeps_running)
     # The server has stopped, so every session has its end.
-    known = None if examinee.records else recording
+    # Where every session is refused, nothing of it can be transcribed.
+    known = None if examinee.records or scenario.must == "report" else recording
     findings = server.findings(finished=True, outcome=outcome, recording=known)
     return _judge(scenario, server, findings, outcome, known)
 
@@ -261,7 +265,7 @@ def _judge(
     if scenario.must != "transcribe" and outcome.exit_code is not None and outcome.exit_code > 0:
         findings = [finding for finding in findings if finding.name != "crashed"]  # it is a report
     if not findings and recording is not None and scenario.must == "transcribe":
-        findings = _not_printed(scenario, outcome)
+        findings = _not_transcribed(scenario, outcome)
     timeline = "\n".join(line for session in server.sessions for line in (repr(session), *session.timeline(200)))
     if findings:
         return Result(scenario, "failed", findings, timeline=timeline)
@@ -269,12 +273,13 @@ def _judge(
     return Result(scenario, "not applicable" if note else "passed", (), note, timeline)
 
 
-def _not_printed(scenario: Scenario, outcome: Outcome) -> list[Finding]:
+def _not_transcribed(scenario: Scenario, outcome: Outcome) -> list[Finding]:
+    """Return what is missing where no check found why: a transcript that was sent would be `transcript_lost`."""
     absent = _absent(scenario, outcome.transcript)
     if not absent:
         return []
-    row = next(row for row in FINDINGS if row.name == "transcript_lost")
-    evidence = tuple(Evidence(f"{text!r} was spoken and not printed") for text in absent)
+    row = next(row for row in FINDINGS if row.name == "audio_lost")
+    evidence = tuple(Evidence(f"{text!r} was spoken and not transcribed") for text in absent)
     return [Finding(row.name, row.meaning, row.fix, evidence)]
 
 

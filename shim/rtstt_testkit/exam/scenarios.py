@@ -20,6 +20,7 @@ PART = "(part of a turn)"
 
 _TURNS = ("hold", "bread")
 _SIX = ("hold", "bread", "hello", "shortly", "meeting", "weather")
+_NINE = (*_SIX, "coffee", "order", "train")
 _ENDPOINT_FAULT = "Invalid value at 'session.audio.input.transcription.model'."
 _LONG = "Long. " + "word " * (3 * 1024 * 1024)
 _SPLIT = "Déjà vu, 你好 🎧."
@@ -138,9 +139,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "an hour in seconds",
-        "Every session ends with 1001 after four seconds, as after 60 minutes.",
-        server={"max_duration": 4.0},
-        turns=_SIX,
+        "Every session ends with 1001 after eleven seconds, as after 60 minutes.",
+        # Longer than the ten seconds after which clients count a connection as one that held.
+        server={"max_duration": 11.0},
+        turns=_NINE,
         seconds=40,
         ends=True,
     ),

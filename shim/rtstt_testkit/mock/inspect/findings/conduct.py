@@ -5,23 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rtstt_testkit.mock.inspect.findings.clients import lasted
+from rtstt_testkit.mock.inspect.findings.clients import lasted, reason
 from rtstt_testkit.mock.inspect.findings.finding import Evidence, Observation
 from rtstt_testkit.mock.inspect.record import APPEND, Event, SessionRecord
+from rtstt_testkit.mock.protocol.admission import ACCOUNTS
 
 __all__ = [
     "audio_before_updated",
     "closed_before_completed",
     "ping_ignored",
     "refused_update_ignored",
+    "request_refused",
     "session_update_missing_after_reconnect",
 ]
 
 _UPDATE = "session.update"
 _ENOUGH = 1.0  # seconds of audio after which a client cannot have missed what the server answered
 _PONG = 10.0  # seconds
+#: Close codes of a client that leaves; with another one it reports a failure, for example a message that is too long.
+_LEAVING = frozenset({1000, 1001, 1005})
 #: Faults after which a client may close although a transcript is still to come.
 _SILENCING = frozenset({"stall", "pause", "delay", "drop", "trickle"})
+
+
+def request_refused(seen: Observation) -> Iterator[Evidence]:
+    """Yield sessions of a program that were refused for their URL, headers or key, which no fault did."""
+    for record in seen.sessions:
+        if seen.outcome is not None and record.refusal is not None and record.refusal not in ACCOUNTS.values():
+            yield Evidence(f"{reason(record)}: {record.refusal.message:.200}", record.number, lasted(record))
 
 
 def session_update_missing_after_reconnect(seen: Observation) -> Iterator[Evidence]:
@@ -69,7 +80,7 @@ def closed_before_completed(seen: Observation) -> Iterator[Evidence]:
     """Yield sessions that the client closed while a transcript was on its way."""
     for record in seen.sessions:
         close = record.close
-        if close is None or close.by != "client" or close.code == 1006:
+        if close is None or close.by != "client" or close.code not in _LEAVING:
             continue
         if any(fault.action in _SILENCING for fault in record.faults):
             continue

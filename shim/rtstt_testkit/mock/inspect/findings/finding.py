@@ -21,6 +21,7 @@ FindingName = Literal[
     "budget_not_reset",
     "session_update_missing_after_reconnect",
     "audio_before_updated",
+    "request_refused",
     "refused_update_ignored",
     "closed_before_completed",
     "ping_ignored",

@@ -124,10 +124,16 @@ def _was_busy(record: SessionRecord) -> bool:
 def _failed_runs(seen: Observation) -> Iterator[list[SessionRecord]]:
     """Yield the runs of consecutive attempts of a client that failed for a passing reason, without a transcript."""
     for client in seen.clients:
-        for failed, run in groupby(client, key=lambda record: ending(record) == "transient" and not record.transcripts):
+        for failed, run in groupby(client, key=_failed):
             records = list(run)
             if failed and len(records) > 1:
                 yield records
+
+
+def _failed(record: SessionRecord) -> bool:
+    """Return whether a session ended for a passing reason without a transcript; one that lasted to its limit held."""
+    lasted_to_limit = record.close is not None and "maximum duration" in record.close.reason
+    return ending(record) == "transient" and not record.transcripts and not lasted_to_limit
 
 
 def _pauses(run: list[SessionRecord]) -> list[float]:

@@ -27,7 +27,7 @@ _COMPARED = 200  # characters of a transcript; a program may cut a long one
 _REPORTS = re.compile(
     r"fail|error|errno|exception|refus|reject|denied|unauthori[sz]ed|forbidden|too many|rate.?limit|quota|credit"
     r"|billing|invalid|unavailable|cannot|could not|unable|timed? ?out|disconnect|clos(?:e|ed|ing)\b|warn"
-    r"|no transcript",
+    r"|no transcript|reconnect|retry|interrupted",
     re.IGNORECASE,
 )
 _TRACEBACK = re.compile(

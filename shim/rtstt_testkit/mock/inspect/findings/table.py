@@ -46,6 +46,12 @@ FINDINGS: tuple[Row, ...] = (
         "Handle every exception of the connection and of the parser, and report it.",
     ),
     Row(
+        "request_refused",
+        conduct.request_refused,
+        "The endpoint refuses the client's request.",
+        "Correct what the error names; for `model` in the URL, `import rtstt_shim` does.",
+    ),
+    Row(
         "retried_fatal",
         reconnecting.retried_fatal,
         "The client kept trying what can never succeed.",
@@ -163,6 +169,7 @@ assert {row.name for row in FINDINGS} == set(get_args(FindingName))
 _EXPLAINS: dict[str, frozenset[str]] = {
     "hung": frozenset({"gave_up_too_early", "budget_not_reset", "silent_failure", "transcript_lost", "audio_lost"}),
     "crashed": frozenset({"gave_up_too_early", "budget_not_reset", "transcript_lost", "audio_lost"}),
+    "request_refused": frozenset({"hung", "gave_up_too_early", "audio_lost"}),
     "closed_before_completed": frozenset({"transcript_lost"}),
     "session_update_missing_after_reconnect": frozenset({"audio_lost", "hung", "silent_failure"}),
     "refused_update_ignored": frozenset({"audio_lost", "hung", "silent_failure"}),
