@@ -134,6 +134,18 @@ def bench() -> str:
     return str(report.markdown())
 
 
+def exam_summary() -> str:
+    """What published clients pass in the exam, as scripts/exam_field.py saved it."""
+    report: Any = importlib.import_module("_exam_report")
+    return str(report.summary())
+
+
+def exam_failures() -> str:
+    """What they fail, and the causes."""
+    report: Any = importlib.import_module("_exam_report")
+    return str(report.failures())
+
+
 def release() -> str:
     """The last complete run of scripts/test.py --release."""
     if not RECORD.exists():
@@ -151,6 +163,8 @@ BLOCKS = {
     "managers": functools.cache(managers),
     "mocks": functools.cache(mocks),
     "bench": functools.cache(bench),
+    "exam-summary": functools.cache(exam_summary),
+    "exam-failures": functools.cache(exam_failures),
     "release": functools.cache(release),
 }
 

@@ -56,6 +56,10 @@ class Course:
         self.last.add("client", self.at, {"type": type_, **fields})
         return self
 
+    def pause(self, seconds: float) -> "Course":
+        self.at += seconds
+        return self
+
     def audio(self, seconds: float = 1.0) -> "Course":
         self.at += 0.01
         self.last.add_audio(self.at, bytes(round(seconds * SECOND)))
@@ -117,6 +121,7 @@ ORDERED = (
 )
 FAILURE = Course().session(0).configured().audio().server(FAILED, item_id="a", error={"message": "429."})
 
+LOGGED = 'Traceback (most recent call last):\n  File "client.py", line 1, in read\nOSError: no microphone\n'
 WITH_MODEL = Course().session(0, Closed(4000, "invalid_request_error.invalid_model", "server"))
 WITH_MODEL.last.refusal = ApiError("You must not provide a model parameter.", "invalid_model", close=4000)
 WITHOUT_CREDIT = Course().session(0, Closed(1013, "insufficient_quota", "server"))
@@ -148,7 +153,9 @@ BAD = [
         .session(0)
         .client("session.update")
         .server("error", error={"param": "session.audio.input.prompt", "message": "No."})
-        .audio(2),
+        .audio()
+        .pause(1.0)
+        .audio(),
         {},
     ),
     ("closed_before_completed", Course().session(0).configured().audio().server(COMPLETED, "close", transcript=""), {}),
@@ -158,6 +165,7 @@ BAD = [
     ("transcript_lost", Course().session(0).configured().turn("Hello there."), printed("", "Hello")),
     ("transcript_doubled", Course().session(0).configured().turn("Hello."), printed("", "Hello", "hello.")),
     ("crashed", worked(Course(), 0), printed("Traceback (most recent call last):\nValueError: x", "Fine", code=1)),
+    ("crashed", worked(Course(), 0), printed(f"error: one\n{LOGGED}\n{LOGGED}", "Fine", code=1)),
     ("crashed", worked(Course(), 0), printed("", "Fine", code=-11)),
     ("hung", worked(Course(), 0), printed("", "Fine", code=None, timed_out=True)),
     ("never_connected", Course(), printed("cannot read the file")),
@@ -186,6 +194,8 @@ GOOD = [
     # A client whose limit a message exceeded.
     Course().session(0, Closed(1009, "", "client")).configured().audio().server(COMPLETED, "close", transcript=""),
     Course().session(0, None).configured().audio(),
+    # A client that had recorded much when its update was refused, and stopped.
+    Course().session(0).client("session.update").server("error", error={"param": "session.type"}).audio(2),
     # A refused update that was corrected.
     Course()
     .session(0)
@@ -222,6 +232,7 @@ def test_a_good_client_has_no_finding(course) -> None:
         (worked(Course(), 0), printed("", "FINE!")),
         (interrupted(0).session(2).configured().turn("Fine"), printed("", "Fine", "fine")),
         (worked(Course(), 0), printed("error: no microphone", "Fine", code=1)),
+        (worked(Course(), 0), printed(f"{LOGGED}ended: no microphone\n", "Fine", code=1)),
     ],
 )
 def test_a_program_that_reports_has_no_finding(course, options) -> None:

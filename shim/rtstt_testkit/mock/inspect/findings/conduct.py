@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 _UPDATE = "session.update"
-_ENOUGH = 1.0  # seconds of audio after which a client cannot have missed what the server answered
+_ENOUGH = 1.0  # seconds, and seconds of audio, after which a client cannot have missed what the server answered
 _PONG = 10.0  # seconds
 #: Close codes of a client that leaves; with another one it reports a failure, for example a message that is too long.
 _LEAVING = frozenset({1000, 1001, 1005})
@@ -69,10 +69,13 @@ def refused_update_ignored(seen: Observation) -> Iterator[Evidence]:
         if error is None or any(event.type == "session.updated" for event in events):
             continue
         number, event = error
-        size = sum(later.data.get("audio_bytes", 0) for later in events[number:] if later.type == APPEND)
-        if _seconds(record, size) >= _ENOUGH and not _updates(record, after=number):
+        audio = [later for later in events[number:] if later.type == APPEND]
+        seconds = _seconds(record, sum(later.data.get("audio_bytes", 0) for later in audio))
+        # A client that sends what it has recorded may send much before it can have read the error.
+        goes_on = bool(audio) and max(later.until for later in audio) - event.at >= _ENOUGH
+        if goes_on and seconds >= _ENOUGH and not _updates(record, after=number):
             message = str(event.data["error"].get("message"))[:120]
-            text = f"session.update was refused ({message}), and {_seconds(record, size):.1f} s of audio followed"
+            text = f"session.update was refused ({message}), and {seconds:.1f} s of audio followed"
             yield Evidence(text, record.number, event.at, number)
 
 

@@ -30,9 +30,8 @@ _REPORTS = re.compile(
     r"|no transcript|reconnect|retry|interrupted",
     re.IGNORECASE,
 )
-_TRACEBACK = re.compile(
-    r"Traceback \(most recent call last\)|^node:internal/|UnhandledPromiseRejection|panicked at", re.M
-)
+_TRACEBACK = "Traceback (most recent call last):"
+_CRASHED = re.compile(r"^node:internal/|UnhandledPromiseRejection|panicked at", re.M)
 
 
 class Item(NamedTuple):
@@ -65,9 +64,15 @@ def crashed(seen: Observation) -> Iterator[Evidence]:
         return
     if outcome.exit_code < 0:
         yield Evidence(f"the program was ended by signal {-outcome.exit_code}")
-    elif _TRACEBACK.search(outcome.log):
+    elif _CRASHED.search(outcome.log) or _ends_with_traceback(outcome.log):
         last = next((line for line in reversed(outcome.log.splitlines()) if line.strip()), "")
         yield Evidence(f"the program ended with {outcome.exit_code} and an unhandled exception: {last.strip()[:200]}")
+
+
+def _ends_with_traceback(log: str) -> bool:
+    """Return whether an exception ended the program; one that was logged is followed by what else it printed."""
+    _, traceback, rest = log.rpartition(_TRACEBACK)
+    return bool(traceback) and len(re.findall(r"^\S", rest, re.M)) <= 1
 
 
 def hung(seen: Observation) -> Iterator[Evidence]:
