@@ -22,6 +22,7 @@ from typing import Any
 from talk import KEY, MODEL, Outcome, arguments, client_events, reserved_port, run
 
 READY = "Uvicorn running on"
+STARTER = (sys.executable, "-m", "rtstt_core", "run", "--")
 
 
 class Proxy:
@@ -30,13 +31,14 @@ class Proxy:
     Args:
         hosts: The hosts that it has a model for, with the host as the model's name.
         shim: Whether it has the shim.
+        starter: What starts its command; without it, it gets the shim and the routes as this process did.
 
     Attributes:
         port: The port it listens on.
         key: The key that its clients need.
     """
 
-    def __init__(self, hosts: list[str], shim: bool) -> None:
+    def __init__(self, hosts: list[str], shim: bool, starter: tuple[str, ...] = STARTER) -> None:
         self._stack = ExitStack()
         self.port = self._stack.enter_context(reserved_port())
         config = Path(self._stack.enter_context(tempfile.TemporaryDirectory()), "config.yaml")
@@ -55,14 +57,14 @@ class Proxy:
         if not shim:  # the same command routes it
             env["RTSTT_SHIM_DISABLE"] = "1"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rtstt_core", "run", "--", *command],
+            [*starter, *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=env,
         )
-        atexit.register(self.stop)
+        atexit.register(self.close)
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -82,7 +84,7 @@ class Proxy:
         self._process.wait()
         self._ready.set()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._process.terminate()
         try:
             self._process.wait(10)

@@ -11,8 +11,8 @@ from rtstt_testkit.speech import Recording, load, silence
 __all__ = ["RATE", "spoken", "write_wav"]
 
 RATE = 24000
-_PAUSE = 0.8  # seconds between turns, longer than the silence that ends one
-_TAIL = 1.2  # seconds after the last turn
+_PAUSE = 1.2  # seconds between turns, longer than the silence that ends one
+_TAIL = 1.6  # seconds after the last turn
 
 
 def spoken(turns: Sequence[str]) -> Recording:
