@@ -32,7 +32,7 @@ async function* microphone(forever) {
   for (let at = 0, number = 1; forever || at < samples.length; at += 2 * CHUNK, number++) {
     await sleep(Math.max(begin + number * 50 - performance.now(), 0));
     const chunk = new Int16Array(CHUNK);
-    samples.copy(Buffer.from(chunk.buffer), 0, at, at + 2 * CHUNK);
+    Buffer.from(chunk.buffer).set(samples.subarray(at, at + 2 * CHUNK));
     yield chunk;
   }
 }

@@ -13,6 +13,7 @@ import pytest
 
 from rtstt_core.cli import main
 from rtstt_testkit.exam.examiner import Examinee, Result, examine_all, examine_scenario
+from rtstt_testkit.exam.program import run_program
 from rtstt_testkit.exam.report import document, html, junit, lines, read_baseline, summary
 from rtstt_testkit.exam.scenarios import SCENARIOS
 from rtstt_testkit.mock.inspect.findings.finding import Evidence, Finding
@@ -148,13 +149,19 @@ def test_nothing_is_left_of_a_program_that_hangs(tmp_path) -> None:
     environ = {**os.environ, "EXAM_TEST": str(os.getpid())}
     command = [sys.executable, str(program(tmp_path, source)), "{wav}"]
     scenario = BY_NAME["clean turn"]
-    # The time of the scenario is over when the program has just started.
-    result = examine_scenario(Examinee(command, environ, seconds=-scenario.seconds - 3), scenario)
+    # Its time is over when the program has just started; it never connects, so it also has half a minute to start.
+    result = examine_scenario(Examinee(command, environ, seconds=-scenario.seconds - 33), scenario)
     assert "hung" in found(result)
     until = time.monotonic() + 30
     while running(mark) and time.monotonic() < until:
         time.sleep(0.05)
     assert running(mark) == []
+
+
+def test_the_time_of_a_program_that_starts_slowly_begins_when_it_connects() -> None:
+    slow = [sys.executable, "-c", "import time; time.sleep(1)"]
+    assert run_program(slow, os.environ, 0.0, begun=lambda: False).code == 0
+    assert run_program(slow, os.environ, 0.0).code is None
 
 
 @pytest.mark.heavy

@@ -22,6 +22,7 @@ Feed = Literal["wav", "pcm"]
 _MARK = "RTSTT_EXAM_RUN"
 _GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _POLL = 0.05
+_START = 30.0  # seconds that a program may take to start, beside its time
 _READ = 1024 * 1024  # bytes of the beginning, and of the end, of long output
 _BYTES_A_SECOND = 48_000
 _CHUNK = 0.05  # seconds
@@ -52,6 +53,7 @@ def run_program(
     *,
     stdin: bytes | None = None,
     pace: bool = False,
+    begun: Callable[[], bool] = lambda: True,
     enough: Callable[[str], bool] = lambda stdout: False,
     stop: threading.Event | None = None,
 ) -> Ended:
@@ -60,9 +62,10 @@ def run_program(
     Args:
         command: The program and its arguments.
         environ: Its environment.
-        seconds: How long it may run.
+        seconds: How long it may run after it has begun.
         stdin: What it reads, None for nothing.
         pace: Whether it gets that in real time, as 24 kHz 16-bit samples.
+        begun: Returns whether it has begun; it may take half a minute to start.
         enough: Returns for what it wrote to stdout whether to stop it.
         stop: When set, the program is stopped.
 
@@ -87,7 +90,7 @@ def run_program(
         try:
             if stdin is not None:
                 feeder.start()
-            code = _wait(process, seconds, lambda: enough(_read(stdout)), stop)
+            code = _wait(process, seconds, begun, lambda: enough(_read(stdout)), stop)
         finally:
             _end(process, mark)
             if stdin is not None:
@@ -96,12 +99,19 @@ def run_program(
 
 
 def _wait(
-    process: subprocess.Popen[bytes], seconds: float, enough: Callable[[], bool], stop: threading.Event | None
+    process: subprocess.Popen[bytes],
+    seconds: float,
+    begun: Callable[[], bool],
+    enough: Callable[[], bool],
+    stop: threading.Event | None,
 ) -> int | None:
-    until = time.monotonic() + seconds
+    starting = not begun()
+    until = time.monotonic() + seconds + (_START if starting else 0.0)
     while time.monotonic() < until and not (stop is not None and stop.is_set()):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(_POLL)
+        if starting and begun():
+            starting, until = False, time.monotonic() + seconds
         if enough():
             return None
     return process.poll()
