@@ -15,7 +15,9 @@ FOLDERS = (
     "",
     "shim",
     *(f"shim/{name}" for name in ("npm", "docker", "action", "rtstt_testkit", "rtstt_testkit/mock")),
+    "shim/rtstt_testkit/mock/inspect/findings",
     "patches",
+    "patches/source",
     "tests",
     "scripts",
 )

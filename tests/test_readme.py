@@ -1,12 +1,14 @@
-"""The documents: their generated blocks are up to date, their commands exist, their links lead somewhere."""
+"""The documents: their generated blocks are up to date; the commands, options and files that they name exist."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -63,3 +65,56 @@ def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
     assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for parser_of_subcommand in action.choices.values():
+                yield from options(parser_of_subcommand)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_every_option_of_a_command_in_the_documents_exists(path: Path) -> None:
+    from rtstt_core.cli import COMMANDS
+
+    unknown = []
+    for command, rest in re.findall(r"rtstt-shim ([a-z-]+)([^`\n]*)", path.read_text(encoding="utf-8")):
+        if command in COMMANDS:
+            parser = argparse.ArgumentParser()
+            importlib.import_module(COMMANDS[command].arguments).configure(parser)
+            own = re.split(r" -- | # ", rest)[0]
+            unknown += sorted(set(re.findall(r"(?<!\w)--[a-z][\w-]*", own)) - set(options(parser)))
+    assert unknown == []
+
+
+# Names of files in the reader's own folders begin with these.
+PLACEHOLDERS = ("UPSTREAM/", "pr/")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_every_file_that_a_document_names_exists(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    names = set(re.findall(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|[cm]?js|json|ya?ml|md|toml|sh))`", text))
+    known = {name for name in names if not name.startswith(PLACEHOLDERS)}
+    folders = [ROOT / folder for folder in ("shim", "patches", "tests", "scripts")]
+    files = [f"/{file.name}" for file in ROOT.iterdir()]
+    files += [file.as_posix() for folder in folders for file in folder.rglob("*")]
+    assert [name for name in sorted(known) if not any(file.endswith(f"/{name}") for file in files)] == []
+
+
+def test_the_manual_names_every_fault_and_every_value_of_an_argument() -> None:
+    from rtstt_testkit import RealtimeServer
+    from rtstt_testkit.mock.protocol.admission import Account, Profile
+    from rtstt_testkit.mock.script.faults import Action
+
+    manual = (ROOT / "shim/rtstt_testkit/README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`\n]+)`", manual))
+    assert set(get_args(Action)) - named == set()
+    assert set(get_args(Account)) - named == set()
+    assert set(get_args(Profile)) - named == set()
+    [table] = re.findall(r"\| argument \| default \| meaning \|\n\|---.*\n((?:\|.*\n)+)", manual)
+    arguments = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    assert arguments - set(inspect.signature(RealtimeServer).parameters) == set()
