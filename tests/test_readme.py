@@ -30,7 +30,7 @@ def test_the_first_document_is_read_in_a_few_minutes() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
-def test_every_generated_block_stands_somewhere() -> None:
+def test_every_generated_block_is_in_a_document() -> None:
     assert {name for _, name in documents.generated()} == set(generate.BLOCKS)
 
 

@@ -32,7 +32,7 @@ def test_with_audio_in_real_time_the_axis_is_the_clock() -> None:
     assert seen.end == pytest.approx(3.9)
 
 
-def test_audio_that_comes_at_once_is_as_long_as_it_plays_and_events_follow_what_they_heard() -> None:
+def test_audio_that_arrives_at_once_is_as_long_as_it_plays_and_events_follow_it() -> None:
     seen = axis(
         audio(0.01, 5.0, until=0.02, count=50), event(0.03), audio(0.04, 5.0, until=0.05, count=50), event(0.06)
     )
@@ -99,7 +99,7 @@ def test_audio_of_another_rate_is_found_by_its_pace(rate: int, said: str) -> Non
     assert "24,000" in sentence
 
 
-def test_nothing_is_said_of_audio_in_real_time_or_all_at_once_or_too_short() -> None:
+def test_there_is_no_hint_for_audio_in_real_time_or_all_at_once_or_too_short() -> None:
     assert hints(axis(audio(0.0, 3.1, until=3.0, count=31))) == []
     assert hints(axis(audio(0.0, 60.0, until=0.01, count=600))) == []
     assert hints(axis(audio(0.0, 0.7, until=1.0, count=11))) == []

@@ -77,7 +77,7 @@ class Heard:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_text_message_is_taken_unmasked_whatever_its_length(size: int) -> None:
+def test_a_text_message_of_any_length_is_received_unmasked(size: int) -> None:
     heard = Heard().feed(text(size) + text(3))
     assert (heard.taken, heard.passed) == ([b"a" * size, b"aaa"], b"")
 
@@ -292,14 +292,14 @@ async def answers(first: bytes, then: bytes, last: bytes, times: int = 1) -> byt
         return heard
 
 
-def test_a_client_that_does_not_wait_for_the_handshake_is_heard_in_order() -> None:
+def test_frames_sent_before_the_handshakes_answer_are_handled_in_order() -> None:
     nope, clear = (Frame(Opcode.TEXT, event).serialize(mask=True) for event in (b"nope", CLEAR))
     heard = asyncio.run(answers(nope + clear[:9], clear[9:] + clear, b"input_audio_buffer.cleared", 2))
     assert heard.count(b"invalid_json") == 1
     assert heard.index(b"invalid_json") < heard.index(b"input_audio_buffer.cleared")
 
 
-def test_a_ping_is_answered_when_all_that_was_said_before_it_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ping_is_answered_after_the_events_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """So a client, on another thread or in another process, knows by the PONG that its audio is in."""
     heard: list[int] = []
 
@@ -323,7 +323,7 @@ def test_a_ping_is_answered_when_all_that_was_said_before_it_was_heard(monkeypat
     assert heard == [3 * 4800]
 
 
-def test_text_that_is_not_utf8_closes_1007_behind_what_was_said_before() -> None:
+def test_text_that_is_not_utf8_closes_1007_after_the_answers_to_events_before_it() -> None:
     clear, bad = (Frame(Opcode.TEXT, event).serialize(mask=True) for event in (CLEAR, b"\xff"))
     asyncio.run(answers(b"", clear, b"input_audio_buffer.cleared"))
     heard = asyncio.run(answers(b"", clear + bad, (1007).to_bytes(2, "big")))

@@ -674,7 +674,7 @@ class TestNormalized:
         ({"unknowns": 1}, {"unknowns": 2}, False),
     ],
 )
-def test_what_counts_as_alike(expected: dict[str, Any], received: dict[str, Any], alike: bool) -> None:
+def test_which_values_are_equal(expected: dict[str, Any], received: dict[str, Any], alike: bool) -> None:
     tried = Row("x", "x", "x", not_compared=("unknown",), prefix_only=("tail",))
     found = differences(tried, [{"type": "x", **expected}], [{"type": "x", **received}])
     assert (found == []) is alike

@@ -123,7 +123,7 @@ def test_the_dispatchers_of_undici(node: str, version: str, cell: Cell, endpoint
         ),
     ],
 )
-def test_what_else_stands_on_http(
+def test_what_else_is_built_on_http(
     app: str, packages: dict[str, str], node: str, cell: Cell, endpoint: Endpoint
 ) -> None:
     """Another WebSocket package, a proxy's agent, and an instrumentation that wraps what the preload hooks."""

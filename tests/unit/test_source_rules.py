@@ -50,7 +50,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 @pytest.mark.parametrize("file", sorted((patches() / "source").rglob("*.yml")), ids=lambda file: file.name)
-def test_no_key_stands_twice(file: Path) -> None:
+def test_no_key_occurs_twice(file: Path) -> None:
     assert list(yaml.load_all(file.read_text(encoding="utf-8"), _StrictLoader))
 
 

@@ -370,7 +370,7 @@ def test_the_length_of_telephone_audio_is_that_of_its_format() -> None:
         '{"type": "response.audio.delta", "delta": 5}',
     ],
 )
-def test_whatever_a_message_holds_it_is_traced(text: str) -> None:
+def test_every_message_is_traced(text: str) -> None:
     from rtstt_core.trace.event import AudioRates, traced_text
 
     assert isinstance(traced_text(text, AudioRates(), keep_audio=False)["type"], str)
