@@ -136,7 +136,7 @@ def test_a_hundred_open_sessions_stay_fluid(page: Page, mock: ThreadedRealtimeSe
         assert longest < 2000, f"a frame took {longest:.0f} ms"
 
 
-def test_the_page_reports_that_the_mock_has_ended(page: Page) -> None:
+def test_a_mock_that_ends_is_said_to_be_gone(page: Page) -> None:
     with server() as mock:
         refused(mock)
         open_page(page, mock)
@@ -320,7 +320,7 @@ def test_audio_of_another_rate_is_noticed_while_it_is_sent(page: Page, mock: Thr
         expect(page.locator(".verdict.waiting")).to_contain_text("16,000 Hz. Resample it to 24,000 Hz")
 
 
-def test_a_client_that_never_commits_gets_a_hint_while_it_waits(page: Page, mock: ThreadedRealtimeServer) -> None:
+def test_a_client_that_never_commits_is_told_so_while_it_waits(page: Page, mock: ThreadedRealtimeServer) -> None:
     open_page(page, mock)
     with client(mock) as one:
         one.send(update(turn_detection=None))
