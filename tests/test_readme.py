@@ -118,3 +118,33 @@ def test_the_manual_names_every_fault_and_every_value_of_an_argument() -> None:
     [table] = re.findall(r"\| argument \| default \| meaning \|\n\|---.*\n((?:\|.*\n)+)", manual)
     arguments = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
     assert arguments - set(inspect.signature(RealtimeServer).parameters) == set()
+
+
+def test_the_first_document_names_the_tested_versions() -> None:
+    from rtstt_core.clients.python_table import PYTHON_CLIENTS
+    from rtstt_core.patching.targets import TARGETS
+
+    [table] = re.findall(r"## Compatibility\n\n((?:\|.*\n)+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", table, re.MULTILINE))
+    for target in TARGETS:
+        [row] = [text for name, text in rows.items() if target.library in name.split(", ")]
+        major, minor = target.below
+        if target.oldest[1:]:  # trio's client is younger than its library
+            assert f"{target.oldest[0]}.{target.oldest[1]} to {major}.{minor - 1}" in row
+    for client in PYTHON_CLIENTS:
+        for since in client.ranges:
+            if since.sends in ("always", "to regional hosts") and not since.beta and client.name in rows:
+                assert f"fixed: {since.since} to " in rows[client.name]
+
+
+def test_the_first_document_shows_a_warning_as_it_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    from rtstt_core.diagnosis import Symptom
+    from rtstt_core.report import ConnectionInfo, report
+
+    [shown] = re.findall(r"```text\n(rtstt_shim: .*)\n```", (ROOT / "README.md").read_text(encoding="utf-8"))
+    [(client, version, url)] = re.findall(r"\[(\S+) (\S+), (\S+)\]$", shown)
+    [(code, message, reason)] = re.findall(r"\((\w+): (.*); closed 3000 (\S+)\)", shown)
+    symptom = Symptom("close", code=code, message=message, close_code=3000, close_reason=reason)
+    report(ConnectionInfo(client, version, url), symptom)
+    [record] = caplog.records
+    assert record.getMessage() == shown
