@@ -1,4 +1,4 @@
-"""Where events and audio stand on the time axis, and what the way in which audio arrives says about it."""
+"""The places of events and audio on the time axis, and the hints that the pace of the audio gives."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_a_run_of_appends_grows_in_its_place() -> None:
     assert seen.update([event(0.0), run], 4800) == 0
     run.count, run.until, run.data["audio_bytes"] = 10, 0.9, SECOND
     assert seen.update([seen.placed[0].event, run], SECOND) == 1
-    assert [placed.heard for placed in seen.placed] == [0.0, 1.0]
+    assert [placed.received for placed in seen.placed] == [0.0, 1.0]
     assert len(seen.pieces) == 1
     assert seen.update([seen.placed[0].event, run, event(1.0)], SECOND) == 1
     assert len(seen.placed) == 3
@@ -77,7 +77,7 @@ def test_a_run_of_appends_grows_in_its_place() -> None:
 def test_events_that_were_forgotten_before_anyone_looked_leave_their_audio() -> None:
     seen = Axis()
     seen.update([audio(9.0, 1.0)], 10 * SECOND)
-    assert seen.placed[0].heard == pytest.approx(10.0)
+    assert seen.placed[0].received == pytest.approx(10.0)
     assert seen.time_of(10 * SECOND) == pytest.approx(10.0)
 
 

@@ -310,11 +310,11 @@ class TestDifferences:
         assert [summarize(event) for event in result.received.events] == ["HTTP 302"]
 
     def test_frames_that_are_no_events_are_named(self) -> None:
-        async def odd(connection: ServerConnection) -> None:
+        async def unusual(connection: ServerConnection) -> None:
             for frame in (b"\0", "[1]", "{"):
                 await connection.send(frame)
 
-        result = against(odd)
+        result = against(unusual)
         assert [event["type"] for event in result.received.events][1:4] == ["(frame)"] * 3
 
 

@@ -1,4 +1,4 @@
-"""scripts/repro.mjs, run as its docstring says."""
+"""scripts/repro.mjs, run as its docstring describes."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_a_usage_error_is_one_sentence(args: list[str], sentence: str) -> None:
 def test_a_missing_mock_is_reported(tmp_path: Path) -> None:
     code, _, err = repro(path=str(tmp_path))
     assert code == 2
-    mend = "install it with: pip install 'rtstt-shim[testkit]', or give --url"
-    assert err == f"repro.mjs: `rtstt-shim mock` cannot be run; {mend}\n"
+    fix = "install it with: pip install 'rtstt-shim[testkit]', or give --url"
+    assert err == f"repro.mjs: `rtstt-shim mock` cannot be run; {fix}\n"
 
 
 def test_an_endpoint_out_of_reach_is_a_failure() -> None:

@@ -68,6 +68,6 @@ def test_the_example_runs(tmp_path: Path, change: tuple[str, str], outcome: str)
         timeout=240,
         check=False,
     )
-    said = done.stdout + done.stderr
-    assert re.search(outcome, said), said
-    assert (done.returncode == 0) is (change == ("", "")), said
+    printed = done.stdout + done.stderr
+    assert re.search(outcome, printed), printed
+    assert (done.returncode == 0) is (change == ("", "")), printed

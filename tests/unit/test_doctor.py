@@ -289,7 +289,9 @@ def test_without_a_terminal_lines_have_80_columns(
     assert 65 < max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
-def test_an_empty_folder_is_reported(installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_empty_folder_is_reported(
+    installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert main(["doctor", str(tmp_path)]) == 0
     assert capsys.readouterr().out == (
         f"{PYTHON}\n  no client that is known\n"
