@@ -148,3 +148,14 @@ def test_the_first_document_shows_a_warning_as_it_is_logged(caplog: pytest.LogCa
     report(ConnectionInfo(client, version, url), symptom)
     [record] = caplog.records
     assert record.getMessage() == shown
+
+
+def test_the_documents_of_folders_list_what_is_in_them() -> None:
+    folders = [folder.name for folder in (ROOT / "tests").iterdir() if any(folder.glob("*.py"))]
+    assert [name for name in sorted(folders) if f"| `{name}/` |" not in (ROOT / "tests/README.md").read_text()] == []
+    scripts = [path.name for path in (ROOT / "scripts").glob("[!_]*.*") if path.suffix in (".py", ".mjs")]
+    assert [name for name in sorted(scripts) if f"| `{name}" not in (ROOT / "scripts/README.md").read_text()] == []
+    picture = set(re.findall(r"\w+", (ROOT / "shim/README.md").read_text(encoding="utf-8").split("```")[1]))
+    rooms = [path for package in ("rtstt_core", "rtstt_testkit") for path in (ROOT / "shim" / package).glob("[!_]*")]
+    names = {path.stem for path in rooms if path.suffix == ".py" or any(path.glob("*.*"))}
+    assert names - picture - {"pytest_plugin"} == set()
