@@ -13,10 +13,10 @@ import pytest
 
 from rtstt_core import error_events
 from rtstt_core import watch as watch_module
-from rtstt_core.delay import Delay
+from rtstt_core.delay import DelayedCalls
 from rtstt_core.diagnosis import Symptom
 from rtstt_core.report import ConnectionInfo
-from rtstt_core.url_rule import Session
+from rtstt_core.url_rule import SessionType
 from rtstt_core.watch import Watch
 
 INFO = ConnectionInfo("aiohttp", "3.9", "wss://api.openai.com/v1/realtime?intent=transcription")
@@ -37,10 +37,10 @@ class Reported(list[tuple[Symptom, bool]]):
     def __init__(self) -> None:
         self.came = threading.Event()
         self.counts: list[int] = []
-        self.sessions: list[Session] = []
+        self.sessions: list[SessionType] = []
 
     def __call__(
-        self, info: ConnectionInfo, symptom: Symptom, *, session: Session, by_client: bool = False, count: int = 1
+        self, info: ConnectionInfo, symptom: Symptom, *, session: SessionType, by_client: bool = False, count: int = 1
     ) -> None:
         assert info is INFO
         self.append((symptom, by_client))
@@ -65,7 +65,7 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reported]:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait 10 ms for a close, not half a second."""
-    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", Delay(0.01))
+    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", DelayedCalls(0.01))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_only_the_newest_of_several_errors_is_the_one_that_ended_the_session(wat
     assert reported.symptoms == [WHOLE, Symptom("error", code="invalid_json", close_code=4000, close_reason="")]
 
 
-class ManualDelay(Delay):
+class ManualDelay(DelayedCalls):
     """Half a second that passes when a test says so."""
 
     def __init__(self) -> None:
@@ -234,7 +234,7 @@ def test_an_error_that_came_before_is_not_parsed_again(
     "form", [str, str.encode, lambda text: bytearray(text.encode())], ids=["text", "bytes", "array"]
 )
 def test_a_message_of_a_megabyte_costs_what_one_of_a_kibibyte_does(
-    session: Session, form: Callable[[str], Any], reported: Reported
+    session: SessionType, form: Callable[[str], Any], reported: Reported
 ) -> None:
     watch = Watch(INFO, lambda: True, session)
     small, large = (form(json.dumps({"type": "response.output_audio.delta", "delta": "A" * n})) for n in (2**10, 2**20))
@@ -390,7 +390,7 @@ def test_if_no_thread_can_start_the_error_is_reported_at_once(
     def cannot_start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", Delay(0.5))
+    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", DelayedCalls(0.5))
     monkeypatch.setattr(threading.Thread, "start", cannot_start)
     watch.message(json.dumps(ERROR))
     assert reported == [(WHOLE, False)]
