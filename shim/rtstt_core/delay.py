@@ -11,10 +11,10 @@ from time import monotonic, sleep
 
 from rtstt_core.forking import call_in_forked_child
 
-__all__ = ["DelayedCalls"]
+__all__ = ["Delay"]
 
 
-class DelayedCalls:
+class Delay:
     """Calls functions a fixed time after they were added, in that order.
 
     A call that raises does not affect the others. No lock is held during a call. What is still due when the process

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from rtstt_core.connect_error import cause_of, describe
-from rtstt_core.delay import DelayedCalls
+from rtstt_core.delay import Delay
 from rtstt_core.diagnosis import Symptom
 from rtstt_core.error_events import ErrorEvent, ErrorEvents, text_of
 from rtstt_core.progress import Progress
@@ -31,7 +31,7 @@ _ERROR_BYTES = _ERROR.encode()
 # tens of KiB, of which the rest is not examined.
 _HEAD = 512
 # The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
-_CLOSE_WAIT = DelayedCalls(0.5)
+_CLOSE_WAIT = Delay(0.5)
 # A fragmented message longer than this is not examined: an error event is shorter.
 _MAX_FRAGMENTED = 65536
 _CONTINUATION, _TEXT = 0x0, 0x1

@@ -5,19 +5,19 @@ import time
 
 import pytest
 
-from rtstt_core.delay import DelayedCalls
+from rtstt_core.delay import Delay
 
 
 def test_a_call_is_made_after_the_delay() -> None:
     called = threading.Event()
     start = time.monotonic()
-    assert DelayedCalls(0.05).add(called.set)
+    assert Delay(0.05).add(called.set)
     assert called.wait(10)
     assert time.monotonic() - start >= 0.05
 
 
 def test_the_thread_ends_with_the_last_call_and_starts_again() -> None:
-    delay = DelayedCalls(0.01)
+    delay = Delay(0.01)
     for _ in range(2):
         thread: list[threading.Thread] = []
         called = threading.Event()
@@ -30,7 +30,7 @@ def test_the_thread_ends_with_the_last_call_and_starts_again() -> None:
 
 def test_a_call_that_raises_does_not_affect_the_next() -> None:
     called = threading.Event()
-    delay = DelayedCalls(0.01)
+    delay = Delay(0.01)
 
     def fail() -> None:
         raise ValueError
@@ -42,7 +42,7 @@ def test_a_call_that_raises_does_not_affect_the_next() -> None:
 
 def test_a_call_may_add_another() -> None:
     called = threading.Event()
-    delay = DelayedCalls(0.01)
+    delay = Delay(0.01)
 
     def add() -> None:
         delay.add(called.set)
@@ -52,7 +52,7 @@ def test_a_call_may_add_another() -> None:
 
 
 def test_calls_that_are_due_at_exit_are_made_at_once() -> None:
-    delay = DelayedCalls(1000)
+    delay = Delay(1000)
     called: list[int] = []
 
     def add() -> None:
@@ -68,7 +68,7 @@ def test_without_a_thread_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     def cannot_start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    delay = DelayedCalls(0.01)
+    delay = Delay(0.01)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", cannot_start)
         assert not delay.add(lambda: None)

@@ -13,7 +13,7 @@ import pytest
 
 from rtstt_core import error_events
 from rtstt_core import watch as watch_module
-from rtstt_core.delay import DelayedCalls
+from rtstt_core.delay import Delay
 from rtstt_core.diagnosis import Symptom
 from rtstt_core.report import ConnectionInfo
 from rtstt_core.url_rule import SessionType
@@ -65,7 +65,7 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reported]:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait 10 ms for a close, not half a second."""
-    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", DelayedCalls(0.01))
+    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", Delay(0.01))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_only_the_newest_of_several_errors_is_the_one_that_ended_the_session(wat
     assert reported.symptoms == [WHOLE, Symptom("error", code="invalid_json", close_code=4000, close_reason="")]
 
 
-class ManualDelay(DelayedCalls):
+class ManualDelay(Delay):
     """Half a second that passes when a test says so."""
 
     def __init__(self) -> None:
@@ -390,7 +390,7 @@ def test_if_no_thread_can_start_the_error_is_reported_at_once(
     def cannot_start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", DelayedCalls(0.5))
+    monkeypatch.setattr(watch_module, "_CLOSE_WAIT", Delay(0.5))
     monkeypatch.setattr(threading.Thread, "start", cannot_start)
     watch.message(json.dumps(ERROR))
     assert reported == [(WHOLE, False)]
