@@ -8,14 +8,14 @@ from typing import NamedTuple, get_args
 from rtstt_testkit.mock.inspect.findings import conduct, delivery, reconnecting, reported
 from rtstt_testkit.mock.inspect.findings.finding import Evidence, Finding, FindingName, Observation
 
-__all__ = ["FINDINGS", "FindingKind", "NotResilient", "check_resilient", "find"]
+__all__ = ["FINDINGS", "NotResilient", "Row", "check_resilient", "find"]
 
 
 class NotResilient(AssertionError):
     """A client did something wrong."""
 
 
-class FindingKind(NamedTuple):
+class Row(NamedTuple):
     """One kind of finding.
 
     Attributes:
@@ -31,126 +31,124 @@ class FindingKind(NamedTuple):
     fix: str
 
 
-FINDINGS: tuple[FindingKind, ...] = (
-    FindingKind(
+FINDINGS: tuple[Row, ...] = (
+    Row(
         "never_connected",
         reported.never_connected,
         "The program opened no connection to the server.",
         "Let it take its endpoint from OPENAI_BASE_URL, or connect to api.openai.com, which is routed to the server.",
     ),
-    FindingKind(
-        "hung", reported.hung, "The program did not end.", "Give every wait a time-out, and end when it passes."
-    ),
-    FindingKind(
+    Row("hung", reported.hung, "The program did not end.", "Give every wait a time-out, and end when it passes."),
+    Row(
         "crashed",
         reported.crashed,
         "The program ended with an unhandled exception or a signal.",
         "Handle every exception of the connection and of the parser, and report it.",
     ),
-    FindingKind(
+    Row(
         "retried_fatal",
         reconnecting.retried_fatal,
         "The client kept trying what can never succeed.",
         "End at a refused key, model, URL or account, and report it; retry only what passes.",
     ),
-    FindingKind(
+    Row(
         "reconnect_storm",
         reconnecting.reconnect_storm,
         "The client reconnected again and again, with hardly a pause.",
         "Wait between attempts: exponential backoff with jitter and a limit, reset only by a session that held.",
     ),
-    FindingKind(
+    Row(
         "no_backoff",
         reconnecting.no_backoff,
         "The pauses between failed attempts did not grow.",
         "Double the pause after every failure, up to a limit, with jitter.",
     ),
-    FindingKind(
+    Row(
         "gave_up_too_early",
         reconnecting.gave_up_too_early,
         "The client gave up at an interruption that passes.",
         "Retry lost connections, 429, 5xx, 1001, 1006, 1011 and 1012 at least twice before giving up.",
     ),
-    FindingKind(
+    Row(
         "budget_not_reset",
         reconnecting.budget_not_reset,
         "The client counted interruptions over its lifetime, and gave up at one that it would have survived before.",
         "Reset the count of retries when a session has worked.",
     ),
-    FindingKind(
+    Row(
         "session_update_missing_after_reconnect",
         conduct.session_update_missing_after_reconnect,
         "A later session got audio without the settings that the first one had.",
         "Send session.update on every connection; a new session starts with the defaults, without a transcription "
         "model.",
     ),
-    FindingKind(
+    Row(
         "audio_before_updated",
         conduct.audio_before_updated,
         "Audio was sent before the session was configured.",
         "Hold audio in a buffer until session.update is sent, or better until session.updated came.",
     ),
-    FindingKind(
+    Row(
         "refused_update_ignored",
         conduct.refused_update_ignored,
         "The settings were refused, and the client streamed on: no transcript can come.",
         "Treat an error that answers session.update as the end of the session, and report it.",
     ),
-    FindingKind(
+    Row(
         "closed_before_completed",
         conduct.closed_before_completed,
         "The client closed while a transcript was on its way.",
         "After the last commit, wait for completed or failed of every committed item, then close.",
     ),
-    FindingKind(
+    Row(
         "ping_ignored",
         conduct.ping_ignored,
         "The client did not answer a PING.",
         "Keep the event loop free, and read while you send.",
     ),
-    FindingKind(
+    Row(
         "failed_ignored",
         reported.failed_ignored,
         "An item failed, and the user did not learn of it.",
         "Handle conversation.item.input_audio_transcription.failed: report it, and settle what waits for the item.",
     ),
-    FindingKind(
+    Row(
         "silent_failure",
         reported.silent_failure,
         "Nothing was transcribed, and the program reported nothing.",
         "Log error events, close codes and refused handshakes, and end with an exit code other than 0.",
     ),
-    FindingKind(
+    Row(
         "transcript_lost",
         reported.transcript_lost,
         "A transcript was sent and did not reach the user.",
         "Keep one transcript for each item_id, and show it whatever came before or between.",
     ),
-    FindingKind(
+    Row(
         "transcript_doubled",
         reported.transcript_doubled,
         "A transcript reached the user more than once.",
         "Keep one transcript for each item_id: a second completed of an item is the same transcript.",
     ),
-    FindingKind(
+    Row(
         "out_of_order_mixed_up",
         reported.out_of_order_mixed_up,
         "Transcripts reached the user in the order of completion instead of the order of speech.",
         "Order items by previous_item_id of input_audio_buffer.committed, not by when they complete.",
     ),
-    FindingKind(
+    Row(
         "leading_audio_lost",
         delivery.leading_audio_lost,
         "The beginning of the audio was lost.",
         "Record into a buffer from the start, and send it when the session is ready.",
     ),
-    FindingKind(
+    Row(
         "audio_lost",
         delivery.audio_lost,
         "Audio was lost.",
         "Keep audio until its item is completed, and send what is left again in the next session.",
     ),
-    FindingKind(
+    Row(
         "audio_doubled",
         delivery.audio_doubled,
         "Audio was transcribed more than once.",
