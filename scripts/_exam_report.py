@@ -53,7 +53,7 @@ class Cause(NamedTuple):
     """Why a scenario failed.
 
     Attributes:
-        whose: Whose fault it is: the client's or the application's.
+        whose: ``client``, or ``application`` where the client leaves it to whoever uses it.
         sentence: The cause, as a sentence.
     """
 
@@ -120,7 +120,9 @@ def failures() -> str:
         ]
         not_applicable = [each["name"] for each in result["scenarios"] if each["result"] == "not applicable"]
         parts.append(f"### {client}\n\nExamined on {result['on']}, in {result['seconds']} seconds.")
-        if not_applicable:
+        if len(not_applicable) == len(result["scenarios"]) - 1:
+            parts[-1] += " Nothing else was run after this:"
+        elif not_applicable:
             parts[-1] += f" Not applicable: {', '.join(not_applicable)}."
         if rows:
             parts.append(_table(("scenario", "finding and evidence", "whose", "cause"), rows))

@@ -21,7 +21,7 @@ def test_every_failure_has_a_cause_and_nothing_else_has_one() -> None:
 def test_every_cause_is_one_sentence_that_says_whose_it_is() -> None:
     for cell, cause in report.causes().items():
         assert cause.whose in ("client", "application"), cell
-        assert cause.sentence[0].isupper(), cell
+        assert cause.sentence[0].isupper() or cause.sentence[0] == "`", cell
         assert cause.sentence.endswith("."), cell
 
 
