@@ -22,9 +22,11 @@ class _Endless(Delay):
 
 
 @pytest.fixture(autouse=True)
-def a_close_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def a_close_is_waited_for() -> Iterator[None]:
     """An error is reported with the close that follows it, though the machine may take more than half a second."""
-    monkeypatch.setattr(watch, "_CLOSE_WAIT", _Endless(0.5))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(watch, "_CLOSE_WAIT", _Endless(0.5))
+        yield
 
 
 @pytest.fixture

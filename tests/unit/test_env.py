@@ -63,12 +63,12 @@ def test_two_that_need_the_same_folder_build_it_once(cache: Path, capsys: pytest
 
     def build() -> None:
         started.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         _build_folder(cache / "x", "once", built)
 
     first = threading.Thread(target=_build.cached_folder, args=(cache / "x", {}, build))
     first.start()
-    assert started.wait(30)
+    assert started.wait(60)
     second = threading.Thread(target=_build.cached_folder, args=(cache / "x", {}, build))
     second.start()
     go_on.set()

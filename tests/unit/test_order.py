@@ -229,14 +229,14 @@ def test_uninstalled_in_the_middle_of_a_session_it_goes_on_and_nothing_is_logged
 
     def refuse_when_released(connection: Any) -> None:
         begun.set()
-        assert go.wait(30)
+        assert go.wait(60)
         refuse(connection)
 
     seen: list[Seen] = []
     with serving(refuse_when_released) as endpoint:
         session = threading.Thread(target=lambda: seen.append(transport[0](endpoint.url())))
         session.start()
-        assert begun.wait(30)
+        assert begun.wait(60)
         rtstt_shim.uninstall()
         go.set()
         session.join()
