@@ -82,7 +82,6 @@ def test_a_text_message_is_taken_unmasked_whatever_its_length(size: int) -> None
     assert (heard.taken, heard.passed) == ([b"a" * size, b"aaa"], b"")
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(list(FRAMES)), max_size=8),
     st.lists(st.integers(1, 300), min_size=1, max_size=8),
@@ -227,15 +226,22 @@ ENDS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=600)
-@given(
-    st.lists(WHOLE | FRAGMENTED | CONTROLS | WHOLE | FRAGMENTED | ENDS | st.binary(max_size=30), max_size=12),
-    st.lists(st.integers(1, 300), min_size=1, max_size=8),
-)
-def test_the_reader_leads_to_the_same_as_websockets_parser_alone(frames: list[bytes], sizes: list[int]) -> None:
-    pieces = list(cut(b"".join(frames), sizes))
-    # Frame by frame: websockets answers a CLOSE before anybody has looked at the messages that came with it.
-    assert asyncio.run(received(pieces, True)) == asyncio.run(received(frames, False))
+@pytest.mark.parametrize("examples", [100, pytest.param(1000, marks=pytest.mark.heavy)])
+def test_the_reader_leads_to_the_same_as_websockets_parser_alone(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(
+        st.lists(WHOLE | FRAGMENTED | CONTROLS | WHOLE | FRAGMENTED | ENDS | st.binary(max_size=30), max_size=12),
+        st.lists(st.integers(1, 300), min_size=1, max_size=8),
+    )
+    def compare(frames: list[bytes], sizes: list[int]) -> None:
+        async def both() -> None:
+            pieces = list(cut(b"".join(frames), sizes))
+            # Frame by frame: websockets answers a CLOSE before anybody has looked at the messages that came with it.
+            assert await received(pieces, True) == await received(frames, False)
+
+        asyncio.run(both())
+
+    compare()
 
 
 @pytest.mark.parametrize("direct", [True, False])
@@ -261,7 +267,6 @@ def test_frames_beyond_the_limit_wait_for_their_turn(limit: int) -> None:
     assert turns == {1: 6, 2: 3, 5: 2}[limit]
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=6000), max_size=12), st.one_of(st.none(), st.integers(0, 9000)))
 def test_the_tape_keeps_the_latest_and_counts_all(pieces: list[bytes], limit: int | None) -> None:
     tape, whole = AudioBuffer(limit), b"".join(pieces)
@@ -302,6 +307,7 @@ def test_a_client_that_does_not_wait_for_the_handshake_is_heard_in_order() -> No
 def test_a_ping_is_answered_when_all_that_was_said_before_it_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """So a client, on another thread or in another process, knows by the PONG that its audio is in."""
     heard: list[int] = []
+    asked = asyncio.Event()
 
     async def talk() -> None:
         async with RealtimeServer(strict=False) as server:
@@ -310,13 +316,14 @@ def test_a_ping_is_answered_when_all_that_was_said_before_it_was_heard(monkeypat
             def receive_data(protocol: ServerProtocol, data: bytes) -> None:
                 heard.extend(session.audio_received for session in server.sessions)
                 genuine(protocol, data)
+                asked.set()
 
             async with connect(f"{server.url}?intent=transcription", additional_headers=AUTH) as client:
                 await client.recv()
                 monkeypatch.setattr(ServerProtocol, "receive_data", receive_data)
                 frames = [Frame(Opcode.TEXT, APPEND).serialize(mask=True)] * 3
                 client.transport.write(b"".join(frames) + Frame(Opcode.PING, b"").serialize(mask=True))
-                await server.wait_for("input_audio_buffer.append")
+                await asyncio.wait_for(asked.wait(), 60)
                 monkeypatch.undo()
 
     asyncio.run(talk())

@@ -132,7 +132,7 @@ NOISE = array.array("h", [round(random.Random(6).gauss(0, 900)) for _ in range(R
 QUIET = array.array("h", [sample // 6 for sample in array.array("h", NOISE)]).tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(PIECES, st.lists(st.integers(1, 9000), min_size=1, max_size=20))
 def test_noise_is_detected_alike_for_every_chunking(pieces, sizes) -> None:
     sounds = {"noise": NOISE, "quiet noise": QUIET, "tone": tone(700), "silence": silence(700)}

@@ -277,7 +277,7 @@ def test_a_failure_shows_what_the_server_saw_in_a_few_lines(pytester: pytest.Pyt
             "Session 1: the client sent `?model=whisper-1` with intent=transcription: OpenAI answers `invalid_model` "
             "and closes 4000. Remove `model` from the URL; *",
             "<session 1 /v1/realtime?intent=transcription&model=whisper-1 closed 4000>, last events:",
-            '*0.0* s  ← error  invalid_model, Model "whisper-1" is not supported in transcription mode.',
+            '*.* s  ← error  invalid_model, Model "whisper-1" is not supported in transcription mode.',
             "*closed 4000 invalid_request_error.invalid_model by the server",
         ]
     )
@@ -380,7 +380,7 @@ def test_a_test_that_fails_while_its_client_goes_on_does_not_end_pytest(pytester
 
             for _ in range(3):
                 threading.Thread(target=client, daemon=True).start()
-            realtime_server.wait_for("input_audio_buffer.cleared", count=1000, timeout=30)
+            realtime_server.wait_for("input_audio_buffer.cleared", count=100, timeout=60)
             assert number < 0
         """,
     )

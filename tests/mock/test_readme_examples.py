@@ -43,7 +43,7 @@ def test_curl(tmp_path) -> None:
             while not events or events[-1]["type"] != COMPLETED:
                 events.append(json.loads(client.recv()))
         assert events[-1]["transcript"] == "Hello."
-        server.wait_for("session.created")
+        server.wait_for("session.created", timeout=60)
         said = run(after)
         assert "Session 1: 1 transcript was completed." in said
         assert '"followed": true' in said
