@@ -117,7 +117,7 @@ def _serve(client: socket.socket, answer: bytes | None, frames: Sequence[bytes],
 
 
 def _hang_up(client: socket.socket) -> None:
-    """End the connection; closing it with the client's bytes unread would be a reset, which may overtake what was sent."""
+    """End the connection: closing it with the client's bytes unread would be a reset, which may overtake an answer."""
     client.shutdown(socket.SHUT_WR)
     while client.recv(4096):
         pass
