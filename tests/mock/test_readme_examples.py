@@ -82,6 +82,7 @@ async def my_client(url):
 {block}"""
     )
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("WEBSOCKETS_BACKOFF_INITIAL_DELAY", "0")  # up to 5 s otherwise
     result = pytester.runpytest_subprocess(
         "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "-W", "ignore::pytest.PytestDeprecationWarning"
     )

@@ -262,7 +262,13 @@ def child(queue):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform starts processes in one way")
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-@pytest.mark.parametrize("imported", ["", "import websockets.asyncio.client"], ids=["client later", "client first"])
+@pytest.mark.parametrize(
+    "imported",
+    [
+        pytest.param("", id="client later", marks=pytest.mark.heavy),
+        pytest.param("import websockets.asyncio.client", id="client first"),
+    ],
+)
 def test_a_child_of_multiprocessing_has_it_once(method: str, imported: str, output_of: Callable[..., str]) -> None:
     program = f"""
 if __name__ == "__main__":
