@@ -25,7 +25,7 @@ GIT += ("-c", "maintenance.auto=false", "-c", "gc.auto=0")
 
 @contextmanager
 def once(folder: Path) -> Iterator[Path | None]:
-    """A folder to unpack into if the one that is wanted is not there; tests may run side by side."""
+    """A folder to unpack into if the given one does not exist; tests may run side by side."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if folder.is_dir():
