@@ -178,12 +178,25 @@ def test_a_port_in_use_is_one_sentence() -> None:
             ["--profile", "opnai"],
             "rtstt-shim: unknown profile 'opnai'; the mock knows openai, gateway, azure\n",
         ),
-        (["--refuse", "never"], "rtstt-shim: unknown refuse 'never'; the mock knows at-connect, on-update\n"),
-        (["--max-sessions", "0"], "rtstt-shim: max_sessions is 0; it must be 1 or more, or None for any number\n"),
-        (["--port", "70000"], "rtstt-shim: --port 70000 is not a port; choose 0 to 65535\n"),
-        (
+        pytest.param(
+            ["--refuse", "never"],
+            "rtstt-shim: unknown refuse 'never'; the mock knows at-connect, on-update\n",
+            marks=pytest.mark.heavy,
+        ),
+        pytest.param(
+            ["--max-sessions", "0"],
+            "rtstt-shim: max_sessions is 0; it must be 1 or more, or None for any number\n",
+            marks=pytest.mark.heavy,
+        ),
+        pytest.param(
+            ["--port", "70000"],
+            "rtstt-shim: --port 70000 is not a port; choose 0 to 65535\n",
+            marks=pytest.mark.heavy,
+        ),
+        pytest.param(
             ["--account", "x"],
             "rtstt-shim: unknown account 'x'; the mock knows no-credit, quota, spend-limit, no-model\n",
+            marks=pytest.mark.heavy,
         ),
         (
             ["--host", "0.0.0.0"],
@@ -204,7 +217,7 @@ def test_wrong_use_is_one_sentence(arguments, message) -> None:
     ("arguments", "caution"),
     [
         ([], ""),
-        (["--host", "localhost"], ""),
+        pytest.param(["--host", "localhost"], "", marks=pytest.mark.heavy),
         (
             ["--host", "0.0.0.0", "--no-token"],
             "rtstt-shim: --host 0.0.0.0 lets every machine that can connect to this one read and control its sessions "
@@ -269,7 +282,7 @@ def test_an_address_that_cannot_be_written_is_one_sentence() -> None:
     code = "import sys; from rtstt_core.cli import main; sys.exit(main())"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", code, "mock"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
+            [sys.executable, "-c", code, "mock"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert (done.returncode, done.stderr) == (
         1,

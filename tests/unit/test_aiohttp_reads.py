@@ -122,11 +122,14 @@ async def rest(connection: Any) -> list[Any]:
     return [json.loads(message.data) async for message in connection]
 
 
-def test_an_error_is_reported_wherever_two_reads_cut_it(shim: None, warnings_logged: Records) -> None:
+@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.heavy)])
+def test_an_error_is_reported_wherever_two_reads_cut_it(step: int, shim: None, warnings_logged: Records) -> None:
     whole = frame(DELTA) + frame(ERROR) + frame(DELTA)
+    edges = (0, len(frame(DELTA)), len(whole) - len(frame(DELTA)), len(whole))
+    near_an_edge = {edge + offset for edge in edges for offset in range(-4, 8)}
 
     async def talk(url: str) -> None:
-        for cut in range(1, len(whole)):
+        for cut in sorted({*range(1, len(whole), step), *near_an_edge} & {*range(1, len(whole))}):
             async with connected(url) as (connection, protocol):
                 protocol.data_received(whole[:cut])
                 protocol.data_received(whole[cut:] + REFUSED)
