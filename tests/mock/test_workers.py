@@ -84,8 +84,15 @@ def test_every_worker_serves_the_port_that_the_one_first_line_names() -> None:
     assert min(numbers) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("whole_group", [False, True], ids=["the command alone", "the whole group, as Ctrl-C does"])
+@pytest.mark.parametrize(
+    ("whole_group", "number"),
+    [
+        pytest.param(False, signal.SIGTERM, id="the command alone, terminated"),
+        pytest.param(False, signal.SIGINT, id="the command alone, interrupted", marks=pytest.mark.heavy),
+        pytest.param(True, signal.SIGINT, id="the whole group, as Ctrl-C does"),
+        pytest.param(True, signal.SIGTERM, id="the whole group, terminated", marks=pytest.mark.heavy),
+    ],
+)
 def test_a_signal_ends_them_all_cleanly(number, whole_group) -> None:
     with running("--workers", "2") as process:
         with open_session(url_of(process)) as client:

@@ -118,7 +118,7 @@ def listening(
                     open_.append(connection)
                     if answer is None:
                         continue
-                    with suppress(ConnectionError):  # of a client that is gone
+                    with suppress(OSError):  # of a client that is gone, which has to keep no other waiting
                         connection.recv(65536)
                         if release:
                             release.wait(60)

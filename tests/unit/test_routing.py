@@ -89,6 +89,17 @@ def echo() -> Iterator[Echo]:
         yield server
 
 
+@pytest.fixture(scope="module", autouse=True)
+def what_was_there_is_not_searched() -> Iterator[None]:
+    """Each test looks for garbage of its own: a search of all modules takes longer than most of the tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of another file's tests
+        gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No thread, no patch, no open socket and no complaint of asyncio is left behind."""
