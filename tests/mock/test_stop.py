@@ -1,6 +1,8 @@
 """A server that stops, or that ends a session, while clients send as much as they can."""
 
 import asyncio
+import gc
+import socket
 from contextlib import suppress
 
 import pytest
@@ -120,6 +122,41 @@ def test_a_client_that_floods_while_the_server_closes_ends_the_session_cleanly()
             assert server.sessions[0].close == Closed(1001, "", "server")
 
     run(scenario)
+
+
+@pytest.mark.parametrize("before", range(5))
+@pytest.mark.parametrize("turns", range(1, 6))
+def test_a_stop_that_is_cancelled_at_any_time_leaves_no_connection(
+    before: int, turns: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Neither that of an open session, nor that of a client that connects at this moment."""
+
+    async def scenario():
+        server = RealtimeServer(strict=False)
+        await server.start()
+        _, writer = await opened(server)  # this client answers no CLOSE
+        with socket.create_connection(("127.0.0.1", server.port)) as late:
+            for _ in range(before):
+                await asyncio.sleep(0)
+            stopping = asyncio.ensure_future(server.stop())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            stopping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await stopping
+            while server._context.connections:
+                await asyncio.sleep(0.001)
+            assert not server._sessions.drivers
+            with pytest.raises(OSError):
+                socket.create_connection(("127.0.0.1", server.port))
+            late.settimeout(60)
+            with suppress(ConnectionError):
+                assert await asyncio.to_thread(late.recv, 1) == b""
+        writer.close()
+
+    run(scenario)
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn if "unclosed" in str(warning.message)] == []
 
 
 PING = Frame(Opcode.PING, b"ping").serialize(mask=True)

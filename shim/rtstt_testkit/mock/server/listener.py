@@ -91,10 +91,16 @@ class Listener:
             for listening in server.sockets:
                 loop.remove_reader(listening)
         begun = time.thread_time()
+        cancelled: asyncio.CancelledError | None = None
         for _ in range(3):  # turns from accepting a socket to the call of connection_made
-            await asyncio.sleep(0)
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError as error:
+                cancelled = error
             if time.thread_time() - begun > _LAST_CPU_SECONDS:
                 self._close_all()
+        if cancelled is not None:
+            raise cancelled
 
     def _close_all(self) -> None:
         for connection in list(self._context.connections):
