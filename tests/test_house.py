@@ -85,6 +85,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
+        "rtstt_core.masking",
         "rtstt_core.commands",
         "rtstt_core.clients",
         "rtstt_testkit.exam",
@@ -100,8 +101,19 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.commands.arguments": (),
     "rtstt_testkit.exam": ("rtstt_testkit.routing", "rtstt_testkit.speech", *MOCK),
     "rtstt_testkit.recording": ("rtstt_testkit.cassette", "rtstt_testkit.routing", *MOCK),
-    "rtstt_testkit.cassette": ("rtstt_core.trace", "rtstt_testkit.mock.protocol", "rtstt_testkit.mock.audio"),
-    "rtstt_testkit.inspector": (*MOCK, "rtstt_testkit.cassette", "rtstt_core.trace", "rtstt_core.diagnosis"),
+    "rtstt_testkit.cassette": (
+        "rtstt_core.trace",
+        "rtstt_core.masking",
+        "rtstt_testkit.mock.protocol",
+        "rtstt_testkit.mock.audio",
+    ),
+    "rtstt_testkit.inspector": (
+        *MOCK,
+        "rtstt_testkit.cassette",
+        "rtstt_core.trace",
+        "rtstt_core.masking",
+        "rtstt_core.diagnosis",
+    ),
     "rtstt_testkit.source": (
         "rtstt_core.errors",
         "rtstt_core.clients",
@@ -116,7 +128,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.mock": (),
     **{room: (*MOCK[floor + 1 :], "rtstt_testkit.speech") for floor, room in enumerate(MOCK)},
     **{
-        room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette", "rtstt_testkit.speech")
+        room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette", "rtstt_testkit.speech", "rtstt_core.masking")
         for floor, room in enumerate(MOCK[:2])
     },
     "rtstt_testkit.mock.protocol": ("rtstt_testkit.mock.audio", "rtstt_core.masking"),

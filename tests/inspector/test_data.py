@@ -5,6 +5,7 @@ import gc
 import gzip
 import io
 import json
+import math
 import struct
 import time
 import urllib.error
@@ -23,6 +24,7 @@ from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.stream import changes
 from rtstt_testkit.inspector.view import observed, work_out
+from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat, to_pcm16
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.speech import silence
@@ -111,10 +113,25 @@ def test_sessions_do_not_wait_for_a_long_waveform() -> None:
     assert asyncio.run(turns_of_others()) > len(made.audio) / 480_000  # one for every ten seconds of audio
 
 
-@given(st.binary(max_size=400), st.integers(1, 90))
-def test_the_largest_byte_of_each_group_is_found(values: bytes, size: int) -> None:
-    groups = [values[at : at + size] for at in range(0, len(values) - size + 1, size)]
-    assert peaks_module._largest(values, size) == bytes(map(max, groups))
+@given(st.binary(max_size=2500), st.sampled_from(list(FORMATS.values())))
+def test_a_peak_is_the_loudest_of_the_samples_that_are_looked_at(audio: bytes, format_: AudioFormat) -> None:
+    found = peaks_module._peaks(audio, format_)
+    samples = to_pcm16(audio[: len(audio) // format_.width * format_.width], format_.name)
+    loudness = [abs(sample) for (sample,) in struct.iter_unpack("<h", samples)]
+    window = format_.rate // RATE
+    assert len(found) == len(audio) // (window * format_.width)
+    for index, peak in enumerate(found):
+        loudest = max(loudness[index * window + place] for place in peaks_module._places(window))
+        assert abs(peak - 255 * (loudest / 32768) ** 0.5) <= (6 if loudest > 512 else 24)
+
+
+@pytest.mark.parametrize("hertz", [100, 440, 1000, 1500, 2000, 3000, 4000, 6000, 8000])
+def test_no_tone_is_missed(hertz: int) -> None:
+    tone = [int(16_384 * math.sin(2 * math.pi * hertz * at / 24_000)) for at in range(24_000)]
+    made = record(struct.pack("<24000h", *tone))
+    found = peaks(made).read_now()
+    assert len(found) == RATE
+    assert min(found) > 0.8 * 255 * 0.5**0.5
 
 
 def test_what_was_worked_out_goes_with_the_session() -> None:

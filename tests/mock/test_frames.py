@@ -16,6 +16,7 @@ from rtstt_testkit import RealtimeServer
 from rtstt_testkit.mock.audio.buffer import AudioBuffer
 from rtstt_testkit.mock.inspect.record import Closed
 from rtstt_testkit.mock.server.frames import FrameReader
+from rtstt_testkit.mock.server.turn import Turn
 from rtstt_testkit.mock.server.websocket import WebSocket
 
 HANDSHAKE = (
@@ -182,7 +183,7 @@ async def received(pieces: list[bytes], direct: bool) -> tuple[list[bytes], byte
     """The messages, the bytes of the answers and the end that some bytes lead to; without the reader if not direct."""
     receiver, sink = Closes(), Sink()
     protocol = ServerProtocol(state=State.OPEN, max_size=100_000)
-    websocket = WebSocket(sink, protocol, receiver, None)
+    websocket = WebSocket(sink, protocol, receiver, None, Turn())
     websocket._reader.direct = direct
     for piece in pieces:
         websocket.receive(piece)

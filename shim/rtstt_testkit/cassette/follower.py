@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rtstt_core.masking import mask_json
 from rtstt_testkit.cassette.compare import Difference, differences
 from rtstt_testkit.cassette.ids import each_id
 from rtstt_testkit.cassette.model import Cassette, Frame, RecordedSession
 from rtstt_testkit.cassette.schedule import Step, schedule
 from rtstt_testkit.mock.audio.formats import FORMATS
-from rtstt_testkit.mock.protocol.secrets import mask_json
 
 __all__ = ["Follower", "Matching", "Mismatch", "Mode"]
 

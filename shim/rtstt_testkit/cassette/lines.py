@@ -10,11 +10,11 @@ import json
 import time
 from typing import Any, Literal, Protocol
 
+from rtstt_core.masking import mask_json, mask_keys
 from rtstt_testkit.cassette.ids import Placeholders
 from rtstt_testkit.cassette.wav import AudioRange, Encoding, encoding_of
 from rtstt_testkit.mock.protocol.events import Sender, b64decode, plain_append
 from rtstt_testkit.mock.protocol.handshake import Request
-from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
 
 __all__ = [
     "APPEND",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rtstt_core.masking import mask_json
 from rtstt_testkit.cassette.compare import differences
 from rtstt_testkit.cassette.follower import Follower, Matching, Mode
 from rtstt_testkit.cassette.format import CassetteError
@@ -15,7 +16,6 @@ from rtstt_testkit.cassette.model import Cassette, RecordedSession
 from rtstt_testkit.cassette.reader import load_cassette
 from rtstt_testkit.mock.protocol.handshake import Handshake
 from rtstt_testkit.mock.protocol.ids import Ids
-from rtstt_testkit.mock.protocol.secrets import mask_json
 
 __all__ = ["CassetteMismatch", "Player", "Replay", "Timing"]
 

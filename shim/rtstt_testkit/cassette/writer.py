@@ -18,13 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rtstt_core.masking import mask_keys
 from rtstt_testkit.cassette.format import FORMAT, VERSION, CassetteError, stem_of
 from rtstt_testkit.cassette.lines import SessionLines, encode
 from rtstt_testkit.cassette.reader import read_lines
 from rtstt_testkit.cassette.wav import HEADER, AudioRange, Encoding, header
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Request
-from rtstt_testkit.mock.protocol.secrets import mask_keys
 
 if sys.platform != "win32":  # there, a file that is open cannot be replaced
     import fcntl

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from rtstt_core.masking import mask_json, mask_keys
 from rtstt_testkit.cassette.follower import Follower, Mismatch
 from rtstt_testkit.cassette.ids import PLACEHOLDER, each_id
 from rtstt_testkit.cassette.lines import APPEND, BINARY, NO_EVENT, parsed, unparsed
@@ -21,7 +22,6 @@ from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
 from rtstt_testkit.mock.protocol.errors import ApiError, Refused
 from rtstt_testkit.mock.protocol.events import decode_audio
 from rtstt_testkit.mock.protocol.ids import Ids
-from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
 from rtstt_testkit.mock.script.script import ScriptCursor
 from rtstt_testkit.mock.session.client_faults import ClientFaults
 from rtstt_testkit.mock.session.outbox import Outbox
