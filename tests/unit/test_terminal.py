@@ -10,7 +10,7 @@ import pytest
 from rtstt_core.cli import COMMANDS, main
 from rtstt_core.terminal import fit, row, terminal_width
 
-TEXT = """A paragraph that is as long as a line of the source code may be, and which a terminal of 80 columns would break.
+TEXT = """A paragraph that is as long as a line of the source code may be, and which a terminal of 80 columns breaks.
 
   rtstt-shim one                 what it does, which is a longer text than there is room for behind the command
   rtstt-shim two --option        short
@@ -30,7 +30,7 @@ def test_paragraphs_lists_and_tables_are_fitted(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COLUMNS", "80")
     assert fit(TEXT).splitlines() == [
         "A paragraph that is as long as a line of the source code may be, and which a",
-        "terminal of 80 columns would break.",
+        "terminal of 80 columns breaks.",
         "",
         "  rtstt-shim one           what it does, which is a longer text than there is",
         "                           room for behind the command",

@@ -63,6 +63,7 @@ class ClientMessages {
     if (this.#attached || method === undefined) return;
     this.#attached = true;
     clearTimeout(this.#timer);
+    /** @type {(...args: any[]) => void} */
     const hook = method === 'emit' ? this.#emitted : this.#dispatched;
     this.#restore = observe(client, method, guarded('reading what a client reads', hook));
   }

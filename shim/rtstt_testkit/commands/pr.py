@@ -52,7 +52,8 @@ def _make(args: argparse.Namespace) -> int:
     if args.fix == "source":
         return _make_for_source(args)
     if not args.fix:
-        raise UsageError("FIX is missing: rtstt-shim pr FIX --source DIR --out DIR; `rtstt-shim pr --list` shows the fixes")
+        usage = "rtstt-shim pr FIX --source DIR --out DIR"
+        raise UsageError(f"FIX is missing: {usage}; `rtstt-shim pr --list` shows the fixes")
     fix = find_fix(args.fix)
     missing = [name for name, value in (("--source", args.source), ("--out", args.out)) if value is None]
     if missing:

@@ -1,7 +1,7 @@
-// A WebSocket client of its own on node:http, which asks for compression and reads no frame.
-const http = require('node:http');
+// A WebSocket client of its own on node:https, which asks for compression and reads no frame.
+const https = require('node:https');
 
-const request = http.get(process.env.APP_URL.replace(/^ws/, 'http'), {
+const request = https.get(process.env.APP_URL.replace(/^ws/, 'http'), {
   headers: {
     Connection: 'Upgrade',
     Upgrade: 'websocket',
