@@ -13,7 +13,7 @@ from upstream_sources import commit, git, make_hostile, npm_package
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.fixes import find_fix, load_fixes
-from rtstt_testkit.upstream.pull_request import Report
+from rtstt_testkit.upstream.pull_request import VerificationReport
 
 pytestmark = pytest.mark.client
 
@@ -158,7 +158,7 @@ def test_running_twice_gives_the_same_bytes(npm_source: Npm, tmp_path: Path) -> 
         ("1.4.4", FIXES[1], "the realtime path already throws the framework's APIError family"),
     ],
 )
-def test_a_source_that_is_fixed_already_is_left_alone(
+def test_a_source_that_is_fixed_already_is_unchanged(
     npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, fix: str, reason: str
 ) -> None:
     source = npm_source(version)
@@ -374,7 +374,8 @@ def test_a_patch_that_is_not_proven_is_not_written(
     assert capsys.readouterr().err == "working\nrtstt-shim: not verified: the new tests pass without the patch\n"
     assert not out.exists()
     monkeypatch.setattr(
-        "rtstt_testkit.upstream.verify.verify", lambda request, progress: Report("| a run | passed |", True, True)
+        "rtstt_testkit.upstream.verify.verify",
+        lambda request, progress: VerificationReport("| a run | passed |", True, True),
     )
     assert pr(FIXES[0], source, out, "--verify") == 0
     text = (out / "PR.md").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 An event has a clock time. Audio has a length, and it may arrive faster than it plays: a test sends ten seconds in ten
 milliseconds. On the axis every piece of audio is as long as it plays, ends no earlier than it arrived, and never
-overlaps the piece before it; an event stands no earlier than the end of the audio that came before it. With audio in
+overlaps the piece before it; an event is no earlier than the end of the audio that came before it. With audio in
 real time the axis is the clock. Otherwise it runs ahead of the clock by `Axis.lag`. Audio that comes steadily and
 slower than it plays is spread over the time that it took.
 """
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat
 from rtstt_testkit.mock.inspect.record import APPEND, Event
 
-__all__ = ["Axis", "Placed", "Span", "added_since"]
+__all__ = ["Axis", "FormatSpan", "Placed", "added_since"]
 
 T = TypeVar("T")
 
@@ -30,17 +30,17 @@ class Placed(NamedTuple):
     Attributes:
         event: The event.
         x: Its place on the axis, in seconds; of a run of appends, where its audio begins.
-        heard: Seconds of audio received up to and including it.
+        received: Seconds of audio received up to and including it.
         width: Of a run of appends, how long its audio is on the axis, in seconds.
     """
 
     event: Event
     x: float
-    heard: float
+    received: float
     width: float = 0.0
 
 
-class Span(NamedTuple):
+class FormatSpan(NamedTuple):
     """Bytes of the audio in one format.
 
     Attributes:
@@ -67,7 +67,7 @@ class Axis:
     def __init__(self) -> None:
         self.placed: list[Placed] = []
         self.pieces: list[tuple[float, float, float, float]] = []
-        self.spans: list[Span] = [Span(0, 0.0, FORMATS["audio/pcm"])]
+        self.spans: list[FormatSpan] = [FormatSpan(0, 0.0, FORMATS["audio/pcm"])]
         self.lag = 0.0
         self._end = 0.0
         self._bytes = 0
@@ -76,7 +76,7 @@ class Axis:
 
     @property
     def end(self) -> float:
-        """The last place that something stands at."""
+        """The end of the last event or piece of audio."""
         last = self.placed[-1].x if self.placed else 0.0
         return max(last, self._end)
 
@@ -152,7 +152,7 @@ class Axis:
         except (KeyError, TypeError):
             return
         if format_ != self.spans[-1].format:
-            self.spans.append(Span(self._bytes, self._seconds, format_))
+            self.spans.append(FormatSpan(self._bytes, self._seconds, format_))
 
     def place_of(self, at: float) -> float:
         """The place of a time on the clock."""

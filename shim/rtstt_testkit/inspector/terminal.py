@@ -14,7 +14,7 @@ from rtstt_testkit.inspector.view import sentences
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord, TriggeredFault
 from rtstt_testkit.mock.protocol.secrets import mask_keys
 
-__all__ = ["Line", "LogFormat", "Sessions", "line_format", "log_sessions"]
+__all__ = ["Line", "LogFormat", "SessionLog", "line_format", "log_sessions"]
 
 #: How lines are written: for people, or as one JSON object each.
 LogFormat = Literal["text", "json"]
@@ -62,7 +62,7 @@ class Line(NamedTuple):
         return json.dumps({"time": round(self.wall, 3), "session": self.session, "kind": self.kind, "text": self.text})
 
 
-class Sessions:
+class SessionLog:
     """Turns what is new in a server's sessions into lines."""
 
     def __init__(self) -> None:
@@ -143,12 +143,12 @@ class _Progress:
 
     def _end(self) -> Line:
         record = self._record
-        said = " ".join(sentences(record))
+        explanation = " ".join(sentences(record))
         if record.http_status != 101 or record.refusal is not None:
-            return self._line(self._latest, "refused", said)
+            return self._line(self._latest, "refused", explanation)
         close = record.close
         assert close is not None
-        return self._line(self._latest, "closed", f"{close.code} by the {close.by}: {said}")
+        return self._line(self._latest, "closed", f"{close.code} by the {close.by}: {explanation}")
 
 
 def _target(record: SessionRecord) -> str:
@@ -192,7 +192,7 @@ async def log_sessions(sessions: Callable[[], Sequence[SessionRecord]], write: C
         sessions: Returns the server's sessions.
         write: Writes a line.
     """
-    seen = Sessions()
+    seen = SessionLog()
     try:
         while True:
             for line in seen.lines(sessions()):
