@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Write the inspector's copy of wavesurfer.js: the pinned release from npm, checked against its digest.
+"""Write the inspector's copy of wavesurfer.js: a release from npm, pinned by digest.
 
-  python3 scripts/vendor_inspector.py            download the release and write the files
-  python3 scripts/vendor_inspector.py --check    compare the files with the digests below; needs no network
+  python3 scripts/vendor_inspector.py          download the release and write the
+                                               files
+  python3 scripts/vendor_inspector.py --check  compare the files with the digests
+                                               below; needs no network
 
-Exit code: 0 the files are right, 1 they differ, 2 usage error or the release cannot be downloaded.
+Exit code: 0 the files are right, 1 they differ, 2 usage error or the release
+cannot be downloaded.
 """
 
 import argparse
