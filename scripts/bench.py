@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
-"""Measure what the shim costs and how fast the mock is, beside their peers.
+"""Measure what the shim costs and how fast the mock is, side by side with their peers, and print the tables.
 
-  python3 scripts/bench.py                       every figure, beside its target
-  python3 scripts/bench.py --quick               fewer rounds
-  python3 scripts/bench.py --only mock,sessions  some parts
-  python3 scripts/bench.py --only shim --save    replace these parts of
-                                                 scripts/bench_results.json
+  python3 scripts/bench.py                        every figure, beside its target
+  python3 scripts/bench.py --quick                fewer rounds
+  python3 scripts/bench.py --only mock,sessions   some parts
+  python3 scripts/bench.py --only shim --save     replace these parts of scripts/bench_results.json
 
-Two things that are compared are measured in turn in the same run. A figure is
-the median of its rounds, and ± is half of the interquartile range. What is
-measured runs on one core, what drives it on another. A part that fails is
-named, and the others go on. Exit code: 0 if everything was measured, whether or
-not it met its target, 2 for a usage error or a failed setup.
+Two things that are compared are measured in turn in the same run. A figure is the median of its rounds, and ± is half
+of the interquartile range. What is measured runs on one core, what drives it on another. A part that fails is named,
+and the others go on. Exit code: 0 if everything was measured, whether or not it met its target, 2 for a usage error or
+a failed setup.
 """
 
 import argparse
@@ -44,7 +42,7 @@ def _picture(text):
 
 def _arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/bench.py", description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = ", ".join(report.PARTS)
     parser.add_argument("--only", type=_parts, metavar="PARTS", help=f"some of the parts, separated by commas: {names}")

@@ -1,19 +1,14 @@
 #!/usr/bin/env python3
-"""Run every check that a change has to pass: style, types, tests on the wheel.
+"""Run every check that a change has to pass: style, types, and the tests on the built wheel.
 
-  python3 scripts/test.py             on this Python, without the slow tests:
-                                      under 4 minutes
-  python3 scripts/test.py --all       what CI runs: also the tests marked
-                                      `heavy`, coverage, and the unit and mock
-                                      tests on every other Python here: under 25
-                                      minutes
-  python3 scripts/test.py --release   also the tests marked `release`: every
-                                      version of every client, on every Node
-  python3 scripts/test.py -k routing  other arguments go to pytest
+  python3 scripts/test.py              on this Python, without the slow tests: under 4 minutes
+  python3 scripts/test.py --all        what CI runs: also the tests marked `heavy`, coverage, and the unit and mock
+                                       tests on every other Python here: under 25 minutes
+  python3 scripts/test.py --release    also the tests marked `release`: every version of every client, on every Node
+  python3 scripts/test.py -k routing   other arguments go to pytest
 
-It builds what it needs in .cache/ on first use. The last line is the sum:
-`N passed, N failed, N skipped`. Exit code: 0 everything passed, 1 something
-failed, 2 for a usage error or a failed setup.
+It builds what it needs in .cache/ on first use. The last line is the sum: `N passed, N failed, N skipped`.
+Exit code: 0 everything passed, 1 something failed, 2 for a usage error or a failed setup.
 """
 
 import argparse
@@ -130,7 +125,7 @@ def _print_left_out(python):
 def _arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/test.py",
-        description=__doc__,
+        description=_env.fitted(__doc__),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # other arguments go to pytest
     )

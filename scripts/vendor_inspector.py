@@ -1,13 +1,10 @@
 #!/usr/bin/env python3
-"""Write the inspector's copy of wavesurfer.js: a release from npm, pinned by digest.
+"""Write the inspector's copy of wavesurfer.js: the pinned release from npm, checked against its digest.
 
-  python3 scripts/vendor_inspector.py          download the release and write the
-                                               files
-  python3 scripts/vendor_inspector.py --check  compare the files with the digests
-                                               below; needs no network
+  python3 scripts/vendor_inspector.py            download the release and write the files
+  python3 scripts/vendor_inspector.py --check    compare the files with the digests below; needs no network
 
-Exit code: 0 the files are right, 1 they differ, 2 usage error or the release
-cannot be downloaded.
+Exit code: 0 the files are right, 1 they differ, 2 usage error or the release cannot be downloaded.
 """
 
 import argparse
@@ -17,6 +14,8 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+
+import _env
 
 NAME, VERSION = "wavesurfer.js", "7.12.12"
 FOLDER = Path(__file__).resolve().parents[1] / "shim" / "rtstt_testkit" / "inspector" / "vendor"
@@ -66,7 +65,9 @@ def wrong(contents):
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="scripts/vendor_inspector.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/vendor_inspector.py",
+        description=_env.fitted(__doc__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--check", action="store_true", help="compare the files, write nothing")
     check = parser.parse_args().check
