@@ -54,7 +54,8 @@ def fit(text: str) -> str:
         text: The docstring.
     """
     width = min(_WIDEST, terminal_width())
-    return "\n".join(line for block in _blocks(text.strip("\n").splitlines()) for line in _fitted(block, width))
+    lines = [line.rstrip() for line in text.strip("\n").splitlines()]
+    return "\n".join(line for block in _blocks(lines) for line in _fitted(block, width))
 
 
 def _blocks(lines: list[str]) -> Iterator[list[str]]:
@@ -88,7 +89,8 @@ def _table(block: list[str], width: int) -> list[str]:
     indent = len(block[0]) - len(block[0].lstrip())
     for line in block:
         found = _ROW.fullmatch(line)
-        if found is None or (rows and len(found[1]) > indent):
+        assert found is not None
+        if rows and len(found[1]) > indent:
             rows[-1][1] = f"{rows[-1][1]} {line.strip()}".strip()
         else:
             rows.append([found[2], found[3] or ""])
