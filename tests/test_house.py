@@ -24,9 +24,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_shim": ("rtstt_core.patching", "rtstt_core.status", "rtstt_core.url_rule"),
     "rtstt_core.status": ("rtstt_core.patching", "rtstt_core.clients"),
     "rtstt_core": ("rtstt_core.cli",),  # only `python -m rtstt_core`
-    "rtstt_core.cli": ("rtstt_core.errors", "rtstt_core.extras"),
-    "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.clients"),
+    "rtstt_core.cli": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.terminal"),
+    "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.terminal", "rtstt_core.clients"),
     "rtstt_core.extras": ("rtstt_core.errors",),
+    "rtstt_core.terminal": (),
     "rtstt_core.clients": (
         "rtstt_core.errors",
         "rtstt_core.patching",
@@ -87,6 +88,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "rtstt_core.errors",
         "rtstt_core.masking",
         "rtstt_core.commands",
+        "rtstt_core.terminal",
         "rtstt_core.clients",
         "rtstt_testkit.exam",
         "rtstt_testkit.recording",
