@@ -32,6 +32,7 @@ if sys.platform != "win32":  # there, a file that is open cannot be replaced
 __all__ = ["CassetteWriter"]
 
 _QUEUE = 64 * 1024 * 1024
+_GATHER = 0.02  # seconds: a wake-up of the thread costs the loop that passes frames on more than a line does
 _FLAGS = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -193,7 +194,8 @@ class CassetteWriter:
                 if self._waiting + len(data) <= self._limit:
                     self._waiting += len(data)
                     self._queue.append((wav, data))
-                    self._changed.notify()
+                    if len(self._queue) == 1:
+                        self._changed.notify()
                     return True
                 mebibytes = self._limit / 1024 / 1024
                 self.failure = f"the disk is too slow: {mebibytes:g} MiB waited to be written"
@@ -204,6 +206,8 @@ class CassetteWriter:
             with self._changed:
                 while not self._queue and not self._closing:
                     self._changed.wait()
+                if not self._closing:
+                    self._changed.wait(_GATHER)  # until the end of the recording at the earliest
                 batch, self._queue = self._queue, deque()
                 if not batch:
                     return
