@@ -45,14 +45,19 @@ class RecordedAudio:
             CassetteError: A WAV file cannot be read or is too short.
         """
         if which not in self._readers:
-            self._readers[which] = Contour(OFFSETS[which]), self._blocks()
+            self._readers[which] = Contour(OFFSETS[which]), self.blocks()
         contour, blocks = self._readers[which]
         while len(contour.levels) < frames and (block := next(blocks, None)) is not None:
             contour.append(*block)
             contour.flush()
         return contour
 
-    def _blocks(self) -> Iterator[tuple[bytes, Encoding]]:
+    def blocks(self) -> Iterator[tuple[bytes, Encoding]]:
+        """Yield the audio in order, with its encoding.
+
+        Raises:
+            CassetteError: A WAV file cannot be read or is too short.
+        """
         for frame, encoding in self._session.appends():
             for range_ in frame.ranges:
                 if isinstance(range_, bytes):
@@ -66,6 +71,8 @@ class RecordedAudio:
 class ReceivedAudio:
     """The audio that a client sent.
 
+    As long as its bytes are those of the recording, nothing else is looked at.
+
     Args:
         recorded: The audio that is expected.
         tolerance: Seconds of it that may be missing or more.
@@ -74,14 +81,20 @@ class ReceivedAudio:
     def __init__(self, recorded: RecordedAudio, tolerance: float) -> None:
         self._recorded = recorded
         self._tolerance = tolerance
+        self._same: _SameBytes | None = _SameBytes(recorded.blocks()) if recorded.kept else None
         self._contour = Contour()
         self._seconds = 0.0
         self._compared = 0.0, 0.0  # seconds of the recorded and of the received audio
-        self._speech_from = 0
+        self._speech_from = 0.0
 
     def append(self, audio: bytes, encoding: Encoding) -> float:
         """Append audio, and return its length in seconds."""
-        self._contour.append(audio, encoding)
+        if self._same is not None and not self._same.append(audio, encoding):
+            for block, its_encoding in self._same.before(self._recorded.blocks()):
+                self._contour.append(block, its_encoding)
+            self._same = None
+        if self._same is None:
+            self._contour.append(audio, encoding)
         seconds = len(audio) / encoding.bytes_per_second
         self._seconds += seconds
         return seconds
@@ -90,13 +103,15 @@ class ReceivedAudio:
 
     def forget_speech(self) -> None:
         """Look for speech from here on."""
-        self._contour.flush()
-        self._speech_from = len(self._contour.levels)
+        self._speech_from = self._seconds
 
     def has_speech(self) -> bool:
-        """Return whether some of the audio is loud."""
+        """Return whether some of the audio is loud, or all of it is that of the recording."""
+        if self._same is not None:
+            return True
         self._contour.flush()
-        return len(self._contour.levels[self._speech_from :].translate(None, _NOT_SPEECH)) > 1
+        levels = self._contour.levels[int(self._speech_from * FRAMES) :]
+        return len(levels.translate(None, _NOT_SPEECH)) > 1
 
     # -- comparison
 
@@ -106,7 +121,7 @@ class ReceivedAudio:
         Args:
             end: Where the recorded audio ends that is compared, in seconds.
         """
-        if not self._recorded.kept:
+        if not self._recorded.kept or self._same is not None:
             return None
         begin, its_begin = self._compared
         its_end = min(self._seconds, its_begin + end - begin + self._tolerance)
@@ -144,6 +159,45 @@ class ReceivedAudio:
             f"{found.octaves:.1f} octaves off (loudness recorded {outline(recorded, part)}, "
             f"received {outline(self._contour, its_part)})"
         )
+
+
+class _SameBytes:
+    """Follows audio whose bytes are those of the recording.
+
+    Args:
+        blocks: The recorded audio, in order.
+    """
+
+    def __init__(self, blocks: Iterator[tuple[bytes, Encoding]]) -> None:
+        self._blocks = blocks
+        self._block, self._encoding = b"", Encoding("pcm", 24000)
+        self._at = 0
+        self._passed = 0  # bytes of the blocks before
+
+    def append(self, audio: bytes, encoding: Encoding) -> bool:
+        """Return whether the recording goes on with this audio; otherwise the position stays."""
+        done, at, block, its_encoding, passed = 0, self._at, self._block, self._encoding, self._passed
+        while done < len(audio):
+            if at == len(block):
+                passed, at = passed + at, 0
+                block, its_encoding = next(self._blocks, (b"", encoding))
+                if not block:
+                    return False
+            size = min(len(block) - at, len(audio) - done)
+            if encoding != its_encoding or not block.startswith(audio[done : done + size], at):
+                return False
+            done, at = done + size, at + size
+        self._at, self._block, self._encoding, self._passed = at, block, its_encoding, passed
+        return True
+
+    def before(self, blocks: Iterator[tuple[bytes, Encoding]]) -> Iterator[tuple[bytes, Encoding]]:
+        """Yield the audio up to the position."""
+        left = self._passed + self._at
+        for block, encoding in blocks:
+            if not left:
+                return
+            yield block[:left], encoding
+            left -= min(left, len(block))
 
 
 def _frames(start: float, end: float) -> range:

@@ -24,7 +24,7 @@ FRAMES = 25
 """Frames a second."""
 
 OFFSETS = (0.0, 0.01, 0.02, 0.03)
-"""Seconds by which the contours of recorded audio begin later, so that one of them has its frames where a client's are."""
+"""Seconds by which contours of recorded audio begin later, so that one of them has its frames where a client's are."""
 
 _BATCH = 32 * 1024  # bytes of audio that are read at once, since that costs less
 _SIGNS = 8000  # a second, so that what G.711 leaves out is not counted
@@ -280,21 +280,19 @@ class _Search:
         if after - before < _OVERLAP * len(window):
             return None
         start, end, at = window.start + before, window.start + after, first + before
+        one, other = mine.levels[start:end], theirs.levels[at : at + end - start]
+        crossings, others = mine.crossings[start:end], theirs.crossings[at : at + end - start]
         mine_floor, their_floor = self._floors
-        levels = [
-            (one, other)
-            for one, other in zip(mine.levels[start:end], theirs.levels[at : at + end - start], strict=False)
-        ]
-        loud = [index for index, (one, other) in enumerate(levels) if one >= mine_floor or other >= their_floor]
+        levels = list(zip(one, other, strict=True))
+        loud = [index for index, (a, b) in enumerate(levels) if a >= mine_floor or b >= their_floor]
         if len(loud) < _FEWEST:
             return 0.0, 0.0, len(loud)
         lowest, their_lowest = mine_floor - _LOWEST, their_floor - _LOWEST
         gains = [max(levels[index][1], their_lowest) - max(levels[index][0], lowest) for index in loud]
         gain = min(max(sorted(gains)[len(gains) // 2], -_MOST_GAIN), _MOST_GAIN)
         most, most_octaves = _MOST_APART
-        crossings, others = mine.crossings[start:end], theirs.crossings[at : at + end - start]
         return (
-            sum([min(abs(one - gain), most) for one in gains]) / len(loud),
+            sum([min(abs(change - gain), most) for change in gains]) / len(loud),
             sum([min(abs(crossings[index] - others[index]), most_octaves) for index in loud]) / len(loud),
             len(loud),
         )

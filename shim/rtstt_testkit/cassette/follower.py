@@ -18,7 +18,7 @@ from rtstt_testkit.cassette.schedule import Step, schedule
 from rtstt_testkit.cassette.wav import Encoding, session_encoding
 from rtstt_testkit.mock.protocol.secrets import mask_json
 
-__all__ = ["Follower", "Matching", "Mismatch", "Mode"]
+__all__ = ["Course", "Follower", "Matching", "Mismatch", "Mode"]
 
 Mode = Literal["strict", "loose"]
 
@@ -46,32 +46,60 @@ class Matching:
     tolerance: float = 0.25
 
 
-class Follower:
-    """A position in a recorded session.
+class Course:
+    """A recorded session, read once for all clients that it answers.
 
     Args:
         cassette: The recording.
         session: The session.
+
+    Attributes:
+        cassette: The recording.
+        steps: What the server sends, and what that waits for.
+        expected: What the client sends, appends aside.
+        seconds: The audio before each of these, and in all.
+        audio: The audio.
+    """
+
+    def __init__(self, cassette: Cassette, session: RecordedSession) -> None:
+        self.cassette = cassette
+        self.steps = schedule(session)
+        self.expected: list[Frame] = []
+        self.seconds: list[float] = []
+        self.audio = RecordedAudio(cassette, session)
+        seconds = 0.0
+        for frame in session.frames:
+            if frame.is_audio:
+                seconds += frame.seconds
+            elif frame.sender == "client":
+                self.expected.append(frame)
+                self.seconds.append(seconds)
+        self.seconds.append(seconds)
+
+
+class Follower:
+    """A position in a recorded session.
+
+    Args:
+        course: The session.
         matching: How the client is compared.
-        audio: The audio of the session.
 
     Attributes:
         encoding: The encoding of the client's audio.
     """
 
-    def __init__(self, cassette: Cassette, session: RecordedSession, matching: Matching, audio: RecordedAudio) -> None:
-        self._cassette = cassette
-        self._session = session
+    def __init__(self, course: Course, matching: Matching) -> None:
+        self._cassette = course.cassette
         self._matching = matching
         self._ignored = (*_FREE, *matching.ignore)
-        self._steps = schedule(session)
+        self._steps = course.steps
         self._step = 0
-        self._expected = [frame for frame in session.frames if frame.sender == "client" and not frame.is_audio]
+        self._expected = course.expected
+        self._before = course.seconds
         self._events = 0
         self._seconds = 0.0
         self._uncommitted = 0.0
-        self._before = self._audio_before_events()
-        self._audio = ReceivedAudio(audio, matching.tolerance)
+        self._audio = ReceivedAudio(course.audio, matching.tolerance)
         self.encoding = Encoding("pcm", 24000)
         self._chose_encoding = False
         self._live: dict[str, str] = {}
@@ -222,16 +250,6 @@ class Follower:
         return f"{frame.type} differs from line {frame.line} of the recording: {shown}{more}"
 
     # -- audio
-
-    def _audio_before_events(self) -> list[float]:
-        """Return the seconds of audio before each event of the client, and in all."""
-        found, seconds = [], 0.0
-        for frame in self._session.frames:
-            if frame.is_audio:
-                seconds += frame.seconds
-            elif frame.sender == "client":
-                found.append(seconds)
-        return [*found, seconds]
 
     def _compare_commit(self, frame: Frame) -> None:
         end = self._before[self._events]
