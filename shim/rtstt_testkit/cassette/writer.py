@@ -33,6 +33,7 @@ __all__ = ["CassetteWriter"]
 
 _QUEUE = 64 * 1024 * 1024
 _GATHER = 0.02  # seconds: a wake-up of the thread costs the loop that passes frames on more than a line does
+_LONGEST_HEADER = 64 * 1024
 _FLAGS = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -99,6 +100,7 @@ class CassetteWriter:
                 self._append_lines(encode(header_line))
         except OSError as error:
             os.close(self._file)
+            self.path.unlink()
             raise CassetteError(f"cannot write {self.path}: {error.strerror}") from None
         self.written = 0
         self._thread = threading.Thread(target=self._run, name="rtstt-recording", daemon=True)
@@ -305,6 +307,8 @@ def _create(path: Path, replace: bool) -> int:
     exists = f"{path} exists; choose another file, or replace it with --force (in code: replace=True)"
     try:
         if replace and path.exists():
+            if not _is_recording(path):
+                raise CassetteError(f"{path} is not a recording, so it is not replaced; choose another file")
             old = os.open(path, _FLAGS)
             try:
                 _lock(old, path)
@@ -318,6 +322,15 @@ def _create(path: Path, replace: bool) -> int:
         raise CassetteError(f"cannot write {path}: {error.strerror}") from None
     _lock(file, path)
     return file
+
+
+def _is_recording(path: Path) -> bool:
+    """Return whether a file begins as a recording does, or is empty."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST_HEADER)
+    return not first or FORMAT.encode() in first
 
 
 def _open(path: Path) -> int:
