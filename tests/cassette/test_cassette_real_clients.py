@@ -23,9 +23,11 @@ from rtstt_testkit.speech import load
 _env = pytest.importorskip("_env", reason="needs the project's scripts")
 _clients = pytest.importorskip("_clients")
 
+# The default tier and --all have each client once, in test_cassette_clients.py, clients/ and node/.
+pytestmark = [pytest.mark.client, pytest.mark.release, pytest.mark.timeout(900)]
+
 HERE = Path(__file__).parent
 DRIVERS = HERE.parents[1] / "scripts" / "drivers"
-NODE_APPS = HERE.parent / "node" / "apps"
 WAV = Path(load.__code__.co_filename).with_name("hello.wav")
 TEXT = "What the endpoint understood."
 OTHER_KEY = "sk-another-key-0123456789"
@@ -179,47 +181,27 @@ def check(path: Path, there: There, program: Program) -> None:
             server.verify()
 
 
-def client(program: Program, tier: str, *marks: str) -> Any:
-    return pytest.param(program, marks=[getattr(pytest.mark, name) for name in (tier, *marks)])
+NODE = [pytest.mark.node]
+CLIENTS = [
+    websockets_program,
+    openai_python,
+    pytest.param(openai_node, marks=NODE),
+    livekit_python,
+    pytest.param(livekit_js, marks=NODE),
+]
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        client(websockets_program, "release"),  # test_cassette_clients.py has it in the default tier
-        client(openai_python, "release"),  # so does it
-        client(openai_node, "heavy", "node", "client"),
-        client(livekit_python, "heavy", "client"),
-        client(livekit_js, "heavy", "node", "client"),
-    ],
-)
+@pytest.mark.parametrize("program", CLIENTS)
 def test_a_client_at_our_mock_in_another_process(tmp_path: Path, our_mock: There, program: Program) -> None:
     check(tmp_path / "a.rtstt.jsonl", our_mock, program)
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        client(websockets_program, "heavy"),
-        client(openai_python, "release"),
-        client(openai_node, "release", "node", "client"),
-    ],
-)
+@pytest.mark.parametrize("program", CLIENTS[:3])
 def test_a_client_at_a_bare_server(tmp_path: Path, bare_server: There, program: Program) -> None:
     check(tmp_path / "a.rtstt.jsonl", bare_server, program)
 
 
 @pytest.mark.node
-@pytest.mark.client
-@pytest.mark.parametrize(
-    "program",
-    [
-        client(websockets_program, "heavy"),
-        client(openai_python, "release"),
-        client(openai_node, "release"),
-        client(livekit_python, "release"),
-        client(livekit_js, "release"),
-    ],
-)
+@pytest.mark.parametrize("program", CLIENTS)
 def test_a_client_at_aimock(tmp_path: Path, aimock: There, program: Program) -> None:
     check(tmp_path / "a.rtstt.jsonl", aimock, program)
