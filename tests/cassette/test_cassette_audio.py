@@ -1,4 +1,4 @@
-"""Strict replay compares what is to be heard: the same speech passes however it is sent, other speech does not."""
+"""Strict replay compares sound: the same speech passes in whatever form it is sent, other speech does not."""
 
 from __future__ import annotations
 

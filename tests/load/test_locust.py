@@ -83,8 +83,8 @@ def test_a_master_and_two_workers_report_the_waits_and_the_refusals(python: Path
     assert first.returncode == 1, error  # Locust's way of saying that some requests failed
     rows = {row["Name"]: row for row in table(tmp_path / "out_stats.csv") if row["Type"] == "RTSTT"}
     assert set(rows) == {"connect", "first delta", "final"}
-    heard = int(rows["final"]["Request Count"])
-    assert heard > 0
+    completed = int(rows["final"]["Request Count"])
+    assert completed > 0
     assert rows["final"]["Failure Count"] == rows["first delta"]["Failure Count"] == "0"
     # Capture's latency: the transcript is complete 1.411 s after the commit, which is 200 ms after the last sound.
     assert float(rows["final"]["Min Response Time"]) > 1411
@@ -95,5 +95,5 @@ def test_a_master_and_two_workers_report_the_waits_and_the_refusals(python: Path
     assert int(failure["Occurrences"]) == int(rows["connect"]["Failure Count"]) > 0
     # Two users are refused: each tries again after 1, 2 and 4 seconds.
     assert int(failure["Occurrences"]) <= 2 * 5
-    assert sum(len(session.transcripts) for session in sessions) >= heard
+    assert sum(len(session.transcripts) for session in sessions) >= completed
     assert {session.refusal.code for session in sessions if session.refusal} == {"invalid_model"}

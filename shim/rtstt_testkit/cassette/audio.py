@@ -1,4 +1,4 @@
-"""The audio that a client sends, compared with the recorded audio by what is to be heard in it."""
+"""The audio that a client sends, compared with the recorded audio by its sound."""
 
 from __future__ import annotations
 

@@ -275,15 +275,20 @@ class _Wav:
         self._size = 0
 
     def write(self, audio: bytes) -> None:
-        """Append audio.
+        """Append audio; if it does not fit on the disk, what is there of it is removed.
 
         Raises:
             OSError: It cannot be written.
         """
         if self._file is None:
             self._file = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-            _write_all(self._file, header(self._encoding, 0))
-        _write_all(self._file, audio)
+        try:
+            if not self._size:
+                _write_all(self._file, header(self._encoding, 0))
+            _write_all(self._file, audio)
+        except OSError:
+            os.ftruncate(self._file, HEADER + self._size if self._size else 0)
+            raise
         self._size += len(audio)
         os.lseek(self._file, 0, os.SEEK_SET)
         _write_all(self._file, header(self._encoding, self._size))
