@@ -1,4 +1,4 @@
-"""A bare websockets server that discards messages, decodes them as that of a test, or answers: `read.py [decode|answer]`."""
+"""A bare websockets server: it discards messages, decodes them as a test's, or answers: `read.py [decode|answer]`."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""`recording.py record FILE URL` records an endpoint until its end; `recording.py load FILE ROUNDS` reads a recording."""
+"""Records an endpoint until it is stopped, or reads a recording: `recording.py record FILE URL`, `load FILE ROUNDS`."""
 
 import json
 import signal
