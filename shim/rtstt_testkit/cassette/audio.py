@@ -124,7 +124,7 @@ class ReceivedAudio:
         if not self._recorded.kept or self._same is not None:
             return None
         begin, its_begin = self._compared
-        its_end = min(self._seconds, its_begin + end - begin + self._tolerance)
+        its_end = min(self._seconds, its_begin + end - begin)
         part, its_part = _frames(begin, end), _frames(its_begin, its_end)
         self._contour.flush()
         slack = round(self._tolerance * FRAMES)
@@ -132,12 +132,16 @@ class ReceivedAudio:
         def recorded(which: int) -> Contour:
             return self._recorded.contour(which, part.stop)
 
-        sound, its_sound = sounding(recorded(0), part) / FRAMES, sounding(self._contour, its_part) / FRAMES
+        sound, its_sound = sounding(recorded(0), part), sounding(self._contour, its_part)
         if not (sound and its_sound):
-            if max(sound, its_sound) <= self._tolerance:
+            if max(sound, its_sound) <= slack + 1:
                 return None
-            return f"{its_sound:.3f} s of the client's audio are loud, and {sound:.3f} s of the recorded audio"
-        found = differing(recorded, part, self._contour, its_part, slack)
+            return (
+                f"{its_sound / FRAMES:.3f} s of the client's audio are loud, and {sound / FRAMES:.3f} s of the recorded "
+                "audio"
+            )
+        later = range(its_part.start, its_part.stop + slack)
+        found = differing(recorded, part, self._contour, later, slack)
         return None if found is None else self._words(found, recorded(0), its_part.start - part.start)
 
     def cut(self, end: float, *, here: bool) -> None:

@@ -238,7 +238,7 @@ class _Search:
         self, recorded: Callable[[int], Contour], received: Contour, part: range, its_part: range, slack: int
     ) -> None:
         self._recorded, self._received = recorded, received
-        self._its_part = its_part
+        self._its_part = range(its_part.start, min(its_part.stop, len(received.levels)))
         self._shift = its_part.start - part.start
         self._slack = slack
         self._floors = (
@@ -277,7 +277,7 @@ class _Search:
         first = window.start + self._shift + late
         before = max(0, self._its_part.start - first)
         after = min(len(window), self._its_part.stop - first, len(mine.levels) - window.start)
-        if after - before < _OVERLAP * len(window):
+        if after - before < max(_FEWEST, min(_OVERLAP * len(window), len(window) - self._slack)):
             return None
         start, end, at = window.start + before, window.start + after, first + before
         one, other = mine.levels[start:end], theirs.levels[at : at + end - start]

@@ -1,8 +1,8 @@
 """Follows a recorded session: what a client sends goes in, and what the server sends then comes out.
 
 It has no sockets and no clock. In the mode ``strict`` what the client sends is compared with the recording by its
-meaning: the audio by its length and its sound, whatever the chunks, the gain or the encoding; every
-other event by its fields, in order, with identifiers by their placeholders. In the mode ``loose`` nothing is compared.
+meaning: the audio by its length and its sound, whatever the chunks, the gain or the encoding; every other event by its
+fields, in order, with identifiers by their placeholders. In the mode ``loose`` nothing is compared.
 """
 
 from __future__ import annotations
