@@ -136,10 +136,8 @@ class ReceivedAudio:
         if not (sound and its_sound):
             if max(sound, its_sound) <= slack + 1:
                 return None
-            return (
-                f"{its_sound / FRAMES:.3f} s of the client's audio are loud, and {sound / FRAMES:.3f} s of the recorded "
-                "audio"
-            )
+            seconds, its_seconds = sound / FRAMES, its_sound / FRAMES
+            return f"{its_seconds:.3f} s of the client's audio are loud, and {seconds:.3f} s of the recorded audio"
         later = range(its_part.start, its_part.stop + slack)
         found = differing(recorded, part, self._contour, later, slack)
         return None if found is None else self._words(found, recorded(0), its_part.start - part.start)
