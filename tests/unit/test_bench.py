@@ -267,7 +267,7 @@ def test_saved_parts_replace_the_same_parts_only(monkeypatch: pytest.MonkeyPatch
     [
         (
             ["--only", "mock,shim2"],
-            "unknown part shim2; the parts are shim, node, mock, inspector, sessions, life, strain, workers",
+            "unknown part shim2; the parts are shim, node, mock, inspector, sessions, life, strain, recording, workers",
         ),
         (["--plot", "picture.gif"], "picture.gif is neither .png nor .svg"),
         (["--only", "shim", "--plot", "a.svg"], "--plot draws the part sessions: add it to --only"),

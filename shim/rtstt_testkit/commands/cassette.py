@@ -108,7 +108,7 @@ def _redact(args: argparse.Namespace) -> int:
     if "" in args.word:
         raise UsageError("--word '' would mask between all letters; give a text")
     target: Path = args.out or args.file
-    edit(args.file, target, redacted(mask_json, args.word))
+    edit(args.file, target, redacted(mask_json, args.word), {"audio": False} if args.silence else None)
     if args.silence:
         hush(target)
     print(f"{target}: redacted")
