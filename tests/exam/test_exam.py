@@ -39,7 +39,6 @@ def tier(name: str, default: bool) -> list[pytest.MarkDecorator]:
     return [] if default else [pytest.mark.heavy if name in IN_CI else pytest.mark.release]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", [pytest.param(name, marks=tier(name, name == "clean turn")) for name in BY_NAME])
 def test_a_good_client_passes(name) -> None:
     result = examine(name)
@@ -72,7 +71,6 @@ BUGS = [
 ]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("bug", "name", "finding"),
     [pytest.param(*row, marks=tier(row[1], row[0] == "silent")) for row in BUGS],

@@ -20,7 +20,7 @@ from rtstt_testkit.mock.audio.formats import encode_g711
 from rtstt_testkit.mock.script.file import load_script
 from rtstt_testkit.speech import load, silence
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.browser
 
 TWO = load("hello+coffee").pcm + silence(1.0)
 CURSOR = "() => parseFloat(document.querySelector('.wave > div').shadowRoot.querySelector('[part=cursor]').style.left)"

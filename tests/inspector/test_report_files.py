@@ -113,7 +113,7 @@ def test_audio_beyond_the_limit_is_left_out_and_said(tmp_path: Path, monkeypatch
 def test_a_report_opens_from_disk_and_plays(page: Page, tmp_path: Path) -> None:
     hostile = "</script><script>document.title = 'taken'</script>"
     with server(transcripts=[hostile]) as mock:
-        talk(mock, HELLO + silence(1.0))
+        talk(mock, HELLO + silence(30.0))  # it plays while the page is looked at
         refused(mock)
     path = tmp_path / "report.html"
     write_report(path, mock.sessions, "tests/test_x.py::test_y")
@@ -126,7 +126,7 @@ def test_a_report_opens_from_disk_and_plays(page: Page, tmp_path: Path) -> None:
     expect(page.locator("button.session .said", has_text=hostile)).to_be_visible()
     page.keyboard.press(" ")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    assert page.title() == "tests/test_x.py::test_y · rtstt-shim"
+    expect(page).to_have_title("tests/test_x.py::test_y · rtstt-shim")
 
 
 def test_a_report_of_a_running_mock_is_downloaded() -> None:
