@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _LOCAL = {"127.0.0.1", "", None}
 
-_TIMEOUT = 60_000  # ms; a browser shares the machine with the other tests
+_TIMEOUT = 60_000  # milliseconds; a browser shares the machine with the other tests
 
 expect.set_options(timeout=_TIMEOUT)
 
