@@ -43,7 +43,8 @@ NOW = "() => { performance.setResourceTimingBufferSize(10_000); return performan
 ASKED = """(since) => performance.getEntriesByType('resource')
   .filter((entry) => entry.startTime >= since).map((entry) => new URL(entry.name).pathname)"""
 ASKED_PEAKS = """() => performance.getEntriesByType('resource')
-  .filter((entry) => entry.name.includes('/peaks')).map((entry) => Number(new URL(entry.name).searchParams.get('after')))"""
+  .map((entry) => new URL(entry.name)).filter((url) => url.pathname.endsWith('/peaks'))
+  .map((url) => Number(url.searchParams.get('after')))"""
 
 
 @pytest.fixture
