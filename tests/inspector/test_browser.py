@@ -379,6 +379,31 @@ def test_a_client_that_never_commits_is_told_so_while_it_waits(page: Page, mock:
         expect(page.locator(".verdict.waiting")).to_contain_text("never sent input_audio_buffer.commit")
 
 
+def test_a_click_counts_although_what_is_clicked_is_drawn_anew_meanwhile(
+    page: Page, mock: ThreadedRealtimeServer
+) -> None:
+    open_page(page, mock)
+    with client(mock) as one:
+        one.send(update(turn_detection=None))
+        one.audio(HELLO)
+        wait_for_waveform(page)
+        row = page.locator(".event", has_text="session.created")
+        for clicked, done in (
+            (row, page.locator(".event[aria-selected=true]", has_text="session.created")),
+            (page.locator("button.session .number"), page.locator("button.session[aria-current]:focus")),
+            (page.get_by_role("button", name="Show the whole session"), page.locator(".tools button:focus")),
+            (page.locator("summary"), page.locator("details[open]")),
+        ):
+            clicked.hover()
+            page.mouse.down()
+            before = page.locator(".facts").inner_text()
+            one.audio(HELLO)
+            expect(page.locator(".facts")).not_to_have_text(before, use_inner_text=True)
+            clicked.hover()
+            page.mouse.up()
+            expect(done).to_have_count(1)
+
+
 # -- what clients send
 
 

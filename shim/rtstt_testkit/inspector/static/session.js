@@ -1,6 +1,6 @@
 // One session: in words, on the time axis, and event by event.
 
-import { duration, fill, h } from 'inspector/dom';
+import { duration, fill, h, update } from 'inspector/dom';
 import { assertion, hasScriptLine, scriptLine } from 'inspector/copy';
 import { EventList } from 'inspector/events';
 import { Model } from 'inspector/model';
@@ -137,7 +137,7 @@ export class SessionPane {
       ['came', view.opened_wall ? new Date(view.opened_wall * 1000).toLocaleTimeString() : null],
     ].filter(([, value]) => value);
     const links = this.source.links(view.number);
-    fill(
+    update(
       this.head,
       h('h2', {}, `Session ${view.number} `, h(`span.badge.${state}`, {}, code ?? state)),
       h('code.url', {}, ...drawUrl(view.url)),
@@ -160,14 +160,9 @@ export class SessionPane {
   }
 
   #details(view) {
-    const open = this.headersOpen ?? false;
     const rows = Object.entries(view.headers).flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]);
     if (view.subprotocols.length) rows.push(h('dt', {}, 'subprotocols'), h('dd', {}, view.subprotocols.join(', ')));
-    const details = h('details', { open }, h('summary', {}, 'Headers'), h('dl', {}, ...rows));
-    details.addEventListener('toggle', () => {
-      this.headersOpen = details.open;
-    });
-    return details;
+    return h('details', {}, h('summary', {}, 'Headers'), h('dl', {}, ...rows));
   }
 
   #drawTools() {
@@ -191,8 +186,7 @@ export class SessionPane {
       notes.push('The audio came faster than it plays: the axis follows the audio, the list has the clock.');
     }
     const silent = view.audio === 0 || kept <= 0 || view.wav === null;
-    const focused = this.tools.contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
-    fill(
+    update(
       this.tools,
       button(playing ? '❚❚ Pause' : '▶ Play', playing ? 'Pause' : 'Play', () => this.play(), silent),
       button('−', 'Zoom out', () => this.zoom(0.5)),
@@ -201,8 +195,6 @@ export class SessionPane {
       this.#legend(),
       ...notes.map((note) => h('span.note', {}, note)),
     );
-    const again = [...this.tools.children].find((child) => child.getAttribute('aria-label') === focused);
-    if (focused !== null) again?.focus();
   }
 
   #legend() {
