@@ -56,6 +56,7 @@ def test_the_openai_sdk(tmp_path: Path) -> None:
             server.verify()
 
 
+@pytest.mark.heavy
 def test_a_program_on_websockets_under_the_true_name(tmp_path: Path, endpoint: Callable[..., Any]) -> None:
     """It is recorded against the second process, and replayed by a mock that `rtstt-shim run --route` routes to."""
     there = endpoint(transcripts=["Once."], seed=11, latency="capture")

@@ -495,8 +495,17 @@ def test_sixty_minutes_are_shown_with_two_requests_and_few_elements(page: Page) 
 # -- everyone
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(360, 740), (1280, 860), (3840, 2160)])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        ((1280, 860), "light"),
+        pytest.param((360, 740), "dark", marks=pytest.mark.heavy),
+        pytest.param((3840, 2160), "light", marks=pytest.mark.heavy),
+        pytest.param((1280, 860), "dark", marks=pytest.mark.release),
+        pytest.param((360, 740), "light", marks=pytest.mark.release),
+        pytest.param((3840, 2160), "dark", marks=pytest.mark.release),
+    ],
+)
 def test_the_page_fits_and_is_accessible(browser: Browser, mock: ThreadedRealtimeServer, scheme, size) -> None:
     talk(mock, TWO, turns=2)
     refused(mock)

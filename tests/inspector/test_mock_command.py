@@ -67,7 +67,7 @@ def test_lines_are_written_as_asked_for(log: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="the platform cannot make a pipe smaller")
-@pytest.mark.parametrize("log", ["text", "json"])
+@pytest.mark.parametrize("log", ["text", pytest.param("json", marks=pytest.mark.heavy)])
 def test_a_log_that_nobody_reads_blocks_no_session(log: str) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
