@@ -1,6 +1,6 @@
 """The project's documents: their generated blocks, and their examples.
 
-A generated block stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. An example is a fenced block below
+A generated block is between ``<!-- generated: NAME -->`` and ``<!-- end -->``. An example is a fenced block below
 ``<!-- example: NAME -->``; a test runs it, whatever its document. If the name is a path, the example is that file.
 """
 
@@ -15,7 +15,9 @@ FOLDERS = (
     "",
     "shim",
     *(f"shim/{name}" for name in ("npm", "docker", "action", "rtstt_testkit", "rtstt_testkit/mock")),
+    "shim/rtstt_testkit/mock/inspect/findings",
     "patches",
+    "patches/source",
     "tests",
     "scripts",
 )
@@ -68,7 +70,7 @@ def examples() -> dict[str, list[str]]:
 
 
 def example(name: str) -> str:
-    """Return a marked example; if it stands in several documents, they have to agree.
+    """Return a marked example; if it is in several documents, they have to agree.
 
     Raises:
         LookupError: There is no such example, or there are different ones.

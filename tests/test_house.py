@@ -162,13 +162,13 @@ def _room(module: str) -> str:
 
 
 @pytest.mark.parametrize("module", sorted(FILES))
-def test_a_module_imports_only_what_stands_below_it(module: str) -> None:
+def test_a_module_imports_only_what_is_below_it(module: str) -> None:
     room = _room(module)
     astray = {other for other in _imports(module) if _room(other) not in (room, *ROOMS[room])}
     assert not astray, f"{room} may not import {sorted(astray)}"
 
 
-def test_no_circle_of_imports_stands_anywhere() -> None:
+def test_there_is_no_circle_of_imports() -> None:
     graph = {module: set(_imports(module)) - {module} for module in FILES}
     try:
         TopologicalSorter(graph).prepare()

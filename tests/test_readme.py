@@ -1,12 +1,14 @@
-"""The documents: their generated blocks are up to date, their commands exist, their links lead somewhere."""
+"""The documents: their generated blocks are up to date; the commands, options and files that they name exist."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -28,7 +30,7 @@ def test_the_first_document_is_read_in_a_few_minutes() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
-def test_every_generated_block_stands_somewhere() -> None:
+def test_every_generated_block_is_in_a_document() -> None:
     assert {name for _, name in documents.generated()} == set(generate.BLOCKS)
 
 
@@ -63,3 +65,97 @@ def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
     assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for parser_of_subcommand in action.choices.values():
+                yield from options(parser_of_subcommand)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_every_option_of_a_command_in_the_documents_exists(path: Path) -> None:
+    from rtstt_core.cli import COMMANDS
+
+    unknown = []
+    for command, rest in re.findall(r"rtstt-shim ([a-z-]+)([^`\n]*)", path.read_text(encoding="utf-8")):
+        if command in COMMANDS:
+            parser = argparse.ArgumentParser()
+            importlib.import_module(COMMANDS[command].arguments).configure(parser)
+            own = re.split(r" -- | # ", rest)[0]
+            unknown += sorted(set(re.findall(r"(?<!\w)--[a-z][\w-]*", own)) - set(options(parser)))
+    assert unknown == []
+
+
+# Names of files in the reader's own folders begin with these.
+PLACEHOLDERS = ("UPSTREAM/", "pr/")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_every_file_that_a_document_names_exists(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    names = set(re.findall(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|[cm]?js|json|ya?ml|md|toml|sh))`", text))
+    known = {name for name in names if not name.startswith(PLACEHOLDERS)}
+    folders = [ROOT / folder for folder in ("shim", "patches", "tests", "scripts")]
+    files = [f"/{file.name}" for file in ROOT.iterdir()]
+    files += [file.as_posix() for folder in folders for file in folder.rglob("*")]
+    assert [name for name in sorted(known) if not any(file.endswith(f"/{name}") for file in files)] == []
+
+
+def test_the_manual_names_every_fault_and_every_value_of_an_argument() -> None:
+    from rtstt_testkit import RealtimeServer
+    from rtstt_testkit.mock.protocol.admission import Account, Profile
+    from rtstt_testkit.mock.script.faults import Action
+
+    manual = (ROOT / "shim/rtstt_testkit/README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`\n]+)`", manual))
+    assert set(get_args(Action)) - named == set()
+    assert set(get_args(Account)) - named == set()
+    assert set(get_args(Profile)) - named == set()
+    [table] = re.findall(r"\| argument \| default \| meaning \|\n\|---.*\n((?:\|.*\n)+)", manual)
+    arguments = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    assert arguments - set(inspect.signature(RealtimeServer).parameters) == set()
+
+
+def test_the_first_document_names_the_tested_versions() -> None:
+    from rtstt_core.clients.python_table import PYTHON_CLIENTS
+    from rtstt_core.patching.targets import TARGETS
+
+    [table] = re.findall(r"## Compatibility\n\n((?:\|.*\n)+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", table, re.MULTILINE))
+    for target in TARGETS:
+        [row] = [text for name, text in rows.items() if target.library in name.split(", ")]
+        major, minor = target.below
+        if target.oldest[1:]:  # trio's client is younger than its library
+            assert f"{target.oldest[0]}.{target.oldest[1]} to {major}.{minor - 1}" in row
+    for client in PYTHON_CLIENTS:
+        for since in client.ranges:
+            if since.sends in ("always", "to regional hosts") and not since.beta and client.name in rows:
+                assert f"fixed: {since.since} to " in rows[client.name]
+
+
+def test_the_first_document_shows_a_warning_as_it_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    from rtstt_core.diagnosis import Symptom
+    from rtstt_core.report import ConnectionInfo, report
+
+    [shown] = re.findall(r"```text\n(rtstt_shim: .*)\n```", (ROOT / "README.md").read_text(encoding="utf-8"))
+    [(client, version, url)] = re.findall(r"\[(\S+) (\S+), (\S+)\]$", shown)
+    [(code, message, reason)] = re.findall(r"\((\w+): (.*); closed 3000 (\S+)\)", shown)
+    symptom = Symptom("close", code=code, message=message, close_code=3000, close_reason=reason)
+    report(ConnectionInfo(client, version, url), symptom)
+    [record] = caplog.records
+    assert record.getMessage() == shown
+
+
+def test_the_documents_of_folders_list_what_is_in_them() -> None:
+    folders = [folder.name for folder in (ROOT / "tests").iterdir() if any(folder.glob("*.py"))]
+    assert [name for name in sorted(folders) if f"| `{name}/` |" not in (ROOT / "tests/README.md").read_text()] == []
+    scripts = [path.name for path in (ROOT / "scripts").glob("[!_]*.*") if path.suffix in (".py", ".mjs")]
+    assert [name for name in sorted(scripts) if f"| `{name}" not in (ROOT / "scripts/README.md").read_text()] == []
+    picture = set(re.findall(r"\w+", (ROOT / "shim/README.md").read_text(encoding="utf-8").split("```")[1]))
+    rooms = [path for package in ("rtstt_core", "rtstt_testkit") for path in (ROOT / "shim" / package).glob("[!_]*")]
+    names = {path.stem for path in rooms if path.suffix == ".py" or any(path.glob("*.*"))}
+    assert names - picture - {"pytest_plugin"} == set()

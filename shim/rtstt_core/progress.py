@@ -22,7 +22,7 @@ class Progress:
     """What was sent and received on one transcription session so far.
 
     Attributes:
-        is_conversation: Whether the server said that it opened a conversation session.
+        is_conversation: Whether the settings that the server sent are those of a conversation.
     """
 
     __slots__ = ("_audible", "_audio", "_commit", "_committed", "_configured", "_speech", "_vad", "is_conversation")

@@ -37,6 +37,6 @@ def _fixed_clients() -> str:
 
     try:
         report = Report([], "", find_python_clients(own(Unread())), [], [])
-    except Exception:  # a status never fails, whatever stands on sys.path
+    except Exception:  # a status never fails, whatever is on sys.path
         return ""
     return ", ".join(f"{client.name} {client.version}" for client in report.fixed)

@@ -27,7 +27,7 @@ Session = Literal["transcription", "conversation", "none"]
 # unmatched: parsers disagree about the host of such a URL, so nothing is certain about it. Letters and digits are those
 # of ASCII, white space is all that Unicode has.
 #
-# Text, which `re` compiles at the first realtime URL and remembers: a process that opens none does without.
+# Patterns as text: `re` compiles and caches them at the first realtime URL, so a process that opens none need not.
 _PARTS = (
     r"(?s)(?ai:(?:ws|http)s?)://(?P<authority>[^/?#\\\s\x00-\x20]*)(?P<path>[^?#\\\s\x00-\x20]*)"
     r"(?:\?(?P<query>[^#]*))?(?:#.*)?"

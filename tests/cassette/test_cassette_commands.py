@@ -91,9 +91,7 @@ def test_trim_removes_what_was_cut(talk: Path, capsys: pytest.CaptureFixture[str
     assert talk.read_bytes() == whole[: whole[:-1].rindex(b"\n") + 1]
 
 
-def test_trim_keeps_the_sessions_and_the_seconds_that_are_wanted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_trim_keeps_the_given_sessions_and_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = record(tmp_path / "talk.rtstt.jsonl", sessions=3)
     out = tmp_path / "second.rtstt.jsonl"
     assert run(capsys, "trim", path, "--session", "2", "--until", "0.95", "--out", out)[0] == 0

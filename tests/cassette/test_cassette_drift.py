@@ -1,4 +1,4 @@
-"""``probe --record``, ``--from`` and ``--cassettes``: what an endpoint says, kept and compared without a key."""
+"""``probe --record``, ``--from`` and ``--cassettes``: what an endpoint sends, kept and compared without a key."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ def test_a_recording_that_exists_is_not_overwritten(
     assert "exists; choose another file, or replace it with --force" in printed
 
 
-def test_the_mock_answers_recordings_of_itself_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mock_answers_recordings_of_itself_in_the_same_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     transcripts = ["One.", Transcript(failure=Failure(code="x")), "Three."]
     with (
         ThreadedRealtimeServer(transcripts=transcripts, strict=False, seed=3) as mock,

@@ -78,7 +78,7 @@ def test_g711_stays_g711(tmp_path: Path) -> None:
     assert (head[20], int.from_bytes(head[24:28], "little")) == (7, 8000)
 
 
-def test_audio_of_the_server_and_of_items_is_kept_and_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_audio_of_the_server_and_of_items_is_kept_unchanged(tmp_path: Path) -> None:
     delta = {"type": "response.output_audio.delta", "item_id": ITEM, "delta": "AAECAw=="}
     item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "BAUGBw=="}]}
     frames = [

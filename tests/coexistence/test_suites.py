@@ -51,7 +51,7 @@ PYTEST = ("pytest>=9,<10", "pytest-timeout>=2.3")
 
 
 class Way(NamedTuple):
-    """A way of activating the shim: what stands before Python, what is passed to pytest, and what is set up."""
+    """A way of activating the shim: what comes before Python, what is passed to pytest, and what is set up."""
 
     before: tuple[str, ...] = ()
     options: tuple[str, ...] = ()

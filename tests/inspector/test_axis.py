@@ -1,4 +1,4 @@
-"""Where events and audio stand on the time axis, and what the way in which audio arrives says about it."""
+"""The places of events and audio on the time axis, and the hints that the pace of the audio gives."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_with_audio_in_real_time_the_axis_is_the_clock() -> None:
     assert seen.end == pytest.approx(3.9)
 
 
-def test_audio_that_comes_at_once_is_as_long_as_it_plays_and_events_follow_what_they_heard() -> None:
+def test_audio_that_arrives_at_once_is_as_long_as_it_plays_and_events_follow_it() -> None:
     seen = axis(
         audio(0.01, 5.0, until=0.02, count=50), event(0.03), audio(0.04, 5.0, until=0.05, count=50), event(0.06)
     )
@@ -68,7 +68,7 @@ def test_a_run_of_appends_grows_in_its_place() -> None:
     assert seen.update([event(0.0), run], 4800) == 0
     run.count, run.until, run.data["audio_bytes"] = 10, 0.9, SECOND
     assert seen.update([seen.placed[0].event, run], SECOND) == 1
-    assert [placed.heard for placed in seen.placed] == [0.0, 1.0]
+    assert [placed.received for placed in seen.placed] == [0.0, 1.0]
     assert len(seen.pieces) == 1
     assert seen.update([seen.placed[0].event, run, event(1.0)], SECOND) == 1
     assert len(seen.placed) == 3
@@ -77,7 +77,7 @@ def test_a_run_of_appends_grows_in_its_place() -> None:
 def test_events_that_were_forgotten_before_anyone_looked_leave_their_audio() -> None:
     seen = Axis()
     seen.update([audio(9.0, 1.0)], 10 * SECOND)
-    assert seen.placed[0].heard == pytest.approx(10.0)
+    assert seen.placed[0].received == pytest.approx(10.0)
     assert seen.time_of(10 * SECOND) == pytest.approx(10.0)
 
 
@@ -99,7 +99,7 @@ def test_audio_of_another_rate_is_found_by_its_pace(rate: int, said: str) -> Non
     assert "24,000" in sentence
 
 
-def test_nothing_is_said_of_audio_in_real_time_or_all_at_once_or_too_short() -> None:
+def test_there_is_no_hint_for_audio_in_real_time_or_all_at_once_or_too_short() -> None:
     assert hints(axis(audio(0.0, 3.1, until=3.0, count=31))) == []
     assert hints(axis(audio(0.0, 60.0, until=0.01, count=600))) == []
     assert hints(axis(audio(0.0, 0.7, until=1.0, count=11))) == []

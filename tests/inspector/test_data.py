@@ -244,7 +244,7 @@ def test_a_clip_begins_where_it_is_asked_to() -> None:
 
 
 @pytest.mark.parametrize("path", ["view", "peaks", "clip.wav", "report.html", "har", "jsonl"])
-def test_a_session_that_is_not_there_is_said_so(path: str) -> None:
+def test_an_unknown_session_is_an_error_that_names_it(path: str) -> None:
     with server() as mock, pytest.raises(urllib.error.HTTPError) as refused_:
         get(mock, f"sessions/9/{path}")
     with refused_.value as answer:

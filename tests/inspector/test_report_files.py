@@ -87,7 +87,7 @@ def test_each_server_of_a_test_has_its_report(pytester: pytest.Pytester) -> None
 
 
 @pytest.mark.heavy
-def test_a_folder_that_cannot_be_made_is_said_and_ends_nothing(pytester: pytest.Pytester) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_and_the_run_continues(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("reports").write_text("a file")
     pytester.makepyfile(A_TEST + FAILS)
     result = pytester.runpytest_subprocess("-p", "no:asyncio", "--rtstt-report=reports")
@@ -101,7 +101,7 @@ def test_a_name_of_a_test_becomes_the_name_of_a_file() -> None:
     assert len(report_name("x" * 999, 2)) < 140
 
 
-def test_audio_beyond_the_limit_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audio_beyond_the_limit_is_left_out_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with server() as mock:
         talk(mock, HELLO)
     write_report(tmp_path / "whole.html", mock.sessions, "whole")

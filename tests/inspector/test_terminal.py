@@ -30,7 +30,7 @@ def test_a_session_is_a_few_lines() -> None:
     assert texts[3] == "1000 by the client: 1 transcript was completed."
 
 
-def test_a_refusal_is_said_with_its_fix() -> None:
+def test_a_refusal_is_printed_with_its_fix() -> None:
     with server() as mock:
         refused(mock)
     (_, _, target), (_, kind, said) = lines(mock)
@@ -69,7 +69,7 @@ def test_a_fault_is_a_line_wherever_it_was_triggered() -> None:
     ]
 
 
-def test_each_line_comes_once_while_sessions_go_on() -> None:
+def test_each_line_is_printed_once_while_sessions_continue() -> None:
     with server() as mock:
         seen = Sessions()
         with client(mock) as one:

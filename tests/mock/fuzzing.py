@@ -260,7 +260,7 @@ class Bytes:
         )
 
     async def talk(self, port: int, most: int = 400) -> None:
-        """One connection, until the server has enough of it or nothing more is to be said."""
+        """One connection, until the server ends it or there is nothing more to send."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         draining = asyncio.ensure_future(_drain(reader))
         try:

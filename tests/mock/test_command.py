@@ -30,7 +30,7 @@ def start(*arguments):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_listens_serves_and_ends_cleanly(number) -> None:
+def test_it_prints_its_address_serves_and_ends_cleanly(number) -> None:
     process = start()
     try:
         line = process.stdout.readline()
@@ -217,7 +217,7 @@ def test_wrong_use_is_one_sentence(arguments, message) -> None:
         ),
     ],
 )
-def test_it_serves_this_machine_alone_unless_told_otherwise_with_a_word_of_caution(arguments, caution) -> None:
+def test_it_serves_this_machine_alone_and_warns_about_any_other_host(arguments, caution) -> None:
     process = start(*arguments)
     try:
         line = process.stdout.readline()

@@ -240,13 +240,13 @@ def test_the_evidence_names_session_event_and_time() -> None:
     assert evidence.as_json()["event"] == 2
 
 
-def test_clients_that_overlap_or_differ_are_told_apart() -> None:
+def test_clients_that_overlap_or_differ_are_distinguished() -> None:
     course = Course().session(0, seconds=5).session(1, seconds=1).session(5.5).session(3)
     course.last.handshake.headers["user-agent"] = "another"
     assert [[record.number for record in client] for client in group_clients(course.sessions)] == [[1, 3], [2], [4]]
 
 
-def test_many_clients_at_once_are_told_apart_in_reasonable_time() -> None:
+def test_many_clients_at_once_are_distinguished_in_reasonable_time() -> None:
     course = Course()
     for number in range(3_000):
         course.session(number / 1_000, seconds=5 + number / 1_000)
@@ -327,7 +327,7 @@ async def talk(server, *, key: str = KEY) -> None:
             message = json.loads(await socket_.recv())
 
 
-def test_a_server_says_what_its_clients_did_wrong() -> None:
+def test_a_server_reports_what_its_clients_did_wrong() -> None:
     async def scenario():
         fault = Fault("http", on="connect", code=401, nth=None)
         async with RealtimeServer(faults=[fault], strict=False) as server:
@@ -350,7 +350,7 @@ def test_a_server_says_what_its_clients_did_wrong() -> None:
     run(scenario)
 
 
-def test_a_threaded_server_says_it_while_it_runs_and_after() -> None:
+def test_a_threaded_server_reports_findings_while_it_runs_and_after() -> None:
     with ThreadedRealtimeServer(strict=False) as server:
         assert server.findings() == []
         asyncio.run(talk(server))

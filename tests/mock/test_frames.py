@@ -1,4 +1,4 @@
-"""A client's bytes in frames: the plain ones are taken, the rest reaches websockets byte by byte as it came."""
+"""The short frame reader: it reads plain TEXT frames, and passes every other byte on to websockets unchanged."""
 
 import asyncio
 from base64 import b64encode
@@ -50,36 +50,36 @@ FRAMES = {
 PLAIN = ("short", "empty", "16-bit length")
 
 
-class Heard:
-    """What came of some bytes."""
+class Passed:
+    """The messages and the bytes that a reader passes on."""
 
     def __init__(self, decline: bytes | None = None, last: bytes | None = None) -> None:
-        self.taken: list[bytes] = []
+        self.messages: list[bytes] = []
         self.passed = b""
         self.decline = decline
         self.last = last
-        self.reader = FrameReader(self.take, self.pass_on)
+        self.reader = FrameReader(self.receive, self.pass_on)
 
-    def take(self, payload: bytes) -> bool:
+    def receive(self, payload: bytes) -> bool:
         if payload == self.decline:
             return False
-        self.taken.append(payload)
+        self.messages.append(payload)
         return True
 
     def pass_on(self, data: bytes) -> bool:
         self.passed += data
         return self.last is None or self.last not in self.passed
 
-    def feed(self, data: bytes, *sizes: int) -> "Heard":
+    def feed(self, data: bytes, *sizes: int) -> "Passed":
         for piece in cut(data, sizes) if sizes else [data]:
             self.reader.receive(piece)
         return self
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_text_message_is_taken_unmasked_whatever_its_length(size: int) -> None:
-    heard = Heard().feed(text(size) + text(3))
-    assert (heard.taken, heard.passed) == ([b"a" * size, b"aaa"], b"")
+def test_a_text_message_of_any_length_is_received_unmasked(size: int) -> None:
+    received = Passed().feed(text(size) + text(3))
+    assert (received.messages, received.passed) == ([b"a" * size, b"aaa"], b"")
 
 
 @settings(deadline=None)
@@ -88,11 +88,11 @@ def test_a_text_message_is_taken_unmasked_whatever_its_length(size: int) -> None
     st.lists(st.integers(1, 300), min_size=1, max_size=8),
 )
 def test_frames_are_the_same_however_the_bytes_arrive(names: list[str], sizes: list[int]) -> None:
-    heard = Heard().feed(b"".join(FRAMES[name] for name in names), *sizes)
-    assert [len(payload) for payload in heard.taken] == [
+    received = Passed().feed(b"".join(FRAMES[name] for name in names), *sizes)
+    assert [len(payload) for payload in received.messages] == [
         {"short": 5, "empty": 0, "16-bit length": 200}[name] for name in names if name in PLAIN
     ]
-    assert heard.passed == b"".join(FRAMES[name] for name in names if name not in PLAIN)
+    assert received.passed == b"".join(FRAMES[name] for name in names if name not in PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -104,23 +104,23 @@ def test_frames_are_the_same_however_the_bytes_arrive(names: list[str], sizes: l
     ids=["unmasked", "close"],
 )
 def test_all_that_follows_what_ends_a_connection_is_left_to_websockets(frame: bytes) -> None:
-    heard = Heard(last=frame).feed(text(2) + frame + text(4)).feed(text(5))
-    assert (heard.taken, heard.passed[: len(frame)]) == ([b"aa"], frame)
-    assert len(heard.passed) == len(frame + text(4) + text(5))
+    received = Passed(last=frame).feed(text(2) + frame + text(4)).feed(text(5))
+    assert (received.messages, received.passed[: len(frame)]) == ([b"aa"], frame)
+    assert len(received.passed) == len(frame + text(4) + text(5))
 
 
 def test_a_message_that_is_declined_reaches_websockets_whole_with_all_that_follows() -> None:
     bad = Frame(Opcode.TEXT, b"\xff").serialize(mask=True)
-    heard = Heard(decline=b"\xff").feed(text(2) + bad + text(4))
-    assert heard.taken == [b"aa"]
-    assert heard.passed[: len(bad)] == bad
-    assert len(heard.passed) == len(bad + text(4))
+    received = Passed(decline=b"\xff").feed(text(2) + bad + text(4))
+    assert received.messages == [b"aa"]
+    assert received.passed[: len(bad)] == bad
+    assert len(received.passed) == len(bad + text(4))
 
 
 def test_frames_of_an_extension_and_pieces_of_a_message_are_passed_on() -> None:
     piece, squeezed = text(3, fin=False), bytes([0xC1]) + text(3)[1:]
-    heard = Heard().feed(piece + squeezed)
-    assert (heard.taken, heard.passed) == ([], piece + squeezed)
+    received = Passed().feed(piece + squeezed)
+    assert (received.messages, received.passed) == ([], piece + squeezed)
 
 
 class Closes:
@@ -249,66 +249,70 @@ def test_what_follows_text_that_is_not_utf8_is_not_received(direct: bool) -> Non
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
 def test_frames_beyond_the_limit_wait_for_their_turn(limit: int) -> None:
-    heard, last = Heard(), text(4)
-    more = heard.reader.receive(text(1) + PING + text(2) + PING + text(3) + last[:3], limit)
+    received, last = Passed(), text(4)
+    more = received.reader.receive(text(1) + PING + text(2) + PING + text(3) + last[:3], limit)
     turns = 1
     while more:
-        more = heard.reader.receive(b"", limit)
+        more = received.reader.receive(b"", limit)
         turns += 1
-    heard.feed(last[3:])
-    assert heard.taken == [b"a", b"aa", b"aaa", b"aaaa"]
-    assert heard.passed == PING * 2
+    received.feed(last[3:])
+    assert received.messages == [b"a", b"aa", b"aaa", b"aaaa"]
+    assert received.passed == PING * 2
     assert turns == {1: 6, 2: 3, 5: 2}[limit]
 
 
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=6000), max_size=12), st.one_of(st.none(), st.integers(0, 9000)))
-def test_the_tape_keeps_the_latest_and_counts_all(pieces: list[bytes], limit: int | None) -> None:
-    tape, whole = AudioBuffer(limit), b"".join(pieces)
+def test_the_buffer_keeps_the_latest_and_counts_all(pieces: list[bytes], limit: int | None) -> None:
+    buffer, whole = AudioBuffer(limit), b"".join(pieces)
     for piece in pieces:
-        if tape.add(piece):
-            tape.trim()
-    kept = tape.read()
-    assert tape.received == len(whole) == len(kept) + tape.dropped
+        if buffer.add(piece):
+            buffer.trim()
+    kept = buffer.read()
+    assert buffer.received == len(whole) == len(kept) + buffer.dropped
     assert whole.endswith(kept)
     assert limit is None or min(len(whole), limit) - 1 <= len(kept) <= limit * 1.25
     start, end = len(whole) // 3, len(whole) // 3 * 2
-    assert tape.read(start, end) == whole[max(start, tape.dropped) : max(end, tape.dropped)]
+    assert buffer.read(start, end) == whole[max(start, buffer.dropped) : max(end, buffer.dropped)]
 
 
 async def answers(first: bytes, then: bytes, last: bytes, times: int = 1) -> bytes:
-    """What a client hears that sends its request and more in one piece, and the rest once it is let in.
+    """Return what the server sends to a client whose handshake and first frames are one write.
 
-    It is over when ``last`` came so many times.
+    Args:
+        first: The frames behind the handshake.
+        then: The bytes that are sent after the server's response.
+        last: What ends the server's answers.
+        times: How often it ends them.
     """
     async with RealtimeServer(strict=False) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(HANDSHAKE + first)
-        heard = await reader.readuntil(b"\r\n\r\n")
+        received = await reader.readuntil(b"\r\n\r\n")
         writer.write(then)
-        while heard.count(last) < times:
-            heard += await reader.readuntil(last)
+        while received.count(last) < times:
+            received += await reader.readuntil(last)
         writer.close()
-        return heard
+        return received
 
 
-def test_a_client_that_does_not_wait_for_the_handshake_is_heard_in_order() -> None:
+def test_frames_sent_before_the_handshakes_answer_are_handled_in_order() -> None:
     nope, clear = (Frame(Opcode.TEXT, event).serialize(mask=True) for event in (b"nope", CLEAR))
-    heard = asyncio.run(answers(nope + clear[:9], clear[9:] + clear, b"input_audio_buffer.cleared", 2))
-    assert heard.count(b"invalid_json") == 1
-    assert heard.index(b"invalid_json") < heard.index(b"input_audio_buffer.cleared")
+    received = asyncio.run(answers(nope + clear[:9], clear[9:] + clear, b"input_audio_buffer.cleared", 2))
+    assert received.count(b"invalid_json") == 1
+    assert received.index(b"invalid_json") < received.index(b"input_audio_buffer.cleared")
 
 
-def test_a_ping_is_answered_when_all_that_was_said_before_it_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ping_is_answered_after_the_events_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """So a client, on another thread or in another process, knows by the PONG that its audio is in."""
-    heard: list[int] = []
+    received: list[int] = []
 
     async def talk() -> None:
         async with RealtimeServer(strict=False) as server:
             genuine = ServerProtocol.receive_data
 
             def receive_data(protocol: ServerProtocol, data: bytes) -> None:
-                heard.extend(session.audio_received for session in server.sessions)
+                received.extend(session.audio_received for session in server.sessions)
                 genuine(protocol, data)
 
             async with connect(f"{server.url}?intent=transcription", additional_headers=AUTH) as client:
@@ -320,11 +324,11 @@ def test_a_ping_is_answered_when_all_that_was_said_before_it_was_heard(monkeypat
                 monkeypatch.undo()
 
     asyncio.run(talk())
-    assert heard == [3 * 4800]
+    assert received == [3 * 4800]
 
 
-def test_text_that_is_not_utf8_closes_1007_behind_what_was_said_before() -> None:
+def test_text_that_is_not_utf8_closes_1007_after_the_answers_to_events_before_it() -> None:
     clear, bad = (Frame(Opcode.TEXT, event).serialize(mask=True) for event in (CLEAR, b"\xff"))
     asyncio.run(answers(b"", clear, b"input_audio_buffer.cleared"))
-    heard = asyncio.run(answers(b"", clear + bad, (1007).to_bytes(2, "big")))
-    assert b"invalid_json" not in heard
+    received = asyncio.run(answers(b"", clear + bad, (1007).to_bytes(2, "big")))
+    assert b"invalid_json" not in received

@@ -96,7 +96,7 @@ async def fuzz_bytes(frames: int, monkeypatch: pytest.MonkeyPatch) -> int:
                 if read >= frames:
                     break
             await settled(server)
-            # It serves on as if nothing had happened, and keeps nothing of what has.
+            # It keeps serving, and holds no memory of the ended sessions.
             assert (await transcribe(server))[-1]["type"] == COMPLETED
             await settled(server)
             while server._sessions.drivers or server._context.connections or len(asyncio.all_tasks()) > tasks:

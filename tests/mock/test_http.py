@@ -313,7 +313,7 @@ class TestControl:
         assert call(server, "PUT", "/_mock/script", body, headers={"Content-Type": kind})[0] == 200
         assert [unused.text for unused in server.cursor.unused] == ["One"]
 
-    def test_a_script_that_was_not_followed_is_told(self, server) -> None:
+    def test_a_script_that_was_not_followed_is_reported(self, server) -> None:
         status, body = call(server, "GET", "/_mock/verify")
         assert status == 409
         assert body["error"]["message"].startswith("1 of 1 transcripts were not used: 'Hello there.'.")
@@ -372,7 +372,7 @@ class TestHttp:
             (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\r\n", False),
         ],
     )
-    def test_an_upgrade_is_told_from_a_request(self, data, upgrades) -> None:
+    def test_an_upgrade_is_distinguished_from_a_request(self, data, upgrades) -> None:
         request = HttpParser().receive(data)
         assert request is not None
         assert request.head.upgrades is upgrades
@@ -520,7 +520,7 @@ class TestHttpFeatures:
 
         run(scenario)
 
-    def test_a_method_that_is_not_allowed_is_told_which_are(self) -> None:
+    def test_a_method_that_is_not_allowed_gets_the_list_of_those_that_are(self) -> None:
         async def scenario():
             async with RealtimeServer(control=True) as server:
                 answer = await exchange(

@@ -144,7 +144,7 @@ def test_an_observer_that_raises_hurts_no_session_and_is_logged_once(caplog) -> 
     assert "my observer is broken" in caplog.text
 
 
-def test_an_observer_that_stalls_delays_no_session_and_learns_what_it_missed(monkeypatch) -> None:
+def test_an_observer_that_stalls_delays_no_session_and_gets_the_number_of_missed_events(monkeypatch) -> None:
     monkeypatch.setattr("rtstt_testkit.mock.server.observing._EVENTS", 8)
     goes_on, seen = threading.Event(), []
 

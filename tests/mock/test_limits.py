@@ -1,4 +1,4 @@
-"""What the mock takes at most, what it says beyond that, and how much of its memory a client can have."""
+"""The mock's limits, its answers beyond them, and how much of its memory a client can use."""
 
 import asyncio
 import json

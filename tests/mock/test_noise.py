@@ -134,7 +134,7 @@ QUIET = array.array("h", [sample // 6 for sample in array.array("h", NOISE)]).to
 
 @settings(max_examples=100, deadline=None)
 @given(PIECES, st.lists(st.integers(1, 9000), min_size=1, max_size=20))
-def test_noise_is_detected_alike_for_every_chunking(pieces, sizes) -> None:
+def test_noise_is_detected_in_the_same_places_for_every_chunking(pieces, sizes) -> None:
     sounds = {"noise": NOISE, "quiet noise": QUIET, "tone": tone(700), "silence": silence(700)}
     audio = b"".join(sounds[kind][: ms * 48] for kind, ms in pieces)
     assert turns(cut(audio, sizes)) == turns([audio])

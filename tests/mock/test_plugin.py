@@ -217,7 +217,7 @@ def test_the_async_fixture_says_what_it_needs(pytester, marks, arguments, texts)
     assert_told_what_it_needs(run_async(pytester, marks, *arguments, **texts))
 
 
-def test_a_synchronous_test_is_told_to_use_the_other(pytester: pytest.Pytester) -> None:
+def test_a_synchronous_test_gets_an_error_that_names_the_other_fixture(pytester: pytest.Pytester) -> None:
     assert_told_what_it_needs(run(pytester, "def test_it(async_realtime_server): pass"))
 
 

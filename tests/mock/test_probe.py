@@ -310,11 +310,11 @@ class TestDifferences:
         assert [summarize(event) for event in result.received.events] == ["HTTP 302"]
 
     def test_frames_that_are_no_events_are_named(self) -> None:
-        async def odd(connection: ServerConnection) -> None:
+        async def unusual(connection: ServerConnection) -> None:
             for frame in (b"\0", "[1]", "{"):
                 await connection.send(frame)
 
-        result = against(odd)
+        result = against(unusual)
         assert [event["type"] for event in result.received.events][1:4] == ["(frame)"] * 3
 
 
@@ -674,7 +674,7 @@ class TestNormalized:
         ({"unknowns": 1}, {"unknowns": 2}, False),
     ],
 )
-def test_what_counts_as_alike(expected: dict[str, Any], received: dict[str, Any], alike: bool) -> None:
+def test_which_values_are_equal(expected: dict[str, Any], received: dict[str, Any], alike: bool) -> None:
     tried = Row("x", "x", "x", not_compared=("unknown",), prefix_only=("tail",))
     found = differences(tried, [{"type": "x", **expected}], [{"type": "x", **received}])
     assert (found == []) is alike

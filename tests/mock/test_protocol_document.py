@@ -117,9 +117,16 @@ def test_a_fact_has_evidence_a_place_in_the_code_and_a_probe_row_that_exists(fac
     assert number.partition(".")[0] in SECTIONS
     assert MARK.findall(evidence)
     assert set(MARK.findall(evidence)) <= ENTRIES
-    module, name = re.findall(r"`([^`]+)`", code)
-    assert re.search(rf"\b{re.escape(name)}\b", (MOCK / module).read_text("utf-8")), f"{module} has no {name}"
+    module, *names = re.findall(r"`([^`]+)`", code)
+    assert names
+    source = (MOCK / module).read_text("utf-8")
+    assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", source)] == []
     assert row == "–" or row in {row.name for row in ROWS}
+
+
+def test_every_error_is_found_in_the_document_by_its_name() -> None:
+    named = {name for fact in FACTS for name in re.findall(r"`([^`]+)`", fact[3])}
+    assert {rule.removeprefix("errors.") for rule, _ in error_rules()} - named == set()
 
 
 def test_every_probe_row_without_a_source_says_so() -> None:

@@ -44,10 +44,10 @@ def test_curl(tmp_path) -> None:
                 events.append(json.loads(client.recv()))
         assert events[-1]["transcript"] == "Hello."
         server.wait_for("session.created")
-        said = run(after)
-        assert "Session 1: 1 transcript was completed." in said
-        assert '"followed": true' in said
-        assert (tmp_path / "heard.wav").read_bytes().startswith(b"RIFF")
+        printed = run(after)
+        assert "Session 1: 1 transcript was completed." in printed
+        assert '"followed": true' in printed
+        assert (tmp_path / "received.wav").read_bytes().startswith(b"RIFF")
         assert server.cursor.items == 0  # begun again
 
 

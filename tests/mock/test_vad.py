@@ -22,7 +22,7 @@ def test_turns_are_the_same_for_every_chunking(pieces, sizes) -> None:
 
 
 @pytest.mark.parametrize(("threshold", "level"), [(0, 256), (0.25, 256), (0.5, 512), (0.75, 1024), (1, 2048)])
-def test_the_threshold_stands_for_a_loudness(threshold, level) -> None:
+def test_a_threshold_is_a_loudness(threshold, level) -> None:
     assert level_of(threshold) == level
     for name in FORMATS:
         # One sample just below the level, one at it; G.711 steps are coarser than that.

@@ -179,7 +179,7 @@ def test_a_refusal_is_one_warning_without_the_key_and_an_event_of_the_page(
     assert KEY not in json.dumps(failure)
 
 
-def test_the_beta_subprotocol_is_left_as_it_is_and_named(
+def test_the_beta_subprotocol_is_unchanged_and_named(
     opened: Callable[[str], Opened], mock: ThreadedRealtimeServer
 ) -> None:
     page = opened("with")

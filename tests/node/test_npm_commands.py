@@ -102,7 +102,7 @@ def tree(tmp_path: Path) -> Path:
     "env",
     [{}, {"NODE_OPTIONS": "--require rtstt-shim/register"}, {"RTSTT_SHIM_DISABLE": "1"}, {"beside": "rtstt-shim"}],
 )
-def test_the_doctor_says_of_npm_packages_what_pythons_says(
+def test_the_doctor_reports_of_npm_packages_what_pythons_reports(
     env: dict[str, str], tree: Path, command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if env.pop("beside", None):

@@ -309,7 +309,7 @@ def test_nothing_is_written_to_node_modules(program: Path, refusing_port: int) -
         *(pytest.param(version, marks=pytest.mark.release) for version in ("16.20.2", "14.21.3", "12.22.12")),
     ],
 )
-def test_an_older_node_runs_the_program_as_it_is_after_one_sentence(
+def test_an_older_node_prints_one_sentence_and_runs_the_program_without_the_shim(
     version: str, program: Path, refusing_port: int
 ) -> None:
     (program / "exits.cjs").write_text("require('rtstt-shim'); console.log('it runs'); process.exit(3);")

@@ -123,7 +123,7 @@ def test_the_dispatchers_of_undici(node: str, version: str, cell: Cell, endpoint
         ),
     ],
 )
-def test_what_else_stands_on_http(
+def test_what_else_is_built_on_http(
     app: str, packages: dict[str, str], node: str, cell: Cell, endpoint: Endpoint
 ) -> None:
     """Another WebSocket package, a proxy's agent, and an instrumentation that wraps what the preload hooks."""
@@ -280,15 +280,15 @@ def test_livekit_1756_and_what_its_one_line_does(
     args = ["--project", str(project), "--format", format]
     assert_silence(run(DRIVER, *args, shim=False, env=endpoint.env).line)
 
-    mended = tmp_path / "mended"
-    subprocess.run(["cp", "-al", project, mended], check=True)
-    built = mended / "node_modules/@livekit/agents-plugin-openai/dist" / ("stt.js" if format == "esm" else "stt.cjs")
+    fixed = tmp_path / "fixed"
+    subprocess.run(["cp", "-al", project, fixed], check=True)
+    built = fixed / "node_modules/@livekit/agents-plugin-openai/dist" / ("stt.js" if format == "esm" else "stt.cjs")
     lines = built.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if 'searchParams.set("model"' not in line]
     assert len(kept) == len(lines) - 1
     built.unlink()
     built.write_text("".join(kept), encoding="utf-8")
-    assert_transcribed(run(DRIVER, "--project", str(mended), "--format", format, shim=False, env=endpoint.env).line)
+    assert_transcribed(run(DRIVER, "--project", str(fixed), "--format", format, shim=False, env=endpoint.env).line)
 
 
 @pytest.mark.timeout(300)

@@ -1,4 +1,4 @@
-"""scripts/repro.mjs, run as its docstring says."""
+"""scripts/repro.mjs, run as its docstring describes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_first_socket_is_refused_and_the_second_accepted(refuse: str, first:
     assert (code, without_port(out), err) == (0, [url, *first, *REFUSAL, *ACCEPTED], "")
 
 
-def test_node_20_takes_the_websocket_of_ws_or_says_so(cell: Cell) -> None:
+def test_node_20_uses_the_websocket_of_ws_or_reports_that_there_is_none(cell: Cell) -> None:
     code, out, err = repro(node="20")
     assert (code, out) == (2, "")
     assert err.endswith(" has no WebSocket; use Node 22 or newer, or run: npm install ws\n")
@@ -70,11 +70,11 @@ def test_a_usage_error_is_one_sentence(args: list[str], sentence: str) -> None:
     assert err.splitlines()[-1].startswith(f"repro.mjs: {sentence}")
 
 
-def test_a_missing_mock_is_said(tmp_path: Path) -> None:
+def test_a_missing_mock_is_reported(tmp_path: Path) -> None:
     code, _, err = repro(path=str(tmp_path))
     assert code == 2
-    mend = "install it with: pip install 'rtstt-shim[testkit]', or give --url"
-    assert err == f"repro.mjs: `rtstt-shim mock` cannot be run; {mend}\n"
+    fix = "install it with: pip install 'rtstt-shim[testkit]', or give --url"
+    assert err == f"repro.mjs: `rtstt-shim mock` cannot be run; {fix}\n"
 
 
 def test_an_endpoint_out_of_reach_is_a_failure() -> None:

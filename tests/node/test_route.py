@@ -97,7 +97,7 @@ def test_every_way_to_connect_leads_to_the_server_under_the_true_name(
         ),
     ],
 )
-def test_what_the_environment_does_not_say_changes_nothing(env: dict[str, str], stderr: str, tmp_path: Path) -> None:
+def test_what_the_environment_does_not_name_changes_nothing(env: dict[str, str], stderr: str, tmp_path: Path) -> None:
     script = tmp_path / "app.mjs"
     script.write_text("import tls from 'node:tls'; console.log(tls.connect.name);")
     done: Any = subprocess.run(

@@ -28,7 +28,7 @@ def test_the_openai_sdk_hears_the_words_with_the_preload(cell: Cell, endpoint: E
 
 
 @pytest.mark.parametrize("shim", [False, True], ids=["plain", "with the preload"])
-def test_a_voice_session_of_openai_agents_hears_the_words_and_is_left_alone(
+def test_a_voice_session_of_openai_agents_is_transcribed_and_left_alone(
     shim: bool, cell: Cell, endpoint: Endpoint
 ) -> None:
     """It opens a conversation session, whose URL needs `model`."""

@@ -18,7 +18,7 @@ from . import npm, npm_package
 EXAMPLE = Path(__file__).parent / "vitest_example"
 
 
-def test_a_document_prints_the_example_as_it_is() -> None:
+def test_the_document_and_the_example_are_the_same() -> None:
     """After a change of the example: `python3 scripts/generate.py`."""
     name = "tests/node/vitest_example/transcribe.test.mjs"
     assert _documents.example(name) == (npm.ROOT / name).read_text(encoding="utf-8")
@@ -68,6 +68,6 @@ def test_the_example_runs(tmp_path: Path, change: tuple[str, str], outcome: str)
         timeout=240,
         check=False,
     )
-    said = done.stdout + done.stderr
-    assert re.search(outcome, said), said
-    assert (done.returncode == 0) is (change == ("", "")), said
+    printed = done.stdout + done.stderr
+    assert re.search(outcome, printed), printed
+    assert (done.returncode == 0) is (change == ("", "")), printed

@@ -57,7 +57,7 @@ def test_the_ratio_is_the_median_of_the_rounds_and_not_that_of_the_medians() -> 
         ({"least": 0.97}, 0.96, False),
     ],
 )
-def test_a_target_is_met_or_missed(options: dict[str, float], ratio: float, met: bool) -> None:
+def test_a_target_is_reached_or_missed(options: dict[str, float], ratio: float, met: bool) -> None:
     samples = figure.Samples([ratio], [1.0])
     assert figure.beside("name", "ms", samples, "peer", **options).met is met
 

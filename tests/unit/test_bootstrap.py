@@ -27,7 +27,7 @@ def _environ(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def python(tmp_path: Path) -> Python:
-    """Run a program under the bootstrap, with this environment's Python unless told otherwise."""
+    """Run a program under the bootstrap, with this environment's Python unless another is given."""
 
     def run(program: str, *flags: str, executable: str = sys.executable, **environ: str) -> Any:
         script = tmp_path / "program.py"
@@ -78,7 +78,7 @@ def test_other_values_do_not_disable(python: Python, value: str) -> None:
 
 
 @pytest.mark.parametrize("flag", ["-I", "-S", "-E"])
-def test_an_isolated_python_is_as_it_was(python: Python, flag: str) -> None:
+def test_an_isolated_python_is_unpatched(python: Python, flag: str) -> None:
     done = python("import sys; print('rtstt_shim' in sys.modules)", flag)
     assert (done.stdout, done.stderr) == ("False\n", "")
 
@@ -158,9 +158,7 @@ def test_wrapt_built_for_another_python_serves_as_pure_python(python: Python) ->
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.8", "3.9"])
-def test_a_python_too_old_runs_its_program_and_says_so_in_one_line(
-    python: Python, version: str, tmp_path: Path
-) -> None:
+def test_a_python_too_old_runs_its_program_and_prints_one_line(python: Python, version: str, tmp_path: Path) -> None:
     candidates = [
         *Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"),
         Path(f"/usr/bin/python{version}"),
@@ -262,7 +260,9 @@ def test_a_sitecustomize_in_site_packages_runs_too(python: Python, tmp_path: Pat
 
 
 @pytest.mark.parametrize("text", ["raise ValueError('mine')", "import no_such_module", "raise SystemExit(3)", "1/0"])
-def test_what_the_users_sitecustomize_raises_is_treated_as_ever(python: Python, tmp_path: Path, text: str) -> None:
+def test_what_the_users_sitecustomize_raises_is_left_to_the_interpreter(
+    python: Python, tmp_path: Path, text: str
+) -> None:
     with_us = python("print('done')", PYTHONPATH=_own(tmp_path / "own", text))
     without = python("print('done')", PYTHONPATH=str(tmp_path / "own"))
     assert with_us.stderr.splitlines()[-1:] == without.stderr.splitlines()[-1:]

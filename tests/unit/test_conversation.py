@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("native_loopback", "shim")
 
 @pytest.fixture
 def native_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loopback stands for OpenAI's own host."""
+    """The loopback address counts as OpenAI's own host."""
     monkeypatch.setenv("RTSTT_SHIM_HOSTS", "127.0.0.1")
 
 

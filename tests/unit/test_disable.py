@@ -45,8 +45,8 @@ def test_in_the_bootstrap_of_a_python_that_is_too_old(value: str, inert: bool) -
     """It reports that the shim is not active where it should be."""
     program = f"import runpy, sys; sys.version_info = (3, 8); runpy.run_path({str(BOOTSTRAP / 'sitecustomize.py')!r})"
     done = run(sys.executable, "-S", "-c", program, value=value, PYTHONPATH=str(BOOTSTRAP))
-    said = "" if inert else "rtstt-shim: not active: this is Python 3.8, 3.10 is needed\n"
-    assert (done.stdout, done.stderr) == ("", said)
+    line = "" if inert else "rtstt-shim: not active: this is Python 3.8, 3.10 is needed\n"
+    assert (done.stdout, done.stderr) == ("", line)
 
 
 @pytest.mark.node

@@ -27,7 +27,7 @@ FILES = sorted(path.name for path in DOCKER.glob("*ockerfile"))
 
 
 def instructions(file: str) -> Iterator[tuple[str, str]]:
-    """Yield the instructions of a Dockerfile; none of ours goes on over several lines."""
+    """Yield the instructions of a Dockerfile; none of ours has several lines."""
     for line in (DOCKER / file).read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             name, _, text = line.partition(" ")

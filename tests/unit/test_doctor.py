@@ -145,7 +145,7 @@ def test_a_version_that_upstream_fixed_says_since_when(
 
 
 @pytest.mark.parametrize("version", ["1.74.8", "0"])
-def test_a_version_older_than_the_bug_is_not_told_to_upgrade(version: str) -> None:
+def test_a_version_older_than_the_bug_gets_no_advice_to_upgrade(version: str) -> None:
     found = client("litellm", version)
     assert (found.verdict, found.fix, found.not_needed_from) == ("not affected", None, None)
 
@@ -172,7 +172,7 @@ def test_a_version_that_is_none_is_taken_for_the_oldest() -> None:
         ("litellm", "1.106.0", "api.openai.com", False, False, True),
     ],
 )
-def test_what_the_table_says_of_a_host(
+def test_the_table_depends_on_the_host(
     package: str, version: str, host: str, given: bool, refused: bool, to_gateways: bool
 ) -> None:
     known = next(known for known in PYTHON_CLIENTS if known.name == package)
@@ -199,7 +199,7 @@ def test_what_the_table_says_of_a_host(
         ),
     ],
 )
-def test_what_is_affected_and_not_covered_is_said_and_ends_with_1(
+def test_what_is_affected_and_not_covered_is_listed_and_exits_with_1(
     change: dict[str, str | None],
     shim: str,
     installed: dict[str, str],
@@ -250,7 +250,7 @@ def test_nothing_is_covered_while_the_shim_is_disabled(monkeypatch: pytest.Monke
 # -- what people read
 
 
-def test_what_people_read(installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_text_output(installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     installed.update({"openai": "2.0.1", "websockets": "15.0.1"})
     assert main(["doctor", str(tmp_path)]) == 0
     assert capsys.readouterr().out == (
@@ -289,7 +289,9 @@ def test_without_a_terminal_lines_have_80_columns(
     assert 65 < max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
-def test_nothing_here_is_said(installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_empty_folder_is_reported(
+    installed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert main(["doctor", str(tmp_path)]) == 0
     assert capsys.readouterr().out == (
         f"{PYTHON}\n  no client that is known\n"

@@ -1,4 +1,4 @@
-"""``rtstt-shim doctor --fix``: what it changes, what it leaves, and whom it asks."""
+"""``rtstt-shim doctor --fix``: what it changes, what it does not, and when it asks."""
 
 from __future__ import annotations
 

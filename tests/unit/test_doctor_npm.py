@@ -159,7 +159,7 @@ def test_a_patched_copy_is_not_affected_whatever_its_version(tmp_path: Path) -> 
     assert only(find_npm_clients(tmp_path)).verdict == "not affected"
 
 
-def test_a_plugin_without_its_built_files_is_said_to_be_unknown(tmp_path: Path) -> None:
+def test_a_plugin_without_its_built_files_is_reported_as_unknown(tmp_path: Path) -> None:
     install(tmp_path / "node_modules", LIVEKIT, "9.9.9")
     client = only(find_npm_clients(tmp_path))
     assert client.verdict == "unknown"

@@ -30,7 +30,7 @@ from rtstt_core.patching.targets import (
 
 Records = list[logging.LogRecord]
 
-# What the README promises: the last version before, the first, the last and the first after.
+# The versions of the table in README.md: the last version before, the first, the last and the first after.
 TESTED = {
     "websockets": ("13.0.1", "13.1", "17.4.9", "17.5"),
     "aiohttp": ("3.8.6", "3.9", "3.14.99", "3.15"),

@@ -58,7 +58,7 @@ def test_a_record_of_another_thread_does_not_wait_for_a_handler(handler: Calling
     assert handler.texts == ["first", "second"]
 
 
-def test_an_exception_of_a_handler_reaches_nobody(handler: Calling) -> None:
+def test_an_exception_of_a_handler_is_swallowed(handler: Calling) -> None:
     def fail(text: str) -> None:
         raise ValueError(text)
 

@@ -15,7 +15,7 @@ def test_it_prints_the_folder_of_the_preload(capsys: pytest.CaptureFixture[str])
     assert (Path(out.removesuffix("\n")) / "register.cjs").is_file()
 
 
-def test_an_incomplete_installation_is_said(
+def test_an_incomplete_installation_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(node_path, "_FOLDER", tmp_path)

@@ -218,7 +218,7 @@ def test_threads_that_install_and_uninstall_at_once_leave_it_as_the_last_call_di
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS.keys())
-def test_uninstalled_in_the_middle_of_a_session_it_goes_on_and_nothing_is_logged(
+def test_uninstalled_during_a_session_the_session_continues_and_nothing_is_logged(
     transport: tuple[Callable[[str], Seen], str],
     shim: None,
     warnings_logged: list[Any],
@@ -276,7 +276,7 @@ if __name__ == "__main__":
     assert output_of(imported + "\n" + CHILD + program) == "[True, True, False] True"
 
 
-def test_a_subprocess_that_does_not_import_it_is_as_it_was(output_of: Callable[..., str]) -> None:
+def test_a_subprocess_that_does_not_import_it_is_unpatched(output_of: Callable[..., str]) -> None:
     program = """
         import rtstt_shim, subprocess, sys
         child = "import sys; print('rtstt_shim' in sys.modules)"

@@ -206,7 +206,7 @@ class TestGates:
         [row] = installation.status().targets
         assert row.detail.endswith("<lambda> has no parameter url")
 
-    def test_a_wrapper_that_fails_leaves_the_client_as_it_was(
+    def test_a_wrapper_that_fails_does_not_affect_the_client(
         self,
         fake: types.ModuleType,
         installation: Installation,
@@ -408,7 +408,7 @@ def test_no_lock_is_held_while_a_logging_handler_runs(
     assert finished == [True]
 
 
-def test_what_a_shape_error_says() -> None:
+def test_the_text_of_a_shape_error() -> None:
     with pytest.raises(ShapeError, match=r"os has no path\.nothing"):
         require_callable(os, "path.nothing")
     with pytest.raises(ShapeError, match="has no parameter a or b"):

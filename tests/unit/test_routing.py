@@ -529,7 +529,7 @@ def test_a_client_that_leaves_without_a_word_ends_the_servers_side() -> None:
                 assert server.recv(1) == b""
 
 
-def test_a_client_that_never_says_a_word_still_gets_the_servers_answer() -> None:
+def test_a_client_that_sends_nothing_still_gets_the_servers_answer() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         Relay({"a.test": listener.getsockname()}) as relay,

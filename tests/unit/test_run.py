@@ -251,12 +251,12 @@ def test_run_within_run_adds_nothing(started: Any, monkeypatch: pytest.MonkeyPat
     assert started("--", "x")[2] == {**os.environ, **first}
 
 
-def test_no_shim_is_said_to_the_children(started: Any) -> None:
+def test_no_shim_is_passed_on_to_the_children(started: Any) -> None:
     assert started("--no-shim", "--", "x")[2]["RTSTT_SHIM_DISABLE"] == "1"
     assert "RTSTT_SHIM_DISABLE" not in started("--", "x")[2]
 
 
-def test_where_wrapt_is_is_said_where_it_is_not_beside_us(
+def test_the_place_of_wrapt_is_passed_on_if_it_is_not_beside_the_shim(
     started: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import wrapt
@@ -330,7 +330,7 @@ def test_a_path_without_a_space_is_not_quoted(
         (["node", "app.js"], "", True),
     ],
 )
-def test_a_node_that_may_not_read_the_shim_is_started_without_it_and_said_so(
+def test_a_node_that_may_not_read_the_shim_is_started_without_it_and_one_line_reports_it(
     words: list[str],
     options: str,
     readable: bool,
@@ -378,7 +378,7 @@ def test_node_options_are_left_alone_while_there_is_no_preload(
     assert "NODE_OPTIONS" not in started("--", "x")[2]
 
 
-def test_an_old_node_is_left_alone_and_said_so(
+def test_an_old_node_is_started_without_the_shim_and_one_line_reports_it(
     started: Any, preload: Path, fake_node: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node = fake_node("echo v18.20.1")

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("native_loopback", "shim")
 
 @pytest.fixture
 def native_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loopback stands for OpenAI's own host."""
+    """The loopback address counts as OpenAI's own host."""
     monkeypatch.setenv("RTSTT_SHIM_HOSTS", "127.0.0.1")
 
 
@@ -137,7 +137,7 @@ def test_a_client_is_its_own_again_once_nothing_is_left_to_learn(
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
-def test_an_internal_error_while_examining_what_is_sent_leaves_the_session_as_it_is(
+def test_an_internal_error_while_examining_what_is_sent_does_not_affect_the_session(
     client: Callable[..., Any], warnings_logged: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:

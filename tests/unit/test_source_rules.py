@@ -41,16 +41,16 @@ def test_every_rule_has_examples_in_each_of_its_languages() -> None:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML as ast-grep reads it: a key that stands twice is an error."""
+    """YAML as ast-grep reads it: a key that occurs twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
-        assert len(set(keys)) == len(keys), f"a key stands twice in line {node.start_mark.line + 1}: {keys}"
+        assert len(set(keys)) == len(keys), f"a key occurs twice in line {node.start_mark.line + 1}: {keys}"
         return super().construct_mapping(node, deep)
 
 
 @pytest.mark.parametrize("file", sorted((patches() / "source").rglob("*.yml")), ids=lambda file: file.name)
-def test_no_key_stands_twice(file: Path) -> None:
+def test_no_key_occurs_twice(file: Path) -> None:
     assert list(yaml.load_all(file.read_text(encoding="utf-8"), _StrictLoader))
 
 

@@ -45,7 +45,7 @@ def library(transport: tuple[Talk, str]) -> str:
 
 @pytest.fixture
 def native_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loopback stands for OpenAI's own host."""
+    """The loopback address counts as OpenAI's own host."""
     monkeypatch.setenv("RTSTT_SHIM_HOSTS", "127.0.0.1")
 
 
@@ -62,7 +62,7 @@ def described(error: BaseException | None) -> str:
     return re.sub(r"\d\d:\d\d:\d\d", "", f"{type(error).__name__}: {str(error).split('url=')[0]}")
 
 
-def test_without_the_shim_the_url_is_sent_as_it_is(talk: Talk, shim: None) -> None:
+def test_without_the_shim_the_url_is_sent_unchanged(talk: Talk, shim: None) -> None:
     rtstt_shim.uninstall()
     with serving(transcribe) as endpoint:
         talk(endpoint.url())
@@ -126,7 +126,7 @@ def test_other_failures_are_one_warning_and_the_same_exception(
     assert [vars(record)["rtstt_diagnosis"] for record in warnings_logged] == [row]
 
 
-def test_an_internal_error_while_watching_leaves_the_session_as_it_is(
+def test_an_internal_error_while_watching_does_not_affect_the_session(
     talk: Talk, shim: None, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:

@@ -52,7 +52,7 @@ pytestmark = pytest.mark.usefixtures("shim")
 
 @pytest.fixture(autouse=True)
 def native_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loopback stands for OpenAI's own host."""
+    """The loopback address counts as OpenAI's own host."""
     monkeypatch.setenv("RTSTT_SHIM_HOSTS", "127.0.0.1")
 
 
@@ -308,7 +308,7 @@ def test_a_ping_of_the_server_is_traced_with_its_answer(path: Path) -> None:
         while ("server", "ping") not in [(line.get("sender"), line.get("frame")) for line in read(path)][:-1]:
             connection.ping().wait(1)
     frames = [(line["sender"], line["frame"]) for line in read(path) if "frame" in line]
-    # The client's own PINGs, which it sends in another thread, may stand between.
+    # The client's own PINGs, which it sends in another thread, may come between.
     assert ("client", "pong") in frames[frames.index(("server", "ping")) :]
 
 
@@ -370,7 +370,7 @@ def test_the_length_of_telephone_audio_is_that_of_its_format() -> None:
         '{"type": "response.audio.delta", "delta": 5}',
     ],
 )
-def test_whatever_a_message_holds_it_is_traced(text: str) -> None:
+def test_every_message_is_traced(text: str) -> None:
     from rtstt_core.trace.event import AudioRates, traced_text
 
     assert isinstance(traced_text(text, AudioRates(), keep_audio=False)["type"], str)

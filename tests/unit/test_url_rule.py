@@ -80,7 +80,7 @@ def test_a_url_of_another_host_is_never_changed(url: str) -> None:
 
 
 @given(urls)
-def test_every_other_pair_stays_as_it_was_and_where_it_was(url: str) -> None:
+def test_every_other_pair_is_unchanged_and_keeps_its_place(url: str) -> None:
     decision = fix_url(url)
     before, after = (text.partition("#") for text in (url, decision.url))
     assert before[1:] == after[1:]

@@ -542,7 +542,7 @@ def test_an_error_is_the_reason_for_no_transcript(watch: Watch, reported: Report
     assert reported.symptoms == [WHOLE]
 
 
-def test_the_messages_of_a_conversations_client_are_not_wanted(conversation: Watch, reported: Reported) -> None:
+def test_the_messages_of_a_conversations_client_are_not_examined(conversation: Watch, reported: Reported) -> None:
     assert not conversation.wants_sent
     conversation.sent(APPEND)
     conversation.closed(1000, "")

@@ -158,7 +158,7 @@ def test_running_twice_gives_the_same_bytes(npm_source: Npm, tmp_path: Path) -> 
         ("1.4.4", FIXES[1], "the realtime path already throws the framework's APIError family"),
     ],
 )
-def test_a_source_that_is_fixed_already_is_left_alone(
+def test_a_source_that_is_fixed_already_is_unchanged(
     npm_source: Npm, tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, fix: str, reason: str
 ) -> None:
     source = npm_source(version)

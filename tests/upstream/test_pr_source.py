@@ -210,7 +210,7 @@ def test_no_program_of_a_strangers_checkout_is_run(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("calls", [0, 2])
-def test_an_interrupt_leaves_the_checkout_as_it_was(
+def test_an_interrupt_leaves_the_checkout_unchanged(
     repository: Path, monkeypatch: pytest.MonkeyPatch, step: str, calls: int
 ) -> None:
     before = state(repository.parent)

@@ -132,7 +132,7 @@ NOT_RUN = "\n".join(
 )
 
 
-def test_what_was_not_run_is_said_and_ticks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_run_is_reported_and_ticks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Source, "is_checkout", False)
     report = Bench().report(monkeypatch, "agents-js/model-param")
     assert report.text.endswith(f"\n\nThe upstream's own commands:\n\n{NOT_RUN}")

@@ -23,7 +23,7 @@ GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "
 
 @contextmanager
 def once(folder: Path) -> Iterator[Path | None]:
-    """A folder to unpack into if the one that is wanted is not there; tests may run side by side."""
+    """A folder to unpack into if the given one does not exist; tests may run side by side."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if folder.is_dir():

@@ -194,7 +194,7 @@ function archived(file, isWanted, unread) {
     const path = resolve(dirname(file), archive);
     if (isWanted(name)) found.push(new NpmPackage(name, path, inside));
   }
-  // A package that the project patches stands there twice, and programs load the patched one.
+  // A package that the project patches is listed there twice, and programs load the patched one.
   const patched = new Set(found.filter(({ path }) => basename(path).includes('-patch-')).map(({ name }) => name));
   return found.filter(({ name, path }) => !patched.has(name) || basename(path).includes('-patch-'));
 }

@@ -114,7 +114,7 @@ async function find(command) {
 }
 
 /**
- * Returns the words of a command; a path with spaces stands in double quotes.
+ * Returns the words of a command; a path with spaces is in double quotes.
  *
  * @param {string} command
  */

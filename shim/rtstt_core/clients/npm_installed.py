@@ -22,7 +22,7 @@ __all__ = ["LIVEKIT", "SHIM", "find_npm_clients", "is_known", "npm_client", "pre
 LIVEKIT = "@livekit/agents-plugin-openai"
 SHIM = "rtstt-shim"
 
-_BESIDE = 200  # characters: a condition stands right before the call
+_BESIDE = 200  # characters: a condition is right before the call
 
 
 class _Verdict(NamedTuple):

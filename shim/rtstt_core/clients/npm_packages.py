@@ -208,6 +208,6 @@ def _archived(file: Path, wanted: Callable[[str], bool], unread: Unread) -> list
         package = NpmPackage(match["name"], (file.parent / name).resolve(), match["inside"])
         if wanted(package.name):
             found.append(package)
-    # A package that the project patches stands there twice, and programs load the patched one.
+    # A package that the project patches is listed there twice, and programs load the patched one.
     patched = {package.name for package in found if "-patch-" in package.path.name}
     return [package for package in found if package.name not in patched or "-patch-" in package.path.name]

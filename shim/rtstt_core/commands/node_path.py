@@ -2,7 +2,7 @@
 
     node --require "$(rtstt-shim node-path)/register.cjs" app.js
 
-In NODE_OPTIONS a path that holds a space stands in double quotes. `rtstt-shim run -- COMMAND` does that for you.
+In NODE_OPTIONS a path with a space is in double quotes. `rtstt-shim run -- COMMAND` does that for you.
 """
 
 from __future__ import annotations

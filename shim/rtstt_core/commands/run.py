@@ -14,8 +14,8 @@ The shim is not active in a Python that ignores the environment (python -I, -E) 
 is started with a cleared environment, in Node older than 20, and in a `node --permission` that may not read the shim.
 Use `import rtstt_shim` in the program, or `node --require "$(rtstt-shim node-path)/register.cjs"`, there.
 
-Another tool that starts programs (ddtrace-run) may stand before or after this command; opentelemetry-instrument must
-stand before it.
+Another tool that starts programs (ddtrace-run) may come before or after this command; opentelemetry-instrument must
+come before it.
 
 With RTSTT_SHIM_TRACE=FILE in the environment, the program's realtime connections are written to a file, without secrets
 and audio; `rtstt-shim inspect FILE` shows it.

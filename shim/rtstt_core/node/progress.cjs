@@ -18,7 +18,7 @@ class Progress {
   /** @type {boolean | undefined} */
   #vad;
 
-  /** Whether the server said that it opened a conversation session. */
+  /** Whether the settings that the server sent are those of a conversation. */
   isConversation = false;
 
   /**

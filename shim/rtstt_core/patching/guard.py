@@ -127,9 +127,8 @@ class PatchContext:
             watch: The watch of the connection.
             receive: Called before the method, with the trace and the method's arguments.
         """
-        trace = getattr(
-            watch, "trace", None
-        )  # a plain watch has none, and its module does not know that there are others
+        # A plain watch has none, and its module does not know that there are others.
+        trace = getattr(watch, "trace", None)
         if trace is None:
             return
         call = getattr(connection, method)

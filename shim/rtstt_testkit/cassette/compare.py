@@ -67,7 +67,7 @@ def differences(
         recorded: The first event.
         received: The second event.
         ignored: Fields that are not compared.
-        path: Where they stand.
+        path: The field that holds them.
         same_id: Returns whether a placeholder stands for an identifier.
     """
     if path and is_free(path, ignored):

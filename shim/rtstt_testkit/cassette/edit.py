@@ -95,7 +95,7 @@ def redacted(mask: Callable[[Any], Any], words: list[str]) -> Change:
 
     Args:
         mask: Returns JSON data without secrets.
-        words: Texts that become ``***`` wherever they stand.
+        words: Texts that become ``***`` in every place.
     """
 
     def without(data: Any) -> Any:

@@ -115,11 +115,11 @@ class _Team:
             if woken in wait([pipe, woken]):
                 return False
             try:
-                said = pipe.recv()
+                message = pipe.recv()
             except EOFError:
                 raise self._ended(worker) from None
-            if said != _STARTED:
-                raise UsageError(said)
+            if message != _STARTED:
+                raise UsageError(message)
         return True
 
     def work(self, woken: socket.socket) -> None:

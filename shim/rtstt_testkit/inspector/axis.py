@@ -2,7 +2,7 @@
 
 An event has a clock time. Audio has a length, and it may arrive faster than it plays: a test sends ten seconds in ten
 milliseconds. On the axis every piece of audio is as long as it plays, ends no earlier than it arrived, and never
-overlaps the piece before it; an event stands no earlier than the end of the audio that came before it. With audio in
+overlaps the piece before it; an event is no earlier than the end of the audio that came before it. With audio in
 real time the axis is the clock. Otherwise it runs ahead of the clock by `Axis.lag`. Audio that comes steadily and
 slower than it plays is spread over the time that it took.
 """
@@ -30,13 +30,13 @@ class Placed(NamedTuple):
     Attributes:
         event: The event.
         x: Its place on the axis, in seconds; of a run of appends, where its audio begins.
-        heard: Seconds of audio received up to and including it.
+        received: Seconds of audio received up to and including it.
         width: Of a run of appends, how long its audio is on the axis, in seconds.
     """
 
     event: Event
     x: float
-    heard: float
+    received: float
     width: float = 0.0
 
 
@@ -76,7 +76,7 @@ class Axis:
 
     @property
     def end(self) -> float:
-        """The last place that something stands at."""
+        """The end of the last event or piece of audio."""
         last = self.placed[-1].x if self.placed else 0.0
         return max(last, self._end)
 

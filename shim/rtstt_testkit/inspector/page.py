@@ -114,7 +114,7 @@ def _document(nonce: str, head: str, data: dict[str, Any]) -> str:
 
 
 def _script_json(data: dict[str, Any]) -> str:
-    """JSON that can stand in a script element: nothing in it ends the element or begins a comment."""
+    """Return JSON that a script element can hold: nothing in it ends the element or begins a comment."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

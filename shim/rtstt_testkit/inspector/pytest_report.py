@@ -45,11 +45,11 @@ def add_reports(item: pytest.Item, report: pytest.TestReport, servers: Sequence[
         path = Path(folder, report_name(item.nodeid, number)).absolute()
         try:
             write_report(path, server.sessions, item.nodeid)
-            said = str(path)
+            text = str(path)
         except Exception as error:  # a report that cannot be written must not end the run
-            said = f"{path} could not be written: {type(error).__name__}: {error}"
+            text = f"{path} could not be written: {type(error).__name__}: {error}"
         if report.failed:
-            report.sections.append(("realtime server report", said))
+            report.sections.append(("realtime server report", text))
 
 
 _WRITTEN = pytest.StashKey[bool]()

@@ -143,12 +143,12 @@ class _Progress:
 
     def _end(self) -> Line:
         record = self._record
-        said = " ".join(sentences(record))
+        explanation = " ".join(sentences(record))
         if record.http_status != 101 or record.refusal is not None:
-            return self._line(self._latest, "refused", said)
+            return self._line(self._latest, "refused", explanation)
         close = record.close
         assert close is not None
-        return self._line(self._latest, "closed", f"{close.code} by the {close.by}: {said}")
+        return self._line(self._latest, "closed", f"{close.code} by the {close.by}: {explanation}")
 
 
 def _target(record: SessionRecord) -> str:

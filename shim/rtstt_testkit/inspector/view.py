@@ -141,7 +141,6 @@ class Observed:
                     "until": round(placed.event.until, 4),
                     "x": round(placed.x, 3),
                     "width": round(placed.width, 3),
-                    "heard": round(placed.heard, 3),
                     "count": placed.event.count,
                     "type": placed.event.type,
                     "dropped": placed.event.dropped,

@@ -1,4 +1,4 @@
-"""What differs between two recordings: what an endpoint says today, and what it, or the mock, said before.
+"""What differs between two recordings: what an endpoint sends today, and what it, or the mock, sent before.
 
 Compared are the shapes: which events come in which order, which fields they have and of which type, the codes and texts
 of errors, how the connection ends. Values that describe the session, such as a default of the turn detection, are

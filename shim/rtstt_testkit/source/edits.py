@@ -13,7 +13,7 @@ __all__ = ["Replacement", "can_edit", "rewrite"]
 
 
 class Replacement(NamedTuple):
-    """A change of a text: what stands from ``start`` to ``end`` becomes ``text``."""
+    """A change of a text: the part from ``start`` to ``end`` becomes ``text``."""
 
     start: int
     end: int
@@ -57,7 +57,7 @@ def _url(match: Match) -> Replacement | None:
     """Apply the URL rule to the URL in a literal."""
     text, parent = match.node.text(), match.node.parent()
     found = _URL.search(text)
-    # Certain is only what stands in one literal as a whole: otherwise the rest of a value would be left over.
+    # Only what is in one literal as a whole is certain: otherwise the rest of a value would be left over.
     if not found or set(text[found.end() :]) - set("\"'`") or _UNCLEAR.search(found[0]):
         return None
     if match.node.kind() in _JOINED or (parent is not None and parent.kind() in _JOINED):
@@ -87,7 +87,7 @@ def _item(match: Match) -> Replacement | None:
 
 
 def _statement(match: Match) -> Replacement | None:
-    """Remove the line of a statement that stands alone on it."""
+    """Remove the line of a statement that is alone on it."""
     text = match.node.get_root().root().text()
     start, end = match.span
     line = text.rfind("\n", 0, start) + 1
@@ -98,7 +98,7 @@ def _statement(match: Match) -> Replacement | None:
 
 
 def _is_one_of_several(match: Match) -> bool:
-    """Return whether a statement stands in a block that does not become empty without it."""
+    """Return whether a statement is in a block that does not become empty without it."""
     statement, parent = match.node, match.node.parent()
     while parent is not None and parent.kind() not in _BLOCKS:
         if parent.range().start != statement.range().start:

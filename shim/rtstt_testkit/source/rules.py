@@ -8,8 +8,7 @@ in ``metadata``:
 ``mentions``
     What a file must contain, in any case, for the rule to be tried.
 ``anywhere``
-    A match is certain wherever it stands. Without it that takes a file that names ``openai.com``, and a place outside
-    a condition.
+    A match is certain in any place. Without it, only in a file that names ``openai.com``, and outside a condition.
 ``corrected``
     The shim corrects this while it is active.
 ``edit``

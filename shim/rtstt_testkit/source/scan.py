@@ -66,7 +66,7 @@ def scan_folder(folder: Path, unread: Unread, *, python_active: bool, node_activ
     def is_active(file: Path) -> bool:
         language = LANGUAGES[file.suffix]
         if language == "python":
-            # Which program runs a module is not known: one that stands beside or above it is taken for it.
+            # Which program runs a module is not known: one that is beside or above it is assumed to.
             return python_active and not importing.isdisjoint(file.parents)
         return node_active and language in ("javascript", "typescript", "tsx")
 

@@ -3,7 +3,7 @@
   rtstt-shim cassette check talk.rtstt.jsonl            whether it can be replayed, and what is in it
   rtstt-shim cassette show talk.rtstt.jsonl             the events of each session, a line each
   rtstt-shim cassette diff old.rtstt.jsonl new.rtstt.jsonl
-                                                        what the endpoint says differently: events, fields, types, codes
+                                                        what the endpoint changed: events, fields, types, codes
   rtstt-shim cassette trim talk.rtstt.jsonl             remove a last line that is cut; --session N, --until SECONDS
   rtstt-shim cassette redact talk.rtstt.jsonl --word Ada
                                                         mask secrets again, a text, and with --silence the audio
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     show = actions.add_parser("show", help="the events of each session, a line each")
     show.add_argument("file", type=Path, metavar="FILE")
-    diff = actions.add_parser("diff", help="what the endpoint says differently in the second")
+    diff = actions.add_parser("diff", help="what the endpoint changed from the first to the second")
     diff.add_argument("old", type=Path, metavar="OLD")
     diff.add_argument("new", type=Path, metavar="NEW")
     diff.add_argument(
@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD",
         help="a field that is not compared, such as session.audio.output; may be repeated",
     )
-    trim = actions.add_parser("trim", help="remove a last line that is cut, and what is not wanted")
+    trim = actions.add_parser("trim", help="remove a last line that is cut, sessions, and what follows a time")
     trim.add_argument("file", type=Path, metavar="FILE")
     trim.add_argument(
         "--session", type=int, action="append", metavar="N", help="keep this session only; may be repeated"
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     redact.add_argument("--silence", action="store_true", help="replace the audio by silence")
     for action in (trim, redact):
-        action.add_argument("--out", type=Path, metavar="FILE", help="write this file, and leave the other as it is")
+        action.add_argument("--out", type=Path, metavar="FILE", help="write this file, and do not change the other")
     import_ = actions.add_parser("import", help="a browser's HAR with WebSocket messages, or pydantic-ai's YAML")
     import_.add_argument("file", type=Path, metavar="FILE")
     import_.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: beside it, .rtstt.jsonl)")

@@ -8,7 +8,7 @@ FILE is what RTSTT_SHIM_TRACE wrote, in Python or Node.js, what a mock's page ha
 `rtstt-shim mock --json-log`, or a recording with `from` and `event` in each line. Sessions of several files are shown
 together, in the order in which they were opened.
 
-A trace has no secrets and, unless `,audio` stands behind the file's name in RTSTT_SHIM_TRACE, no audio: what people
+A trace has no secrets and, unless `,audio` follows the file's name in RTSTT_SHIM_TRACE, no audio: what people
 said is in it as transcripts. It can be attached to an issue as it is, and so can the HTML file of --out, which needs no
 network.
 

@@ -5,7 +5,7 @@
 
 The program connects to api.openai.com, or to another --host, as always; its connections pass through this command,
 which connects to the same host with its certificate verified, or to --to. Recorded are the realtime sockets and the
-requests for client secrets. Each frame becomes a line; the audio stands in WAV files beside the file. Secrets are
+requests for client secrets. Each frame becomes a line; the audio is in WAV files beside the file. Secrets are
 removed before anything is written. `rtstt-shim mock --cassette FILE` replays a recording.
 
 The shim is not active in the program, so that what is recorded is the program's own; --shim activates it.

@@ -90,7 +90,7 @@ export class TimelineView {
     new ResizeObserver(() => this.#resized()).observe(this.canvas);
   }
 
-  /** Mark what the detector heard in and around what is in view: a region is an element, so there are few. */
+  /** Mark the detector's speech segments in and around what is in view: a region is an element, so there are few. */
   #markSpeech() {
     const { model, surfer } = this;
     if (!model || !this.scale) return;

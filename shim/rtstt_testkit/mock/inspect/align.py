@@ -14,31 +14,26 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from rtstt_testkit.mock.audio.formats import AudioFormat, decode_g711
+from rtstt_testkit.mock.audio.formats import AudioFormat
 from rtstt_testkit.mock.inspect.ledger import AudioLedger, Piece, Span
+from rtstt_testkit.mock.inspect.signals import FRAME, RATE, Signal, at_8k, floor, frames, resample, samples, voiced
 
 __all__ = ["Received", "align"]
 
-Signal = npt.NDArray[np.float32]
-
-_RATE = 8000
-_FRAME = 80  # samples that are sound or silence
 _BLOCK = 160
 _SPAN = 25  # blocks that are compared at once
 _SEED = 2000
 _SHORTEST_SEED = 480
-_NEAR = 10 * _RATE  # how far from the expected place a seed is looked for first
+_NEAR = 10 * RATE  # how far from the expected place a seed is looked for first
 _FAR = 1 << 18
 _LAGS = 16  # samples by which the place may drift in a span
 _SAME = 0.6
 _SEEDED = 0.7
 _RELATED = 0.25
 _IDENTICAL = 0.995
-_ALIKE = 0.08
+_CLOSE = 0.08
 _WORD = 1600  # samples
-_QUIET = 0.05  # of the loudest frames
 _STEP = 800  # samples to go on after a seed that was not found
 _CUT = 1600  # samples before a difference in which the cut may be
 _MANY = 20
@@ -90,7 +85,7 @@ def align(name: str, pcm: bytes, rate: int, received: Sequence[Received], *, try
         received: The audio of the sessions, in the order in which they opened.
         try_rates: Whether to find out if audio that is not in the recording was sent at another rate.
     """
-    recording = _at_8k(np.frombuffer(pcm, "<i2"), rate)
+    recording = at_8k(np.frombuffer(pcm, "<i2"), rate)
     aligner = _Aligner(recording)
     doubts = []
     matches: list[tuple[int, int, _Match]] = []
@@ -99,47 +94,45 @@ def align(name: str, pcm: bytes, rate: int, received: Sequence[Received], *, try
         if part.dropped:
             seconds = part.dropped / part.format.width / part.format.rate
             doubts.append(f"The first {seconds:.1f} s of session {part.session} were not kept; raise keep_audio.")
-        signal = _at_8k(_samples(part), part.format.rate)
+        signal = at_8k(samples(part.audio, part.format), part.format.rate)
         found = aligner.follow(signal, expected)
         covered = np.zeros(len(signal), bool)
         for match in found:
             matches.append((index, part.session, match))
             covered[match.first : match.last] = True
         expected = found[-1].end if found else expected
-        loud = _voiced(signal)
+        loud = voiced(signal)
         sound += loud.sum()
-        unknown += (loud & ~_frames(covered)).sum()
+        unknown += (loud & ~frames(covered)).sum()
         if try_rates and loud.sum() and not found and (wrong := _wrong_rate(aligner, signal, part.format.rate)):
             doubts.append(f"Session {part.session} sent audio of {wrong:,} Hz as {part.format.rate:,} Hz: resample it.")
     if sound and unknown > sound / 2:
         doubts.append("Most of the sound that arrived is not in the recording, or was changed beyond recognition.")
-    return _ledger(name, recording, matches, float(unknown * _FRAME / _RATE), doubts)
+    return _ledger(name, recording, matches, float(unknown * FRAME / RATE), doubts)
 
 
 def _ledger(
     name: str, recording: Signal, matches: list[tuple[int, int, _Match]], unknown: float, doubts: list[str]
 ) -> AudioLedger:
     total = len(recording)
-    pieces = [
-        Piece(session, match.first / _RATE, match.start / _RATE, match.end / _RATE) for _, session, match in matches
-    ]
-    voiced = _voiced(recording).astype(np.uint8).tobytes()
-    ledger = AudioLedger(name, total / _RATE, pieces, unknown=unknown, doubts=doubts, voiced=voiced)
+    pieces = [Piece(session, match.first / RATE, match.start / RATE, match.end / RATE) for _, session, match in matches]
+    sound_of = voiced(recording).astype(np.uint8).tobytes()
+    ledger = AudioLedger(name, total / RATE, pieces, unknown=unknown, doubts=doubts, voiced=sound_of)
     ends = {match.end: (index, session) for index, session, match in matches}
     starts = {match.start: (index, session, match.uncertain) for index, session, match in matches}
 
     def span(start: int, end: int) -> Span | None:
-        sound = ledger.sound(start / _RATE, end / _RATE)
+        sound = ledger.sound(start / RATE, end / RATE)
         if not sound or end - start <= _LAGS:
             return None
         before, after, again = ends.get(start), starts.get(end), starts.get(start)
         return Span(
-            start / _RATE,
-            end / _RATE,
+            start / RATE,
+            end / RATE,
             sound,
             reconnect=before is not None and after is not None and before[0] != after[0],
             session=before[1] if before else again[1] if again else None,
-            uncertain=(after[2] if after else 0) / _RATE,
+            uncertain=(after[2] if after else 0) / RATE,
         )
 
     missing, doubled = _cover([(match.start, match.end) for _, _, match in matches], total)
@@ -181,7 +174,7 @@ class _Aligner:
 
     def __init__(self, recording: Signal) -> None:
         self._recording = recording
-        self._floor = _floor(recording)
+        self._floor = floor(recording)
         self._similarity = 0.0  # of the span that was compared last
 
     def follow(self, signal: Signal, expected: int) -> list[_Match]:
@@ -192,8 +185,8 @@ class _Aligner:
             expected: The sample of the recording at which it probably begins.
         """
         matches: list[_Match] = []
-        loud = np.flatnonzero(_voiced(signal)) * _FRAME
-        floor = _floor(signal)
+        loud = np.flatnonzero(voiced(signal)) * FRAME
+        silent = floor(signal)
         at = misses = 0
         while True:
             left = loud[np.searchsorted(loud, at) :]
@@ -207,7 +200,7 @@ class _Aligner:
                 at = seed + (_STEP if misses < _MANY else 10 * _STEP)
                 continue
             misses = 0
-            match, *drifted = self._extend(signal, floor, seed, offset - seed, begin)
+            match, *drifted = self._extend(signal, silent, seed, offset - seed, begin)
             if match.last - match.first < _SHORTEST_SEED // 2 and not drifted:
                 at = seed + _STEP
                 continue
@@ -247,9 +240,9 @@ class _Aligner:
         norms = np.sqrt(np.maximum(energy, self._floor * len(seed)) * float(seed @ seed) + 1e-9)
         scores = products / norms
         best = int(np.argmax(scores))
-        # The same words may stand in several places: the nearest to the expected one is meant. What is nearer to the
+        # The same words may occur in several places: the nearest to the expected one is meant. What is nearer to the
         # best place than a word is long is the same place, a period of the voice away.
-        places = np.flatnonzero(scores >= scores[best] - _ALIKE)
+        places = np.flatnonzero(scores >= scores[best] - _CLOSE)
         places = places[np.abs(places - best) > _WORD]
         if len(places):
             nearest = int(places[np.argmin(np.abs(places + first - expected))])
@@ -258,12 +251,12 @@ class _Aligner:
                 best = around + int(np.argmax(scores[around : nearest + _WORD]))
         return float(scores[best]), first + best
 
-    def _extend(self, signal: Signal, floor: float, seed: int, offset: int, begin: int) -> list[_Match]:
+    def _extend(self, signal: Signal, silent: float, seed: int, offset: int, begin: int) -> list[_Match]:
         """Follow the audio from a seed both ways for as long as it is the recording.
 
         Args:
             signal: The audio.
-            floor: The mean square below which it is silent.
+            silent: The mean square below which it is silent.
             seed: Where the seed begins.
             offset: From the audio's samples to the recording's.
             begin: Where the audio that is not matched yet begins.
@@ -273,20 +266,20 @@ class _Aligner:
         """
         low = max(begin, -offset)
         first = seed = max(seed, low)
-        while first - _BLOCK >= low and self._agrees(signal, floor, first - _BLOCK, offset, 1)[0]:
+        while first - _BLOCK >= low and self._agrees(signal, silent, first - _BLOCK, offset, 1)[0]:
             first -= _BLOCK
         if first - low < _BLOCK:
             first = low
         matches = [_Match(first, seed, offset)]
         at = seed
         while True:
-            good, blocks = self._agrees(signal, floor, at, offset, _SPAN)
+            good, blocks = self._agrees(signal, silent, at, offset, _SPAN)
             at += good * _BLOCK
             if good < blocks or blocks < _SPAN:
                 break
             drift = 0
             if self._similarity < _IDENTICAL:
-                drift = self._drift(signal, floor, at - _SPAN * _BLOCK, offset)
+                drift = self._drift(signal, silent, at - _SPAN * _BLOCK, offset)
             if drift:
                 matches[-1] = matches[-1]._replace(last=at)
                 offset += drift
@@ -301,20 +294,20 @@ class _Aligner:
         if abs(left.offset - right.offset) > 1:
             return False
         first, last = left.last, max(right.first, left.last)
-        heard = signal[first:last]
-        wanted = self._recording[first + left.offset : last + left.offset]
-        return float(heard @ wanted) >= _RELATED * float(np.sqrt((heard @ heard) * (wanted @ wanted)))
+        received = signal[first:last]
+        recorded = self._recording[first + left.offset : last + left.offset]
+        return float(received @ recorded) >= _RELATED * float(np.sqrt((received @ received) * (recorded @ recorded)))
 
-    def _agrees(self, signal: Signal, floor: float, at: int, offset: int, most: int) -> tuple[int, int]:
+    def _agrees(self, signal: Signal, silent: float, at: int, offset: int, most: int) -> tuple[int, int]:
         """Return how many blocks agree before the first two that do not, and how many were compared."""
         blocks = min(most, (len(signal) - at) // _BLOCK, (len(self._recording) - at - offset) // _BLOCK)
         if blocks <= 0 or at + offset < 0:
             return 0, 0
-        heard = signal[at : at + blocks * _BLOCK].reshape(blocks, _BLOCK)
-        wanted = self._recording[at + offset : at + offset + blocks * _BLOCK].reshape(blocks, _BLOCK)
-        products = np.einsum("ij,ij->i", heard, wanted)
-        energy, other = np.einsum("ij,ij->i", heard, heard), np.einsum("ij,ij->i", wanted, wanted)
-        quiet = (energy < 4 * floor * _BLOCK) & (other < 4 * self._floor * _BLOCK)
+        received = signal[at : at + blocks * _BLOCK].reshape(blocks, _BLOCK)
+        recorded = self._recording[at + offset : at + offset + blocks * _BLOCK].reshape(blocks, _BLOCK)
+        products = np.einsum("ij,ij->i", received, recorded)
+        energy, other = np.einsum("ij,ij->i", received, received), np.einsum("ij,ij->i", recorded, recorded)
+        quiet = (energy < 4 * silent * _BLOCK) & (other < 4 * self._floor * _BLOCK)
         same = quiet | (products >= _SAME * np.sqrt(energy * other + 1e-9))
         if same.all():
             self._similarity = float(products.sum() / np.sqrt(energy.sum() * other.sum() + 1e-9))
@@ -326,17 +319,17 @@ class _Aligner:
                 return index, blocks
         return blocks, blocks
 
-    def _drift(self, signal: Signal, floor: float, at: int, offset: int) -> int:
+    def _drift(self, signal: Signal, silent: float, at: int, offset: int) -> int:
         """Return by how many samples the place drifted: chunks that are resampled one by one are rounded one by one."""
         size = _SPAN * _BLOCK
         first, last = at + offset - _LAGS, at + offset + size + _LAGS
         if first < 0 or last > len(self._recording):
             return 0
-        heard = signal[at : at + size]
-        if float(heard @ heard) < 4 * floor * size:
+        received = signal[at : at + size]
+        if float(received @ received) < 4 * silent * size:
             return 0
         windows = np.lib.stride_tricks.sliding_window_view(self._recording[first:last], size)
-        products = windows @ heard
+        products = windows @ received
         best = int(np.argmax(products))
         return best - _LAGS if products[best] > 1.02 * products[_LAGS] > 0 else 0
 
@@ -346,22 +339,22 @@ class _Aligner:
         last = min(right.last, max(right.first, left.last) + _CUT, len(self._recording) - left.offset)
         if last - first < 2:
             return left, right._replace(first=max(right.first, left.last))
-        heard = signal[first:last]
-        errors = [self._errors(heard, first + match.offset) for match in (left, right)]
+        received = signal[first:last]
+        errors = [self._errors(received, first + match.offset) for match in (left, right)]
         costs = np.concatenate([[0.0], np.cumsum(errors[0])]) + np.concatenate(
             [np.cumsum(errors[1][::-1])[::-1], [0.0]]
         )
         split = int(np.argmin(costs))
-        close = np.flatnonzero(costs <= costs[split] + max(0.02 * float(heard @ heard), 1e-6) * 0.05)
+        close = np.flatnonzero(costs <= costs[split] + max(0.02 * float(received @ received), 1e-6) * 0.05)
         uncertain = int(max(split - close[0], close[-1] - split))
         return left._replace(last=first + split), right._replace(first=first + split, uncertain=uncertain)
 
-    def _errors(self, heard: Signal, start: int) -> Any:
+    def _errors(self, received: Signal, start: int) -> Any:
         """Return the squared error of each sample against the recording, scaled to its gain."""
-        wanted = self._recording[start : start + len(heard)].astype(np.float64)
-        norm = float(wanted @ wanted)
-        scale = max(float(heard @ wanted) / norm, 0.0) if norm > 0 else 0.0
-        return (heard - scale * wanted) ** 2
+        recorded = self._recording[start : start + len(received)].astype(np.float64)
+        norm = float(recorded @ recorded)
+        scale = max(float(received @ recorded) / norm, 0.0) if norm > 0 else 0.0
+        return (received - scale * recorded) ** 2
 
 
 def _wrong_rate(aligner: _Aligner, signal: Signal, declared: int) -> int | None:
@@ -369,68 +362,8 @@ def _wrong_rate(aligner: _Aligner, signal: Signal, declared: int) -> int | None:
     for rate in _RATES:
         if rate == declared:
             continue
-        stretched = _resample(signal[: 20 * _RATE], rate, declared)
+        stretched = resample(signal[: 20 * RATE], rate, declared)
         found = aligner.follow(stretched, 0)
         if sum(match.last - match.first for match in found) > len(stretched) / 2:
             return rate
     return None
-
-
-def _samples(part: Received) -> Any:
-    if part.format.width == 2:
-        return np.frombuffer(part.audio[: len(part.audio) // 2 * 2], "<i2")
-    table = np.frombuffer(decode_g711(bytes(range(256)), part.format.name), "<i2")
-    return table[np.frombuffer(part.audio, np.uint8)]
-
-
-def _at_8k(samples: Any, rate: int) -> Signal:
-    """Return samples at 8 kHz, without their mean and at most 1 in size."""
-    if rate % _RATE == 0 and rate > _RATE:
-        step = rate // _RATE
-        count = len(samples) // step
-        signal = np.zeros(count, np.float32)
-        for first in range(step):
-            signal += samples[first : count * step : step]
-        signal /= step
-    elif rate == _RATE:
-        signal = samples.astype(np.float32)
-    else:
-        signal = _resample(samples.astype(np.float32), rate, _RATE)
-    if len(signal):
-        signal -= signal.mean()
-    signal /= 32768
-    return signal
-
-
-def _resample(signal: Any, rate: int, wanted: int) -> Signal:
-    """Return a signal at another rate: each new sample is the mean of the old ones that it covers."""
-    count = len(signal) * wanted // rate
-    sums = np.concatenate([[0.0], np.cumsum(signal, dtype=np.float64)])
-    edges = np.arange(count + 1) * (rate / wanted)
-    values = np.interp(edges, np.arange(len(sums)), sums)
-    means: Signal = (np.diff(values) * (wanted / rate)).astype(np.float32)
-    return means
-
-
-def _frames(flags: Any) -> Any:
-    """Return for each frame whether most of it is flagged."""
-    return flags[: len(flags) // _FRAME * _FRAME].reshape(-1, _FRAME).mean(axis=1) > 0.5
-
-
-def _powers(signal: Signal) -> Any:
-    frames = signal[: len(signal) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    return np.einsum("ij,ij->i", frames, frames) / _FRAME
-
-
-def _floor(signal: Signal) -> float:
-    """Return the mean square below which a signal is silent."""
-    powers = _powers(signal)
-    loud = float(np.percentile(powers, 95)) if len(powers) else 0.0
-    if loud <= 1e-9 and len(powers):  # little sound in much silence
-        loud = float(powers.max())
-    return max(loud * _QUIET**2, 1e-9)
-
-
-def _voiced(signal: Signal) -> Any:
-    """Return for each frame whether it has sound."""
-    return _powers(signal) >= _floor(signal)

@@ -227,14 +227,23 @@ class Fault:
         return wanted in ("*", type_) or type_.endswith(f".{wanted}")
 
     def matches(self, type_: str, sender: Sender) -> bool:
-        """Return whether it is for an event of this type from this side."""
+        """Return whether it is for an event.
+
+        Args:
+            type_: The event's type.
+            sender: ``client`` or ``server``.
+        """
         if sender == "client" and self.action in _SERVER_ONLY:
             return False
         wanted = _ONLY_FOR.get(self.action)
         return self._names(type_) and (wanted is None or type_ in wanted)
 
     def is_for(self, connection: int) -> bool:
-        """Return whether it applies to the nth connection."""
+        """Return whether it applies to a connection.
+
+        Args:
+            connection: The number of the connection, counted from 1.
+        """
         return self.connection in (None, connection) and (self.first is None or connection <= self.first)
 
     def __str__(self) -> str:

@@ -32,7 +32,7 @@ _MAX_EARLY_DATA = 256 * 1024
 _OPEN_SECONDS = 60  # for the whole request, and for the opening handshake whether or not faults delay it
 _LINGER_SECONDS = 2  # between the response and the end of the connection: a reset could destroy the response
 
-#: Files that are left for clients that are told that there are too many, and for everything else in the process.
+#: Files kept free for the answer to clients beyond the limit, and for everything else in the process.
 RESERVED_FILES = 128
 _TOO_MANY_FILES = json_error(
     503, "The mock has as many connections as the system lets it open files; see `ulimit -n`.", code="too_many_files"

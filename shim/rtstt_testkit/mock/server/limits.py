@@ -27,5 +27,5 @@ else:
     def raise_file_limit() -> None:
         """Raise the soft limit of open files to the hard limit."""
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with suppress(OSError, ValueError):  # such as macOS, which allows less than it says
+        with suppress(OSError, ValueError):  # such as macOS, which allows less than it reports
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

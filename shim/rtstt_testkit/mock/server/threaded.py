@@ -82,16 +82,38 @@ class ThreadedRealtimeServer(Examined):
             self._end_thread()
 
     def wait_for(self, type_: str, *, count: int = 1, timeout: float = 5.0) -> Event:
-        """Wait until events of a type were sent or received; see `RealtimeServer.wait_for`."""
+        """Wait until events of a type were sent or received on any connection; past ones count.
+
+        Args:
+            type_: The type, such as ``conversation.item.input_audio_transcription.completed``.
+            count: The number of events to wait for.
+            timeout: Seconds to wait.
+
+        Returns:
+            The ``count``-th event.
+
+        Raises:
+            TimeoutError: There were fewer; the message shows what was sent and received instead.
+            RuntimeError: The server is not running.
+        """
         return self._run(self._server.wait_for(type_, count=count, timeout=timeout))
 
     def verify(self) -> None:
-        """Check that the script was used up; see `RealtimeServer.verify`."""
+        """Check that the script was used up, and that no client connected that was not expected.
+
+        Raises:
+            ScriptNotFollowed: It was not; the message says what was expected, what happened and how to relax it.
+            CassetteMismatch: A client did something else than the recorded one.
+        """
         __tracebackhide__ = True
         self._call(self._server.verify)
 
     def replays(self, request: Request) -> bool:
-        """Return whether the recording has a session for a request left; see `RealtimeServer`."""
+        """Return whether the recording has a session for a request left.
+
+        Args:
+            request: The client's handshake.
+        """
         return self._call(lambda: self._server.player is not None and self._server.player.has(request.record()))
 
     def explain(self) -> str:
@@ -102,7 +124,14 @@ class ThreadedRealtimeServer(Examined):
         return self._server._elapsed()
 
     def load(self, script: Script) -> None:
-        """Replace the script; see `RealtimeServer.load`."""
+        """Replace the script; its faults apply to connections made from now on.
+
+        Args:
+            script: The new script.
+
+        Raises:
+            RuntimeError: The server is not running.
+        """
         self._run_now(lambda: self._server.load(script))
 
     def reset(self) -> None:
@@ -110,7 +139,14 @@ class ThreadedRealtimeServer(Examined):
         self._run_now(self._server.reset)
 
     def advance(self, seconds: float) -> None:
-        """Move virtual time; see `RealtimeServer.advance`."""
+        """Move virtual time; what is due in between happens in order, at its own time.
+
+        Args:
+            seconds: How far.
+
+        Raises:
+            RuntimeError: The server is not running, or its time is not virtual.
+        """
         self._run(self._server.advance(seconds))
 
     def __enter__(self) -> ThreadedRealtimeServer:

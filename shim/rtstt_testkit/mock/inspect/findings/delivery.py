@@ -1,7 +1,7 @@
 """Checks of the audio: what of the recording was transcribed, once and whole.
 
-Audio that a session received and did not transcribe before it was cut off was not heard: sending it again is right, and
-not sending it again loses it.
+Audio that a session received and did not transcribe before it was cut off counts as not received: sending it again is
+right, and not sending it again loses it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _IN_FLIGHT = 0.1  # seconds before a reset in which what was sent may not have b
 
 
 class Missing(NamedTuple):
-    """A stretch of the recording that was not heard.
+    """A stretch of the recording that was not transcribed.
 
     Attributes:
         start: Where it begins in the recording, in seconds.
         end: Where it ends.
-        before: The piece that was heard before it, None at the beginning.
+        before: The piece that was transcribed before it, None at the beginning.
     """
 
     start: float
@@ -36,7 +36,7 @@ class Missing(NamedTuple):
 
 
 def leading_audio_lost(seen: Observation) -> Iterator[Evidence]:
-    """Yield the beginning of the recording where it was not heard."""
+    """Yield the beginning of the recording where it was not transcribed."""
     for ledger, missing in _missing(seen):
         if _is_leading(ledger, missing):
             number = ledger.pieces[0].session
@@ -44,7 +44,7 @@ def leading_audio_lost(seen: Observation) -> Iterator[Evidence]:
 
 
 def audio_lost(seen: Observation) -> Iterator[Evidence]:
-    """Yield later stretches of the recording that were not heard."""
+    """Yield later stretches of the recording that were not transcribed."""
     records = {record.number: record for record in seen.sessions}
     for ledger, missing in _missing(seen):
         if _is_leading(ledger, missing):
@@ -76,7 +76,7 @@ def audio_doubled(seen: Observation) -> Iterator[Evidence]:
 
 
 def is_left(seen: Observation) -> bool:
-    """Return whether sound at the end of the recording was not heard."""
+    """Return whether sound at the end of the recording was not transcribed."""
     ledger = seen.ledger
     if ledger is None:
         return False
@@ -91,7 +91,7 @@ def _is_leading(ledger: AudioLedger, missing: Missing) -> bool:
 
 
 def _missing(seen: Observation) -> Iterator[tuple[AudioLedger, Missing]]:
-    """Yield what was not heard of a recording of which something was."""
+    """Yield what was not transcribed of a recording of which something was."""
     ledger = seen.ledger
     if ledger is None:
         return

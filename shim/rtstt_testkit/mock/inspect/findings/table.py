@@ -109,7 +109,7 @@ FINDINGS: tuple[Row, ...] = (
     Row(
         "failed_ignored",
         reported.failed_ignored,
-        "An item failed, and the user learned nothing of it.",
+        "An item failed, and the user did not learn of it.",
         "Handle conversation.item.input_audio_transcription.failed: report it, and settle what waits for the item.",
     ),
     Row(
