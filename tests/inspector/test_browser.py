@@ -144,7 +144,7 @@ def test_of_a_hundred_open_sessions_only_the_one_that_is_shown_is_fetched(
             one.audio(HELLO)
         expect(page.locator("button.session .said", has_text="Hello")).to_have_count(100)
         expect(page.locator(".verdict")).to_have_text("1 transcript was completed.")
-        asked = set(page.evaluate(ASKED, since))
+        asked = {path for path in page.evaluate(ASKED, since) if "/sessions/" in path}
     assert asked == {f"/_mock/sessions/100/{name}" for name in ("view", "peaks")}
 
 
