@@ -13,15 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent / "mock"))
 
 import sdk_types
-
-# How long an example takes depends on what else the machine does.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 NODE = 20
 """The oldest Node.js the project works with."""

@@ -13,7 +13,7 @@ import wave
 import weakref
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from talking import CANARY, COMPLETED, HELLO, KEY, TIMEOUT, append, client, get, page_url, refused, server, talk, update
 
@@ -112,6 +112,7 @@ def test_sessions_do_not_wait_for_a_long_waveform() -> None:
 
 
 @given(st.binary(max_size=400), st.integers(1, 90))
+@settings(deadline=None)
 def test_the_largest_byte_of_each_group_is_found(values: bytes, size: int) -> None:
     groups = [values[at : at + size] for at in range(0, len(values) - size + 1, size)]
     assert peaks_module._largest(values, size) == bytes(map(max, groups))
