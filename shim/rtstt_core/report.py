@@ -16,7 +16,7 @@ from rtstt_core.diagnosis import Diagnosis, Symptom, diagnose
 from rtstt_core.forking import call_in_forked_child
 from rtstt_core.log import flush, log
 from rtstt_core.redact import redact, redact_url
-from rtstt_core.url_rule import Session
+from rtstt_core.url_rule import SessionType
 
 __all__ = ["ConnectionInfo", "failure_count", "report"]
 
@@ -72,7 +72,7 @@ def report(
     info: ConnectionInfo,
     symptom: Symptom,
     *,
-    session: Session = "transcription",
+    session: SessionType = "transcription",
     by_client: bool = False,
     count: int = 1,
 ) -> None:
@@ -145,7 +145,7 @@ def _count(repeats: int) -> str:
     return f" (and {repeats} more like it)" if repeats else ""
 
 
-def _line(info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session: Session, by_client: bool) -> str:
+def _line(info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session: SessionType, by_client: bool) -> str:
     if symptom.kind == "failed":
         lead = "realtime transcription item failed"
     elif symptom.kind == "silent":
@@ -171,7 +171,7 @@ def _line(info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session:
 
 
 def _fields(
-    info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session: Session, repeats: int
+    info: ConnectionInfo, symptom: Symptom, diagnosis: Diagnosis, session: SessionType, repeats: int
 ) -> dict[str, object]:
     return {
         "rtstt_library": info.library,

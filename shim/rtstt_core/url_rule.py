@@ -18,10 +18,10 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus
 
-__all__ = ["Decision", "Rule", "Session", "fix_url", "invalid_hosts", "is_native"]
+__all__ = ["Decision", "Rule", "SessionType", "fix_url", "invalid_hosts", "is_native"]
 
 Rule = Literal["drop-model", "set-intent", "keep"]
-Session = Literal["transcription", "conversation", "none"]
+SessionType = Literal["transcription", "conversation", "none"]
 
 # scheme, authority, path, query, fragment (RFC 3986, appendix B). Backslashes, spaces and control characters are left
 # unmatched: parsers disagree about the host of such a URL, so nothing is certain about it. Letters and digits are those
@@ -61,7 +61,7 @@ class Decision(NamedTuple):
     changed: bool
     rule: Rule
     reason: str
-    session: Session
+    session: SessionType
     native: bool = False
 
     @property
@@ -127,7 +127,7 @@ def is_native(url: str) -> bool:
     return parts is not None and _is_native_authority(parts["authority"])
 
 
-def _session(path: str, keys: list[str], models: list[str], intents: list[str], native: bool) -> Session:
+def _session(path: str, keys: list[str], models: list[str], intents: list[str], native: bool) -> SessionType:
     """Return what a WebSocket with this URL opens, as far as the URL tells.
 
     An intent that is misspelt, a path that does not exist or a model that the endpoint does not know are mistakes in

@@ -16,7 +16,7 @@ from rtstt_core.diagnosis import Symptom
 from rtstt_core.error_events import ErrorEvent, ErrorEvents, text_of
 from rtstt_core.progress import Progress
 from rtstt_core.report import ConnectionInfo, report
-from rtstt_core.url_rule import Session
+from rtstt_core.url_rule import SessionType
 
 __all__ = ["Watch"]
 
@@ -71,7 +71,7 @@ class Watch:
         "redirected",
     )
 
-    def __init__(self, info: ConnectionInfo, on: Callable[[], bool], session: Session = "transcription") -> None:
+    def __init__(self, info: ConnectionInfo, on: Callable[[], bool], session: SessionType = "transcription") -> None:
         self._info = info
         self._on = on
         self._session = session

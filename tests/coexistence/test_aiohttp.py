@@ -16,16 +16,19 @@ UNIT = Path(__file__).parents[1] / "unit"
 TESTS = ("pytest>=8.4,<10", "pytest-timeout>=2.3", "trustme>=1.2,<2", "websockets==16.1.1", "websocket-client==1.9.2")
 
 
-@pytest.mark.parametrize("extensions", [True, False], ids=["C", "Python"])
+VERSIONS = ("3.9.5", "3.10.11", "3.11.18", "3.12.15", "3.13.5", "3.14.3", "3.14.4", "3.14.5")
+CELLS = [(version, extensions) for version in VERSIONS for extensions in (True, False)]
+# The unit tests run on the newest with its extensions.
+ALL = {("3.9.5", True), ("3.14.5", False)}
+
+
 @pytest.mark.parametrize(
-    "version",
+    ("version", "extensions"),
     [
-        "3.9.5",
-        *(
-            pytest.param(version, marks=pytest.mark.release)
-            for version in ("3.10.11", "3.11.18", "3.12.15", "3.13.5", "3.14.3", "3.14.4")
-        ),
-        "3.14.5",
+        pytest.param(
+            *cell, id=f"{cell[0]}-{'C' if cell[1] else 'Python'}", marks=[] if cell in ALL else [pytest.mark.release]
+        )
+        for cell in CELLS
     ],
 )
 def test_the_patch_holds_on_an_older_aiohttp(version: str, extensions: bool) -> None:

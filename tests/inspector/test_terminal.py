@@ -12,11 +12,11 @@ from talking import CANARY, HELLO, client, refused, server, talk, update
 from rtstt_testkit import Failure, Fault, ThreadedRealtimeServer
 from rtstt_testkit.inspector import line_writer as line_writer_module
 from rtstt_testkit.inspector.line_writer import line_writer
-from rtstt_testkit.inspector.terminal import Line, LogFormat, Sessions, line_format
+from rtstt_testkit.inspector.terminal import Line, LogFormat, SessionLog, line_format
 
 
 def lines(mock: ThreadedRealtimeServer) -> list[tuple[int, str, str]]:
-    return [(line.session, line.kind, line.text) for line in Sessions().lines(mock.sessions)]
+    return [(line.session, line.kind, line.text) for line in SessionLog().lines(mock.sessions)]
 
 
 def test_a_session_is_a_few_lines() -> None:
@@ -71,7 +71,7 @@ def test_a_fault_is_a_line_wherever_it_was_triggered() -> None:
 
 def test_each_line_is_printed_once_while_sessions_continue() -> None:
     with server() as mock:
-        seen = Sessions()
+        seen = SessionLog()
         with client(mock) as one:
             one.wait("session.created")
             assert [line.kind for line in seen.lines(mock.sessions)] == ["connected"]

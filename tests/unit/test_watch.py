@@ -16,7 +16,7 @@ from rtstt_core import watch as watch_module
 from rtstt_core.delay import Delay
 from rtstt_core.diagnosis import Symptom
 from rtstt_core.report import ConnectionInfo
-from rtstt_core.url_rule import Session
+from rtstt_core.url_rule import SessionType
 from rtstt_core.watch import Watch
 
 INFO = ConnectionInfo("aiohttp", "3.9", "wss://api.openai.com/v1/realtime?intent=transcription")
@@ -37,10 +37,10 @@ class Reported(list[tuple[Symptom, bool]]):
     def __init__(self) -> None:
         self.came = threading.Event()
         self.counts: list[int] = []
-        self.sessions: list[Session] = []
+        self.sessions: list[SessionType] = []
 
     def __call__(
-        self, info: ConnectionInfo, symptom: Symptom, *, session: Session, by_client: bool = False, count: int = 1
+        self, info: ConnectionInfo, symptom: Symptom, *, session: SessionType, by_client: bool = False, count: int = 1
     ) -> None:
         assert info is INFO
         self.append((symptom, by_client))
@@ -234,7 +234,7 @@ def test_an_error_that_came_before_is_not_parsed_again(
     "form", [str, str.encode, lambda text: bytearray(text.encode())], ids=["text", "bytes", "array"]
 )
 def test_a_message_of_a_megabyte_costs_what_one_of_a_kibibyte_does(
-    session: Session, form: Callable[[str], Any], reported: Reported
+    session: SessionType, form: Callable[[str], Any], reported: Reported
 ) -> None:
     watch = Watch(INFO, lambda: True, session)
     small, large = (form(json.dumps({"type": "response.output_audio.delta", "delta": "A" * n})) for n in (2**10, 2**20))

@@ -82,8 +82,8 @@ CASES = {
 
 @pytest.mark.parametrize(
     "name",
-    # patch-package runs after npm's own install, which the case before it covers.
-    [pytest.param(name, marks=[pytest.mark.release] if name == "patch-package" else []) for name in CASES],
+    # patch-package runs after npm's own install, which another case covers, and bun keeps its patches as pnpm does.
+    [pytest.param(name, marks=[pytest.mark.release] if name in ("patch-package", "bun") else []) for name in CASES],
 )
 def test_a_frozen_install_after_the_patch_gives_transcripts(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

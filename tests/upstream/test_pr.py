@@ -13,7 +13,7 @@ from upstream_sources import commit, git, make_hostile, npm_package
 from rtstt_core.cli import main
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.fixes import find_fix, load_fixes
-from rtstt_testkit.upstream.pull_request import Report
+from rtstt_testkit.upstream.pull_request import VerificationReport
 
 pytestmark = pytest.mark.client
 
@@ -370,7 +370,8 @@ def test_a_patch_that_is_not_proven_is_not_written(
     assert capsys.readouterr().err == "working\nrtstt-shim: not verified: the new tests pass without the patch\n"
     assert not out.exists()
     monkeypatch.setattr(
-        "rtstt_testkit.upstream.verify.verify", lambda request, progress: Report("| a run | passed |", True, True)
+        "rtstt_testkit.upstream.verify.verify",
+        lambda request, progress: VerificationReport("| a run | passed |", True, True),
     )
     assert pr(FIXES[0], source, out, "--verify") == 0
     text = (out / "PR.md").read_text(encoding="utf-8")

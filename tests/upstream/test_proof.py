@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from rtstt_testkit.upstream import endtoend, scratch, verify_npm
-from rtstt_testkit.upstream.commands import Command, run_commands
+from rtstt_testkit.upstream.commands import UpstreamCommand, run_commands
 from rtstt_testkit.upstream.endtoend import GATEWAY, ClientRun, drive
 from rtstt_testkit.upstream.errors import UpstreamError, VerificationFailed
 from rtstt_testkit.upstream.fixes import Fix, find_fix
 from rtstt_testkit.upstream.outages import CLAIMS, OUTAGES, run_outage
-from rtstt_testkit.upstream.pull_request import PullRequest, Report
+from rtstt_testkit.upstream.pull_request import PullRequest, VerificationReport
 from rtstt_testkit.upstream.source import Source
 from rtstt_testkit.upstream.verify import verify
 from rtstt_testkit.upstream.workbench import TestRun, Workbench
@@ -56,7 +56,7 @@ class Bench:
 
     def report(
         self, monkeypatch: pytest.MonkeyPatch, name: str, progress: scratch.Progress = lambda line: None
-    ) -> Report:
+    ) -> VerificationReport:
         fix: Fix = replace(find_fix(name), source="source", tests="tests")
         before, after = {"source": "old", "tests": "old tests"}, {"source": "new", "tests": "new tests"}
         variant = next(iter(fix.variants.values()))
@@ -149,7 +149,7 @@ def test_the_commands_of_a_checkout_run_on_a_patched_copy(tmp_path: Path) -> Non
     check = "grep -q new src/stt.ts && touch ran && test -e ../../node_modules && test ! -e ../../.git"
     (package / "package.json").write_text(json.dumps({"scripts": {"lint": check, "types": "echo 3 errors; false"}}))
     source = Source(folder, "", "1.9.0")
-    commands = [Command("lint", "plugins/openai/"), Command("test", "")]
+    commands = [UpstreamCommand("lint", "plugins/openai/"), UpstreamCommand("test", "")]
     outcomes = run_commands(commands, source, {"plugins/openai/src/stt.ts": "new"}, lambda line: None)
     assert [str(outcome) for outcome in outcomes] == [
         "- passed: `lint` of plugins/openai/",
@@ -158,7 +158,7 @@ def test_the_commands_of_a_checkout_run_on_a_patched_copy(tmp_path: Path) -> Non
     assert (package / "src/stt.ts").read_text() == "old"
     assert not (package / "ran").exists()
     with pytest.raises(VerificationFailed, match="npm run types fails: "):
-        run_commands([Command("types", "plugins/openai/")], source, {}, lambda line: None)
+        run_commands([UpstreamCommand("types", "plugins/openai/")], source, {}, lambda line: None)
     (folder / "node_modules").rmdir()
     (outcome,) = run_commands(commands[:1], source, {}, lambda line: None)
     assert outcome.not_run == "the dependencies of the source are not installed"

@@ -17,7 +17,7 @@ from rtstt_testkit.upstream.errors import BadInput, NotAffected, UpstreamError
 from rtstt_testkit.upstream.fixes import Fix, find_fix, load_fixes
 from rtstt_testkit.upstream.pull_request import (
     PullRequest,
-    Report,
+    VerificationReport,
     check_output,
     check_unused,
     make_pull_request,
@@ -106,7 +106,7 @@ def _author(args: argparse.Namespace) -> str | None:
     return git.author(checkout.config if checkout else None)
 
 
-def _verify(request: PullRequest) -> Report:
+def _verify(request: PullRequest) -> VerificationReport:
     from rtstt_testkit.upstream.verify import verify
 
     return verify(request, lambda line: print(line, file=sys.stderr, flush=True))

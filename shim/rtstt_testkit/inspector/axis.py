@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat
 from rtstt_testkit.mock.inspect.record import APPEND, Event
 
-__all__ = ["Axis", "Placed", "Span", "added_since"]
+__all__ = ["Axis", "FormatSpan", "Placed", "added_since"]
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Placed(NamedTuple):
     width: float = 0.0
 
 
-class Span(NamedTuple):
+class FormatSpan(NamedTuple):
     """Bytes of the audio in one format.
 
     Attributes:
@@ -67,7 +67,7 @@ class Axis:
     def __init__(self) -> None:
         self.placed: list[Placed] = []
         self.pieces: list[tuple[float, float, float, float]] = []
-        self.spans: list[Span] = [Span(0, 0.0, FORMATS["audio/pcm"])]
+        self.spans: list[FormatSpan] = [FormatSpan(0, 0.0, FORMATS["audio/pcm"])]
         self.lag = 0.0
         self._end = 0.0
         self._bytes = 0
@@ -152,7 +152,7 @@ class Axis:
         except (KeyError, TypeError):
             return
         if format_ != self.spans[-1].format:
-            self.spans.append(Span(self._bytes, self._seconds, format_))
+            self.spans.append(FormatSpan(self._bytes, self._seconds, format_))
 
     def place_of(self, at: float) -> float:
         """The place of a time on the clock."""

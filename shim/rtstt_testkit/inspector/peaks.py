@@ -7,7 +7,7 @@ import weakref
 from itertools import pairwise
 from math import sqrt
 
-from rtstt_testkit.inspector.axis import Axis, Span
+from rtstt_testkit.inspector.axis import Axis, FormatSpan
 from rtstt_testkit.mock.audio.formats import LOUDNESS_STEP, AudioFormat
 from rtstt_testkit.mock.inspect.record import SessionRecord
 
@@ -68,7 +68,7 @@ class Peaks:
         """Read the next audio from the record, in whole peaks; return whether there is some."""
         record = self._record()
         assert record is not None, "whoever looks at a waveform holds its session's record"
-        spans = [*self._axis.spans, Span(record.audio_received, 0.0, self._axis.spans[-1].format)]
+        spans = [*self._axis.spans, FormatSpan(record.audio_received, 0.0, self._axis.spans[-1].format)]
         for span, following in pairwise(spans):
             start = max(self._position, span.start)
             peak = span.format.rate // RATE * span.format.width

@@ -14,7 +14,7 @@ from rtstt_testkit.inspector.view import sentences
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord, TriggeredFault
 from rtstt_testkit.mock.protocol.secrets import mask_keys
 
-__all__ = ["Line", "LogFormat", "Sessions", "line_format", "log_sessions"]
+__all__ = ["Line", "LogFormat", "SessionLog", "line_format", "log_sessions"]
 
 #: How lines are written: for people, or as one JSON object each.
 LogFormat = Literal["text", "json"]
@@ -62,7 +62,7 @@ class Line(NamedTuple):
         return json.dumps({"time": round(self.wall, 3), "session": self.session, "kind": self.kind, "text": self.text})
 
 
-class Sessions:
+class SessionLog:
     """Turns what is new in a server's sessions into lines."""
 
     def __init__(self) -> None:
@@ -192,7 +192,7 @@ async def log_sessions(sessions: Callable[[], Sequence[SessionRecord]], write: C
         sessions: Returns the server's sessions.
         write: Writes a line.
     """
-    seen = Sessions()
+    seen = SessionLog()
     try:
         while True:
             for line in seen.lines(sessions()):

@@ -1,6 +1,6 @@
 """Sessions read from a file: a trace of the shim, the JSON lines of a mock, or a recording.
 
-What is whole in a damaged file is read, and `TraceFile.notes` has the rest in words.
+What is whole in a damaged file is read, and `ReadTraces.notes` has the rest in words.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Handshake
 
-__all__ = ["MAX_FILE", "TraceFile", "UnreadableTraceError", "read_traces"]
+__all__ = ["MAX_FILE", "ReadTraces", "UnreadableTraceError", "read_traces"]
 
 MAX_FILE = 512 * 1024 * 1024
 """The bytes of the longest file that is read; a trace of the shim is half as long at most."""
@@ -37,7 +37,7 @@ class UnreadableTraceError(Exception):
     """A file cannot be shown; the message is one sentence."""
 
 
-class TraceFile(NamedTuple):
+class ReadTraces(NamedTuple):
     """What was read from files.
 
     Attributes:
@@ -49,7 +49,7 @@ class TraceFile(NamedTuple):
     notes: list[str]
 
 
-def read_traces(paths: list[Path]) -> TraceFile:
+def read_traces(paths: list[Path]) -> ReadTraces:
     """Read the sessions of files.
 
     Args:
@@ -66,7 +66,7 @@ def read_traces(paths: list[Path]) -> TraceFile:
         notes += more
     found.sort(key=lambda session: session.wall)
     first = found[0].wall
-    return TraceFile([session.finish(number, first) for number, session in enumerate(found, 1)], notes)
+    return ReadTraces([session.finish(number, first) for number, session in enumerate(found, 1)], notes)
 
 
 def _read(path: Path) -> tuple[list[_Session], list[str]]:

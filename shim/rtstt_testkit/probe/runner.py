@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rtstt_testkit.mock.protocol.admission import Account, Moment, Profile
+from rtstt_testkit.mock.protocol.admission import Account, Profile, RefusalMoment
 from rtstt_testkit.mock.server.server import RealtimeServer
 from rtstt_testkit.probe.attempt import Attempt, Endpoint, Unreachable, attempt
 from rtstt_testkit.probe.compare import Difference, differences
@@ -116,10 +116,10 @@ class _Mocks:
     def __init__(self, stack: AsyncExitStack, **options: Any) -> None:
         self._stack = stack
         self._options: dict[str, Any] = options
-        self._servers: dict[tuple[Moment, Profile, Account | None], RealtimeServer] = {}
+        self._servers: dict[tuple[RefusalMoment, Profile, Account | None], RealtimeServer] = {}
         self._starting = asyncio.Lock()
 
-    async def endpoint(self, row: Row, timeout: float, moment: Moment = "at-connect") -> Endpoint:
+    async def endpoint(self, row: Row, timeout: float, moment: RefusalMoment = "at-connect") -> Endpoint:
         """Return the mock for a row.
 
         Args:
@@ -194,7 +194,7 @@ def _is_silent(result: Result) -> bool:
 
 
 #: It is not known when the endpoint sends some refusals; either moment is accepted.
-_MOMENTS: dict[Moment, str] = {
+_MOMENTS: dict[RefusalMoment, str] = {
     "at-connect": "",
     "on-update": "refused after session.update, as livekit/agents-js#1756 saw it",
 }

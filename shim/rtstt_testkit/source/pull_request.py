@@ -12,7 +12,7 @@ from rtstt_core.clients.tree import Unread
 from rtstt_testkit.source.fix import fixed_text
 from rtstt_testkit.source.scan import findings_in, source_files
 from rtstt_testkit.upstream.branch import added_branch, check_branch, make_commit
-from rtstt_testkit.upstream.checkout import Checkout, Entry, find_checkout
+from rtstt_testkit.upstream.checkout import Checkout, CommittedFile, find_checkout
 from rtstt_testkit.upstream.errors import BadInput, NotAffected
 from rtstt_testkit.upstream.files import check_folder, like, plain, write_folder
 from rtstt_testkit.upstream.git import diff
@@ -41,8 +41,8 @@ class SourcePullRequest:
     """
 
     checkout: Checkout
-    before: dict[Entry, str]
-    after: dict[Entry, str]
+    before: dict[CommittedFile, str]
+    after: dict[CommittedFile, str]
     found: list[Finding]
     left: list[Finding]
 

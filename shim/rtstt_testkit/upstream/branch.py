@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
 
-from rtstt_testkit.upstream.checkout import Checkout, Entry
+from rtstt_testkit.upstream.checkout import Checkout, CommittedFile
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
 from rtstt_testkit.upstream.git import git, repository
 
@@ -34,7 +34,7 @@ class Commit:
     objects: Mapping[str, bytes]
 
 
-def make_commit(checkout: Checkout, files: Mapping[Entry, str], author: str, message: str) -> Commit:
+def make_commit(checkout: Checkout, files: Mapping[CommittedFile, str], author: str, message: str) -> Commit:
     """Return a commit on top of the one that is checked out.
 
     Args:

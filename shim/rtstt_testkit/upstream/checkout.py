@@ -10,7 +10,7 @@ from pathlib import Path
 from rtstt_testkit.upstream.errors import BadInput, UpstreamError
 from rtstt_testkit.upstream.git import git, repository
 
-__all__ = ["Checkout", "Entry", "find_checkout"]
+__all__ = ["Checkout", "CommittedFile", "find_checkout"]
 
 #: Files of git that exist during an operation, with its name.
 _OPERATIONS = {
@@ -25,7 +25,7 @@ _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 @dataclass(frozen=True)
-class Entry:
+class CommittedFile:
     """A file of the commit that is checked out."""
 
     path: str
@@ -62,7 +62,7 @@ class Checkout:
         """The folder of the objects."""
         return self.common / "objects"
 
-    def check(self, *paths: str) -> list[Entry]:
+    def check(self, *paths: str) -> list[CommittedFile]:
         """Check that the checkout is in a state to make patches from.
 
         Args:
@@ -86,7 +86,7 @@ class Checkout:
             raise BadInput(f"{self.folder} has uncommitted changes ({changed[0]}{more}): commit or stash them first")
         return entries
 
-    def _entries(self, paths: tuple[str, ...]) -> list[Entry]:
+    def _entries(self, paths: tuple[str, ...]) -> list[CommittedFile]:
         head = self.head()
         with repository([self.objects.resolve()], len(head)) as folder:
             try:
@@ -100,10 +100,10 @@ class Checkout:
             info, path = line.split("\t", 1)
             mode, kind, name = info.split(" ")
             if kind == "blob" and mode != "120000":
-                entries.append(Entry(path, mode, name))
+                entries.append(CommittedFile(path, mode, name))
         return entries
 
-    def _is_unchanged(self, entry: Entry) -> bool:
+    def _is_unchanged(self, entry: CommittedFile) -> bool:
         """Return whether a file has its committed content, or had its line ends converted to Windows ones by git."""
         try:
             data = (self.folder / entry.path).read_bytes()

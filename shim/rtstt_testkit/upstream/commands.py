@@ -13,14 +13,14 @@ from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.scratch import Progress, execute
 from rtstt_testkit.upstream.source import Source
 
-__all__ = ["Command", "Outcome", "run_commands"]
+__all__ = ["CommandOutcome", "UpstreamCommand", "run_commands"]
 
 # pnpm 11 would reinstall the dependencies, which are those of the source itself.
 _ENVIRONMENT = {"CI": "1", "pnpm_config_verify_deps_before_run": "false"}
 
 
 @dataclass(frozen=True)
-class Command:
+class UpstreamCommand:
     """One command of an upstream: a script of the ``package.json`` in a folder of its repository."""
 
     script: str
@@ -28,10 +28,10 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandOutcome:
     """What became of a command: it passed, or the reason why it was not run."""
 
-    command: Command
+    command: UpstreamCommand
     not_run: str | None = None
 
     def __str__(self) -> str:
@@ -40,8 +40,8 @@ class Outcome:
 
 
 def run_commands(
-    commands: Sequence[Command], source: Source, files: Mapping[str, str], progress: Progress
-) -> list[Outcome]:
+    commands: Sequence[UpstreamCommand], source: Source, files: Mapping[str, str], progress: Progress
+) -> list[CommandOutcome]:
     """Run the commands that the source has.
 
     Args:
@@ -54,7 +54,7 @@ def run_commands(
         VerificationFailed: A command fails.
     """
     reasons = {command: _reason(command, source) for command in commands}
-    outcomes = [Outcome(command, reason) for command, reason in reasons.items()]
+    outcomes = [CommandOutcome(command, reason) for command, reason in reasons.items()]
     if all(reasons.values()):
         return outcomes
     with TemporaryDirectory() as name:
@@ -74,7 +74,7 @@ def run_commands(
     return outcomes
 
 
-def _reason(command: Command, source: Source) -> str | None:
+def _reason(command: UpstreamCommand, source: Source) -> str | None:
     """Return why a command cannot be run, or None if it can."""
     if not source.is_checkout:
         return "the source is a package, not a checkout"

@@ -13,7 +13,7 @@ import yaml
 
 from rtstt_testkit.upstream.data import patches
 from rtstt_testkit.upstream.errors import BadInput
-from rtstt_testkit.upstream.rules import Rule, load_rules
+from rtstt_testkit.upstream.rules import PatchRule, load_rules
 
 __all__ = ["Fix", "Variant", "find_fix", "load_fixes"]
 
@@ -88,7 +88,7 @@ class Fix:
         return [path for path in (self.package_folder, self.source, self.version_file, self.tests) if path]
 
     @cached_property
-    def rules(self) -> list[Rule]:
+    def rules(self) -> list[PatchRule]:
         """The semantic patch."""
         return load_rules(self.folder / "rules.yml")
 

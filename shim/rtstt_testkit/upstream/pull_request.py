@@ -21,7 +21,7 @@ from rtstt_testkit.upstream.source import Source
 __all__ = [
     "REPLACEABLE",
     "PullRequest",
-    "Report",
+    "VerificationReport",
     "check_output",
     "check_unused",
     "make_pull_request",
@@ -37,7 +37,7 @@ NOT_RUN = "Not run yet: this text was generated without `--verify`."
 
 
 @dataclass(frozen=True)
-class Report:
+class VerificationReport:
     """The report of a verification.
 
     Attributes:
@@ -89,7 +89,7 @@ class PullRequest:
         )
         return message(author, self.variant.title, self.variant.description, summary, text)
 
-    def text(self, report: Report | None) -> str:
+    def text(self, report: VerificationReport | None) -> str:
         """Return the text of the pull request, preceded by a comment with the commands that open it.
 
         Args:
@@ -178,7 +178,7 @@ def make_pull_request(fix: Fix, source: Source) -> PullRequest:
 
 
 def write_pull_request(
-    request: PullRequest, out: Path, author: str, report: Report | None, *, force: bool = False
+    request: PullRequest, out: Path, author: str, report: VerificationReport | None, *, force: bool = False
 ) -> list[str]:
     """Write the patch and the text into a folder that contains nothing else.
 

@@ -26,13 +26,13 @@ from ast_grep_py import Config, SgNode, SgRoot
 
 from rtstt_testkit.upstream.errors import NotAffected, UnknownShape
 
-__all__ = ["Applied", "Rule", "apply_rules", "load_rules"]
+__all__ = ["Applied", "PatchRule", "apply_rules", "load_rules"]
 
 _VARIABLE = re.compile(r"\$\$\$([A-Z_]+)|\$([A-Z_]+)")
 
 
 @dataclass(frozen=True)
-class Rule:
+class PatchRule:
     """One document of a rule file."""
 
     id: str
@@ -58,7 +58,7 @@ class Applied:
     rules: Sequence[str]
 
 
-def load_rules(path: Path) -> list[Rule]:
+def load_rules(path: Path) -> list[PatchRule]:
     """Read a rule file.
 
     Args:
@@ -71,7 +71,7 @@ def load_rules(path: Path) -> list[Rule]:
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
         metadata = document.get("metadata", {})
         rules.append(
-            Rule(
+            PatchRule(
                 id=document["id"],
                 language=document["language"].lower(),
                 message=" ".join(document["message"].split()),
@@ -86,7 +86,7 @@ def load_rules(path: Path) -> list[Rule]:
     return rules
 
 
-def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mapping[str, str]) -> Applied:
+def apply_rules(rules: Iterable[PatchRule], sources: Mapping[str, str], where: Mapping[str, str]) -> Applied:
     """Apply rules to files.
 
     Args:
@@ -107,7 +107,7 @@ def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mappin
             raise NotAffected(rule.message)
     patched = dict(sources)
     applied = []
-    steps: dict[tuple[str, str], list[Rule]] = {}
+    steps: dict[tuple[str, str], list[PatchRule]] = {}
     for rule in rules:
         if rule.replacement is not None:
             steps.setdefault((rule.file, rule.step), []).append(rule)
@@ -129,7 +129,7 @@ def apply_rules(rules: Iterable[Rule], sources: Mapping[str, str], where: Mappin
     return Applied(patched, applied)
 
 
-def _edit(source: str, node: SgNode, rule: Rule) -> str:
+def _edit(source: str, node: SgNode, rule: PatchRule) -> str:
     start, end = node.range().start.index, node.range().end.index
     line = source[source.rfind("\n", 0, start) + 1 : start]
     indent = line[: len(line) - len(line.lstrip(" \t"))]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rtstt_testkit.upstream.commands import Command, run_commands
+from rtstt_testkit.upstream.commands import UpstreamCommand, run_commands
 from rtstt_testkit.upstream.endtoend import GATEWAY, NATIVE_HOSTS, ClientRun
 from rtstt_testkit.upstream.errors import VerificationFailed
 from rtstt_testkit.upstream.outages import CLAIMS, OUTAGES, failures
-from rtstt_testkit.upstream.pull_request import PullRequest, Report
+from rtstt_testkit.upstream.pull_request import PullRequest, VerificationReport
 from rtstt_testkit.upstream.scratch import Progress
 from rtstt_testkit.upstream.workbench import Workbench
 
 __all__ = ["verify"]
 
 
-def verify(request: PullRequest, progress: Progress) -> Report:
+def verify(request: PullRequest, progress: Progress) -> VerificationReport:
     """Verify a pull request on its source.
 
     Args:
@@ -38,12 +38,12 @@ def verify(request: PullRequest, progress: Progress) -> Report:
         lines += _test_rows(request, bench, progress)
         rows = _outage_rows if request.fix.proof == "outages" else _session_rows
         lines += ["", *rows(request, bench, progress)]
-    commands = [Command(**command) for command in request.fix.workbench.get("commands", ())]
+    commands = [UpstreamCommand(**command) for command in request.fix.workbench.get("commands", ())]
     outcomes = run_commands(commands, request.source, request.after, progress)
     if outcomes:
         lines += ["", "The upstream's own commands:", "", *map(str, outcomes)]
     ran = {outcome.command.script for outcome in outcomes if outcome.not_run is None}
-    return Report("\n".join(lines), bool(outcomes) and len(ran) == len(outcomes), "test" in ran)
+    return VerificationReport("\n".join(lines), bool(outcomes) and len(ran) == len(outcomes), "test" in ran)
 
 
 def _test_rows(request: PullRequest, bench: Workbench, progress: Progress) -> list[str]:

@@ -291,7 +291,7 @@ def _some(texts: list[str]) -> str:
 # -- accepted sessions without a transcript
 
 
-class Rule(NamedTuple):
+class MissingTranscript(NamedTuple):
     """A reason why no transcript came.
 
     Attributes:
@@ -330,23 +330,23 @@ def _is_silent(record: SessionRecord) -> bool:
 
 _FILE = "the audio begins like {kind} file: send its samples alone, without the file's header."
 
-NO_TRANSCRIPT: tuple[Rule, ...] = (
-    Rule(
+NO_TRANSCRIPT: tuple[MissingTranscript, ...] = (
+    MissingTranscript(
         lambda record: FAILED in record.types,
         "the transcription failed, as the script says.",
     ),
-    Rule(
+    MissingTranscript(
         lambda record: not record.audio_received and not _received(record, APPEND),
         "the client sent no audio.",
     ),
-    Rule(lambda record: not record.audio_received, "no append held audio."),
-    Rule(
+    MissingTranscript(lambda record: not record.audio_received, "no append held audio."),
+    MissingTranscript(
         lambda record: _input(record).get("transcription") is None,
         "audio came, but no accepted session.update set session.audio.input.transcription{never}, so no transcript "
         "can come.",
     ),
     *(
-        Rule(_begins_with(magic), _FILE.replace("{kind}", kind), last=False)
+        MissingTranscript(_begins_with(magic), _FILE.replace("{kind}", kind), last=False)
         for magic, kind in (
             (b"RIFF", "a WAV"),
             (b"OggS", "an Ogg"),
@@ -355,25 +355,25 @@ NO_TRANSCRIPT: tuple[Rule, ...] = (
             (b"\x1aE\xdf\xa3", "a WebM"),
         )
     ),
-    Rule(
+    MissingTranscript(
         lambda record: _input(record).get("turn_detection") is None
         and not _received(record, "input_audio_buffer.commit")
         and not record.unsent_transcripts,
         "turn_detection is null and the client never sent input_audio_buffer.commit, so nothing was transcribed.",
     ),
-    Rule(
+    MissingTranscript(
         lambda record: _input(record).get("turn_detection") is not None
         and not _planned(record, "input_audio_buffer.speech_started")
         and _is_silent(record),
         "all of the audio is silence: is the microphone muted, or the right one?",
     ),
-    Rule(
+    MissingTranscript(
         lambda record: _input(record).get("turn_detection") is not None
         and not _planned(record, "input_audio_buffer.speech_started"),
         "nothing in the audio was loud enough, for long enough, to count as speech; is it 16-bit little-endian mono "
         "PCM?",
     ),
-    Rule(
+    MissingTranscript(
         lambda record: _input(record).get("turn_detection") is not None
         and not _planned(record, "input_audio_buffer.speech_stopped"),
         "speech began and did not end: keep sending audio after it{silence}, or commit.",

@@ -22,15 +22,15 @@ __all__ = [
     "Account",
     "Admission",
     "HttpRefusal",
-    "Moment",
     "Profile",
+    "RefusalMoment",
     "SecretLookup",
     "SessionKind",
     "admit",
 ]
 
 Profile = Literal["openai", "gateway", "azure"]
-Moment = Literal["at-connect", "on-update"]
+RefusalMoment = Literal["at-connect", "on-update"]
 SessionKind = Literal["transcription", "realtime"]
 #: The states of an account in which every session is refused after the handshake.
 Account = Literal["no-credit", "quota", "spend-limit", "no-model"]
@@ -80,7 +80,7 @@ class Admission(NamedTuple):
 
     kind: SessionKind
     refusal: ApiError | None = None
-    moment: Moment = "at-connect"
+    moment: RefusalMoment = "at-connect"
     model: str | None = None
     seed: dict[str, Any] | None = None
 
@@ -92,7 +92,7 @@ class SecretLookup(Protocol):
         """Return the session of a secret, ``expired``, or None for a secret of another server."""
 
 
-class Row(NamedTuple):
+class ModelRefusal(NamedTuple):
     """A row of the decision table: a ``?model=`` of this kind is refused.
 
     Attributes:
@@ -117,16 +117,16 @@ _NOT_A_SESSION_MODEL = (
 )
 _NOT_IN_REALTIME = 'Model "{model}" is not supported in realtime mode.'
 
-REFUSALS: tuple[Row, ...] = (
-    Row(True, "transcription", _NOT_IN_TRANSCRIPTION, "[agents-js#1756]"),
-    Row(True, "realtime", _NOT_WITH_SESSIONS, "[openai-python#2253]"),
-    Row(True, "streaming", _NOT_WITH_SESSIONS, "[openai-python#2253]"),
-    Row(True, "unknown", _NOT_IN_TRANSCRIPTION, "[assumed]"),
-    Row(True, "empty", _NOT_WITH_SESSIONS, "[assumed]"),
-    Row(False, "transcription", _NOT_A_SESSION_MODEL, "[bifrost#6095]"),
-    Row(False, "streaming", _NOT_A_SESSION_MODEL, "[bifrost#6095]"),
-    Row(False, "unknown", _NOT_IN_REALTIME, "[capture]"),  # the end of the message is not known
-    Row(False, "empty", _NOT_IN_REALTIME, "[assumed]"),
+REFUSALS: tuple[ModelRefusal, ...] = (
+    ModelRefusal(True, "transcription", _NOT_IN_TRANSCRIPTION, "[agents-js#1756]"),
+    ModelRefusal(True, "realtime", _NOT_WITH_SESSIONS, "[openai-python#2253]"),
+    ModelRefusal(True, "streaming", _NOT_WITH_SESSIONS, "[openai-python#2253]"),
+    ModelRefusal(True, "unknown", _NOT_IN_TRANSCRIPTION, "[assumed]"),
+    ModelRefusal(True, "empty", _NOT_WITH_SESSIONS, "[assumed]"),
+    ModelRefusal(False, "transcription", _NOT_A_SESSION_MODEL, "[bifrost#6095]"),
+    ModelRefusal(False, "streaming", _NOT_A_SESSION_MODEL, "[bifrost#6095]"),
+    ModelRefusal(False, "unknown", _NOT_IN_REALTIME, "[capture]"),  # the end of the message is not known
+    ModelRefusal(False, "empty", _NOT_IN_REALTIME, "[assumed]"),
 )
 _REFUSAL_BY = {(row.transcription_mode, row.kind): row for row in REFUSALS}
 
@@ -190,7 +190,7 @@ HTTP_REFUSALS = (
 )
 
 
-def admit(request: Request, profile: Profile, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
+def admit(request: Request, profile: Profile, moment: RefusalMoment, secrets: SecretLookup) -> Admission | HttpRefusal:
     """Decide about a handshake.
 
     Args:
@@ -218,7 +218,7 @@ def _asks_for_beta(request: Request) -> bool:
     return "realtime=v1" in header or "openai-beta.realtime-v1" in request.subprotocols
 
 
-def _openai(request: Request, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
+def _openai(request: Request, moment: RefusalMoment, secrets: SecretLookup) -> Admission | HttpRefusal:
     if request.path.rstrip("/") != "/v1/realtime":
         return _WRONG_PATH
     kind: SessionKind = "transcription" if _is_transcription_intent(request) else "realtime"
@@ -236,7 +236,7 @@ def _openai(request: Request, moment: Moment, secrets: SecretLookup) -> Admissio
     return _decide(request, moment, ephemeral)
 
 
-def _decide(request: Request, moment: Moment, ephemeral: dict[str, Any] | None) -> Admission:
+def _decide(request: Request, moment: RefusalMoment, ephemeral: dict[str, Any] | None) -> Admission:
     transcription = _is_transcription_intent(request) or (
         ephemeral is not None and ephemeral.get("type") == "transcription"
     )
@@ -258,7 +258,7 @@ def _decide(request: Request, moment: Moment, ephemeral: dict[str, Any] | None) 
     return Admission("transcription" if transcription else "realtime", refusal, moment, seed=ephemeral)
 
 
-def _gateway(request: Request, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
+def _gateway(request: Request, moment: RefusalMoment, secrets: SecretLookup) -> Admission | HttpRefusal:
     """Decide as a gateway, which needs ``model`` to route [gateways]."""
     if not request.path.rstrip("/").endswith("/realtime"):
         return _WRONG_PATH
@@ -272,7 +272,7 @@ def _gateway(request: Request, moment: Moment, secrets: SecretLookup) -> Admissi
     return Admission("realtime", model=model)
 
 
-def _azure(request: Request, moment: Moment, secrets: SecretLookup) -> Admission | HttpRefusal:
+def _azure(request: Request, moment: RefusalMoment, secrets: SecretLookup) -> Admission | HttpRefusal:
     """Decide as Azure: ``model=<deployment>`` or ``intent=transcription``, never both and never neither [azure].
 
     The mock's own rules: a deployment whose name contains ``missing`` does not exist, and one with the name of a
@@ -301,7 +301,7 @@ def _azure(request: Request, moment: Moment, secrets: SecretLookup) -> Admission
     return Admission("realtime", model=deployment)
 
 
-PROFILES: dict[Profile, Callable[[Request, Moment, SecretLookup], Admission | HttpRefusal]] = {
+PROFILES: dict[Profile, Callable[[Request, RefusalMoment, SecretLookup], Admission | HttpRefusal]] = {
     "openai": _openai,
     "gateway": _gateway,
     "azure": _azure,

@@ -12,10 +12,10 @@ from rtstt_testkit.mock.script.faults import Action, Fault
 from rtstt_testkit.mock.script.script import Transcript
 from rtstt_testkit.speech import recordings
 
-__all__ = ["SCRIPT", "Field", "Kind", "Table", "Tables"]
+__all__ = ["SCRIPT", "Field", "Table", "Tables", "ValueKind"]
 
 
-class Kind(NamedTuple):
+class ValueKind(NamedTuple):
     """A kind of value.
 
     Attributes:
@@ -61,7 +61,7 @@ class Field(NamedTuple):
         description: For people who write scripts; one or more sentences.
     """
 
-    kind: Kind | Table | Tables
+    kind: ValueKind | Table | Tables
     description: str
 
 
@@ -73,19 +73,19 @@ def _is_list_of_text(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(element, str) for element in value)
 
 
-def _one_of(words: list[str]) -> Kind:
-    return Kind(f"one of {', '.join(words)}", lambda value: value in words, {"enum": words})
+def _one_of(words: list[str]) -> ValueKind:
+    return ValueKind(f"one of {', '.join(words)}", lambda value: value in words, {"enum": words})
 
 
-_TEXT = Kind("a string", lambda value: isinstance(value, str), {"type": "string"})
-_TEXTS = Kind("a list of strings", _is_list_of_text, {"type": "array", "items": {"type": "string"}}, tuple)
-_NUMBER = Kind("a number", _is_number, {"type": "number"})
-_SECONDS = Kind(
+_TEXT = ValueKind("a string", lambda value: isinstance(value, str), {"type": "string"})
+_TEXTS = ValueKind("a list of strings", _is_list_of_text, {"type": "array", "items": {"type": "string"}}, tuple)
+_NUMBER = ValueKind("a number", _is_number, {"type": "number"})
+_SECONDS = ValueKind(
     "a number of seconds, 0 or more",
     lambda value: _is_number(value) and value >= 0,
     {"type": "number", "minimum": 0},
 )
-_DELAY = Kind(
+_DELAY = ValueKind(
     "a number of seconds, or a table of p50 and p95",
     lambda value: (
         (_is_number(value) and value >= 0)
@@ -104,22 +104,22 @@ _DELAY = Kind(
     },
     lambda value: Percentiles(**value) if isinstance(value, dict) else value,
 )
-_ORDINAL = Kind(
+_ORDINAL = ValueKind(
     "a whole number from 1", lambda value: type(value) is int and value >= 1, {"type": "integer", "minimum": 1}
 )
-_NTH = Kind(
+_NTH = ValueKind(
     "a whole number from 1, or 0 for every one",
     lambda value: type(value) is int and value >= 0,
     {"type": "integer", "minimum": 0},
     lambda value: value or None,
 )
-_CODE = Kind(
+_CODE = ValueKind(
     "a number or a string",
     lambda value: isinstance(value, int | str) and not isinstance(value, bool),
     {"type": ["integer", "string"]},
 )
-_CHANCE = Kind("a number", _is_number, {"type": "number", "minimum": 0, "maximum": 1})
-_ACTION = Kind("a string", lambda value: isinstance(value, str), {"enum": list(get_args(Action))})
+_CHANCE = ValueKind("a number", _is_number, {"type": "number", "minimum": 0, "maximum": 1})
+_ACTION = ValueKind("a string", lambda value: isinstance(value, str), {"enum": list(get_args(Action))})
 
 _FAILURE = Table(
     Failure,

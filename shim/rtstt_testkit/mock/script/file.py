@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rtstt_testkit.mock.script.fields import SCRIPT, Field, Kind, Table, Tables
+from rtstt_testkit.mock.script.fields import SCRIPT, Field, Table, Tables, ValueKind
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.script.text import FORMATS, KeyPath, ParsedText, ParseError
 
@@ -97,8 +97,8 @@ class _Converter:
             values[name] = self._value(value, fields[name].kind, (*at, name))
         return values
 
-    def _value(self, value: Any, kind: Kind | Table | Tables, at: KeyPath) -> Any:
-        if isinstance(kind, Kind):
+    def _value(self, value: Any, kind: ValueKind | Table | Tables, at: KeyPath) -> Any:
+        if isinstance(kind, ValueKind):
             if not kind.fits(value):
                 raise self._error(at, f"is {value!r}; it must be {kind.name}")
             return kind.convert(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtstt_testkit.mock.script.fields import SCRIPT, Field, Kind, Table, Tables
+from rtstt_testkit.mock.script.fields import SCRIPT, Field, Table, Tables, ValueKind
 
 __all__ = ["schema"]
 
@@ -25,8 +25,8 @@ def _properties(fields: dict[str, Field]) -> dict[str, Any]:
     return {name: {"description": field.description, **_kind(field.kind)} for name, field in fields.items()}
 
 
-def _kind(kind: Kind | Table | Tables) -> dict[str, Any]:
-    if isinstance(kind, Kind):
+def _kind(kind: ValueKind | Table | Tables) -> dict[str, Any]:
+    if isinstance(kind, ValueKind):
         return kind.schema
     if isinstance(kind, Tables):
         return {"type": "array", "items": _table(kind.of)}

@@ -14,7 +14,7 @@ from rtstt_testkit.cassette.player import Player, Replay
 from rtstt_testkit.mock.inspect.explain import explain_all
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.inspect.verify import Expected, ScriptNotFollowed, verify
-from rtstt_testkit.mock.protocol.admission import Account, Moment, Profile
+from rtstt_testkit.mock.protocol.admission import Account, Profile, RefusalMoment
 from rtstt_testkit.mock.protocol.events import Failure
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
@@ -102,7 +102,7 @@ class RealtimeServer(Examined):
         host: str = "127.0.0.1",
         port: int = 0,
         profile: Profile = "openai",
-        refuse: Moment = "at-connect",
+        refuse: RefusalMoment = "at-connect",
         transcripts: Iterable[str | Transcript | Failure] = (),
         faults: Iterable[Fault] = (),
         script: Script | None = None,
@@ -132,7 +132,7 @@ class RealtimeServer(Examined):
         routes: Sequence[api.Route] = (),
     ) -> None:
         _check("profile", profile, get_args(Profile))
-        _check("refuse", refuse, get_args(Moment))
+        _check("refuse", refuse, get_args(RefusalMoment))
         if account is not None:
             _check("account", account, get_args(Account))
         if isinstance(latency, str):

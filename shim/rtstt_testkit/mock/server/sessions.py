@@ -7,7 +7,7 @@ from functools import partial
 
 from rtstt_testkit.cassette.model import RecordedSession
 from rtstt_testkit.cassette.player import Player
-from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal, Moment, Profile, admit
+from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal, Profile, RefusalMoment, admit
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
@@ -45,7 +45,7 @@ class Sessions:
     cursor: ScriptCursor
     settings: Settings
     profile: Profile
-    refuse: Moment
+    refuse: RefusalMoment
     secrets: SecretStore
     ids: Ids
     most: int | None

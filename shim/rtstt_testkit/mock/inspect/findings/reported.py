@@ -35,7 +35,7 @@ _TRACEBACK = re.compile(
 )
 
 
-class Item(NamedTuple):
+class SentTranscript(NamedTuple):
     """A transcript that was sent.
 
     Attributes:
@@ -161,10 +161,12 @@ def out_of_order_mixed_up(seen: Observation) -> Iterator[Evidence]:
                     yield Evidence(text, record.number, late.at, late.number)
 
 
-def _completed(sessions: Sequence[SessionRecord]) -> list[Item]:
+def _completed(sessions: Sequence[SessionRecord]) -> list[SentTranscript]:
     """Return the transcripts that were sent, in the order in which they were."""
     return [
-        Item(record, number, event.at, str(event.data.get("item_id")), normalized(event.data["transcript"][:_COMPARED]))
+        SentTranscript(
+            record, number, event.at, str(event.data.get("item_id")), normalized(event.data["transcript"][:_COMPARED])
+        )
         for record in sessions
         for number, event in enumerate(record.events, 1)
         if event.type == COMPLETED and event.dropped is None

@@ -16,7 +16,7 @@ class NotResilient(AssertionError):
 
 
 class Row(NamedTuple):
-    """A kind of finding.
+    """One kind of finding.
 
     Attributes:
         name: Its name.
