@@ -182,9 +182,7 @@ def test_a_session_whose_answer_was_lost_is_fetched_again(page: Page, mock: Thre
         expect(page.locator("main h2")).to_contain_text("Session 1")
 
 
-def test_the_waveform_stands_once_although_audio_comes_while_it_is_fetched(
-    page: Page, mock: ThreadedRealtimeServer
-) -> None:
+def test_the_waveform_is_fetched_once_although_audio_comes_meanwhile(page: Page, mock: ThreadedRealtimeServer) -> None:
     loud, quiet = b"\x00\x40" * 24000, silence(1.0)
     peaks = held(page, r"/sessions/1/peaks")
     open_page(page, mock)
