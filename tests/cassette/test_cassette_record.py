@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -15,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cassettes import KEY
+from cassettes import KEY, TIMEOUT, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
 from rtstt_core.cli import main
@@ -40,7 +40,7 @@ def record(out: Path, to: str, *command: str, ca: Path | None = None) -> subproc
     """Run the command; a certificate of the tests is trusted where it is named."""
     environ = {**os.environ, **({} if ca is None else {"SSL_CERT_FILE": str(ca)})}
     words = [sys.executable, "-m", "rtstt_core", "record", "--out", str(out), "--to", to, "--", *command]
-    return subprocess.run(words, env=environ, capture_output=True, text=True, timeout=100)
+    return subprocess.run(words, env=environ, capture_output=True, text=True, timeout=300)
 
 
 def everything_in(folder: Path) -> bytes:
@@ -209,7 +209,7 @@ def call(url: str, body: dict[str, Any]) -> tuple[int, Any]:
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=60) as answer:
+        with opener.open(request, timeout=TIMEOUT) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refused:
         with refused:
@@ -306,7 +306,7 @@ def test_fragments_binary_messages_and_what_is_no_event_are_recorded(tmp_path: P
 
     out = tmp_path / "a.rtstt.jsonl"
     with serve(converse, "127.0.0.1", 0) as server:
-        thread = __import__("threading").Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         port = server.socket.getsockname()[1]
         with (
