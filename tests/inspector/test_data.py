@@ -14,7 +14,7 @@ import wave
 import weakref
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from talking import CANARY, COMPLETED, HELLO, KEY, TIMEOUT, append, client, get, page_url, refused, server, talk, update
 
