@@ -34,6 +34,18 @@ NODE = 20
 """The oldest Node.js the project works with."""
 
 
+def fitted(text: str | None) -> str:
+    """Return a script's docstring, fitted to the terminal as the help of `rtstt-shim` is."""
+    path = ROOT / "shim" / "rtstt_core" / "terminal.py"
+    # Not as a part of its package, of which a test may have imported the installed one.
+    spec = importlib.util.spec_from_file_location("_rtstt_terminal", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(module.fit(text or ""))
+
+
 class Python(NamedTuple):
     """An interpreter."""
 

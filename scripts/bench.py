@@ -42,7 +42,7 @@ def _picture(text):
 
 def _arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/bench.py", description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = ", ".join(report.PARTS)
     parser.add_argument("--only", type=_parts, metavar="PARTS", help=f"some of the parts, separated by commas: {names}")

@@ -182,7 +182,9 @@ export const { fixUrl } = require('./socket.cjs');
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="scripts/build_npm.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/build_npm.py",
+        description=_env.fitted(__doc__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=_env.ROOT / "dist", metavar="FOLDER", help="default: dist/")
     parser.add_argument("--repository", metavar="URL", help="such as git+https://HOST/OWNER/NAME.git")

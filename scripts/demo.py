@@ -104,7 +104,9 @@ def _lines(cells: tuple[str, ...], widths: list[int]) -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", metavar="WORDS", default="", help="only the clients whose name contains these words")
     args = parser.parse_args()
 

@@ -171,7 +171,9 @@ BLOCKS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="scripts/generate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/generate.py",
+        description=_env.fitted(__doc__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check

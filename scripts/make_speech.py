@@ -56,11 +56,12 @@ def trimmed(samples: array.array[int]) -> array.array[int]:
 def main() -> None:
     texts = dict(line.split("\t") for line in (FOLDER / "texts.tsv").read_text("utf-8").splitlines())
     for name, text in texts.items():
+        speech = synthesize(text, *VOICES[name])  # before its file is emptied
         with wave.open(str(FOLDER / f"{name}.wav"), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(RATE)
-            file.writeframes(synthesize(text, *VOICES[name]).tobytes())
+            file.writeframes(speech.tobytes())
         print(name, text)
 
 

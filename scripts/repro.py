@@ -51,7 +51,9 @@ def session(url: str, key: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--live", action="store_true", help="the real endpoint; needs OPENAI_API_KEY")
     parser.add_argument(
         "--refuse", choices=["at-connect", "on-update"], default="at-connect", help="when the mock does"

@@ -125,7 +125,7 @@ def _print_left_out(python):
 def _arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/test.py",
-        description=__doc__,
+        description=_env.fitted(__doc__),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # other arguments go to pytest
     )

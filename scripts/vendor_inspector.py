@@ -15,6 +15,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import _env
+
 NAME, VERSION = "wavesurfer.js", "7.12.12"
 FOLDER = Path(__file__).resolve().parents[1] / "shim" / "rtstt_testkit" / "inspector" / "vendor"
 
@@ -63,7 +65,9 @@ def wrong(contents):
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="scripts/vendor_inspector.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/vendor_inspector.py",
+        description=_env.fitted(__doc__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--check", action="store_true", help="compare the files, write nothing")
     check = parser.parse_args().check

@@ -18,6 +18,16 @@ sys.path.insert(0, str(Path(__file__).parent / "mock"))
 
 import sdk_types
 
+try:
+    import hypothesis
+except ImportError:  # in the environments of tests/coexistence
+    pass
+else:
+    # The same inputs in every run, however long the machine takes for one of them.
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("rtstt", derandomize=True, deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("rtstt")
+
 NODE = 20
 """The oldest Node.js the project works with."""
 

@@ -24,9 +24,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_shim": ("rtstt_core.patching", "rtstt_core.status", "rtstt_core.url_rule"),
     "rtstt_core.status": ("rtstt_core.patching", "rtstt_core.clients"),
     "rtstt_core": ("rtstt_core.cli",),  # only `python -m rtstt_core`
-    "rtstt_core.cli": ("rtstt_core.errors", "rtstt_core.extras"),
-    "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.clients"),
+    "rtstt_core.cli": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.terminal"),
+    "rtstt_core.commands": ("rtstt_core.errors", "rtstt_core.extras", "rtstt_core.terminal", "rtstt_core.clients"),
     "rtstt_core.extras": ("rtstt_core.errors",),
+    "rtstt_core.terminal": (),
     "rtstt_core.clients": (
         "rtstt_core.errors",
         "rtstt_core.patching",
@@ -85,7 +86,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "rtstt_testkit.commands": (
         "rtstt_core.errors",
+        "rtstt_core.masking",
         "rtstt_core.commands",
+        "rtstt_core.terminal",
         "rtstt_core.clients",
         "rtstt_testkit.exam",
         "rtstt_testkit.recording",
@@ -100,8 +103,19 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.commands.arguments": (),
     "rtstt_testkit.exam": ("rtstt_testkit.routing", "rtstt_testkit.speech", *MOCK),
     "rtstt_testkit.recording": ("rtstt_testkit.cassette", "rtstt_testkit.routing", *MOCK),
-    "rtstt_testkit.cassette": ("rtstt_core.trace", "rtstt_testkit.mock.protocol", "rtstt_testkit.mock.audio"),
-    "rtstt_testkit.inspector": (*MOCK, "rtstt_testkit.cassette", "rtstt_core.trace", "rtstt_core.diagnosis"),
+    "rtstt_testkit.cassette": (
+        "rtstt_core.trace",
+        "rtstt_core.masking",
+        "rtstt_testkit.mock.protocol",
+        "rtstt_testkit.mock.audio",
+    ),
+    "rtstt_testkit.inspector": (
+        *MOCK,
+        "rtstt_testkit.cassette",
+        "rtstt_core.trace",
+        "rtstt_core.masking",
+        "rtstt_core.diagnosis",
+    ),
     "rtstt_testkit.source": (
         "rtstt_core.errors",
         "rtstt_core.clients",
@@ -116,7 +130,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.mock": (),
     **{room: (*MOCK[floor + 1 :], "rtstt_testkit.speech") for floor, room in enumerate(MOCK)},
     **{
-        room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette", "rtstt_testkit.speech")
+        room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette", "rtstt_testkit.speech", "rtstt_core.masking")
         for floor, room in enumerate(MOCK[:2])
     },
     "rtstt_testkit.mock.protocol": ("rtstt_testkit.mock.audio", "rtstt_core.masking"),

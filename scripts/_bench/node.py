@@ -29,7 +29,8 @@ def measure(quick):
     yield from package(node, rounds)
     program = (PROGRAMS / "client.mjs", project / "package.json")
     ours, peer = (node.executable, "--import", PRELOAD, *program), (node.executable, *program)
-    client = sockets.Client("ws", ours, peer, "without the preload", warm_up=128, most={"stream": 1})
+    kinds = (*sockets.PLAIN, "packed")
+    client = sockets.Client("ws", ours, peer, "without the preload", warm_up=128, most={"stream": 1}, kinds=kinds)
     yield from sockets.figures(_env.environment(), [client], quick)
 
 

@@ -7,7 +7,7 @@ import platform
 import subprocess
 
 import _env
-from _bench import inspector, life, node, receiving, sessions, shim, strain
+from _bench import inspector, life, node, receiving, recording, sessions, shim, strain
 from _bench.figure import Figure, markdown_table
 from _bench.processes import CORES, PROGRAMS, answer
 
@@ -25,6 +25,7 @@ PARTS = {
     "sessions": ("Many sessions in real time, on one core", sessions.measure),
     "life": ("A server's life", life.measure),
     "strain": ("A server under load", strain.measure),
+    "recording": ("Recordings", recording.measure),
     "workers": ("More than one core", life.workers),
 }
 """By name: a title, and what yields the figures."""

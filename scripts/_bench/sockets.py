@@ -1,10 +1,12 @@
 """CPU time of a message: a client with the shim beside the same one without it, at the same server.
 
-The server costs next to nothing and runs on another core. What is compared is the client's own CPU time, which other
-programs on the machine hardly change.
+The server costs next to nothing and runs on another core. What is compared is the client's own CPU time. Other programs
+on the machine change it too, by the caches and the clock they share, and for longer than a short measurement: the two
+are measured by turns, and a round is the median difference of several such pairs.
 """
 
 import contextlib
+import statistics
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -16,8 +18,11 @@ from _bench.processes import CLIENT_CORE, SERVER_CORE, Program, python_program
 BATCH = 64
 """The server streams multiples of this many messages."""
 
-SECONDS = 0.12
+SECONDS = 0.03
 """The CPU time of one measurement, about."""
+
+PAIRS = 9
+"""How many measurements of each of the two make a round."""
 
 
 class Traffic(NamedTuple):
@@ -39,7 +44,9 @@ TRAFFIC = {
     "stream": Traffic(websocket.PATH, "CPU of a delta on a watched socket", 3),
     "storm": Traffic(f"{websocket.PATH}&sends=errors", "CPU of one of many error events on a watched socket", 2),
     "audio": Traffic("/v1/realtime?model=gpt-realtime", "CPU of a message of 32 KiB on a watched conversation", 3),
+    "packed": Traffic(f"{websocket.PATH}&packed=1", "CPU of a compressed delta on a watched socket", 1),
 }
+PLAIN = ("echo", "stream", "storm", "audio")
 
 
 class Client(NamedTuple):
@@ -52,6 +59,7 @@ class Client(NamedTuple):
         peer_name: What the latter is called.
         warm_up: How many batches it takes before it is measured.
         most: The targets that differ from those of TRAFFIC, by its keys.
+        kinds: The keys of TRAFFIC that are measured.
     """
 
     library: str
@@ -60,13 +68,15 @@ class Client(NamedTuple):
     peer_name: str
     warm_up: int
     most: Mapping = MappingProxyType({})
+    kinds: tuple = PLAIN
 
 
 def figures(python, clients, quick):
     """Yield the figures of all traffic, client by client."""
     for kind in TRAFFIC:
         for client in clients:
-            yield measure(python, client, kind, quick)
+            if kind in client.kinds:
+                yield measure(python, client, kind, quick)
 
 
 @contextlib.contextmanager
@@ -103,7 +113,8 @@ def measure(python, client, kind, quick):
             def cost(program, count=count):
                 return program.ask(f"{kind} {count}")["cpu"] / count * 1e6
 
-            some = in_turn(4 if quick else 8, lambda: cost(ours), lambda: cost(peer))
-        samples.ours.extend(some.ours)
-        samples.peer.extend(some.peer)
+            for _ in range(3 if quick else 8):
+                pairs = in_turn(PAIRS, lambda: cost(ours), lambda: cost(peer))
+                samples.peer.append(statistics.median(pairs.peer))
+                samples.ours.append(samples.peer[-1] + statistics.median(pairs.differences))
     return added(f"{traffic.name}: {client.library}", "µs", samples, client.peer_name, most=most)

@@ -39,23 +39,29 @@ def measure(quick):
     """Yield the figures."""
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
     sessions = min(SESSIONS, many_files() - 200)
-    stops = [stop(python, sessions) for _ in range(1 if quick else 3)]
-    yield single(f"stop with {sessions:,} sessions that stream audio", "ms", stops, most=2000)
+    for pace, seconds in (("", 0), (" in real time", 0.1)):
+        stops = [stop(python, sessions, seconds) for _ in range(1 if quick else 3)]
+        yield single(f"stop with {sessions:,} sessions that stream audio{pace}", "ms", stops, most=2000)
     for name, events in FLOODS.items():
         delays = [delay(python, [websocket.frame(event) for event in events()]) for _ in range(1 if quick else 3)]
         yield single(f"longest answer to a client while another floods the mock with {name}", "ms", delays, most=250)
 
 
-def stop(python, sessions):
-    """Return the milliseconds that a server takes to stop while every session sends as much as it reads."""
+def stop(python, sessions, seconds):
+    """Return the milliseconds that a server takes to stop while every session sends audio.
+
+    Args:
+        python: The interpreter.
+        sessions: The number of sessions.
+        seconds: The time between two appends of a session; 0 for as much as the server reads.
+    """
     with mock(python) as server, on_core(CLIENT_CORE), contextlib.ExitStack() as stack:
         port = server.port()
         sockets = []
         for _ in range(sessions):
             sockets.append(stack.enter_context(websocket.connect(port)))
             sockets[-1].sendall(websocket.frame(websocket.update_event()))
-        frames = [websocket.frame(event) for event in websocket.append_events()]
-        client = threading.Thread(target=_stream, args=(sockets, frames), daemon=True)
+        client = threading.Thread(target=_stream, args=(sockets, _appends(), seconds), daemon=True)
         client.start()
         time.sleep(3)
         took = server.stop() * 1000
@@ -63,46 +69,53 @@ def stop(python, sessions):
     return took
 
 
-def _stream(sockets, frames):
+def _appends():
+    """Return frames with appends of 100 ms."""
+    pcm, size = websocket.speech(), 2 * websocket.FRAME_BYTES
+    return [websocket.frame(websocket.append_event(pcm[at : at + size])) for at in range(0, len(pcm), size)]
+
+
+def _stream(sockets, frames, seconds):
     """Send frames on all sockets in turn and answer the CLOSE frames, until every connection has ended."""
-    unsent = dict.fromkeys(sockets, b"")
+    unsent, closing = dict.fromkeys(sockets, b""), set()
     with selectors.DefaultSelector() as selector:
         for raw in sockets:
             raw.setblocking(False)
             selector.register(raw, selectors.EVENT_READ)
-        number = 0
+        begun, number = time.perf_counter(), 0
         while unsent:
             for raw in list(unsent):
                 number += 1
                 if raw in unsent:
-                    _send(raw, unsent, frames[number % len(frames)], selector)
+                    _send(raw, unsent, b"" if raw in closing else frames[number % len(frames)])
                 if number % 100 == 0:
-                    _read(selector, unsent)
-            _read(selector, unsent)
+                    due = begun + number * seconds / len(sockets)
+                    _read(selector, unsent, closing, max(0.0, due - time.perf_counter()))
+            _read(selector, unsent, closing, 0)
 
 
-def _send(raw, unsent, frame, selector):
+def _send(raw, unsent, frame):
     """Send the rest of the last frame, or the next one, as far as the socket takes it."""
     data = unsent[raw] or frame
-    try:
-        unsent[raw] = data[raw.send(data) :]
-    except BlockingIOError:
-        unsent[raw] = data
-    except OSError:
-        selector.unregister(raw)
-        del unsent[raw]
+    with contextlib.suppress(BlockingIOError, ConnectionError):  # the end of the connection is read
+        data = data[raw.send(data) :]
+    unsent[raw] = data
 
 
-def _read(selector, unsent):
-    for key, _ in selector.select(0):
+def _read(selector, unsent, closing, timeout):
+    for key, _ in selector.select(timeout):
         raw = key.fileobj
-        with contextlib.suppress(OSError):
+        try:
             data = raw.recv(65536)
-            if data and _CLOSED not in data:
-                continue
-            raw.send(unsent[raw] + _CLOSE)
-        selector.unregister(raw)
-        del unsent[raw]
+        except ConnectionError:
+            data = b""
+        if not data:
+            selector.unregister(raw)
+            raw.close()
+            del unsent[raw]
+        elif _CLOSED in data:
+            closing.add(raw)
+            unsent[raw] += _CLOSE
 
 
 def delay(python, frames):

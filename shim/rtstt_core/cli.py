@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn, Protocol, cast
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_core.extras import Extra, load
+from rtstt_core.terminal import fit
 
 __all__ = ["main"]
 
@@ -103,7 +104,7 @@ def _add_commands(parser: argparse.ArgumentParser, wanted: str | None) -> None:
         subparser = subparsers.add_parser(
             name,
             help=entry.summary,
-            description=arguments.__doc__,
+            description=fit(arguments.__doc__ or ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         arguments.configure(subparser)

@@ -136,7 +136,7 @@ class _LoadSession:
                 self._last_sound = time.perf_counter()
                 if not detects:
                     connection.send('{"type":"input_audio_buffer.commit"}')
-            elif number > sounds + timeout / _FRAME_SECONDS:
+            elif self._last_sound is not None and time.perf_counter() - self._last_sound > timeout:
                 raise NoTranscript(f"no {self._missing} within {timeout:g} s of the last sound")
 
     def fail(self, error: Exception) -> None:
@@ -159,10 +159,10 @@ class _LoadSession:
         return "input_audio_buffer.committed"
 
     def _receive_until(self, connection: Connection, until: float) -> None:
-        """Receive events until a point in time, or until the last transcript."""
-        while (left := until - time.perf_counter()) > 0:
+        """Receive events until a point in time, or until the last transcript; later, those that are there already."""
+        while True:
             try:
-                self._receive_event(connection.recv(timeout=left))
+                self._receive_event(connection.recv(timeout=max(until - time.perf_counter(), 0.0)))
             except TimeoutError:
                 return
             if self._last_sound is not None and self._texts and not self._open:

@@ -19,7 +19,8 @@ def main(
     key: str = "sk-testing-0123456789", chunk_ms: str = "100", model: str = "gpt-4o-transcribe", url: str = URL
 ) -> None:
     size = 48 * int(chunk_ms)
-    with connect(url, additional_headers={"Authorization": f"Bearer {key}"}, proxy=None) as connection:
+    headers = {"Authorization": f"Bearer {key}"}
+    with connect(url, additional_headers=headers, proxy=None, open_timeout=60, close_timeout=60) as connection:
         json.loads(connection.recv())
         audio = {"input": {"transcription": {"model": model}, "turn_detection": None}}
         update = {"type": "session.update", "session": {"type": "transcription", "audio": audio}}

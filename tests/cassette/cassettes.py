@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from websockets.sync.client import connect as connect_impatiently
 
 from rtstt_testkit.cassette.writer import CassetteWriter
 from rtstt_testkit.mock.protocol.handshake import Request
 
 KEY = "sk-proj-Canary0123456789abcdefgh"
+TIMEOUT = 60.0
+"""Seconds that an answer may take on a busy machine."""
+connect = partial(connect_impatiently, open_timeout=TIMEOUT, close_timeout=TIMEOUT)
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 ITEM = "item_Dz2pejXANEggVQM2GUcY5"
 

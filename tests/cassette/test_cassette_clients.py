@@ -56,6 +56,7 @@ def test_the_openai_sdk(tmp_path: Path) -> None:
             server.verify()
 
 
+@pytest.mark.heavy
 def test_a_program_on_websockets_under_the_true_name(tmp_path: Path, endpoint: Callable[..., Any]) -> None:
     """It is recorded against the second process, and replayed by a mock that `rtstt-shim run --route` routes to."""
     there = endpoint(transcripts=["Once."], seed=11, latency="capture")
@@ -63,7 +64,7 @@ def test_a_program_on_websockets_under_the_true_name(tmp_path: Path, endpoint: C
     words = [sys.executable, "-m", "rtstt_core", "record", "--out", str(path), "--to", there.url, "--"]
     environ = {**os.environ, "SSL_CERT_FILE": str(there.ca)}
     done = subprocess.run(
-        [*words, sys.executable, APP, KEY, "100"], env=environ, capture_output=True, text=True, timeout=100
+        [*words, sys.executable, APP, KEY, "100"], env=environ, capture_output=True, text=True, timeout=300
     )
     assert done.stdout == "Once.\n", done.stderr
     with ThreadedRealtimeServer(cassette=path) as server:
@@ -73,6 +74,6 @@ def test_a_program_on_websockets_under_the_true_name(tmp_path: Path, endpoint: C
             [*words, sys.executable, APP, "sk-another-key-0123456789", "20"],
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=300,
         )
     assert again.stdout == "Once.\n", again.stderr

@@ -29,6 +29,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, st
     return code, printed.out + printed.err
 
 
+@pytest.mark.heavy
 def test_a_probe_that_was_recorded_is_compared_again_without_the_endpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], there: ThreadedRealtimeServer
 ) -> None:

@@ -149,6 +149,15 @@ def test_replacing_a_recording_replaces_its_audio(talk: Path) -> None:
     assert sorted(path.name for path in talk.parent.iterdir()) == ["talk.1.notes.wav", "talk.rtstt.jsonl"]
 
 
+@pytest.mark.parametrize("name", ["app.py", "folder"])
+def test_what_is_no_recording_is_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / "app.py").write_text("print(1)\n", "utf-8")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CassetteError, match=r"is not a recording, so it is not replaced; choose another file$"):
+        CassetteWriter(tmp_path / name, url="wss://a.test", replace=True)
+    assert (tmp_path / "app.py").read_text("utf-8") == "print(1)\n"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not let an open file be replaced")
 def test_a_second_writer_is_refused_and_the_first_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.rtstt.jsonl"
@@ -197,6 +206,33 @@ def test_on_a_full_disk_the_whole_lines_stay_and_the_recording_fails(
     assert 2 < len(found) < 102
     assert writer.written == len(found) - 1
     assert writer.dropped == 101 - writer.written
+
+
+def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module.os, "write", FullDisk(0))
+    with pytest.raises(CassetteError, match=r"^cannot write .*a\.rtstt\.jsonl: No space left on device$"):
+        CassetteWriter(tmp_path / "a.rtstt.jsonl", url="wss://a.test")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_disk_without_room_for_audio_no_line_refers_to_audio_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.rtstt.jsonl"
+    writer = CassetteWriter(path, url="wss://a.test")
+    lines = writer.session("a.test", Request("/v1/realtime"))
+    monkeypatch.setattr(writer_module.os, "write", FullDisk(20_000))
+    for index in range(20):
+        lines.text("client", append(loud(100)), index / 10)
+    writer.close()
+    monkeypatch.undo()
+    assert writer.failure == f"{path} cannot be written: No space left on device"
+    assert writer.written + writer.dropped == 21
+    needed = sum(session.seconds for session in load_cassette(path).sessions) * 48_000
+    assert needed <= 20_000
+    for wav in tmp_path.glob("*.wav"):  # it plays, or it is empty
+        held = wav.read_bytes()
+        assert not held or int.from_bytes(held[40:44], "little") == len(held) - 44
 
 
 def test_a_slow_disk_delays_nothing_and_the_recording_says_what_it_dropped(

@@ -18,7 +18,8 @@ import json
 from websockets.sync.client import connect
 
 def transcript(url, model="gpt-4o-transcribe", key={KEY!r}, query="?intent=transcription"):
-    with connect(url + query, additional_headers={{"Authorization": "Bearer " + key}}, proxy=None) as client:
+    options = {{"additional_headers": {{"Authorization": "Bearer " + key}}, "open_timeout": 60, "close_timeout": 60}}
+    with connect(url + query, proxy=None, **options) as client:
         json.loads(client.recv())
         audio = {{"input": {{"transcription": {{"model": model}}, "turn_detection": None}}}}
         client.send(json.dumps({{"type": "session.update", "session": {{"type": "transcription", "audio": audio}}}}))

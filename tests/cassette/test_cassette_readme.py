@@ -38,7 +38,7 @@ def test_each_line_works(tmp_path: Path, endpoint: Callable[..., Any], capsys: p
         more = () if there is None else ("--to", there.url)
         environ = {**os.environ, **({} if there is None else {"SSL_CERT_FILE": str(there.ca)})}
         done = subprocess.run(
-            words(line, *more), cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=100
+            words(line, *more), cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=300
         )
         return done.returncode, done.stdout + done.stderr
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -14,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cassettes import KEY
+from cassettes import KEY, TIMEOUT, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
 from rtstt_core.cli import main
@@ -39,7 +40,7 @@ def record(out: Path, to: str, *command: str, ca: Path | None = None) -> subproc
     """Run the command; a certificate of the tests is trusted where it is named."""
     environ = {**os.environ, **({} if ca is None else {"SSL_CERT_FILE": str(ca)})}
     words = [sys.executable, "-m", "rtstt_core", "record", "--out", str(out), "--to", to, "--", *command]
-    return subprocess.run(words, env=environ, capture_output=True, text=True, timeout=100)
+    return subprocess.run(words, env=environ, capture_output=True, text=True, timeout=300)
 
 
 def everything_in(folder: Path) -> bytes:
@@ -115,6 +116,47 @@ def test_a_recording_that_is_killed_is_valid_up_to_its_last_whole_line(
     assert "1.000 s of audio, closed 1000 by the client" in capsys.readouterr().out
 
 
+@pytest.mark.heavy
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of a file")
+def test_a_disk_that_fills_fails_the_recording_and_not_the_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import resource
+
+    out = tmp_path / "talk.rtstt.jsonl"
+    with ThreadedRealtimeServer(strict=False, transcripts=["Undisturbed."]) as mock:
+        words = [sys.executable, "-m", "rtstt_core", "record", "--out", str(out), "--to", mock.url, "--"]
+        done = subprocess.run(
+            [*words, sys.executable, APP, KEY],
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+    assert done.stdout == "Undisturbed.\n"
+    assert done.returncode == 1
+    reason = f"{out} cannot be written: File too large"
+    assert re.fullmatch(rf"rtstt-shim: the recording is not complete: {reason}; \d+ lines were dropped\n", done.stderr)
+    assert main(["cassette", "check", str(out)]) == 1
+    assert "lines are missing" in capsys.readouterr().out
+    assert main(["mock", "--cassette", str(out)]) == 2
+    assert "is not complete" in capsys.readouterr().err
+
+
+def test_a_disk_without_room_for_certificates_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(routes: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rtstt_testkit.recording.recorder.route_env", full)
+    words = ["--out", str(tmp_path / "a.rtstt.jsonl"), "--to", "ws://127.0.0.1:9", "--", sys.executable, "-c", ""]
+    assert main(["record", *words]) == 2
+    found = capsys.readouterr().err
+    assert found.startswith("rtstt-shim: cannot write the certificate of a host to ")
+    assert found.endswith(": No space left on device\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -167,7 +209,7 @@ def call(url: str, body: dict[str, Any]) -> tuple[int, Any]:
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=60) as answer:
+        with opener.open(request, timeout=TIMEOUT) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refused:
         with refused:
@@ -264,7 +306,7 @@ def test_fragments_binary_messages_and_what_is_no_event_are_recorded(tmp_path: P
 
     out = tmp_path / "a.rtstt.jsonl"
     with serve(converse, "127.0.0.1", 0) as server:
-        thread = __import__("threading").Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         port = server.socket.getsockname()[1]
         with (

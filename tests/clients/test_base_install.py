@@ -21,7 +21,7 @@ def python() -> Path:
 
 
 def run(python: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([python, *words], capture_output=True, text=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
+    return subprocess.run([python, *words], capture_output=True, text=True, timeout=300, env={"PATH": "/usr/bin:/bin"})
 
 
 def test_it_brings_wrapt_and_nothing_else(python: Path) -> None:

@@ -35,7 +35,7 @@ def test_the_patch_holds_on_an_older_aiohttp(version: str, extensions: bool) -> 
     python = _env.environment([f"aiohttp=={version}", *TESTS], wheel=_env.wheel())
     files = [UNIT / "test_aiohttp_reads.py", UNIT / "test_targets.py", UNIT / "test_watched_stream.py"]
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "--timeout=60", "-p", "no:cacheprovider", "-k", "aiohttp or Aiohttp", *files],
+        [python, "-m", "pytest", "-q", "--timeout=300", "-p", "no:cacheprovider", "-k", "aiohttp or Aiohttp", *files],
         capture_output=True,
         text=True,
         timeout=500,

@@ -22,7 +22,7 @@ def test_the_patches_hold_on_an_older_websockets(version: str) -> None:
     python = _env.environment([f"websockets=={version}", *TESTS], wheel=_env.wheel())
     files = [UNIT / "test_connect_attempt.py", UNIT / "test_targets.py"]
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "--timeout=60", "-p", "no:cacheprovider", *files],
+        [python, "-m", "pytest", "-q", "--timeout=300", "-p", "no:cacheprovider", *files],
         capture_output=True,
         text=True,
         timeout=500,

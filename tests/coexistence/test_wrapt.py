@@ -29,7 +29,7 @@ def test_the_patches_hold_with_an_older_wrapt(version: str) -> None:
     python = _env.environment([f"wrapt=={version}", *TESTS], wheel=_env.wheel())
     files = [UNIT / f"test_{name}.py" for name in ("registry", "gates", "order", "targets", "connect_attempt")]
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "--timeout=100", "-p", "no:cacheprovider", *files],
+        [python, "-m", "pytest", "-q", "--timeout=300", "-p", "no:cacheprovider", *files],
         capture_output=True,
         text=True,
         timeout=500,

@@ -17,6 +17,8 @@ from rtstt_testkit.speech import load, silence
 KEY = "sk-proj-" + "a" * 40 + "ueba"
 CANARY = "sk-proj-" + "Canary7" * 8
 HELLO = silence(0.3) + load("hello").pcm + silence(1.0)
+TIMEOUT = 60.0
+"""Seconds that an answer may take on a busy machine."""
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 
 
@@ -30,7 +32,7 @@ def page_url(mock: ThreadedRealtimeServer, path: str = "") -> str:
 
 
 def get(mock: ThreadedRealtimeServer, path: str) -> bytes:
-    with urllib.request.urlopen(page_url(mock, path), timeout=30) as response:
+    with urllib.request.urlopen(page_url(mock, path), timeout=TIMEOUT) as response:
         return bytes(response.read())
 
 
@@ -61,15 +63,21 @@ class Client:
     def wait(self, type_: str) -> dict[str, Any]:
         """Read up to an event of this type."""
         while True:
-            event: dict[str, Any] = json.loads(self._connection.recv(timeout=10))
+            event: dict[str, Any] = json.loads(self._connection.recv(timeout=TIMEOUT))
             if event["type"] == type_:
                 return event
+
+    def received(self) -> None:
+        """Wait until the mock has received everything that was sent; only a few events may wait to be read."""
+        assert self._connection.ping().wait(TIMEOUT), "the mock did not answer a PING"
 
 
 @contextmanager
 def client(mock: ThreadedRealtimeServer, query: str = "?intent=transcription", key: str = KEY) -> Iterator[Client]:
     headers = {"Authorization": f"Bearer {key}"}
-    with connect(mock.url + query, additional_headers=headers, max_size=None) as connection:
+    # The mock may take long to read what was sent before the CLOSE frame.
+    patient = {"open_timeout": TIMEOUT, "close_timeout": TIMEOUT}
+    with connect(mock.url + query, additional_headers=headers, max_size=None, **patient) as connection:
         yield Client(connection)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import tomllib
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
-from talking import COMPLETED, HELLO, append, client, get, page_url, refused, server, talk, update
+from playwright.sync_api import Browser, Page, Route, expect
+from talking import COMPLETED, HELLO, TIMEOUT, append, client, get, page_url, refused, server, talk, update
 
 from rtstt_testkit import Failure, ThreadedRealtimeServer
 from rtstt_testkit.inspector.view import work_out
@@ -28,6 +28,23 @@ SCROLLED = """() => {
   const box = document.querySelector('.wave > div').shadowRoot.querySelector('.scroll');
   return {width: box.scrollWidth, seen: box.clientWidth, left: box.scrollLeft};
 }"""
+REGIONS = """() => {
+  const regions = document.querySelector('.wave > div').shadowRoot.querySelectorAll('[part~=region]');
+  return [...regions].map((region) => region.getBoundingClientRect().toJSON());
+}"""
+LANES_DRAWN = """() => {
+  const canvas = document.querySelector('.lanes');
+  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return data.some((value, index) => index % 4 === 3 && value > 0);
+}"""
+LISTED = "() => [...document.querySelectorAll('.event .type')].map((type) => type.textContent)"
+BACKGROUND = "() => getComputedStyle(document.body).backgroundColor"
+NOW = "() => { performance.setResourceTimingBufferSize(10_000); return performance.now(); }"
+ASKED = """(since) => performance.getEntriesByType('resource')
+  .filter((entry) => entry.startTime >= since).map((entry) => new URL(entry.name).pathname)"""
+ASKED_PEAKS = """() => performance.getEntriesByType('resource')
+  .map((entry) => new URL(entry.name)).filter((url) => url.pathname.endsWith('/peaks'))
+  .map((url) => Number(url.searchParams.get('after')))"""
 
 
 @pytest.fixture
@@ -47,18 +64,17 @@ def wait_for_waveform(page: Page) -> None:
     expect(page.locator(".wave canvas").first).to_be_visible()
 
 
-def eventually(page: Page, expression: str, holds: Callable[[Any], bool]) -> None:
-    """Evaluate until it holds: the page's policy forbids what Playwright has for this."""
-    for _ in range(1000):
-        value = page.evaluate(expression)
-        if holds(value):
-            return
+def eventually(page: Page, expression: str, holds: Callable[[Any], bool]) -> Any:
+    """Evaluate until it holds, and return the value: the page's policy forbids what Playwright has for this."""
+    until = time.monotonic() + TIMEOUT
+    while not holds(value := page.evaluate(expression)):
+        assert time.monotonic() < until, f"{expression} is {value!r}"
         page.wait_for_timeout(25)
-    pytest.fail(f"{expression} is {value!r}")
+    return value
 
 
-def selected(page: Page) -> str:
-    return page.locator(".event[aria-selected=true] .type").inner_text()
+def expect_selected(page: Page, type_: str) -> None:
+    expect(page.locator(".event[aria-selected=true] .type")).to_have_text(type_)
 
 
 # -- sessions
@@ -84,7 +100,7 @@ def test_what_is_wrong_in_the_url_is_marked_and_explained(page: Page, mock: Thre
     expect(page.locator(".verdict.bad")).to_contain_text("Remove model from the URL")
     expect(page.locator("button.session .badge")).to_have_text("refused")
     expect(page.locator("main h2 .badge")).to_have_text("invalid_model")
-    assert selected(page) == "error"
+    expect_selected(page, "error")
     expect(page.locator("pre")).to_contain_text('"code": "invalid_model"')
 
 
@@ -102,6 +118,8 @@ def test_the_newest_session_is_shown_until_one_is_chosen(page: Page, mock: Threa
 
 
 def test_sessions_that_the_mock_forgot_leave_the_list(page: Page, watched: Any, mock: ThreadedRealtimeServer) -> None:
+    # The page may ask for the session just after the mock forgot it, which the browser notes.
+    watched.expected.append("404 (Not Found)")
     refused(mock)
     open_page(page, mock)
     expect(page.locator("button.session")).to_have_count(1)
@@ -109,31 +127,75 @@ def test_sessions_that_the_mock_forgot_leave_the_list(page: Page, watched: Any, 
     expect(page.locator("button.session")).to_have_count(0)
     refused(mock, "?model=whisper-1")
     expect(page.locator("main mark")).to_have_text("model=whisper-1")
-    # The page may have asked for the session just after the mock forgot it, which the browser notes.
-    watched.complaints = [line for line in watched.complaints if "404 (Not Found)" not in line]
 
 
-def test_a_hundred_open_sessions_stay_fluid(page: Page, mock: ThreadedRealtimeServer) -> None:
+def test_of_a_hundred_open_sessions_only_the_one_that_is_shown_is_fetched(
+    page: Page, mock: ThreadedRealtimeServer
+) -> None:
     open_page(page, mock)
     with ExitStack() as stack:
         clients = [stack.enter_context(client(mock)) for _ in range(100)]
         for one in clients:
             one.send(update())
         expect(page.locator("button.session")).to_have_count(100)
+        expect(page.locator("main h2")).to_contain_text("Session 100")
+        since = page.evaluate(NOW)
         for one in clients:
             one.audio(HELLO)
         expect(page.locator("button.session .said", has_text="Hello")).to_have_count(100)
-        longest = page.evaluate(
-            """() => new Promise((done) => {
-              let last = performance.now(), longest = 0, left = 60;
-              const tick = (now) => {
-                longest = Math.max(longest, now - last); last = now;
-                if (left--) requestAnimationFrame(tick); else done(longest);
-              };
-              requestAnimationFrame(tick);
-            })"""
-        )
-        assert longest < 2000, f"a frame took {longest:.0f} ms"
+        expect(page.locator(".verdict")).to_have_text("1 transcript was completed.")
+        asked = {path for path in page.evaluate(ASKED, since) if "/sessions/" in path}
+    assert asked == {f"/_mock/sessions/100/{name}" for name in ("view", "peaks")}
+
+
+def held(page: Page, path: str) -> Callable[[], Route]:
+    """Hold the page's next request of a kind; what is returned waits for it and returns it."""
+    routes: list[Route] = []
+    page.route(re.compile(path), lambda route: routes.append(route), times=1)
+
+    def wait() -> Route:
+        eventually(page, "() => null", lambda _: bool(routes))
+        return routes[0]
+
+    return wait
+
+
+def test_what_happens_while_the_page_fetches_a_session_is_shown(page: Page, mock: ThreadedRealtimeServer) -> None:
+    view = held(page, r"/sessions/1/view")
+    open_page(page, mock)
+    with client(mock) as one:
+        one.wait("session.created")
+        route = view()
+        answer = route.fetch()
+    expect(page.locator("button.session .badge")).to_have_text("closed")
+    route.fulfill(response=answer)  # from before the end
+    expect(page.locator("main h2 .badge")).to_have_text("closed")
+
+
+def test_a_session_whose_answer_was_lost_is_fetched_again(page: Page, mock: ThreadedRealtimeServer) -> None:
+    view = held(page, r"/sessions/1/view")
+    open_page(page, mock)
+    with client(mock) as one:
+        one.wait("session.created")
+        view().fulfill(body='{"number": ', content_type="application/json")  # the connection broke in the middle
+        one.send(update())
+        expect(page.locator("main h2")).to_contain_text("Session 1")
+
+
+def test_the_waveform_is_fetched_once_although_audio_comes_meanwhile(page: Page, mock: ThreadedRealtimeServer) -> None:
+    loud, quiet = b"\x00\x40" * 24000, silence(1.0)
+    peaks = held(page, r"/sessions/1/peaks")
+    open_page(page, mock)
+    with client(mock) as one:
+        one.send(update(turn_detection=None))
+        one.audio(loud)
+        route = peaks()
+        one.audio(quiet)
+        expect(page.locator("button.session .audio")).to_have_text("2.000 s")
+        route.continue_()
+        expect(page.locator(".facts")).to_contain_text("2.000 s")
+        asked = eventually(page, ASKED_PEAKS, lambda found: len(found) >= 2)
+        assert asked == [0, 200]  # not once more what the first answer had
 
 
 def test_a_mock_that_ends_is_said_to_be_gone(page: Page) -> None:
@@ -179,18 +241,8 @@ def test_audio_items_and_transcripts_stand_on_one_axis(page: Page, mock: Threade
     regions = page.locator(".wave [part~=region]")
     expect(regions).to_have_count(2)
     expect(page.locator(".wave [part~=marker]")).to_have_count(2)  # the commits
-    boxes = [regions.nth(index).bounding_box() for index in range(2)]
-    assert boxes[0] is not None
-    assert boxes[1] is not None
-    assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"]
-    drawn = page.evaluate(
-        """() => {
-          const canvas = document.querySelector('.lanes');
-          const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-          return data.some((value, index) => index % 4 === 3 && value > 0);
-        }"""
-    )
-    assert drawn
+    eventually(page, REGIONS, lambda boxes: len(boxes) == 2 and boxes[0]["right"] < boxes[1]["left"])
+    eventually(page, LANES_DRAWN, bool)
 
 
 def test_the_list_is_filtered_and_searched(page: Page, mock: ThreadedRealtimeServer) -> None:
@@ -200,9 +252,9 @@ def test_the_list_is_filtered_and_searched(page: Page, mock: ThreadedRealtimeSer
     expect(types.first).to_have_text("session.created")
     page.get_by_label("Server").uncheck()
     expect(types.first).to_have_text("session.update")
-    assert set(types.all_inner_texts()) == {"session.update", "input_audio_buffer.append"}
+    eventually(page, LISTED, lambda types: set(types) == {"session.update", "input_audio_buffer.append"})
     page.get_by_label("Audio", exact=True).uncheck()
-    assert set(types.all_inner_texts()) == {"session.update"}
+    expect(types).to_have_text(["session.update"])
     page.get_by_label("Server").check()
     page.keyboard.press("/")
     page.keyboard.type("gateway completed transcription.completed")
@@ -224,11 +276,11 @@ def test_the_keyboard_steps_searches_and_helps(page: Page, mock: ThreadedRealtim
     refused(mock)
     open_page(page, mock, 1)
     page.keyboard.press("j")
-    assert selected(page) == "session.created"
+    expect_selected(page, "session.created")
     page.keyboard.press("j")
-    assert selected(page) == "session.update"
+    expect_selected(page, "session.update")
     page.keyboard.press("k")
-    assert selected(page) == "session.created"
+    expect_selected(page, "session.created")
     expect(page.locator("pre")).to_contain_text('"type": "session.created"')
     page.keyboard.press("K")
     expect(page.locator("main h2")).to_contain_text("Session 2")
@@ -248,31 +300,28 @@ def test_zooming_keeps_the_place_and_fit_shows_everything(page: Page, mock: Thre
     talk(mock, TWO, turns=2)
     open_page(page, mock, 1)
     wait_for_waveform(page)
-    whole = page.evaluate(SCROLLED)
-    assert whole["width"] == whole["seen"]
+    eventually(page, SCROLLED, lambda box: box["width"] == box["seen"] > 0)
     for _ in range(3):
         page.keyboard.press("+")
-    near = page.evaluate(SCROLLED)
-    assert near["width"] == pytest.approx(8 * whole["width"], rel=0.01)
+    near = eventually(page, SCROLLED, lambda box: box["width"] == pytest.approx(8 * box["seen"], rel=0.01))
     page.keyboard.press("ArrowRight")
-    assert page.evaluate(SCROLLED)["left"] > near["left"]
+    eventually(page, SCROLLED, lambda box: box["left"] > near["left"])
     page.get_by_role("button", name="Show the whole session").click()
-    assert page.evaluate(SCROLLED)["width"] == whole["width"]
+    eventually(page, SCROLLED, lambda box: box["width"] == box["seen"])
 
 
 def test_audio_plays_from_the_selected_event_and_the_playhead_moves(page: Page, mock: ThreadedRealtimeServer) -> None:
-    talk(mock, TWO, turns=2)
+    talk(mock, TWO + silence(60.0), turns=2)  # it plays on while the page is looked at
     open_page(page, mock, 1)
     wait_for_waveform(page)
     expect(page.get_by_role("button", name="Play")).to_be_enabled()
     page.locator(".wave").click(position={"x": 500, "y": 40})
-    start = page.evaluate(CURSOR)
-    assert 30 < start < 70
+    start = eventually(page, CURSOR, lambda now: 30 < now < 70)
     with page.expect_response(lambda response: "clip.wav" in response.url) as answer:
         page.keyboard.press(" ")
     assert answer.value.ok
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    eventually(page, CURSOR, lambda now: now > start + 3)
+    eventually(page, CURSOR, lambda now: now > start + 0.5)
     page.keyboard.press(" ")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
@@ -309,14 +358,14 @@ def test_an_event_is_copied_as_json_as_script_and_as_assertion(page: Page, tmp_p
 # -- the mistakes that people make
 
 
-def test_audio_of_another_rate_is_noticed_while_it_is_sent(page: Page, mock: ThreadedRealtimeServer) -> None:
-    open_page(page, mock)
-    with client(mock) as one:
+def test_audio_of_another_rate_is_noticed_while_it_is_sent(page: Page) -> None:
+    with server(virtual_time=True) as mock, client(mock) as one:
+        open_page(page, mock)
         one.send(update())
-        began = time.monotonic()
-        for number in range(45):  # 16 kHz, in real time
+        for _ in range(45):  # 16 kHz in real time, by the mock's clock
             one.send(append(b"\x00\x10" * 1600))
-            time.sleep(max(0.0, began + number * 0.1 - time.monotonic()))
+            one.received()
+            mock.advance(0.1)
         expect(page.locator(".verdict.waiting")).to_contain_text("16,000 Hz. Resample it to 24,000 Hz")
 
 
@@ -326,6 +375,31 @@ def test_a_client_that_never_commits_is_told_so_while_it_waits(page: Page, mock:
         one.send(update(turn_detection=None))
         one.audio(HELLO)
         expect(page.locator(".verdict.waiting")).to_contain_text("never sent input_audio_buffer.commit")
+
+
+def test_a_click_counts_although_what_is_clicked_is_drawn_anew_meanwhile(
+    page: Page, mock: ThreadedRealtimeServer
+) -> None:
+    open_page(page, mock)
+    with client(mock) as one:
+        one.send(update(turn_detection=None))
+        one.audio(HELLO)
+        wait_for_waveform(page)
+        row = page.locator(".event", has_text="session.created")
+        for clicked, done in (
+            (row, page.locator(".event[aria-selected=true]", has_text="session.created")),
+            (page.locator("button.session .number"), page.locator("button.session[aria-current]:focus")),
+            (page.get_by_role("button", name="Show the whole session"), page.locator(".tools button:focus")),
+            (page.locator("summary"), page.locator("details[open]")),
+        ):
+            clicked.hover()
+            page.mouse.down()
+            before = page.locator(".facts").inner_text()
+            one.audio(HELLO)
+            expect(page.locator(".facts")).not_to_have_text(before, use_inner_text=True)
+            clicked.hover()
+            page.mouse.up()
+            expect(done).to_have_count(1)
 
 
 # -- what clients send
@@ -346,9 +420,10 @@ def test_hostile_strings_are_text(page: Page) -> None:
         expect(page.locator("button.session .said")).to_contain_text(HOSTILE)
         for _ in range(12):
             page.keyboard.press("j")
-        assert page.title() == "rtstt-shim inspector"
-        assert page.locator("img").count() == 0
-        assert page.locator("script").count() == 3
+        expect(page.locator(".event[aria-selected=true]")).to_be_visible()
+        expect(page).to_have_title("rtstt-shim inspector")
+        expect(page.locator("img")).to_have_count(0)
+        expect(page.locator("script")).to_have_count(3)
 
 
 def test_keys_stand_nowhere_on_the_page(page: Page, mock: ThreadedRealtimeServer) -> None:
@@ -358,13 +433,16 @@ def test_keys_stand_nowhere_on_the_page(page: Page, mock: ThreadedRealtimeServer
         one.wait("session.updated")
     open_page(page, mock, 1)
     page.get_by_text("Headers").click()
-    for _ in range(4):
+    expect(page.locator("details dl")).to_contain_text("authorization")
+    for type_ in ("session.created", "session.update", "session.updated"):
         page.keyboard.press("j")
+        expect_selected(page, type_)
+        expect(page.locator("pre")).to_contain_text(f'"type": "{type_}"')
         assert "Canary7" not in page.content()
-    assert "authorization" in page.content()
 
 
 def test_the_policy_lets_no_foreign_script_in(watched, page: Page, mock: ThreadedRealtimeServer) -> None:
+    watched.expected += ["Content Security Policy", "192.0.2.1"]  # the browser refuses the request
     open_page(page, mock)
     page.evaluate(
         """() => {
@@ -374,18 +452,15 @@ def test_the_policy_lets_no_foreign_script_in(watched, page: Page, mock: Threade
         }"""
     )
     page.evaluate("() => fetch('http://192.0.2.1/').catch(() => null)")
-    assert page.title() == "rtstt-shim inspector"
-    assert len(watched.complaints) >= 2
-    assert all("Content Security Policy" in complaint for complaint in watched.complaints)
-    watched.complaints.clear()
-    watched.strangers.clear()  # the browser refused the request
+    eventually(page, "() => null", lambda _: len(watched.complaints) >= 2)  # one for the script, one for the request
+    expect(page).to_have_title("rtstt-shim inspector")
 
 
 # -- size
 
 
 @pytest.mark.heavy
-def test_sixty_minutes_are_shown_at_once_and_in_little(page: Page) -> None:
+def test_sixty_minutes_are_shown_with_two_requests_and_few_elements(page: Page) -> None:
     spoken = encode_g711(load("hello").pcm[: 2 * 8000 * 2], "audio/pcmu")
     with server() as mock:
         with client(mock) as one:
@@ -394,34 +469,46 @@ def test_sixty_minutes_are_shown_at_once_and_in_little(page: Page) -> None:
             for _ in range(450):
                 one.send(append(spoken))
                 one.send(append(b"\xff" * 8000 * 6))
+            one.send({"type": "input_audio_buffer.clear"})
+            one.wait("input_audio_buffer.cleared")
         transferred = []
         devtools = page.context.new_cdp_session(page)
         devtools.send("Network.enable")
         devtools.on("Network.loadingFinished", lambda loaded: transferred.append(loaded["encodedDataLength"]))
-        began = time.monotonic()
         open_page(page, mock, 1)
         expect(page.locator(".facts", has_text="1:00:00")).to_be_visible()
         wait_for_waveform(page)
-        took = time.monotonic() - began
-        paint = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        eventually(page, "() => null", lambda _: len(transferred) >= 3)  # the page, the session, its waveform
         assert sum(transferred) < 2 * 1024 * 1024
-        assert paint < 5000, f"the first paint came after {paint:.0f} ms"  # 1 s on an idle machine
-        assert took < 30, f"the waveform came after {took:.1f} s"
+        asked = [path for path in page.evaluate(ASKED, 0) if "/sessions/" in path]
+        assert asked == ["/_mock/sessions/1/view", "/_mock/sessions/1/peaks"]
+        assert page.evaluate("() => document.querySelectorAll('.event').length") < 100
         for _ in range(8):
             page.keyboard.press("+")
         page.keyboard.press("j")
-        assert page.evaluate(SCROLLED)["width"] > 100_000
+        eventually(page, SCROLLED, lambda box: box["width"] > 100_000)
+        eventually(page, REGIONS, lambda boxes: 0 < len(boxes) <= 100)
 
 
 # -- everyone
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(360, 740), (1280, 860), (3840, 2160)])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        ((1280, 860), "light"),
+        pytest.param((360, 740), "dark", marks=pytest.mark.heavy),
+        pytest.param((3840, 2160), "light", marks=pytest.mark.heavy),
+        pytest.param((1280, 860), "dark", marks=pytest.mark.release),
+        pytest.param((360, 740), "light", marks=pytest.mark.release),
+        pytest.param((3840, 2160), "dark", marks=pytest.mark.release),
+    ],
+)
 def test_the_page_fits_and_is_accessible(browser: Browser, mock: ThreadedRealtimeServer, scheme, size) -> None:
     talk(mock, TWO, turns=2)
     refused(mock)
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    context.set_default_timeout(1000 * TIMEOUT)
     page = context.new_page()
     try:
         open_page(page, mock)
@@ -431,12 +518,14 @@ def test_the_page_fits_and_is_accessible(browser: Browser, mock: ThreadedRealtim
             expect(page.locator("main h2")).to_contain_text(f"Session {number}")
             if number == 1:
                 expect(page.locator(".wave [part~=region]")).to_have_count(2)
+            else:
+                expect_selected(page, "error")  # which the page selects itself
             page.keyboard.press("j")
-            wider = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
-            assert wider <= 0, f"the page is {wider} px wider than the window"
+            expect(page.locator("pre")).to_contain_text('"type"')
+            eventually(page, "() => document.documentElement.scrollWidth - innerWidth", lambda wider: wider <= 0)
             found = Axe().run(page).response["violations"]
             assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
-            if page.locator(".back").is_visible():
+            if size[0] < 700:  # the sessions and the session are two views there
                 page.locator(".back").click()
     finally:
         context.close()
@@ -445,11 +534,11 @@ def test_the_page_fits_and_is_accessible(browser: Browser, mock: ThreadedRealtim
 def test_the_colours_are_changed_by_hand_and_kept(page: Page, mock: ThreadedRealtimeServer) -> None:
     refused(mock)
     open_page(page, mock, 1)
-    before = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    before = page.evaluate(BACKGROUND)
     button = page.get_by_role("button", name="Colours")
     button.click()
     button.click()
     expect(button).to_have_text("Dark")
-    assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") != before
+    eventually(page, BACKGROUND, lambda now: now != before)
     page.reload()
     expect(page.get_by_role("button", name="Colours")).to_have_text("Dark")

@@ -5,6 +5,7 @@ import gc
 import gzip
 import io
 import json
+import math
 import struct
 import time
 import urllib.error
@@ -15,7 +16,7 @@ import weakref
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from talking import CANARY, COMPLETED, HELLO, KEY, append, client, get, page_url, refused, server, talk, update
+from talking import CANARY, COMPLETED, HELLO, KEY, TIMEOUT, append, client, get, page_url, refused, server, talk, update
 
 from rtstt_testkit import Fault
 from rtstt_testkit.inspector import peaks as peaks_module
@@ -23,6 +24,7 @@ from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.stream import changes
 from rtstt_testkit.inspector.view import observed, work_out
+from rtstt_testkit.mock.audio.formats import FORMATS, AudioFormat, to_pcm16
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.speech import silence
@@ -111,10 +113,25 @@ def test_sessions_do_not_wait_for_a_long_waveform() -> None:
     assert asyncio.run(turns_of_others()) > len(made.audio) / 480_000  # one for every ten seconds of audio
 
 
-@given(st.binary(max_size=400), st.integers(1, 90))
-def test_the_largest_byte_of_each_group_is_found(values: bytes, size: int) -> None:
-    groups = [values[at : at + size] for at in range(0, len(values) - size + 1, size)]
-    assert peaks_module._largest(values, size) == bytes(map(max, groups))
+@given(st.binary(max_size=2500), st.sampled_from(list(FORMATS.values())))
+def test_a_peak_is_the_loudest_of_the_samples_that_are_looked_at(audio: bytes, format_: AudioFormat) -> None:
+    found = peaks_module._peaks(audio, format_)
+    samples = to_pcm16(audio[: len(audio) // format_.width * format_.width], format_.name)
+    loudness = [abs(sample) for (sample,) in struct.iter_unpack("<h", samples)]
+    window = format_.rate // RATE
+    assert len(found) == len(audio) // (window * format_.width)
+    for index, peak in enumerate(found):
+        loudest = max(loudness[index * window + place] for place in peaks_module._places(window))
+        assert abs(peak - 255 * (loudest / 32768) ** 0.5) <= (6 if loudest > 512 else 24)
+
+
+@pytest.mark.parametrize("hertz", [100, 440, 1000, 1500, 2000, 3000, 4000, 6000, 8000])
+def test_no_tone_is_missed(hertz: int) -> None:
+    tone = [int(16_384 * math.sin(2 * math.pi * hertz * at / 24_000)) for at in range(24_000)]
+    made = record(struct.pack("<24000h", *tone))
+    found = peaks(made).read_now()
+    assert len(found) == RATE
+    assert min(found) > 0.8 * 255 * 0.5**0.5
 
 
 def test_what_was_worked_out_goes_with_the_session() -> None:
@@ -163,7 +180,7 @@ def test_sessions_are_streamed_once_and_again_when_they_changed() -> None:
 
 def test_a_browser_that_leaves_costs_nothing_more() -> None:
     with server() as mock:
-        response = urllib.request.urlopen(page_url(mock, "events"), timeout=10)
+        response = urllib.request.urlopen(page_url(mock, "events"), timeout=TIMEOUT)
         assert response.headers["content-type"].startswith("text/event-stream")
         response.readline()
         response.close()
@@ -171,7 +188,7 @@ def test_a_browser_that_leaves_costs_nothing_more() -> None:
         assert mock.sessions[0].transcripts
     # and the mock ends although a browser listens
     with server() as mock:
-        response = urllib.request.urlopen(page_url(mock, "events"), timeout=10)
+        response = urllib.request.urlopen(page_url(mock, "events"), timeout=TIMEOUT)
         response.readline()
     response.close()
 
@@ -198,13 +215,13 @@ def test_the_view_has_events_places_and_words_and_can_be_continued() -> None:
 def test_pings_stand_on_the_axis_with_the_time_to_their_answer() -> None:
     with server(ping_interval=0.05) as mock, client(mock) as one:
         one.wait("session.created")
-        for _ in range(200):
+        pings: list[tuple[float, float | None]] = []
+        until = time.monotonic() + TIMEOUT
+        while len(pings) < 3 and time.monotonic() < until:
             pings = json.loads(get(mock, "sessions/1/view"))["pings"]
-            if len(pings) > 2:
-                break
-            time.sleep(0.02)
     assert [place for place, _ in pings] == sorted(place for place, _ in pings)
-    assert all(0 <= answered < 5 for _, answered in pings[:2])
+    assert len(pings) >= 3
+    assert all(answered is not None and answered >= 0 for _, answered in pings[:-1])  # one after the other
 
 
 def test_faults_and_what_they_dropped_are_in_the_view() -> None:
@@ -223,7 +240,7 @@ def test_a_long_answer_is_compressed_where_the_browser_takes_it() -> None:
         talk(mock, HELLO)
         plain = get(mock, "sessions/1/view")
         request = urllib.request.Request(page_url(mock, "sessions/1/view"), headers={"Accept-Encoding": "gzip"})
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             body = response.read()
             assert response.headers["content-encoding"] == "gzip"
         assert len(body) < len(plain) / 2
@@ -259,6 +276,7 @@ def test_a_number_in_the_query_that_is_none_counts_as_left_out() -> None:
 
 
 def test_har_has_the_messages_both_ways_with_their_audio() -> None:
+    began = time.time()
     with server() as mock:
         talk(mock, HELLO)
         log = json.loads(get(mock, "sessions/1/har"))["log"]
@@ -271,7 +289,7 @@ def test_har_has_the_messages_both_ways_with_their_audio() -> None:
     messages = entry["_webSocketMessages"]
     assert {message["type"] for message in messages} == {"send", "receive"}
     assert [message["time"] for message in messages] == sorted(message["time"] for message in messages)
-    assert abs(messages[0]["time"] - time.time()) < 60
+    assert began - 1 <= messages[0]["time"] <= time.time() + 1
     sent = [json.loads(message["data"]) for message in messages if message["type"] == "send"]
     assert append(HELLO[:9600])["audio"][:1000] in "".join(event.get("audio", "") for event in sent)
     assert COMPLETED in [json.loads(message["data"])["type"] for message in messages]
@@ -299,7 +317,7 @@ def test_no_key_leaves_the_inspector(path: str) -> None:
 
 
 def test_the_page_is_served_with_a_policy_that_names_no_other_place() -> None:
-    with server() as mock, urllib.request.urlopen(page_url(mock), timeout=10) as response:
+    with server() as mock, urllib.request.urlopen(page_url(mock), timeout=TIMEOUT) as response:
         policy = response.headers["content-security-policy"]
         body = response.read().decode()
     assert "default-src 'none'" in policy
@@ -322,7 +340,7 @@ def test_pages_of_other_sites_and_rebound_names_get_nothing(path: str) -> None:
         for header in ({"Host": "attacker.example"}, {"Origin": "https://attacker.example"}):
             request = urllib.request.Request(page_url(mock, path), headers=header)
             with pytest.raises(urllib.error.HTTPError) as refusal:
-                urllib.request.urlopen(request, timeout=10)
+                urllib.request.urlopen(request, timeout=TIMEOUT)
             with refusal.value as answer:
                 assert answer.code == 403
 
@@ -338,5 +356,5 @@ def test_with_a_token_nothing_is_shown_without_it() -> None:
         assert json.loads(get(mock, "sessions/1/view?token=hunter2"))["code"] == "invalid_model"
         request = urllib.request.Request(page_url(mock, "reset?token=hunter2"), data=b"")
         with pytest.raises(urllib.error.HTTPError) as refusal:
-            urllib.request.urlopen(request, timeout=10)  # what changes something takes the header alone
+            urllib.request.urlopen(request, timeout=TIMEOUT)  # what changes something takes the header alone
         refusal.value.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from talking import client, refused, update
+from talking import TIMEOUT, client, refused, update
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def mock_command(arguments: Sequence[str] = ()) -> Iterator[tuple[SimpleNamespac
         yield SimpleNamespace(url=url, second=second), lines
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=TIMEOUT)
         lines += errors.splitlines()
         assert process.returncode == 0
 
@@ -41,7 +41,7 @@ def mock_command(arguments: Sequence[str] = ()) -> Iterator[tuple[SimpleNamespac
 def test_the_second_line_is_the_address_of_the_page() -> None:
     with mock_command() as (mock, errors):
         assert mock.second == f"inspector at {mock.url.replace('ws:', 'http:').removesuffix('v1/realtime')}_mock/"
-        with urllib.request.urlopen(mock.second.removeprefix("inspector at "), timeout=10) as response:
+        with urllib.request.urlopen(mock.second.removeprefix("inspector at "), timeout=TIMEOUT) as response:
             assert b"rtstt-shim inspector" in response.read()
         refused(mock)
     assert errors == []  # a pipe gets no lines
@@ -67,7 +67,7 @@ def test_lines_are_written_as_asked_for(log: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="the platform cannot make a pipe smaller")
-@pytest.mark.parametrize("log", ["text", "json"])
+@pytest.mark.parametrize("log", ["text", pytest.param("json", marks=pytest.mark.heavy)])
 def test_a_log_that_nobody_reads_blocks_no_session(log: str) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
@@ -81,7 +81,7 @@ def test_a_log_that_nobody_reads_blocks_no_session(log: str) -> None:
         for _ in range(40):  # 200 bytes or more each
             refused(mock)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(TIMEOUT) == 0
     finally:
         process.kill()
         process.communicate()
@@ -108,7 +108,7 @@ def test_what_cannot_be_done_is_one_sentence(arguments: list[str], said: str) ->
         [sys.executable, "-m", "rtstt_core", "mock", *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 2

@@ -53,12 +53,14 @@ def test_a_failing_test_has_a_report_whose_path_is_printed(pytester: pytest.Pyte
     assert "session.created" in files[0].read_text("utf-8")
 
 
+@pytest.mark.heavy
 def test_every_test_has_a_report_when_asked_for(pytester: pytest.Pytester) -> None:
     output, files = run(pytester, "--rtstt-report-all", body=FAILS)
     assert len(files) == 2
     assert output.count("realtime server report") == 1  # under the failure alone
 
 
+@pytest.mark.heavy
 def test_a_script_that_was_not_followed_has_a_report(pytester: pytest.Pytester) -> None:
     body = """
     import pytest
@@ -72,6 +74,7 @@ def test_a_script_that_was_not_followed_has_a_report(pytester: pytest.Pytester) 
     assert str(files[0]) in output
 
 
+@pytest.mark.heavy
 def test_each_server_of_a_test_has_its_report(pytester: pytest.Pytester) -> None:
     body = """
     def test_two(realtime_server_factory):
@@ -83,6 +86,7 @@ def test_each_server_of_a_test_has_its_report(pytester: pytest.Pytester) -> None
     assert [path.name.rpartition("test_two")[2] for path in files] == ["-2.html", ".html"]
 
 
+@pytest.mark.heavy
 def test_a_folder_that_cannot_be_made_is_reported_and_the_run_continues(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("reports").write_text("a file")
     pytester.makepyfile(A_TEST + FAILS)
@@ -113,7 +117,7 @@ def test_audio_beyond_the_limit_is_left_out_with_a_note(tmp_path: Path, monkeypa
 def test_a_report_opens_from_disk_and_plays(page: Page, tmp_path: Path) -> None:
     hostile = "</script><script>document.title = 'taken'</script>"
     with server(transcripts=[hostile]) as mock:
-        talk(mock, HELLO + silence(1.0))
+        talk(mock, HELLO + silence(30.0))  # it plays while the page is looked at
         refused(mock)
     path = tmp_path / "report.html"
     write_report(path, mock.sessions, "tests/test_x.py::test_y")
@@ -126,7 +130,7 @@ def test_a_report_opens_from_disk_and_plays(page: Page, tmp_path: Path) -> None:
     expect(page.locator("button.session .said", has_text=hostile)).to_be_visible()
     page.keyboard.press(" ")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    assert page.title() == "tests/test_x.py::test_y · rtstt-shim"
+    expect(page).to_have_title("tests/test_x.py::test_y · rtstt-shim")
 
 
 def test_a_report_of_a_running_mock_is_downloaded() -> None:

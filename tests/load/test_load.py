@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rtstt_testkit import Failure, Fault, ThreadedRealtimeServer, speech
+from rtstt_testkit import Failure, Fault, ThreadedRealtimeServer, load, speech
 from rtstt_testkit.load import CONNECT, FINAL, FIRST_DELTA, NoTranscript, SessionEnded, speak
 
 TEXT = "One two."
@@ -31,8 +33,8 @@ def test_each_wait_is_reported_with_its_text() -> None:
         (FIRST_DELTA, "One", None),
         (FINAL, TEXT, None),
     ]
-    # Counted from the first sound, and from the last one.
-    assert waits[1][1] > waits[2][1] > 0
+    assert waits[1][1] >= 0.5  # counted from the first sound: the text comes after the last one
+    assert waits[2][1] > 0
 
 
 def test_the_audio_comes_in_real_time_and_whole() -> None:
@@ -52,6 +54,14 @@ def test_a_model_without_turn_detection_is_committed_at_the_end_of_the_audio() -
     assert waits[2][2] == TEXT
     assert "input_audio_buffer.commit" in [event["type"] for event in session.received]
     assert len(session.audio) == len(HALF_A_SECOND.pcm)
+
+
+def test_a_client_that_is_late_reads_what_was_sent_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a frame may be due before the last one was sent."""
+    monkeypatch.setattr(load, "time", SimpleNamespace(perf_counter=lambda: 1000 * time.perf_counter()))
+    with ThreadedRealtimeServer(transcripts=[TEXT]) as server:
+        waits = call(server.url, timeout=60_000.0)
+    assert [name for name, *_ in waits] == [CONNECT, FIRST_DELTA, FINAL]
 
 
 def test_turn_detection_is_the_callers_to_choose() -> None:
@@ -115,15 +125,17 @@ def test_a_failed_transcription_is_a_failure() -> None:
 def test_a_transcript_that_never_comes_is_a_failure_in_the_end() -> None:
     faults = [Fault("drop", on="delta", nth=None), Fault("drop", on="completed")]
     with ThreadedRealtimeServer(transcripts=[TEXT], faults=faults, strict=False) as server:
-        name, error = refusal(server.url, timeout=1.0)
+        name, error = refusal(server.url, timeout=3.0)
     assert (name, type(error), str(error)) == (
         FIRST_DELTA,
         NoTranscript,
-        "no conversation.item.input_audio_transcription.delta within 1 s of the last sound",
+        "no conversation.item.input_audio_transcription.delta within 3 s of the last sound",
     )
 
 
-def test_a_session_that_is_never_created_names_the_missing_event() -> None:
+def test_a_session_that_is_never_created_names_the_missing_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = load.connect
+    monkeypatch.setattr(load, "connect", lambda *words, **options: connect(*words, **{**options, "open_timeout": 60}))
     with ThreadedRealtimeServer(faults=[Fault("drop", on="session.created")], strict=False) as server:
         name, error = refusal(server.url, timeout=1.0)
     assert (name, type(error), str(error)) == (CONNECT, SessionEnded, "no session.created within 1 s")

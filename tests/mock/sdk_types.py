@@ -1,5 +1,6 @@
 """Strict parsing of server events with the openai SDK's types, and the known differences to them."""
 
+import copy
 import functools
 from typing import Any
 
@@ -48,15 +49,23 @@ def check(event: dict[str, Any]) -> None:
 class Watch:
     """Checks every event that a mock of this process sends, and collects the problems.
 
-    It wraps the one method through which every event goes, before faults change it.
+    It wraps the one method through which every event goes, before faults change it. The first check imports the SDK,
+    which takes many seconds on a busy machine: clients would wait for the mock meanwhile, so events wait instead.
     """
 
     def __init__(self) -> None:
         self.checked = 0
+        self._waiting: list[dict[str, Any]] = []
         self._problems: list[str] = []
 
     def see(self, event: dict[str, Any]) -> None:
         self.checked += 1
+        if _models.cache_info().currsize:
+            self._check(event)
+        else:
+            self._waiting.append(copy.deepcopy(event))
+
+    def _check(self, event: dict[str, Any]) -> None:
         try:
             check(event)
         except (AssertionError, ValueError) as problem:
@@ -65,6 +74,9 @@ class Watch:
 
     def take(self) -> list[str]:
         """Return the problems since the last call."""
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            self._check(event)
         problems, self._problems = self._problems, []
         return problems
 

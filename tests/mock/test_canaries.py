@@ -14,7 +14,7 @@ from talk import KEY, update
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from rtstt_testkit import RealtimeServer
+from rtstt_testkit import RealtimeServer, ScriptNotFollowed
 from rtstt_testkit.inspector.routes import ROUTES
 
 HEADERS = (
@@ -142,7 +142,7 @@ def test_no_secret_of_a_client_is_in_anything_that_leaves_the_process() -> None:
             for step in talks(canaries):
                 await talk(server, step)
             control = server.base_url.removesuffix("/v1") + "/_mock"
-            for path in ("/sessions", "/explain", "/verify"):
+            for path in ("/sessions", "/explain", "/verify", "/findings"):
                 texts[path] = await asyncio.to_thread(get, control + path)
             for record in server.sessions:
                 base = f"{control}/sessions/{record.number}"
@@ -153,6 +153,11 @@ def test_no_secret_of_a_client_is_in_anything_that_leaves_the_process() -> None:
             with pytest.raises(TimeoutError) as late:
                 await server.wait_for("never", timeout=0.01)
             texts["wait_for"] = str(late.value)
+            with pytest.raises(ScriptNotFollowed) as unexpected:
+                server.verify()
+            texts["verify"] = str(unexpected.value)
+            texts["explain"] = server.explain()
+            texts["findings"] = "\n".join(map(str, server.findings(finished=True)))
         texts["observer"] = "\n".join(seen)
 
     asyncio.run(asyncio.wait_for(scenario(), 100))

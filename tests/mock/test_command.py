@@ -42,7 +42,7 @@ def test_it_prints_its_address_serves_and_ends_cleanly(number) -> None:
             process.send_signal(number)
             with pytest.raises(Exception, match="1001"):
                 client.recv()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == ""
     finally:
         process.kill()
@@ -90,7 +90,7 @@ def test_its_options_choose_the_profile_and_the_moment() -> None:
         with connect(target, additional_headers={"Authorization": f"Bearer {KEY}"}) as client:
             assert json.loads(client.recv())["type"] == "session.created"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()
@@ -139,10 +139,10 @@ def test_events_can_be_logged_and_the_control_api_asked() -> None:
         with connect(f"{url}?intent=transcription", additional_headers={"Authorization": f"Bearer {KEY}"}) as client:
             created = json.loads(client.recv())
         base = url.replace("ws://", "http://").removesuffix("/v1/realtime")
-        with urllib.request.urlopen(f"{base}/_mock/sessions", timeout=10) as response:
+        with urllib.request.urlopen(f"{base}/_mock/sessions", timeout=60) as response:
             assert json.load(response)["sessions"][0]["kind"] == "transcription"
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=10)
+        _, log = process.communicate(timeout=60)
         line = json.loads(log.splitlines()[0])
         assert (line["session"], line["sender"], line["event"]) == (1, "server", created)
         last = json.loads(log.splitlines()[-1])
@@ -156,7 +156,7 @@ def test_events_can_be_logged_and_the_control_api_asked() -> None:
 def refused(*arguments) -> str:
     """The one sentence that the command ends with; in a process of its own, since importing the shim activates it."""
     process = start(*arguments)
-    output, error = process.communicate(timeout=20)
+    output, error = process.communicate(timeout=60)
     assert (process.returncode, output, error.count("\n")) == (2, "", 1), error
     return error
 
@@ -178,12 +178,25 @@ def test_a_port_in_use_is_one_sentence() -> None:
             ["--profile", "opnai"],
             "rtstt-shim: unknown profile 'opnai'; the mock knows openai, gateway, azure\n",
         ),
-        (["--refuse", "never"], "rtstt-shim: unknown refuse 'never'; the mock knows at-connect, on-update\n"),
-        (["--max-sessions", "0"], "rtstt-shim: max_sessions is 0; it must be 1 or more, or None for any number\n"),
-        (["--port", "70000"], "rtstt-shim: --port 70000 is not a port; choose 0 to 65535\n"),
-        (
+        pytest.param(
+            ["--refuse", "never"],
+            "rtstt-shim: unknown refuse 'never'; the mock knows at-connect, on-update\n",
+            marks=pytest.mark.heavy,
+        ),
+        pytest.param(
+            ["--max-sessions", "0"],
+            "rtstt-shim: max_sessions is 0; it must be 1 or more, or None for any number\n",
+            marks=pytest.mark.heavy,
+        ),
+        pytest.param(
+            ["--port", "70000"],
+            "rtstt-shim: --port 70000 is not a port; choose 0 to 65535\n",
+            marks=pytest.mark.heavy,
+        ),
+        pytest.param(
             ["--account", "x"],
             "rtstt-shim: unknown account 'x'; the mock knows no-credit, quota, spend-limit, no-model\n",
+            marks=pytest.mark.heavy,
         ),
         (
             ["--host", "0.0.0.0"],
@@ -204,7 +217,7 @@ def test_wrong_use_is_one_sentence(arguments, message) -> None:
     ("arguments", "caution"),
     [
         ([], ""),
-        (["--host", "localhost"], ""),
+        pytest.param(["--host", "localhost"], "", marks=pytest.mark.heavy),
         (
             ["--host", "0.0.0.0", "--no-token"],
             "rtstt-shim: --host 0.0.0.0 lets every machine that can connect to this one read and control its sessions "
@@ -226,7 +239,7 @@ def test_it_serves_this_machine_alone_and_warns_about_any_other_host(arguments, 
         if "--no-control" not in arguments:
             assert process.stdout.readline().startswith(f"inspector at http://{host}:")
         process.send_signal(signal.SIGTERM)
-        output, error = process.communicate(timeout=20)
+        output, error = process.communicate(timeout=60)
         assert (process.returncode, output, error) == (0, "", caution)
     finally:
         process.kill()
@@ -242,7 +255,7 @@ def asked(url, headers=(), method="GET"):
     base = url.replace("ws://0.0.0.0", "http://127.0.0.1").replace("ws://", "http://").removesuffix("/v1/realtime")
     request = urllib.request.Request(f"{base}/_mock/sessions", headers=dict(headers), method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status
     except urllib.error.HTTPError as error:
         with error:
@@ -257,7 +270,7 @@ def test_a_token_protects_the_control_api_beyond_loopback() -> None:
         assert asked(url, {"Authorization": "Bearer wrong"}) == 401
         assert asked(url, {"Authorization": "Bearer of-the-test"}) == 200
         process.send_signal(signal.SIGTERM)
-        _, error = process.communicate(timeout=20)
+        _, error = process.communicate(timeout=60)
         assert "of-the-test" not in error
     finally:
         process.kill()
@@ -269,7 +282,7 @@ def test_an_address_that_cannot_be_written_is_one_sentence() -> None:
     code = "import sys; from rtstt_core.cli import main; sys.exit(main())"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", code, "mock"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20
+            [sys.executable, "-c", code, "mock"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert (done.returncode, done.stderr) == (
         1,
@@ -298,7 +311,7 @@ def test_a_log_that_is_not_read_delays_no_session(gone) -> None:
             os.close(reading)
         talk(process.stdout.readline().split()[-1], 40)  # more than a pipe holds
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()

@@ -353,12 +353,12 @@ class TestSecrets:
         assert record.headers["x-of-some-gateway"] == "***"
 
     def test_a_short_key_shows_nothing(self) -> None:
-        from rtstt_testkit.mock.protocol.secrets import mask_secret
+        from rtstt_core.masking import mask_secret
 
         assert mask_secret("sk-abcdefgh") == "sk-********"
         assert mask_secret("hunter2") == "*******"
 
     def test_a_very_long_key_is_not_echoed_at_length(self) -> None:
-        from rtstt_testkit.mock.protocol.secrets import mask_secret
+        from rtstt_core.masking import mask_secret
 
         assert len(mask_secret("sk-" + "x" * 100_000)) < 80

@@ -577,7 +577,7 @@ class TestTranscriptsThatHadBegunToStream:
                 async with client(server, close_timeout=0.1) as socket_:
                     for event in (MANUAL, append(tone(500)), COMMIT):
                         await socket_.send(json.dumps(event))
-                    await server.wait_for(COMPLETED, timeout=25)
+                    await server.wait_for(COMPLETED, timeout=60)
                     socket_.transport.abort()
                 await settled(server)
                 assert server.sessions[0].unsent_transcripts == ["One two three."]
@@ -720,7 +720,10 @@ class TestStrict:
         run(partial(scenario, *never, strict=False))
         run(partial(scenario, Fault("drop", on="delta", probability=0)))
 
-    def test_a_reconnect_storm_is_counted_in_one_line(self) -> None:
+    def test_a_reconnect_storm_is_counted_in_one_line(self, monkeypatch) -> None:
+        # However long the machine takes from one attempt to the next.
+        monkeypatch.setattr("rtstt_testkit.mock.inspect.findings.reconnecting._STORM_PAUSE", 1000)
+
         async def scenario():
             fault = Fault("http", on="connect", first=50, message="Overloaded.")
             async with RealtimeServer(transcripts=["One", "Two"], faults=[fault]) as server:
@@ -802,7 +805,9 @@ def test_old_sessions_are_dropped_beyond_the_limit() -> None:
     run(scenario)
 
 
-def test_an_observer_sees_every_event() -> None:
+def test_an_observer_sees_every_event(monkeypatch) -> None:
+    monkeypatch.setattr("rtstt_testkit.mock.server.observing._END_SECONDS", 60)
+
     async def scenario():
         seen = []
         async with RealtimeServer(observer=lambda record, event: seen.append((record.number, event.type))) as server:
@@ -834,7 +839,7 @@ def test_waiting_ends_when_the_server_does() -> None:
     async def scenario():
         server = RealtimeServer()
         await server.start()
-        waiting = asyncio.ensure_future(server.wait_for("session.created"))
+        waiting = asyncio.ensure_future(server.wait_for("session.created", timeout=60))
         await asyncio.sleep(0)
         await server.stop()
         with pytest.raises(TimeoutError, match="no client has connected"):

@@ -340,7 +340,7 @@ def test_every_finding_has_a_section_and_a_test() -> None:
 
 
 def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario(), 60))
+    return asyncio.run(asyncio.wait_for(scenario(), 100))
 
 
 async def talk(server, *, key: str = KEY) -> None:

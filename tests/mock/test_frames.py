@@ -16,6 +16,7 @@ from rtstt_testkit import RealtimeServer
 from rtstt_testkit.mock.audio.buffer import AudioBuffer
 from rtstt_testkit.mock.inspect.record import Closed
 from rtstt_testkit.mock.server.frames import FrameReader
+from rtstt_testkit.mock.server.turn import Turn
 from rtstt_testkit.mock.server.websocket import WebSocket
 
 HANDSHAKE = (
@@ -82,7 +83,6 @@ def test_a_text_message_of_any_length_is_received_unmasked(size: int) -> None:
     assert (received.messages, received.passed) == ([b"a" * size, b"aaa"], b"")
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(list(FRAMES)), max_size=8),
     st.lists(st.integers(1, 300), min_size=1, max_size=8),
@@ -183,7 +183,7 @@ async def received(pieces: list[bytes], direct: bool) -> tuple[list[bytes], byte
     """The messages, the bytes of the answers and the end that some bytes lead to; without the reader if not direct."""
     receiver, sink = Closes(), Sink()
     protocol = ServerProtocol(state=State.OPEN, max_size=100_000)
-    websocket = WebSocket(sink, protocol, receiver, None)
+    websocket = WebSocket(sink, protocol, receiver, None, Turn())
     websocket._reader.direct = direct
     for piece in pieces:
         websocket.receive(piece)
@@ -227,15 +227,22 @@ ENDS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=600)
-@given(
-    st.lists(WHOLE | FRAGMENTED | CONTROLS | WHOLE | FRAGMENTED | ENDS | st.binary(max_size=30), max_size=12),
-    st.lists(st.integers(1, 300), min_size=1, max_size=8),
-)
-def test_the_reader_leads_to_the_same_as_websockets_parser_alone(frames: list[bytes], sizes: list[int]) -> None:
-    pieces = list(cut(b"".join(frames), sizes))
-    # Frame by frame: websockets answers a CLOSE before anybody has looked at the messages that came with it.
-    assert asyncio.run(received(pieces, True)) == asyncio.run(received(frames, False))
+@pytest.mark.parametrize("examples", [100, pytest.param(1000, marks=pytest.mark.heavy)])
+def test_the_reader_leads_to_the_same_as_websockets_parser_alone(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(
+        st.lists(WHOLE | FRAGMENTED | CONTROLS | WHOLE | FRAGMENTED | ENDS | st.binary(max_size=30), max_size=12),
+        st.lists(st.integers(1, 300), min_size=1, max_size=8),
+    )
+    def compare(frames: list[bytes], sizes: list[int]) -> None:
+        async def both() -> None:
+            pieces = list(cut(b"".join(frames), sizes))
+            # Frame by frame: websockets answers a CLOSE before anybody has looked at the messages that came with it.
+            assert await received(pieces, True) == await received(frames, False)
+
+        asyncio.run(both())
+
+    compare()
 
 
 @pytest.mark.parametrize("direct", [True, False])
@@ -261,7 +268,6 @@ def test_frames_beyond_the_limit_wait_for_their_turn(limit: int) -> None:
     assert turns == {1: 6, 2: 3, 5: 2}[limit]
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=6000), max_size=12), st.one_of(st.none(), st.integers(0, 9000)))
 def test_the_buffer_keeps_the_latest_and_counts_all(pieces: list[bytes], limit: int | None) -> None:
     buffer, whole = AudioBuffer(limit), b"".join(pieces)
@@ -306,6 +312,7 @@ def test_frames_sent_before_the_handshakes_answer_are_handled_in_order() -> None
 def test_a_ping_is_answered_after_the_events_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """So a client, on another thread or in another process, knows by the PONG that its audio is in."""
     received: list[int] = []
+    asked = asyncio.Event()
 
     async def talk() -> None:
         async with RealtimeServer(strict=False) as server:
@@ -314,13 +321,14 @@ def test_a_ping_is_answered_after_the_events_before_it(monkeypatch: pytest.Monke
             def receive_data(protocol: ServerProtocol, data: bytes) -> None:
                 received.extend(session.audio_received for session in server.sessions)
                 genuine(protocol, data)
+                asked.set()
 
             async with connect(f"{server.url}?intent=transcription", additional_headers=AUTH) as client:
                 await client.recv()
                 monkeypatch.setattr(ServerProtocol, "receive_data", receive_data)
                 frames = [Frame(Opcode.TEXT, APPEND).serialize(mask=True)] * 3
                 client.transport.write(b"".join(frames) + Frame(Opcode.PING, b"").serialize(mask=True))
-                await server.wait_for("input_audio_buffer.append")
+                await asyncio.wait_for(asked.wait(), 60)
                 monkeypatch.undo()
 
     asyncio.run(talk())

@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
+import itertools
 import logging
 import sys
 from collections.abc import Iterator
 
 import pytest
 from fuzzing import Bytes, Client
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from talk import COMPLETED
 from test_server import settled, transcribe
@@ -25,11 +26,11 @@ EVENTS_SHARE = 0.15
 """The share of client events of the state machine; the other inputs are frames on sockets."""
 
 
-def fuzz_events(examples: int, steps: int) -> int:
-    """Let the state machine talk to the core; returns how many inputs it made."""
+def fuzz_events(examples: int, steps: int, number: int = 0) -> int:
+    """Let the state machine talk to the core; returns how many inputs it made, others for each number."""
     before = Client.inputs
     run_state_machine_as_test(
-        Client,
+        seed(number)(Client),
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -85,14 +86,14 @@ async def fuzz_bytes(frames: int, monkeypatch: pytest.MonkeyPatch) -> int:
     for name, value in {"level": logging.ERROR, "_cache": {}, "handlers": [logged], "propagate": False}.items():
         monkeypatch.setattr(logger, name, value)
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-    talker = Bytes(20261124)
+    talkers = map(Bytes, itertools.count(20261124))  # what each sends does not depend on the order of their turns
     kept, at_rest = 5, None
     before = living()  # what an earlier test of this process left is not this one's
     async with RealtimeServer(keep_sessions=kept, keep_audio=0, ping_interval=None, seed=1) as server:
         tasks = len(asyncio.all_tasks())
         while read < frames:
             for _ in range(50):
-                await asyncio.gather(*(talker.talk(server.port) for _ in range(4)))
+                await asyncio.gather(*(next(talkers).talk(server.port) for _ in range(4)))
                 if read >= frames:
                     break
             await settled(server)
@@ -140,8 +141,10 @@ def untraced() -> Iterator[None]:
 @pytest.mark.usefixtures("untraced")
 def test_many_inputs(inputs, monkeypatch) -> None:
     events = 0
-    while events < EVENTS_SHARE * inputs:
-        events += fuzz_events(200, 50)
+    for number in itertools.count(1):
+        events += fuzz_events(200, 50, number)
+        if events >= EVENTS_SHARE * inputs:
+            break
     frames = asyncio.run(fuzz_bytes(int(inputs * (1 - EVENTS_SHARE)), monkeypatch))
     print(f"{events} events and {frames} frames")
     assert events + frames >= inputs

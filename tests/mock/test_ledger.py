@@ -179,7 +179,7 @@ def test_long_recordings_with_repeated_words_are_aligned() -> None:
 
 
 def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario(), 60))
+    return asyncio.run(asyncio.wait_for(scenario(), 100))
 
 
 async def send(server, audio: bytes) -> None:

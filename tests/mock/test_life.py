@@ -30,18 +30,15 @@ CLEAR = '{"type":"input_audio_buffer.clear"}'
 KINDS = (SessionRecord, Session, SessionDriver, WebSocket, Connection)
 
 
-def living(kinds=KINDS) -> dict[str, int]:
-    counts = dict.fromkeys((kind.__name__ for kind in kinds), 0)
-    for thing in gc.get_objects():
-        if type(thing) in kinds:
-            counts[type(thing).__name__] += 1
-    return counts
+def living() -> list[object]:
+    return [thing for thing in gc.get_objects() if type(thing) in KINDS]
 
 
 def test_sessions_that_ended_are_freed_without_the_garbage_collector() -> None:
     async def scenario():
         gc.collect()
-        before = living()
+        before = living()  # which holds what earlier tests left, so that no other object gets its identity
+        known = set(map(id, before))
         async with RealtimeServer(keep_sessions=3) as server:
             gc.disable()
             try:
@@ -50,16 +47,13 @@ def test_sessions_that_ended_are_freed_without_the_garbage_collector() -> None:
                     await settled(server)
                 while server._context.connections:
                     await asyncio.sleep(0.001)
-                after = living()
+                after = [type(thing) for thing in living() if id(thing) not in known]
                 server.reset()
-                reset = living()
+                reset = [type(thing) for thing in living() if id(thing) not in known]
             finally:
                 gc.enable()
-        assert {kind: after[kind] - before[kind] for kind in before} == {
-            **dict.fromkeys(before, 0),
-            "SessionRecord": 3,
-        }
-        assert reset["SessionRecord"] == before["SessionRecord"]
+        assert after == [SessionRecord] * 3
+        assert reset == []
 
     run(scenario)
 
@@ -73,12 +67,10 @@ def test_a_client_that_pings_and_never_reads_is_not_read_from() -> None:
             raw.sendall(upgrade())
             raw.setblocking(False)
             ping = Frame(Opcode.PING, bytes(125)).serialize(mask=True) * 100
-            end = asyncio.get_running_loop().time() + 20
             while not server._context.connections or not all(
                 connection._websocket is not None and connection._websocket._blocked
                 for connection in server._context.connections
             ):
-                assert asyncio.get_running_loop().time() < end
                 with suppress(BlockingIOError):
                     raw.send(ping)
                 await asyncio.sleep(0)
@@ -125,6 +117,13 @@ def test_a_session_that_floods_takes_turns_with_the_others(monkeypatch) -> None:
     run(scenario)
 
 
+@pytest.fixture
+def patient(monkeypatch) -> None:
+    """A server that waits for its observer for as long as that takes."""
+    monkeypatch.setattr("rtstt_testkit.mock.server.observing._END_SECONDS", 60)
+
+
+@pytest.mark.usefixtures("patient")
 def test_an_observer_that_raises_hurts_no_session_and_is_logged_once(caplog) -> None:
     def observe(record, event):
         raise RuntimeError("my observer is broken")
@@ -144,6 +143,7 @@ def test_an_observer_that_raises_hurts_no_session_and_is_logged_once(caplog) -> 
     assert "my observer is broken" in caplog.text
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_observer_that_stalls_delays_no_session_and_gets_the_number_of_missed_events(monkeypatch) -> None:
     monkeypatch.setattr("rtstt_testkit.mock.server.observing._EVENTS", 8)
     goes_on, seen = threading.Event(), []
@@ -163,7 +163,7 @@ def test_an_observer_that_stalls_delays_no_session_and_gets_the_number_of_missed
             goes_on.set()
         return server
 
-    server = asyncio.run(asyncio.wait_for(scenario(), 60))
+    server = asyncio.run(asyncio.wait_for(scenario(), 100))
     happened = sum(len(session.events) + 1 for session in server.sessions)  # and (closed)
     missed = [event.data["count"] for event in seen if event.type == "(missed)"]
     assert sum(missed) > 0
@@ -178,11 +178,12 @@ def test_an_observer_that_never_returns_does_not_hold_the_stop() -> None:
             await transcribe(server)
 
     try:
-        asyncio.run(asyncio.wait_for(scenario(), 60))
+        asyncio.run(asyncio.wait_for(scenario(), 100))
     finally:
         never.set()
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_thread_of_an_observer_ends_with_the_server() -> None:
     async def scenario():
         before = set(threading.enumerate())
@@ -273,6 +274,7 @@ def test_a_stop_that_is_cancelled_leaves_nothing() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(upgrade())
         await reader.readuntil(b"session.created")  # this client answers no CLOSE
+        listening = server._listener._server.sockets
         stopping = asyncio.ensure_future(server.stop())
         await asyncio.sleep(0)
         stopping.cancel()
@@ -281,8 +283,8 @@ def test_a_stop_that_is_cancelled_leaves_nothing() -> None:
         while server._context.connections:
             await asyncio.sleep(0.001)
         assert not server._sessions.drivers
-        with pytest.raises(OSError):
-            await asyncio.open_connection("127.0.0.1", server.port)
+        # Not by connecting: another program may have the port by now.
+        assert [listener.fileno() for listener in listening] == [-1]
         writer.close()
 
     run(scenario)
@@ -296,7 +298,7 @@ def test_a_slow_download_is_not_cut(monkeypatch) -> None:
     async def scenario():
         async with RealtimeServer(control=True) as server, client(server) as socket_:
             await socket_.send(json.dumps(append(bytes(14 * 1024 * 1024))))
-            await server.wait_for("input_audio_buffer.append")
+            await server.wait_for("input_audio_buffer.append", timeout=60)
             raw = socket.socket()
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
             raw.setblocking(False)
@@ -313,22 +315,26 @@ def test_a_slow_download_is_not_cut(monkeypatch) -> None:
     run(scenario)
 
 
-def test_a_secret_costs_the_same_whether_few_or_twenty_thousand_are_kept() -> None:
+def test_a_secret_costs_the_same_whether_few_or_thousands_are_kept() -> None:
     async def scenario():
         async with RealtimeServer() as server:
 
             def cost() -> float:
                 begun = time.thread_time()
-                for _ in range(500):
+                for _ in range(100):
                     server.secrets.create({})
                 return time.thread_time() - begun
 
-            cost()
-            few = min(cost() for _ in range(3))
-            for _ in range(36):
+            gc.disable()  # which would take longer the more are kept
+            try:
                 cost()
-            many = min(cost() for _ in range(3))
-            assert many < few * 4  # 40 times as many are kept
+                few = min(cost() for _ in range(5))
+                for _ in range(36):
+                    cost()
+                many = min(cost() for _ in range(5))
+            finally:
+                gc.enable()
+            assert many < few * 4  # up to 40 times as many are kept
 
     run(scenario)
 
@@ -368,31 +374,41 @@ def test_the_limit_of_open_files_is_raised_at_the_start() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_clients_beyond_the_limit_of_open_files_get_503_and_stderr_stays_empty() -> None:
-    async def one(url) -> int:
-        try:
-            async with connect(url, additional_headers=AUTH, open_timeout=20) as socket_:
-                await socket_.recv()
-                await asyncio.sleep(2)
-                return 101
-        except InvalidStatus as error:
-            return error.response.status_code
-        except (OSError, EOFError, InvalidMessage):  # beyond what is kept for answers
-            return 0
+    async def together(url, count: int) -> list[int]:
+        """The answers to so many clients; those that are let in stay until each of them has its answer."""
+        statuses: list[int] = []
+        answered = asyncio.Event()
 
-    async def many(url) -> list[int]:
-        return await asyncio.gather(*(one(url) for _ in range(200)))
+        def note(status: int) -> None:
+            statuses.append(status)
+            if len(statuses) == count:
+                answered.set()
+
+        async def one() -> None:
+            try:
+                async with connect(url, additional_headers=AUTH, open_timeout=60) as socket_:
+                    await socket_.recv()
+                    note(101)
+                    await answered.wait()
+            except InvalidStatus as error:
+                note(error.response.status_code)
+            except (OSError, EOFError, InvalidMessage):  # beyond what is kept for answers
+                note(0)
+
+        await asyncio.gather(*(one() for _ in range(count)))
+        return statuses
 
     process = subprocess.Popen(
         [sys.executable, "-c", FEW_FILES], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         url = process.stdout.readline().split()[-1] + "?intent=transcription"
-        statuses = asyncio.run(many(url))
+        statuses = asyncio.run(together(url, 200))
         assert statuses.count(101) > 50
         assert statuses.count(503) > 20
-        assert asyncio.run(one(url)) == 101
+        assert asyncio.run(together(url, 1)) == [101]
         process.terminate()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         assert errors == ""
     finally:
         process.kill()
@@ -410,12 +426,14 @@ def test_a_client_that_connects_while_the_server_stops_is_cut(turns: int, recwar
             for _ in range(turns):
                 await asyncio.sleep(0)
             await server.stop()
-            late.settimeout(10)
+            late.settimeout(60)
             try:
                 return late.recv(1)
             except ConnectionError:
                 return b""
 
+    gc.collect()  # what earlier tests left
+    recwarn.clear()
     assert asyncio.run(stop_after()) == b""
     gc.collect()
     assert [str(warning.message) for warning in recwarn if "unclosed" in str(warning.message)] == []

@@ -154,7 +154,7 @@ class TestMemory:
                 assert not connection.transport.is_reading()
                 # It is read from again once it reads.
                 last = server.sessions[0].events[-1]
-                reader.settimeout(5)
+                reader.settimeout(60)
                 while server.sessions[0].events[-1] is last:
                     await asyncio.to_thread(drain, reader, 256 * 1024)
                 reader.close()
@@ -172,7 +172,7 @@ class TestMemory:
                 for byte in masked(b'{"type":"input_audio_buffer.clear"}'):
                     writer.write(bytes([byte]))
                     await asyncio.sleep(0)
-                assert (await server.wait_for("input_audio_buffer.cleared")).sender == "server"
+                assert (await server.wait_for("input_audio_buffer.cleared", timeout=60)).sender == "server"
                 writer.close()
 
         run(scenario)
@@ -183,7 +183,7 @@ class TestMemory:
                 reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
                 writer.write(upgrade())
                 await reader.readuntil(b"\r\n\r\n")
-                await server.wait_for("session.created")
+                await server.wait_for("session.created", timeout=60)
                 tracemalloc.start()
                 try:
                     half = b'{"type":"input_audio_buffer.append","audio":"' + b"A" * (4 * MIB)

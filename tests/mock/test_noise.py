@@ -17,6 +17,7 @@ SOME = ("hello", "coffee", "train", "bread", "order")
 OTHERS = ("weather", "meeting", "hold", "shortly")
 #: In the babble of voices the soft ends of words are lost at 5 dB, for a detector that knows no voices.
 CELLS = [(noise, snr) for noise in NOISES for snr in (20, 10, 5) if (noise, snr) != ("babble", 5)]
+HARDEST = {noise: (noise, snr) for noise, snr in CELLS}.values()
 
 
 def listening(silence_ms: int = 400, **audio_input) -> Talk:
@@ -39,8 +40,16 @@ def assert_found(found: list[tuple[float, float]], scene: Scene) -> None:
         assert turn == pytest.approx(true, abs=100)
 
 
-@pytest.mark.parametrize("names", [SOME, OTHERS], ids=["some", "others"])
-@pytest.mark.parametrize(("noise", "snr"), CELLS)
+@pytest.mark.parametrize(
+    "names", [pytest.param(SOME, id="some"), pytest.param(OTHERS, id="others", marks=pytest.mark.heavy)]
+)
+@pytest.mark.parametrize(
+    ("noise", "snr"),
+    [
+        (noise, snr) if (noise, snr) in HARDEST else pytest.param(noise, snr, marks=pytest.mark.heavy)
+        for noise, snr in CELLS
+    ],
+)
 def test_turns_in_noise_are_found_to_100_ms_and_their_words_recognized(noise, snr, names) -> None:
     mixed_scene = scene(names, noise, snr)
     talk = listening()
@@ -49,7 +58,7 @@ def test_turns_in_noise_are_found_to_100_ms_and_their_words_recognized(noise, sn
     assert all(known) or snr < 10
 
 
-@pytest.mark.parametrize("name", ["audio/pcmu", "audio/pcma"])
+@pytest.mark.parametrize("name", ["audio/pcmu", pytest.param("audio/pcma", marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("noise", list(NOISES))
 def test_turns_in_noise_are_found_over_the_telephone(noise, name) -> None:
     mixed_scene = scene(SOME, noise, 10)
@@ -59,14 +68,16 @@ def test_turns_in_noise_are_found_over_the_telephone(noise, name) -> None:
     assert talk.record.transcripts == [speech.load(sentence).text for sentence in SOME]
 
 
-@pytest.mark.parametrize("chunk_ms", [3.5, 50, 20_000])
+@pytest.mark.parametrize(
+    "chunk_ms", [3.5, *(pytest.param(chunk_ms, marks=pytest.mark.heavy) for chunk_ms in (50, 20_000))]
+)
 def test_turns_in_noise_are_the_same_for_every_chunking(chunk_ms) -> None:
     mixed_scene = scene(OTHERS, "pink", 10)
     events = listening().speak(mixed_scene.pcm, chunk_ms)
     assert reported_turns(events) == reported_turns(listening().speak(mixed_scene.pcm, 20))
 
 
-@pytest.mark.parametrize("lead_ms", [150, 400])
+@pytest.mark.parametrize("lead_ms", [150, pytest.param(400, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("noise", ["white", "pink", "hum"])
 def test_a_little_noise_before_the_first_word_is_enough_to_measure_it(noise, lead_ms) -> None:
     mixed_scene = scene(("weather", "train"), noise, 10, lead_ms=lead_ms)
@@ -132,7 +143,7 @@ NOISE = array.array("h", [round(random.Random(6).gauss(0, 900)) for _ in range(R
 QUIET = array.array("h", [sample // 6 for sample in array.array("h", NOISE)]).tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(PIECES, st.lists(st.integers(1, 9000), min_size=1, max_size=20))
 def test_noise_is_detected_in_the_same_places_for_every_chunking(pieces, sizes) -> None:
     sounds = {"noise": NOISE, "quiet noise": QUIET, "tone": tone(700), "silence": silence(700)}

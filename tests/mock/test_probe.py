@@ -49,7 +49,7 @@ def main(*words: str) -> int:
 
 
 def wait(work: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 60))
+    return asyncio.run(asyncio.wait_for(work, 100))
 
 
 def row(name: str) -> Row:
@@ -257,7 +257,8 @@ class TestDifferences:
     def test_a_difference_is_found_and_named(
         self, name: str, options: dict[str, Any], difference: tuple[str, str, str]
     ) -> None:
-        (result,) = wait(probe_own_mock([row(name)], timeout=5.0, **options))
+        timeout = 5.0 if "within 5 s" in difference[2] else 60.0  # the former is waited for
+        (result,) = wait(probe_own_mock([row(name)], timeout=timeout, **options))
         assert result.verdict == "differs"
         assert Difference(*difference) in result.differences
 
@@ -296,8 +297,9 @@ class TestDifferences:
             await connection.wait_closed()
 
         monkeypatch.setattr(attempt, "_GRACE", 1.0)
-        monkeypatch.setattr(attempt, "_chunks", lambda step: [random.randbytes(4 * 1024 * 1024)] * 4)
-        result = against(deaf, Row("x", "much", "x", (attempt.AppendAudio(None),)), timeout=0.5)
+        monkeypatch.setattr(attempt, "_chunks", lambda step: [random.Random(1).randbytes(4 * 1024 * 1024)] * 4)
+        tried = Row("x", "much", "x", (attempt.AppendAudio(None),))
+        result = against(deaf, tried, timeout=0.5, close_timeout=0.1)
         assert summarize(result.received.events[-1]) == "the endpoint stopped reading"
 
     def test_a_redirect_is_not_followed(self) -> None:
@@ -325,13 +327,14 @@ async def silent(connection: ServerConnection) -> None:
 def against(
     handler: Callable[[ServerConnection], Awaitable[None]],
     tried: Row | None = None,
-    timeout: float = 20.0,
+    timeout: float = 60.0,
+    close_timeout: float = 60.0,
     **options: Any,
 ) -> Result:
     """Run one row on a server made for this test."""
 
     async def scenario() -> Result:
-        async with serve(handler, "127.0.0.1", 0, close_timeout=0.1, **options) as server:
+        async with serve(handler, "127.0.0.1", 0, close_timeout=close_timeout, **options) as server:
             port = server.sockets[0].getsockname()[1]
             endpoint = Endpoint(f"ws://127.0.0.1:{port}/v1/realtime", MOCK_KEY, timeout)
             (result,) = await probe([tried or row("intent=transcription alone")], endpoint)
@@ -350,12 +353,19 @@ class TestUnreachable:
         server.start()
         original = command.lines
 
-        def last_lines(*args: Any) -> list[str]:
-            server.stop()
-            return original(*args)
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = server.port
+
+        def last_lines(result: Result, number: int, total: int) -> list[str]:
+            if number == 1:
+                server.stop()
+                taken.bind(("127.0.0.1", port))  # so that no other program listens there
+            return original(result, number, total)
 
         monkeypatch.setattr(command, "lines", last_lines)
-        assert main(server.url, "--only", "session object") == 1
+        with taken:
+            assert main(server.url, "--only", "session object") == 1
         out = capsys.readouterr().out
         assert " 1/13  ok " in out
         assert " 2/13  not tried  session object: noise reduction (Connection refused)\n" in out
@@ -790,9 +800,9 @@ class TestOtherServers:
             await connection.send(json.dumps({"type": "error", "error": error}))
 
         async def scenario() -> int:
-            async with serve(parrot, "127.0.0.1", 0, close_timeout=0.1) as server:
+            async with serve(parrot, "127.0.0.1", 0, close_timeout=60) as server:
                 url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
-                words = ("--key", SECRET, "--header", "X-Tenant: tenant-secret", "--json", "--timeout", "5")
+                words = ("--key", SECRET, "--header", "X-Tenant: tenant-secret", "--json", "--timeout", "60")
                 only = ("--only", "intent=transcription alone", "--junit", str(tmp_path / "junit.xml"))
                 return await asyncio.to_thread(main, url, *words, *only)
 
@@ -812,7 +822,7 @@ class TestOtherServers:
             await connection.close(1008)
 
         async def scenario() -> int:
-            async with serve(strange, "127.0.0.1", 0, close_timeout=0.1) as server:
+            async with serve(strange, "127.0.0.1", 0, close_timeout=60) as server:
                 url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
                 words = ("--only", "session object", "--junit", str(tmp_path / "junit.xml"))
                 return await asyncio.to_thread(main, url, *words)

@@ -43,7 +43,7 @@ def test_curl(tmp_path) -> None:
             while not events or events[-1]["type"] != COMPLETED:
                 events.append(json.loads(client.recv()))
         assert events[-1]["transcript"] == "Hello."
-        server.wait_for("session.created")
+        server.wait_for("session.created", timeout=60)
         printed = run(after)
         assert "Session 1: 1 transcript was completed." in printed
         assert '"followed": true' in printed
@@ -82,6 +82,7 @@ async def my_client(url):
 {block}"""
     )
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("WEBSOCKETS_BACKOFF_INITIAL_DELAY", "0")  # up to 5 s otherwise
     result = pytester.runpytest_subprocess(
         "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "-W", "ignore::pytest.PytestDeprecationWarning"
     )

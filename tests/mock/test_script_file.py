@@ -280,7 +280,7 @@ class TestSchema:
 
     def test_the_command_prints_it(self) -> None:
         process = start("--script-schema")
-        output, error = process.communicate(timeout=20)
+        output, error = process.communicate(timeout=60)
         assert (process.returncode, json.loads(output), error) == (0, schema(), "")
 
 

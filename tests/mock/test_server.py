@@ -64,7 +64,7 @@ def upgrade() -> bytes:
 
 
 def run(scenario):
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    asyncio.run(asyncio.wait_for(scenario(), 100))
 
 
 def test_a_client_streams_speech_and_gets_its_transcript() -> None:
@@ -211,11 +211,8 @@ class TestHostileClients:
                 events = await transcribe(server)
                 assert events[-1]["type"] == COMPLETED
                 await settled(server)
-                for _ in range(100):
-                    if len(asyncio.all_tasks()) <= before:
-                        break
-                    await asyncio.sleep(0.005)
-                assert len(asyncio.all_tasks()) <= before
+                while len(asyncio.all_tasks()) > before:
+                    await asyncio.sleep(0.001)
             assert all(session.close is not None for session in server.sessions if session.http_status == 101)
 
         run(scenario)
@@ -365,7 +362,7 @@ def test_stop_cuts_a_client_that_does_not_answer() -> None:
         async with RealtimeServer() as server:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(upgrade())
-            await server.wait_for("session.created")
+            await server.wait_for("session.created", timeout=60)
         assert not server.sessions[0].open
         writer.close()
 
@@ -376,7 +373,7 @@ class TestWaitFor:
     def test_it_waits_for_what_is_still_to_come(self) -> None:
         async def scenario():
             async with RealtimeServer() as server:
-                waiting = asyncio.ensure_future(server.wait_for(COMPLETED, count=2))
+                waiting = asyncio.ensure_future(server.wait_for(COMPLETED, count=2, timeout=60))
                 await transcribe(server)
                 assert not waiting.done()
                 await transcribe(server)
@@ -388,7 +385,7 @@ class TestWaitFor:
         async def scenario():
             async with RealtimeServer() as server:
                 await transcribe(server)
-                event = await server.wait_for("session.update")
+                event = await server.wait_for("session.update", timeout=60)
                 assert (event.sender, event.type) == ("client", "session.update")
 
         run(scenario)
@@ -408,7 +405,7 @@ class TestWaitFor:
                 await receive(socket_, "session.created")
                 for _ in range(3):
                     await socket_.send(json.dumps(append(silence(20))))
-                await server.wait_for("input_audio_buffer.append")
+                await server.wait_for("input_audio_buffer.append", timeout=60)
                 await socket_.send('{"type":"input_audio_buffer.clear"}')
                 await receive(socket_, "input_audio_buffer.cleared")
                 with pytest.raises(TimeoutError) as caught:
@@ -460,7 +457,7 @@ class TestVirtualTime:
                 async with client(server) as socket_:
                     await socket_.send(json.dumps(update()))
                     await socket_.send(json.dumps(append(SPEECH)))
-                    await server.wait_for("input_audio_buffer.append")
+                    await server.wait_for("input_audio_buffer.append", timeout=60)
                     await server.advance(5)
                     events = await receive(socket_, COMPLETED)
                 assert types(events)[-1] == COMPLETED
@@ -513,7 +510,7 @@ class TestThreaded:
             with sync_connect(server.url + "?intent=transcription", additional_headers=AUTH) as socket_:
                 socket_.send(json.dumps(update()))
                 socket_.send(json.dumps(append(SPEECH)))
-                event = server.wait_for(COMPLETED)
+                event = server.wait_for(COMPLETED, timeout=60)
             assert event.data["transcript"] == "Hello there."
             assert server.cursor.unused == []
             assert server.base_url.endswith(f":{server.port}/v1")
@@ -610,7 +607,7 @@ def test_stop_ends_sessions_whose_clients_answer_no_close() -> None:
                 writer.write(upgrade())
                 await reader.readuntil(b"\r\n\r\n")
                 silent.append(writer)
-            await server.wait_for("session.created", count=3)
+            await server.wait_for("session.created", count=3, timeout=60)
             await asyncio.wait_for(server.stop(), 60)
             assert [session.close.code for session in server.sessions] == [1001] * 3
             for writer in silent:
@@ -677,8 +674,8 @@ def test_what_comes_in_one_piece_is_answered_in_its_order() -> None:
             piece, commit = frame(append(tone(100))), frame({"type": "input_audio_buffer.commit"})
             manual = frame(update(turn_detection=None))
             writer.write(manual + piece * 3 + commit + piece * 2 + commit + piece)
-            await server.wait_for(COMPLETED, count=2)
-            await server.wait_for("input_audio_buffer.append", count=3)
+            await server.wait_for(COMPLETED, count=2, timeout=60)
+            await server.wait_for("input_audio_buffer.append", count=3, timeout=60)
             writer.close()
             await settled(server)
         (session,) = server.sessions

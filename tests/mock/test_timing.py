@@ -170,7 +170,7 @@ def test_a_server_draws_too_and_times_the_handshake() -> None:
             assert session.timing.final is not None
             assert {DELTA, COMPLETED} <= {event["type"] for event in events}
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), 100))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PIECES, st.lists(st.integers(1, 9000), min_size=1, max_size=20))
 def test_turns_are_the_same_for_every_chunking(pieces, sizes) -> None:
     audio = b"".join(tone(ms, loudness=loud) if on else silence(ms) for on, ms, loud in pieces)

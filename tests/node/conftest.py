@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -95,8 +94,7 @@ def cell() -> Callable[..., Path]:
         named = {name.replace("__", "/").replace("_", "-"): version for name, version in dependencies.items()}
         folder = _env.npm_project(named)
         for app in APPS.iterdir():
-            if not (folder / app.name).exists() or (folder / app.name).read_bytes() != app.read_bytes():
-                shutil.copy(app, folder / app.name)
+            npm.put(app, folder / app.name)
         return folder
 
     return make

@@ -6,6 +6,7 @@ import importlib.util
 import platform
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,16 @@ def node(version: str) -> Path:
     if package is None:
         raise _env.SetupError(f"npm has no Node.js for {sys.platform} {platform.machine()}")
     return _env.npm_project({package: version}) / "node_modules" / package / "bin" / "node"
+
+
+def put(file: Path, target: Path) -> None:
+    """Put a file into a folder that programs of other tests may be running in: it is there whole, or as it was."""
+    content = file.read_bytes()
+    if target.exists() and target.read_bytes() == content:
+        return
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".new-", delete=False) as made:
+        made.write(content)
+    Path(made.name).replace(target)
 
 
 def installed(package: str, *path: str) -> Path:

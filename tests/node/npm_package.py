@@ -38,8 +38,7 @@ def project(**packages: str) -> Path:
     named = {name.replace("__", "/").replace("_", "-"): version for name, version in packages.items()}
     folder = _env.npm_project({**named, "rtstt-shim": f"file:{tarball()}"})
     for app in APPS.iterdir():
-        if not (folder / app.name).exists() or (folder / app.name).read_bytes() != app.read_bytes():
-            (folder / app.name).write_bytes(app.read_bytes())
+        npm.put(app, folder / app.name)
     return folder
 
 

@@ -8,7 +8,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 TEXT, CLOSE, PONG = 0x81, 0x88, 0x8A
@@ -41,16 +41,13 @@ def http(status: str, body: str = "") -> bytes:
 def greeting(data: bytes) -> Iterator[int]:
     """Send every connection some bytes before it has asked for anything, and hang up."""
 
-    def greet(listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                with client:
-                    client.sendall(data)
+    def greet(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            client.sendall(data)
+            _hang_up(client)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=greet, args=(listener,), daemon=True).start()
-        yield listener.getsockname()[1]
+    with _listening(greet) as port:
+        yield port
 
 
 @contextmanager
@@ -66,18 +63,32 @@ def serving(*, answer: bytes | None = None, frames: Sequence[bytes] = (), end: s
     Yields:
         The port.
     """
+    with _listening(lambda client: _serve(client, answer, frames, end)) as port:
+        yield port
+
+
+@contextmanager
+def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Serve every connection in a thread of its own, until all of them have ended."""
+    threads: list[threading.Thread] = []
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threads.append(threading.Thread(target=serve, args=(client,), daemon=True))
+                threads[-1].start()
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=_accept, args=(listener, answer, frames, end), daemon=True).start()
-        yield listener.getsockname()[1]
-
-
-def _accept(listener: socket.socket, answer: bytes | None, frames: Sequence[bytes], end: str) -> None:
-    while True:
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
         try:
-            client, _ = listener.accept()
-        except OSError:
-            return
-        threading.Thread(target=_serve, args=(client, answer, frames, end), daemon=True).start()
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+            for thread in threads:  # the clients were other processes, which have ended
+                thread.join(60)
 
 
 def _serve(client: socket.socket, answer: bytes | None, frames: Sequence[bytes], end: str) -> None:
@@ -90,15 +101,12 @@ def _serve(client: socket.socket, answer: bytes | None, frames: Sequence[bytes],
                     return
                 request += part
             client.sendall(answer if answer is not None else _accepted(request))
-            for one in frames:
-                client.sendall(one)
+            # At once: the preload waits half a second for the CLOSE frame that follows an error.
+            client.sendall(b"".join(frames))
             if end == "wait":
                 _until(client, CLOSE)
             elif end == "hang up":
-                # Closing with the client's bytes unread would be a reset, which may overtake what was sent.
-                client.shutdown(socket.SHUT_WR)
-                while client.recv(4096):
-                    pass
+                _hang_up(client)
             elif end == "reset":
                 # A reset may overtake what was sent: it waits until the client has answered what comes last.
                 client.sendall(PING)
@@ -106,6 +114,13 @@ def _serve(client: socket.socket, answer: bytes | None, frames: Sequence[bytes],
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
             pass
+
+
+def _hang_up(client: socket.socket) -> None:
+    """End the connection: closing it with the client's bytes unread would be a reset, which may overtake an answer."""
+    client.shutdown(socket.SHUT_WR)
+    while client.recv(4096):
+        pass
 
 
 def _until(client: socket.socket, last: int) -> None:

@@ -120,7 +120,7 @@ class Opened:
     def warning(self) -> str:
         """The only warning, as soon as it is printed."""
         if not self.warnings:
-            self.page.wait_for_event("console", lambda message: message.text.startswith("rtstt_shim"), timeout=30_000)
+            self.page.wait_for_event("console", lambda message: message.text.startswith("rtstt_shim"), timeout=60_000)
         (line,) = self.warnings
         assert KEY not in line
         return line
@@ -134,7 +134,7 @@ def opened(browser: Browser, site: str) -> Iterator[Callable[[str], Opened]]:
     def open_page(name: str) -> Opened:
         made = Opened(context.new_page())
         made.page.goto(f"{site}/{name}.html")
-        made.page.wait_for_function("globalThis.ready", timeout=30_000)
+        made.page.wait_for_function("globalThis.ready", timeout=60_000)
         return made
 
     yield open_page

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rtstt_core.cli import main
+from rtstt_core.cli import COMMANDS, main
 from rtstt_core.commands import doctor
 
 from . import npm
@@ -185,6 +185,8 @@ def test_what_the_doctor_cannot_read_is_named(tmp_path: Path, command: Path) -> 
                 (["patch"], "patch", "upstream"),
                 (["pr", "--list"], "pr", "upstream"),
                 (["mock"], "mock", "testkit"),
+                (["exam", "--", "node", "app.js"], "exam", "exam"),
+                (["inspect", "trace.jsonl"], "inspect", "testkit"),
                 (["run", "--route", "a=b:1", "--", "x"], "run --route", "testkit"),
             ]
         ),
@@ -194,6 +196,22 @@ def test_what_the_doctor_cannot_read_is_named(tmp_path: Path, command: Path) -> 
 def test_a_usage_error_is_one_sentence(words: list[str], message: str, tmp_path: Path, command: Path) -> None:
     done = call(command, *words, folder=tmp_path, PATH="/nowhere")
     assert (done.stdout, done.stderr, done.returncode) == ("", f"rtstt-shim: {message}\n", 2)
+
+
+@pytest.mark.parametrize("words", [[], ["doctor"], ["run"]], ids=lambda words: " ".join(words) or "rtstt-shim")
+def test_the_help_fits_80_columns(words: list[str], tmp_path: Path, command: Path) -> None:
+    done = call(command, *words, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+
+
+def test_every_command_of_the_python_package_is_known(tmp_path: Path, command: Path) -> None:
+    """`doctor` and `run` are JavaScript here, and `node-path` is of no use to who has this package."""
+    for name in set(COMMANDS) - {"doctor", "run", "node-path"}:
+        done = call(command, name, folder=tmp_path, PATH="/nowhere")
+        extra = COMMANDS[name].extra
+        assert done.stderr.startswith(f"rtstt-shim: `rtstt-shim {name}` needs Python 3.10 or newer"), name
+        assert done.stderr.endswith(f"run `pip install 'rtstt-shim[{extra}]'`\n"), name
 
 
 def executable(path: Path, text: str) -> Path:

@@ -50,7 +50,7 @@ def test_node_20_uses_the_websocket_of_ws_or_reports_that_there_is_none(cell: Ce
     assert (code, out) == (2, "")
     assert err.endswith(" has no WebSocket; use Node 22 or newer, or run: npm install ws\n")
     beside = cell(ws="8.18.3") / "repro.mjs"
-    beside.write_bytes(SCRIPT.read_bytes())
+    npm.put(SCRIPT, beside)
     code, out, err = repro(node="20", script=beside)
     assert (code, without_port(out)[-1], err) == (0, "accepted", "")
 

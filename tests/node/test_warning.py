@@ -147,6 +147,33 @@ def test_a_refusal_in_a_compressed_message_is_printed(
     assert "permessage-deflate" in session.handshake.headers["sec-websocket-extensions"]
 
 
+def test_a_refusal_in_a_compressed_message_is_printed_for_every_copy_of_ws(
+    cell: Cell, endpoint_with: Callable[..., Endpoint]
+) -> None:
+    endpoint = endpoint_with(compression=True, strict=False)
+    env = {**endpoint.env, "OPENAI_API_KEY": "sk-proj-invalid" + KEY[8:]}
+    script = cell(ws="8.23.0", ws_old="npm:ws@7.5.10", ws_other="npm:ws@8.2.0") / "ws_copies.mjs"
+    first, rest = run(script, shim=True, env=env).stderr.splitlines()
+    assert "the API key was refused (invalid_api_key: Incorrect" in first
+    assert rest == f"{first} (and 2 more like it)"
+
+
+def test_of_a_compressed_connection_of_an_unknown_client_the_close_is_printed_and_what_is_missing(
+    cell: Cell, endpoint_with: Callable[..., Endpoint]
+) -> None:
+    endpoint = endpoint_with(compression=True, strict=False)
+    url = "wss://api.openai.com/v1/realtime?intent=transcription"
+    env = {**endpoint.env, "APP_URL": url, "OPENAI_API_KEY": "sk-proj-invalid" + KEY[8:]}
+    outcome = run(cell(**WS) / "upgrade.cjs", shim=True, env=env)
+    unread, closed = outcome.stderr.splitlines()
+    assert unread == (
+        "rtstt_shim: of a realtime connection only the end is read, because its messages are compressed and its client "
+        "is neither ws nor the WebSocket of undici. Turn permessage-deflate off to get its errors reported as well. "
+        f"[node:https, {url}]"
+    )
+    assert "closed 3000 invalid_request_error.invalid_api_key" in closed
+
+
 @pytest.mark.parametrize(("app", "node"), CLIENTS)
 def test_keys_in_urls_and_server_texts_are_masked(app: str, node: str, cell: Cell) -> None:
     message = f"Incorrect API key provided: {KEY}."
@@ -183,7 +210,9 @@ def test_a_connection_that_the_applications_own_timer_gives_up_is_printed(node: 
     with serving(answer=b"") as port:
         env = {"APP_URL": url_of(port), "APP_NATIVE": native}
         soon, late = (
-            run(cell(**WS) / "abort.mjs", node=node, shim=True, env={**env, "APP_MS": ms}) for ms in ("50", "600")
+            run(cell(**WS) / "abort.mjs", node=node, shim=True, env={**env, **more})
+            # Soon by a clock that stands still, however long the machine takes.
+            for more in ({"APP_MS": "50", "APP_CLOCK": "stopped"}, {"APP_MS": "600"})
         )
     assert soon.stderr == ""
     assert re.sub(r"\d\.\d", "N", shown(late.stderr, url_of(port))) == (

@@ -3,14 +3,30 @@ from __future__ import annotations
 import logging
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import rtstt_shim
-from rtstt_core import report
+from rtstt_core import report, watch
+from rtstt_core.delay import Delay
 from rtstt_core.patching.installation import Installation
 from rtstt_core.patching.targets import Target
+
+
+class _Endless(Delay):
+    """A delay that is never over."""
+
+    def add(self, function: Callable[[], None]) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def a_close_is_waited_for() -> Iterator[None]:
+    """An error is reported with the close that follows it, though the machine may take more than half a second."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(watch, "_CLOSE_WAIT", _Endless(0.5))
+        yield
 
 
 @pytest.fixture

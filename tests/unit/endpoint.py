@@ -78,11 +78,8 @@ def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator
     """Serve on loopback until every behaviour has ended; a `status` other than 101 answers every handshake."""
     handlers: list[threading.Thread] = []
 
-    def behave(connection: ServerConnection) -> None:
-        handlers.append(threading.current_thread())
-        behaviour(connection)
-
     def process_request(connection: ServerConnection, request: Any) -> Any:
+        handlers.append(threading.current_thread())  # here, because the client knows of the connection only after this
         endpoint.targets.append(request.path)
         if status == 101:
             return None
@@ -90,18 +87,18 @@ def serving(behaviour: Behaviour, status: int = 101, **options: Any) -> Iterator
         del response.headers["Date"]  # two answers are to be the same, whatever the second
         return response
 
-    options = {"process_request": process_request, "close_timeout": 0.3, **options}
-    with serve(behave, "127.0.0.1", 0, **options) as server:
+    options = {"process_request": process_request, "close_timeout": 60, **options}
+    with serve(behaviour, "127.0.0.1", 0, **options) as server:
         endpoint = Endpoint(server.socket.getsockname()[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
             yield endpoint
         finally:
+            for handler in handlers:  # a closed client does not mean that the behaviour has read all of its messages
+                handler.join(60)
             server.shutdown()
             thread.join()
-            for handler in handlers:  # a closed client does not mean that the behaviour has read all of its messages
-                handler.join()
 
 
 @contextmanager
@@ -118,14 +115,16 @@ def listening(
                     connection, _ = server.accept()
                     if accepted:
                         accepted.release()
+                    open_.append(connection)
                     if answer is None:
-                        open_.append(connection)
                         continue
-                    with connection:
+                    with suppress(OSError):  # of a client that is gone, which has to keep no other waiting
                         connection.recv(65536)
                         if release:
-                            release.wait(10)
+                            release.wait(60)
                         connection.sendall(answer)
+                        # To close it with bytes of the client unread would be a reset, which may overtake the answer.
+                        connection.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=work)
         thread.start()

@@ -122,11 +122,14 @@ async def rest(connection: Any) -> list[Any]:
     return [json.loads(message.data) async for message in connection]
 
 
-def test_an_error_is_reported_wherever_two_reads_cut_it(shim: None, warnings_logged: Records) -> None:
+@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.heavy)])
+def test_an_error_is_reported_wherever_two_reads_cut_it(step: int, shim: None, warnings_logged: Records) -> None:
     whole = frame(DELTA) + frame(ERROR) + frame(DELTA)
+    edges = (0, len(frame(DELTA)), len(whole) - len(frame(DELTA)), len(whole))
+    near_an_edge = {edge + offset for edge in edges for offset in range(-4, 8)}
 
     async def talk(url: str) -> None:
-        for cut in range(1, len(whole)):
+        for cut in sorted({*range(1, len(whole), step), *near_an_edge} & {*range(1, len(whole))}):
             async with connected(url) as (connection, protocol):
                 protocol.data_received(whole[:cut])
                 protocol.data_received(whole[cut:] + REFUSED)
@@ -419,7 +422,7 @@ def test_a_socket_without_references_is_closed_as_without_the_shim(shim: None, w
                 del connection
                 gc.collect()
             assert forgotten() is None
-            assert await asyncio.to_thread(ended.wait, 10)
+            assert await asyncio.to_thread(ended.wait, 60)
 
     with serving(wait) as endpoint:
         asyncio.run(talk(endpoint.url()))
@@ -508,7 +511,7 @@ def answering(tail: bytes, later: bytes = b"") -> Iterator[tuple[str, threading.
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n" + tail
             )
-            go.wait(10)
+            go.wait(60)
             raw.sendall(later)
             with contextlib.suppress(ConnectionError):
                 while file.read1(4096):
@@ -518,9 +521,11 @@ def answering(tail: bytes, later: bytes = b"") -> Iterator[tuple[str, threading.
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=work)
         thread.start()
-        yield f"ws://127.0.0.1:{server.getsockname()[1]}/v1/realtime?intent=transcription", go
-        go.set()
-        thread.join()
+        try:
+            yield f"ws://127.0.0.1:{server.getsockname()[1]}/v1/realtime?intent=transcription", go
+        finally:
+            go.set()
+            thread.join()
 
 
 WHOLE = frame(DELTA) + frame(ERROR) + REFUSED

@@ -194,13 +194,23 @@ def test_a_client_with_the_shim_is_measured_beside_the_same_without_it_at_one_se
     rounds = [["python", "frames.py"], ["run", "with", url], ["run", "without", url]]
     assert [program.words for program in programs] == rounds * 2
     _, ours, peer = programs[:3]
-    # Warm, then as many as the peer takes in 0.12 s of CPU, in whole batches of 64.
-    assert ours.asked == ["stream 1024"] * 2 + ["stream 1216"] * 4
-    assert peer.asked == ["stream 1024"] * 2 + ["stream 1216"] * 4
+    # Warm, then as many as the peer takes in 0.03 s of CPU, in whole batches of 64: three rounds of nine pairs.
+    assert ours.asked == ["stream 1024"] * 2 + ["stream 320"] * 27
+    assert peer.asked == ["stream 1024"] * 2 + ["stream 320"] * 27
     assert (found.ours, found.peer, found.unit) == (pytest.approx(2), pytest.approx(100), "µs")
     assert (found.target, found.met) == ("≤ 3 µs more", True)
     assert sockets.measure("python", client, "echo", True)[-3:-1] == ("0 µs more, within the noise", False)
     assert programs[-1].words[-1] == "ws://127.0.0.1:1234/echo"
+
+
+def test_each_client_is_measured_with_the_traffic_that_is_for_it(programs: list[FakeProgram]) -> None:
+    both = [
+        sockets.Client(name, ("run", name, "with"), ("run", name, "without"), "nothing", warm_up=16, kinds=kinds)
+        for name, kinds in (("one", sockets.PLAIN), ("two", ("stream", "packed")))
+    ]
+    names = [figure.name for figure in sockets.figures("python", both, True)]
+    assert [name.rpartition(": ")[2] for name in names] == ["one", "one", "two", "one", "one", "two"]
+    assert names[-1] == "CPU of a compressed delta on a watched socket: two"
 
 
 def test_each_package_has_the_version_of_the_environment_that_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +267,7 @@ def test_saved_parts_replace_the_same_parts_only(monkeypatch: pytest.MonkeyPatch
     [
         (
             ["--only", "mock,shim2"],
-            "unknown part shim2; the parts are shim, node, mock, inspector, sessions, life, strain, workers",
+            "unknown part shim2; the parts are shim, node, mock, inspector, sessions, life, strain, recording, workers",
         ),
         (["--plot", "picture.gif"], "picture.gif is neither .png nor .svg"),
         (["--only", "shim", "--plot", "a.svg"], "--plot draws the part sessions: add it to --only"),

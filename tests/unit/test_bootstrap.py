@@ -72,7 +72,7 @@ def test_disabled_means_inert(python: Python, value: str) -> None:
     assert _said(python(STATE, RTSTT_SHIM_DISABLE=value)) == {"active": False, "testkit": False, "finders": 0}
 
 
-@pytest.mark.parametrize("value", ["", "0", "False"])
+@pytest.mark.parametrize("value", ["0", *(pytest.param(value, marks=pytest.mark.heavy) for value in ("", "False"))])
 def test_other_values_do_not_disable(python: Python, value: str) -> None:
     assert _said(python(STATE, RTSTT_SHIM_DISABLE=value))["active"]
 
@@ -146,6 +146,7 @@ def _runs(python: str, module: str = "sys") -> bool:
     return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
 
 
+@pytest.mark.heavy
 def test_wrapt_built_for_another_python_serves_as_pure_python(python: Python) -> None:
     import wrapt
 
@@ -259,7 +260,14 @@ def test_a_sitecustomize_in_site_packages_runs_too(python: Python, tmp_path: Pat
     assert (done.stdout, done.stderr) == (without.stdout, "")
 
 
-@pytest.mark.parametrize("text", ["raise ValueError('mine')", "import no_such_module", "raise SystemExit(3)", "1/0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "raise ValueError('mine')",
+        "raise SystemExit(3)",
+        *(pytest.param(text, marks=pytest.mark.heavy) for text in ("import no_such_module", "1/0")),
+    ],
+)
 def test_what_the_users_sitecustomize_raises_is_left_to_the_interpreter(
     python: Python, tmp_path: Path, text: str
 ) -> None:
@@ -296,7 +304,7 @@ def child(queue=None):
 """
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+@pytest.mark.parametrize("method", ["spawn", pytest.param("forkserver", marks=pytest.mark.heavy), "fork"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_multiprocessing_children_have_the_shim(python: Python, method: str, bare_python: str) -> None:
     import wrapt

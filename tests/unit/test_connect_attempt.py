@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -37,7 +38,7 @@ def native_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- ways to connect: each raises what the client raises, and gives up after `timeout` seconds
 
 
-def websockets_asyncio(url: str, timeout: float = 10) -> None:
+def websockets_asyncio(url: str, timeout: float = 60) -> None:
     from websockets.asyncio.client import connect
 
     async def talk() -> None:
@@ -47,14 +48,14 @@ def websockets_asyncio(url: str, timeout: float = 10) -> None:
     asyncio.run(talk())
 
 
-def websockets_sync(url: str, timeout: float = 10) -> None:
+def websockets_sync(url: str, timeout: float = 60) -> None:
     from websockets.sync.client import connect
 
     with connect(url, open_timeout=timeout):
         pass
 
 
-def websockets_legacy(url: str, timeout: float = 10) -> None:
+def websockets_legacy(url: str, timeout: float = 60) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         from websockets.legacy.client import connect
@@ -66,7 +67,7 @@ def websockets_legacy(url: str, timeout: float = 10) -> None:
     asyncio.run(talk())
 
 
-def websockets_trio(url: str, timeout: float = 10) -> None:
+def websockets_trio(url: str, timeout: float = 60) -> None:
     trio = pytest.importorskip("trio")
     client = pytest.importorskip("websockets.trio.client", reason="websockets has it from 17 on")
 
@@ -77,7 +78,7 @@ def websockets_trio(url: str, timeout: float = 10) -> None:
     trio.run(talk)
 
 
-def aiohttp_session(url: str, timeout: float = 10) -> None:
+def aiohttp_session(url: str, timeout: float = 60) -> None:
     aiohttp = pytest.importorskip("aiohttp")
 
     async def talk() -> None:
@@ -93,7 +94,7 @@ def aiohttp_session(url: str, timeout: float = 10) -> None:
     asyncio.run(talk())
 
 
-def websocket_client(url: str, timeout: float = 10) -> None:
+def websocket_client(url: str, timeout: float = 60) -> None:
     websocket = pytest.importorskip("websocket")
     connection = websocket.create_connection(url, timeout=timeout)
     connection.shutdown()
@@ -202,12 +203,14 @@ FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
     ids=["silent", "ended", "HTTP 403", "no TLS"],
 )
 def test_the_exception_is_the_clients_own_and_its_traceback_gains_one_line(
-    scheme: str, answer: bytes | None, connect: Connect, warnings_logged: Records
+    scheme: str, answer: bytes | None, connect: Connect, warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Its clock stands still, so that the time is over where it waits for the answer, and nowhere before.
+    monkeypatch.setattr("websockets.sync.utils.time", types.SimpleNamespace(monotonic=lambda: 0.0))
     with listening(answer) as port:
         url = f"{scheme}://127.0.0.1:{port}{PATH}"
         rtstt_shim.uninstall()
-        timeout = 0.2 if answer is None else 10
+        timeout = 0.2 if answer is None else 60
         without = raised(connect, url, timeout=timeout)
         rtstt_shim.install()
         seen = raised(connect, url, timeout=timeout)
@@ -252,8 +255,7 @@ def test_an_attempt_that_the_application_cancels_at_once_is_no_failure(
 
     async def talk(url: str) -> None:
         attempt = asyncio.ensure_future(connect(url))
-        while not await asyncio.to_thread(accepted.acquire, timeout=0.05):
-            await asyncio.sleep(0)
+        assert await asyncio.to_thread(accepted.acquire, timeout=60)
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
@@ -291,7 +293,7 @@ WAITS = [wait_for_websockets, wait_for_websockets_legacy, wait_for_aiohttp]
 def test_a_timeout_of_the_applications_own_is_one_warning(
     wait: Callable[..., Any], warnings_logged: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connect_attempt, "_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(connect_attempt, "_TIMEOUT_SECONDS", 0)  # whenever the attempt began
     with listening(None) as port, pytest.raises(asyncio.TimeoutError):
         asyncio.run(wait(f"ws://127.0.0.1:{port}{PATH}", 0.2))
     record = only(warnings_logged)
@@ -311,7 +313,7 @@ def test_an_attempt_that_is_cancelled_early_is_no_failure(
 
 
 def test_a_timeout_of_trios_is_one_warning(warnings_logged: Records, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect_attempt, "_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(connect_attempt, "_TIMEOUT_SECONDS", 0)
     trio = pytest.importorskip("trio")
     client = pytest.importorskip("websockets.trio.client", reason="websockets has it from 17 on")
 
@@ -345,8 +347,7 @@ def test_uninstalled_while_it_connects_nothing_is_logged(warnings_logged: Record
 
     async def talk(url: str) -> None:
         attempt = asyncio.ensure_future(connect(url))
-        while not await asyncio.to_thread(accepted.acquire, timeout=0.05):
-            await asyncio.sleep(0)
+        assert await asyncio.to_thread(accepted.acquire, timeout=60)
         rtstt_shim.uninstall()
         release.set()
         with pytest.raises(Exception):  # noqa: B017

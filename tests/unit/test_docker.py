@@ -8,7 +8,6 @@ import re
 import secrets
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -71,26 +70,26 @@ def test_everything_that_the_image_copies_is_in_the_tree_and_let_through() -> No
     assert all((_env.ROOT / name).exists() for name in copied)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def served(entrypoint: list[str], healthcheck: list[str]) -> None:
+def served(entrypoint: list[str], healthcheck: list[str], refusing_port: int) -> None:
     """Start the mock as the image does, and check it as Docker does, on another port and on this machine alone."""
     assert entrypoint[entrypoint.index("--host") + 1] == "0.0.0.0"
     entrypoint = ["127.0.0.1" if word == "0.0.0.0" else word for word in entrypoint]
-    port, token = free_port(), secrets.token_hex()
-    check = [word.replace(":8080/", f":{port}/") for word in healthcheck]
-    assert check != healthcheck
-    assert subprocess.run(check, capture_output=True, timeout=60, check=False).returncode == 1
-    command = [*entrypoint, "--port", str(port), "--token", token]
+
+    def check(port: int | str) -> int:
+        command = [word.replace(":8080/", f":{port}/") for word in healthcheck]
+        assert command != healthcheck
+        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
+
+    assert check(refusing_port) == 1
+    token = secrets.token_hex()
+    command = [*entrypoint, "--port", "0", "--token", token]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as mock:
         try:
             assert mock.stdout is not None
-            assert mock.stdout.readline() == f"listening on ws://127.0.0.1:{port}/v1/realtime\n"
-            subprocess.run(check, timeout=60, check=True)
+            found = re.fullmatch(r"listening on ws://127\.0\.0\.1:(\d+)/v1/realtime\n", mock.stdout.readline())
+            assert found
+            port = found[1]
+            assert check(port) == 0
             request = urllib.request.Request(f"http://127.0.0.1:{port}/_mock/explain")
             request.add_header("Authorization", f"Bearer {token}")
             with urllib.request.urlopen(request, timeout=60) as response:
@@ -107,18 +106,18 @@ def words(text: str) -> list[str]:
     return found
 
 
-def test_the_mock_starts_as_the_image_starts_it_and_its_health_is_seen() -> None:
+def test_the_mock_starts_as_the_image_starts_it_and_its_health_is_seen(refusing_port: int) -> None:
     program = ["/opt/mock/bin/rtstt-shim"]
     entrypoint, check = words(instruction("Dockerfile", "ENTRYPOINT")), words(instruction("Dockerfile", "HEALTHCHECK"))
     assert entrypoint[:1] == program
     assert check[0] == "/opt/mock/bin/python"
-    served([sys.executable, "-m", "rtstt_core", *entrypoint[1:]], [sys.executable, *check[1:]])
+    served([sys.executable, "-m", "rtstt_core", *entrypoint[1:]], [sys.executable, *check[1:]], refusing_port)
 
 
 @pytest.mark.client
 @pytest.mark.heavy
 @pytest.mark.timeout(300)
-def test_the_image_is_built_from_what_it_copies(tmp_path: Path) -> None:
+def test_the_image_is_built_from_what_it_copies(tmp_path: Path, refusing_port: int) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for name, text in instructions("Dockerfile"):
@@ -132,9 +131,8 @@ def test_the_image_is_built_from_what_it_copies(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-ec", command], cwd=source, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     entrypoint, check = (words(instruction("Dockerfile", name)) for name in ("ENTRYPOINT", "HEALTHCHECK"))
-    served(
-        [word.replace("/opt/mock", home) for word in entrypoint], [word.replace("/opt/mock", home) for word in check]
-    )
+    here = [[word.replace("/opt/mock", home) for word in words_] for words_ in (entrypoint, check)]
+    served(*here, refusing_port)
 
 
 def test_the_recipe_for_python_activates_the_shim(tmp_path: Path) -> None:

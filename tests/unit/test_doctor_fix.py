@@ -39,6 +39,7 @@ LEFT = (
 
 def git(folder: Path, *words: str) -> None:
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
+    identity += ["-c", "maintenance.auto=false"]  # which git would run in the background
     subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -63,12 +64,12 @@ def test_two_that_need_the_same_folder_build_it_once(cache: Path, capsys: pytest
 
     def build() -> None:
         started.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         _build_folder(cache / "x", "once", built)
 
     first = threading.Thread(target=_build.cached_folder, args=(cache / "x", {}, build))
     first.start()
-    assert started.wait(30)
+    assert started.wait(60)
     second = threading.Thread(target=_build.cached_folder, args=(cache / "x", {}, build))
     second.start()
     go_on.set()
@@ -185,3 +186,18 @@ def test_a_script_ends_with_its_exit_code_and_one_sentence(script: str, error: s
     assert done.returncode == code
     assert "Traceback" not in done.stderr
     assert done.stderr.endswith(output)
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "demo.py"])
+def test_the_help_of_a_script_fits_80_columns(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(_build.ROOT / "scripts" / script), "--help"],
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith("usage: ")
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []

@@ -49,7 +49,7 @@ def test_a_record_of_another_thread_does_not_wait_for_a_handler(handler: Calling
         if text == "first":
             thread = threading.Thread(target=warn, args=("second",))
             thread.start()
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
             assert handler.texts == ["first"]
 
@@ -85,17 +85,17 @@ def test_flush_waits_for_the_thread_that_emits(handler: Calling) -> None:
 
     def wait(text: str) -> None:
         entered.set()
-        leave.wait(10)
+        leave.wait(60)
 
     handler.function = wait
     thread = threading.Thread(target=warn, args=("first",))
     thread.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     warn("second")
     flush(0.01)
     assert handler.texts == ["first"]
     leave.set()
-    flush(10)
+    flush(60)
     assert handler.texts == ["first", "second"]
     thread.join()
 

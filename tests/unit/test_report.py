@@ -245,8 +245,9 @@ def test_a_session_without_a_transcript_is_logged_at_level_info(caplog: pytest.L
         "was never committed. Send input_audio_buffer.commit at the end of each utterance, or set "
         f"session.audio.input.turn_detection. [websockets 15.0.1, {URL}]"
     )
-    assert lines(caplog.records) == [line, f"{line} (and 1 more like it)"]
-    assert {record.levelno for record in caplog.records} == {logging.INFO}
+    records = [record for record in caplog.records if record.name == "rtstt_shim"]
+    assert lines(records) == [line, f"{line} (and 1 more like it)"]
+    assert {record.levelno for record in records} == {logging.INFO}
 
 
 def test_an_exception_of_a_logging_handler_does_not_reach_the_client(warnings_logged: Records) -> None:
@@ -268,7 +269,7 @@ def test_a_handler_may_report_a_failure_itself(warnings_logged: Records) -> None
             # In another thread, which would wait for a lock that this one holds.
             thread = threading.Thread(target=lambda: report(OPENAI, Symptom("close", close_code=1006)))
             thread.start()
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
     handler = Nested(logging.WARNING)

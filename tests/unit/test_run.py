@@ -534,7 +534,7 @@ while True:
 def _read_until(terminal: int, mark: bytes) -> None:
     said = b""
     while mark not in said:
-        assert select.select([terminal], [], [], 30)[0], said
+        assert select.select([terminal], [], [], 60)[0], said
         try:
             said += os.read(terminal, 100)
         except OSError:  # everyone has left the terminal

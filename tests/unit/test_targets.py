@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import re
-import socket
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -225,19 +224,17 @@ def test_what_is_no_url_is_the_clients_to_reject(url: Any, talk: Talk, shim: Non
     assert warnings_logged == []
 
 
-def test_nothing_listening_there_is_the_clients_own_exception(talk: Talk, shim: None) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    _, error = talk(f"ws://127.0.0.1:{port}/v1/realtime?intent=transcription")
+def test_nothing_listening_there_is_the_clients_own_exception(talk: Talk, shim: None, refusing_port: int) -> None:
+    _, error = talk(f"ws://127.0.0.1:{refusing_port}/v1/realtime?intent=transcription")
     assert error is not None
     assert "rtstt" not in repr(error)
 
 
 @pytest.mark.parametrize("talk", [TRANSPORTS["aiohttp"][0], TRANSPORTS["websocket-client"][0]])
-def test_nothing_listening_there_is_warned_of(talk: Talk, shim: None, warnings_logged: Records) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    talk(f"ws://127.0.0.1:{port}/v1/realtime?intent=transcription")
+def test_nothing_listening_there_is_warned_of(
+    talk: Talk, shim: None, warnings_logged: Records, refusing_port: int
+) -> None:
+    talk(f"ws://127.0.0.1:{refusing_port}/v1/realtime?intent=transcription")
     assert [vars(record)["rtstt_diagnosis"] for record in warnings_logged] == ["connect-refused"]
 
 
@@ -249,7 +246,7 @@ def test_uninstalling_in_the_middle_of_a_session_silences_it(shim: None, warning
     go = threading.Event()
 
     def refuse_when_released(connection: Any) -> None:
-        assert go.wait(10)
+        assert go.wait(60)
         refuse(connection)
 
     with serving(refuse_when_released) as endpoint, connect(endpoint.url()) as connection:

@@ -65,6 +65,7 @@ def test_a_sitecustomize(suite: Path, tmp_path: Path) -> None:
     run(suite, *PYTEST, PYTHONPATH=str(tmp_path / "site"))
 
 
+@pytest.mark.heavy
 def test_a_conftest(suite: Path) -> None:
     (suite / "conftest.py").write_text("import rtstt_shim")
     run(suite, *PYTEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from collections import Counter
@@ -72,7 +73,7 @@ def aiohttp_session(url: str, messages: int) -> None:
 def websocket_client(url: str, messages: int) -> None:
     import websocket
 
-    connection = websocket.create_connection(url, timeout=10)
+    connection = websocket.create_connection(url, timeout=60)
     for _ in range(messages):
         connection.send("hello")
         assert connection.recv() == "hello"
@@ -82,6 +83,7 @@ def websocket_client(url: str, messages: int) -> None:
 def calls_of_the_shim(work: Callable[[], None]) -> Counter[str]:
     """Count the calls of the shim's functions while something runs, in its threads too."""
     calls: Counter[str] = Counter()
+    gc.collect()  # what other tests left ends now
 
     def count(frame: FrameType, event: str, argument: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):

@@ -93,7 +93,7 @@ def test_an_error_and_the_close_after_it_are_one_report(watch: Watch, reported: 
 @pytest.mark.usefixtures("soon")
 def test_an_error_without_a_close_is_reported_after_half_a_second(watch: Watch, reported: Reported) -> None:
     watch.frame(TEXT, True, event(ERROR))
-    assert reported.came.wait(10)
+    assert reported.came.wait(60)
     assert reported == [(WHOLE, False)]
     watch.closed(1000, "")
     assert len(reported) == 1
@@ -209,6 +209,7 @@ def test_an_error_that_comes_again_after_the_others_were_reported_is_still_count
     assert reported.counts == [1, 6]
 
 
+@pytest.mark.usefixtures("soon")
 def test_errors_on_many_connections_need_one_thread(reported: Reported) -> None:
     before = threading.active_count()
     for _ in range(1000):
@@ -233,19 +234,19 @@ def test_an_error_that_came_before_is_not_parsed_again(
 @pytest.mark.parametrize(
     "form", [str, str.encode, lambda text: bytearray(text.encode())], ids=["text", "bytes", "array"]
 )
-def test_a_message_of_a_megabyte_costs_what_one_of_a_kibibyte_does(
+def test_a_message_of_16_megabytes_costs_what_one_of_a_kibibyte_does(
     session: SessionType, form: Callable[[str], Any], reported: Reported
 ) -> None:
     watch = Watch(INFO, lambda: True, session)
-    small, large = (form(json.dumps({"type": "response.output_audio.delta", "delta": "A" * n})) for n in (2**10, 2**20))
+    small, large = (form(json.dumps({"type": "response.output_audio.delta", "delta": "A" * n})) for n in (2**10, 2**24))
     for receive in (watch.message, lambda data: watch.frame(TEXT, True, data)):
-        # Copying or searching the whole message would take a hundred times as long.
-        assert time_of(receive, large) < 3 * time_of(receive, small)
+        # Copying or searching the whole message would take thousands of times as long.
+        assert time_of(receive, large) < 50 * time_of(receive, small)
 
 
 def time_of(call: Callable[[Any], None], data: Any) -> float:
-    """Return the shortest CPU time of 1,000 calls in five rounds, in seconds."""
-    return min(timeit.repeat(lambda: call(data), number=1000, repeat=5, timer=time.process_time))
+    """Return the shortest CPU time of 100 calls in five rounds, in seconds."""
+    return min(timeit.repeat(lambda: call(data), number=100, repeat=5, timer=time.thread_time))
 
 
 def test_the_report_of_an_error_tells_that_the_client_closed(watch: Watch, reported: Reported) -> None:
@@ -266,7 +267,7 @@ def test_a_refusal_that_crosses_the_clients_own_close_is_still_a_refusal(
 @pytest.mark.usefixtures("soon")
 def test_a_failed_item_is_reported(watch: Watch, reported: Reported) -> None:
     watch.message(json.dumps(FAILED))
-    assert reported.came.wait(10)
+    assert reported.came.wait(60)
     assert reported == [(FAILED_ITEM, False)]
 
 

@@ -76,7 +76,7 @@ def websocket_client(url: str) -> Seen:
     seen: list[Any] = []
     connection = websocket.WebSocket()
     try:
-        connection.connect(url, timeout=10)
+        connection.connect(url, timeout=60)
         while text := connection.recv():
             seen.append(json.loads(text))
     except Exception as error:

@@ -335,8 +335,12 @@ def test_the_list_says_which_targets_a_source_needs(
     npm_source: Npm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["pr", "--list"]) == 0
-    assert re.findall(r"^\S+", capsys.readouterr().out, re.M) == [
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert re.findall(r"^\S+", shown, re.M) == [
         "agents/regional-hosts",
         "agents-js/model-param",
         "agents-js/ws-api-errors",
@@ -412,8 +416,20 @@ class TestBadInput:
 
     def test_nothing_to_do(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.refused(capsys) == (
-            "a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR"
+            "FIX is missing: rtstt-shim pr FIX --source DIR --out DIR; `rtstt-shim pr --list` shows the fixes"
         )
+
+    def test_an_option_is_missing(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        usage = f"rtstt-shim pr {FIXES[0]} --source DIR --out DIR"
+        assert self.refused(capsys, FIXES[0]) == f"--source and --out are missing: {usage}"
+        assert self.refused(capsys, FIXES[0], "--source", tmp_path) == f"--out is missing: {usage}"
+        assert self.refused(capsys, FIXES[0], "--out", tmp_path / "out") == f"--source is missing: {usage}"
+        assert self.refused(capsys, "source") == "--source is missing: rtstt-shim pr source --source CHECKOUT"
+
+    def test_a_fix_that_does_not_exist_is_named_before_an_option_that_is_missing(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        assert self.refused(capsys, "nope", "--source", tmp_path).startswith("there is no fix 'nope': choose one of ")
 
     def test_no_such_target(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert self.refused(capsys, "agents-js/nope", "--source", tmp_path, "--out", tmp_path / "out") == (

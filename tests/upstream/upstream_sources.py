@@ -19,6 +19,8 @@ from filelock import FileLock
 PACKAGE = "@livekit/agents-plugin-openai"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rtstt-shim" / "sources"
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
+# git would run it in the background, and change the repository meanwhile.
+GIT += ("-c", "maintenance.auto=false", "-c", "gc.auto=0")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ const { WebSocket } = createRequire(project)('ws');
 const TEXT = JSON.stringify({ type: 'message', text: 'x'.repeat(160) });
 const WINDOW = 16;
 
-const socket = new WebSocket(url, { perMessageDeflate: false });
+const socket = new WebSocket(url, { perMessageDeflate: url.includes('packed') });
 let left = 0;
 let echoing = false;
 let parsed; // used at the end, so that the compiler keeps it

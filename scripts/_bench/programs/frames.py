@@ -5,6 +5,7 @@ import socket
 import struct
 import sys
 import threading
+import zlib
 from base64 import b64encode
 from hashlib import sha1
 
@@ -12,16 +13,22 @@ GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 EVENTS = 64
 
 
-def frame(payload):
+def frame(payload, first=0x81):
     size = len(payload)
-    head = bytes([0x81, size]) if size < 126 else bytes([0x81, 126]) + struct.pack("!H", size)
+    head = bytes([first, size]) if size < 126 else bytes([first, 126]) + struct.pack("!H", size)
     return head + payload
 
 
-def stream(make):
+def packed(payload):
+    """Return a compressed frame (RFC 7692) that can be sent again: it refers to nothing before it."""
+    packer = zlib.compressobj(wbits=-15)
+    return frame((packer.compress(payload) + packer.flush(zlib.Z_FULL_FLUSH))[:-4], 0xC1)
+
+
+def stream(make, make_frame=frame):
     """Return frames of events; `make` returns the fields of one, by its number."""
     return b"".join(
-        frame(json.dumps(make(f"event_{number:021}", number), separators=(",", ":")).encode())
+        make_frame(json.dumps(make(f"event_{number:021}", number), separators=(",", ":")).encode())
         for number in range(EVENTS)
     )
 
@@ -67,6 +74,8 @@ def audio(event_id, number):
 def events_of(path):
     if "sends=errors" in path:
         return stream(error)
+    if "packed=" in path:
+        return stream(delta, packed)
     return stream(audio if "model=" in path else delta)
 
 
@@ -90,9 +99,12 @@ def serve(raw):
         if name.lower() == "sec-websocket-key":
             key = value.strip()
     accept = b64encode(sha1((key + GUID).encode()).digest()).decode()
+    # The client compresses nothing that is shorter than its threshold.
+    agreed = "permessage-deflate; client_no_context_takeover"
+    extensions = f"Sec-WebSocket-Extensions: {agreed}\r\n" if "packed=" in path else ""
     raw.sendall(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+        f"Sec-WebSocket-Accept: {accept}\r\n{extensions}\r\n".encode()
     )
     if path.startswith("/echo"):
         echo(raw, file)

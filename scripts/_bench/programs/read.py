@@ -1,4 +1,4 @@
-"""A bare websockets server that discards messages, or decodes them as the server of a test does: `read.py [decode]`."""
+"""A bare websockets server: it discards messages, decodes them as a test's, or answers: `read.py [decode|answer]`."""
 
 import asyncio
 import base64
@@ -23,6 +23,11 @@ async def decode(connection):
             del audio[:-1_000_000]
 
 
+async def answer(connection):
+    async for _ in connection:
+        await connection.send('{"type":"answer"}')
+
+
 async def main(handler):
     async with serve(handler, "127.0.0.1", 0, compression=None, max_size=None, ping_interval=None) as server:
         print(f"listening on ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
@@ -30,4 +35,4 @@ async def main(handler):
 
 
 logging.getLogger("websockets").setLevel(logging.CRITICAL)
-asyncio.run(main(decode if "decode" in sys.argv else discard))
+asyncio.run(main({"decode": decode, "answer": answer}.get(sys.argv[-1], discard)))

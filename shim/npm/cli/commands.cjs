@@ -8,10 +8,16 @@ const { runWithPython } = require('./python.cjs');
 
 const HELP = `usage: rtstt-shim COMMAND ...
 
-  doctor      list the installed clients that OpenAI's endpoint refuses, and what the shim does about each
-  run         run a Node program with the shim active, child processes included: rtstt-shim run -- npm start
-  patch       patch the LiveKit plugin of this project (needs Python)
-  mock, probe, pr, ...  as in the Python package, which they need
+  doctor  list the installed clients that OpenAI's endpoint refuses, and what
+          the shim does about each
+  run     run a Node program with the shim active, child processes included:
+          rtstt-shim run -- npm start
+
+These are the commands of the Python package, which has to be installed, or uv:
+
+  patch   patch the LiveKit plugin of this project
+  mock, probe, pr, exam, record, inspect, cassette
+          see the --help of each
 
 Exit codes: 0 fine, 1 found something or failed, 2 usage error.`;
 
@@ -21,10 +27,18 @@ const COMMANDS = {
   run: (words) => require('./run.cjs').run(words),
   // Its rules are patterns of ast-grep, which the Python package applies.
   patch: (words) => runWithPython('patch', ['patch-npm', ...words], 'upstream'),
-  'patch-npm': (words) => runWithPython('patch-npm', ['patch-npm', ...words], 'upstream'),
-  pr: (words) => runWithPython('pr', ['pr', ...words], 'upstream'),
-  mock: (words) => runWithPython('mock', ['mock', ...words], 'testkit'),
-  probe: (words) => runWithPython('probe', ['probe', ...words], 'testkit'),
+};
+
+/** @type {Record<string, string>} the commands of the Python package, and the extra that each needs */
+const EXTRAS = {
+  cassette: 'testkit',
+  exam: 'exam',
+  inspect: 'testkit',
+  mock: 'testkit',
+  'patch-npm': 'upstream',
+  pr: 'upstream',
+  probe: 'testkit',
+  record: 'testkit',
 };
 
 /**
@@ -50,8 +64,9 @@ async function main(words) {
  */
 async function codeOf(name, words) {
   try {
-    if (!Object.hasOwn(COMMANDS, name)) throw new UsageError(`there is no command '${name}'; see \`rtstt-shim --help\``);
-    return await COMMANDS[name](words);
+    if (Object.hasOwn(COMMANDS, name)) return await COMMANDS[name](words);
+    if (Object.hasOwn(EXTRAS, name)) return await runWithPython(name, [name, ...words], EXTRAS[name]);
+    throw new UsageError(`there is no command '${name}'; see \`rtstt-shim --help\``);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`rtstt-shim: ${error.message}`);

@@ -9,10 +9,12 @@ const { Unread, isFolder, printable, real } = require('./tree.cjs');
 
 const HELP = `usage: rtstt-shim doctor [--format text|json] [PATH]
 
-List the installed npm packages below PATH (default: here) whose transcription sessions OpenAI's endpoint refuses, and
-what the shim does about each. Nothing that it looks at is executed.
+List the installed npm packages below PATH (default: here) whose transcription
+sessions OpenAI's endpoint refuses, and what the shim does about each. Nothing
+that it looks at is executed.
 
-Exit codes: 0 nothing is affected and uncovered, 1 something is, 2 usage error, or something could not be read.`;
+Exit codes: 0 nothing is affected and uncovered, 1 something is, 2 usage error,
+or something could not be read.`;
 const REST =
   'Python packages and source code were not examined: the Python package does that ' +
   "(uvx --from 'rtstt-shim[upstream]' rtstt-shim doctor)";

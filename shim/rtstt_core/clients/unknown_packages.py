@@ -23,7 +23,7 @@ _TABLED = {known.name for known in PYTHON_CLIENTS} | {"rtstt-shim"}
 
 # What the metadata of a package that opens such a socket mentions: as a dependency, a keyword or in its description.
 _HINTS = ("openai", "realtime", "websocket", "aiohttp")
-_NPM_HINTS = ("openai", "realtime", '"ws"')
+_NPM_HINTS = ("openai", "realtime", '"ws"', '"faye-websocket"')
 _SCRIPTS = (".js", ".cjs", ".mjs")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from rtstt_core.clients.results import Client, Finding, Report, Verdict
 from rtstt_core.clients.tree import is_file, printable
+from rtstt_core.terminal import terminal_width
 
 __all__ = ["FORMATS"]
 
@@ -26,7 +26,7 @@ def _wrap(text: str, indent: int = 0) -> list[str]:
         text: One paragraph.
         indent: The spaces before each line; lines after the first get two more.
     """
-    width = max(20, shutil.get_terminal_size((80, 24)).columns)
+    width = terminal_width()
     lead = " " * indent
     return textwrap.wrap(
         printable(text), width, initial_indent=lead, subsequent_indent=lead + "  ", break_on_hyphens=False

@@ -1,12 +1,11 @@
 /**
- * The messages and the CLOSE frame of a WebSocket server, read from its bytes (RFC 6455), permessage-deflate included.
+ * The messages and the CLOSE frame of a WebSocket server, read from its bytes (RFC 6455). With permessage-deflate the
+ * messages are only counted.
  *
  * No I/O. A message that cannot be of interest (binary, too long, or without interest by its beginning) is skipped
  * without being kept: it costs little more than the reading of its header, whatever its length.
  */
 'use strict';
-
-const { Inflater } = require('./inflater.cjs');
 
 const CONTINUATION = 0x0;
 const TEXT = 0x1;
@@ -19,19 +18,14 @@ const WHOLE_TEXT = 0x80 | TEXT;
 const HEAD = 512;
 // An error event is a few hundred bytes long.
 const MAX_MESSAGE = 65_536;
-// A longer compressed message has to be read if later ones may refer back to it.
-const MAX_COMPRESSED = 1_048_576;
-// A conversation streams audio: to inflate it would cost too much. Its refusal comes among the first messages.
-const MAX_COMPRESSED_OF_CONVERSATION = 4096;
-const MAX_INFLATED_OF_CONVERSATION = 64;
 
 /**
  * @typedef {object} MessageReceiver
- * @property {'transcription' | 'conversation'} session what the connection opens
  * @property {(head: string) => boolean} wants returns whether a text message is of interest, by its beginning, in which
  *   each byte is a character
  * @property {(data: Buffer, head: string) => void} message receives one whole text message of interest
  * @property {() => void} delta receives a delta
+ * @property {() => void} arrived receives a message of a compressed connection, of which nothing else is read
  * @property {(code: number, reason: string) => void} closed receives the CLOSE frame; 1005 if it has no code
  */
 
@@ -67,9 +61,7 @@ function skipDeltas(data, at) {
 
 class FrameReader {
   #receiver;
-  /** @type {Inflater | undefined} */
-  #inflater;
-  #inflated = 0;
+  #compressed;
 
   // The beginning of a frame that is incomplete, and how many of its bytes are needed.
   /** @type {Buffer[]} */
@@ -84,15 +76,14 @@ class FrameReader {
   /** @type {Buffer[] | undefined} */
   #fragments;
   #fragmentsSize = 0;
-  #compressed = false;
 
   /**
    * @param {MessageReceiver} receiver
-   * @param {string} [extensions] the response's Sec-WebSocket-Extensions
+   * @param {boolean} [compressed] whether permessage-deflate was agreed (RFC 7692)
    */
-  constructor(receiver, extensions = '') {
+  constructor(receiver, compressed = false) {
     this.#receiver = receiver;
-    if (/permessage-deflate/i.test(extensions)) this.#inflater = new Inflater(extensions);
+    this.#compressed = compressed;
   }
 
   /**
@@ -139,7 +130,7 @@ class FrameReader {
    */
   #readFrames(data, at) {
     while (at < data.length && !this.#closed) {
-      const next = skipDeltas(data, at);
+      const next = this.#compressed ? at : skipDeltas(data, at);
       if (next > at) {
         this.#fragments = undefined;
         this.#receiver.delta();
@@ -189,6 +180,11 @@ class FrameReader {
     }
     const whole = head + length;
     const start = at + head;
+    const opcode = first & 0x0f;
+    if (this.#compressed && opcode !== CLOSE) {
+      if (opcode === TEXT || opcode === BINARY) this.#receiver.arrived();
+      return whole;
+    }
     if (first === WHOLE_TEXT) {
       this.#fragments = undefined;
       if (length > MAX_MESSAGE) return whole;
@@ -201,11 +197,11 @@ class FrameReader {
       this.#receiver.message(data.subarray(start, at + whole), text);
       return whole;
     }
-    if (!this.#wantsFrame(first & 0x0f, (first & 0x40) !== 0, length)) return whole;
+    if (!this.#wantsFrame(opcode, (first & 0x40) !== 0, length)) return whole;
     this.#needed = whole;
     if (data.length - at < whole) return 0;
     const payload = data.subarray(start, at + whole);
-    if ((first & 0x0f) === CLOSE) {
+    if (opcode === CLOSE) {
       this.#closed = true;
       if (length < 2) this.#receiver.closed(1005, '');
       else this.#receiver.closed(payload.readUInt16BE(0), payload.toString('utf8', 2));
@@ -219,33 +215,19 @@ class FrameReader {
    * Returns whether the payload of a frame has to be kept; called again when more of the frame has arrived.
    *
    * @param {number} opcode
-   * @param {boolean} compressed
+   * @param {boolean} reserved whether the bit of an extension is set, and none was agreed: the client closes
    * @param {number} length
    */
-  #wantsFrame(opcode, compressed, length) {
+  #wantsFrame(opcode, reserved, length) {
     if (opcode === CLOSE) return true;
-    // A compressed binary message is inflated as well: later messages may refer back to it.
-    if (opcode === TEXT || (opcode === BINARY && compressed && this.#inflater)) {
-      this.#compressed = compressed;
-      this.#fragments = compressed && !this.#inflater ? undefined : [];
+    if (opcode === TEXT || opcode === BINARY) {
+      this.#fragments = opcode === BINARY || reserved ? undefined : [];
       this.#fragmentsSize = 0;
-    } else if (opcode === BINARY) {
-      this.#fragments = undefined;
     } else if (opcode !== CONTINUATION) {
       return false;
     }
-    if (this.#fragments && this.#fragmentsSize + length > this.#maxMessage) {
-      this.#fragments = undefined;
-      // Later messages refer back to this one and cannot be read without it.
-      if (this.#compressed) this.#inflater = undefined;
-    }
+    if (this.#fragmentsSize + length > MAX_MESSAGE) this.#fragments = undefined;
     return this.#fragments !== undefined;
-  }
-
-  get #maxMessage() {
-    if (!this.#compressed) return MAX_MESSAGE;
-    if (this.#receiver.session === 'transcription') return MAX_COMPRESSED;
-    return this.#inflated < MAX_INFLATED_OF_CONVERSATION ? MAX_COMPRESSED_OF_CONVERSATION : 0;
   }
 
   /**
@@ -259,17 +241,7 @@ class FrameReader {
     this.#fragmentsSize += payload.length;
     if (!fin) return;
     this.#fragments = undefined;
-    let message = fragments.length === 1 ? payload : Buffer.concat(fragments);
-    if (this.#compressed) {
-      try {
-        message = /** @type {Inflater} */ (this.#inflater).inflate(message);
-        this.#inflated += 1;
-      } catch {
-        // Too long or damaged: the client reports it, and only the CLOSE frame is left to be read.
-        this.#inflater = undefined;
-        return;
-      }
-    }
+    const message = fragments.length === 1 ? payload : Buffer.concat(fragments);
     const text = message.toString('latin1', 0, HEAD);
     if (this.#receiver.wants(text)) this.#receiver.message(message, text);
   }

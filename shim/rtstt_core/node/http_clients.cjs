@@ -12,6 +12,8 @@ const { decideHandshake } = require('./handshake.cjs');
 const { tap } = require('./tap.cjs');
 
 /** @import { ClientRequest } from 'node:http' */
+/** @import { Socket } from 'node:net' */
+/** @import { Tap } from './tap.cjs' */
 /** @import { Watch } from './watch.cjs' */
 
 /** Corrects a WebSocket request, and watches its connection. */
@@ -41,18 +43,39 @@ function authorityOf(request) {
 function observeRequest(request, watch) {
   let timedOut = false;
   let answered = false;
-  const emitted = guarded('watching an http request', (/** @type {string} */ event, /** @type {unknown} */ value) => {
+  /** @type {Tap | undefined} */
+  let tapped;
+  const attach = guarded('watching a client', (/** @type {object} */ socket) => tapped?.attach(clientOf(socket)));
+  /** @type {(event: string, value: unknown, socket?: object) => void} */
+  const onEvent = (event, value, socket) => {
     if (event === 'timeout') timedOut = true;
-    else if (event === 'upgrade' || event === 'response') answered = true;
-    else if (event === 'error' && (timedOut || !request.aborted)) {
+    else if (event === 'response') answered = true;
+    else if (event === 'upgrade') {
+      answered = true;
+      // After the client took the socket, and before it reads from it.
+      process.nextTick(attach, socket);
+    } else if (event === 'error' && (timedOut || !request.aborted)) {
       watch.failedToConnect(value, timedOut ? 'timeout' : undefined);
     } else if (event === 'close') {
       if (!answered && request.aborted) watch.aborted();
       restore();
     }
+  };
+  const restore = observe(request, 'emit', guarded('watching an http request', onEvent));
+  const tapSocket = guarded('tapping a socket', (/** @type {Socket} */ socket) => {
+    tapped = tap(socket, watch);
   });
-  const restore = observe(request, 'emit', emitted);
-  request.once('socket', guarded('tapping a socket', (socket) => tap(socket, watch)));
+  request.once('socket', tapSocket);
+}
+
+/**
+ * Returns the WebSocket of `ws` that a socket belongs to: every release from 7 on keeps it there, under a symbol.
+ *
+ * @param {object} socket
+ */
+function clientOf(socket) {
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'websocket');
+  return symbol && Reflect.get(socket, symbol);
 }
 
 module.exports = { created };

@@ -1,4 +1,4 @@
-/** Inflates the compressed messages of one connection (RFC 7692). */
+/** Inflates the compressed messages of one connection (RFC 7692), for a trace. A watch reads them from the client. */
 'use strict';
 
 const { constants, inflateRawSync } = require('node:zlib');

@@ -38,6 +38,7 @@ const MAX_REPORTED = 256;
 /** @type {Map<string, { print: (line: string) => void, line: string, printedAt: number, repeats: number }>} */
 const reported = new Map();
 const failures = channel('rtstt_shim:failure');
+let unreadable = false;
 
 /**
  * Prints a failure, or counts it if the same one was printed within the last minute. A session that ended well and
@@ -53,11 +54,10 @@ function report(info, symptom, { session = 'transcription', byClient = false, co
   for (const name of /** @type {const} */ (['type', 'code', 'message', 'param', 'close_reason'])) {
     if (masked[name] !== undefined) masked[name] = redact(masked[name]);
   }
-  const { library, version } = libraryOn(info.stack, info.fallback);
-  const url = redactUrl(info.url);
+  const { library, version, url, place } = placeOf(info);
   const line = `rtstt_shim: ${leadOf(masked, diagnosis, session, byClient)}: ${diagnosis.what}${evidenceOf(masked)}. ${
     diagnosis.doThis
-  } [${`${library} ${version}`.trimEnd()}, ${url}]`;
+  } ${place}`;
   const { kind, code, param, close_code, status } = masked;
   const key = JSON.stringify([library, url, diagnosis.id, kind, code, param, close_code, status]);
   const now = performance.now();
@@ -80,6 +80,30 @@ function report(info, symptom, { session = 'transcription', byClient = false, co
     const { id, fatal } = diagnosis;
     failures.publish({ library, version, url, session, diagnosis: id, fatal, ...masked, more });
   }
+}
+
+/**
+ * Prints, once in a process, that the messages of a compressed connection cannot be read.
+ *
+ * @param {ConnectionInfo} info the connection
+ * @param {'transcription' | 'conversation'} session what it opens; of a conversation it is printed only with
+ *   `RTSTT_SHIM_LOG=info`
+ */
+function reportUnreadable(info, session) {
+  if (unreadable) return;
+  unreadable = true;
+  const print = session === 'transcription' ? warn : printInfo;
+  print(
+    "rtstt_shim: of a realtime connection only the end is read, because its messages are compressed and its client is " +
+      `neither ws nor the WebSocket of undici. Turn permessage-deflate off to get its errors reported as well. ${placeOf(info).place}`,
+  );
+}
+
+/** @param {ConnectionInfo} info */
+function placeOf({ stack, fallback, url: unmasked }) {
+  const { library, version } = libraryOn(stack, fallback);
+  const url = redactUrl(unmasked);
+  return { library, version, url, place: `[${`${library} ${version}`.trimEnd()}, ${url}]` };
 }
 
 /** Prints the counts of failures that have repeated since they were printed. */
@@ -112,4 +136,4 @@ function evidenceOf({ type, code, message, status, close_code, close_reason }) {
   return parts.length ? ` (${parts.join('; ')})` : '';
 }
 
-module.exports = { report, reportRemainingCounts };
+module.exports = { report, reportRemainingCounts, reportUnreadable };

@@ -11,6 +11,7 @@ const { FrameReader } = require('./frames.cjs');
 
 /**
  * @typedef {object} HandshakeReceiver
+ * @property {() => void} compressed learns that permessage-deflate was agreed
  * @property {(status: number, body: string) => void} refused receives a response other than 101, with the beginning of
  *   its body
  */
@@ -105,20 +106,20 @@ class ServerStream {
     this.#state = 'frames';
     this.#data = Buffer.alloc(0);
     const receiver = this.#receiver;
+    const compressed = /permessage-deflate/i.test(extensions);
+    if (compressed) receiver.compressed();
     this.#frames = new FrameReader(
       {
-        get session() {
-          return receiver.session;
-        },
         wants: (head) => receiver.wants(head),
         delta: () => receiver.delta(),
         message: (data, head) => receiver.message(data, head),
+        arrived: () => receiver.arrived(),
         closed: (code, reason) => {
           this.#state = 'over';
           receiver.closed(code, reason);
         },
       },
-      extensions,
+      compressed,
     );
     this.#frames.receive(rest);
   }

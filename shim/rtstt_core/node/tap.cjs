@@ -8,12 +8,18 @@
 'use strict';
 
 const { clearTimeout, setTimeout } = require('node:timers');
+const { ClientMessages } = require('./client_messages.cjs');
 const { ClientStream } = require('./client_stream.cjs');
 const { guarded, observe } = require('./guard.cjs');
 const { ServerStream } = require('./server_stream.cjs');
 
 /** @import { Socket } from 'node:net' */
 /** @import { Watch } from './watch.cjs' */
+
+/**
+ * @typedef {object} Tap
+ * @property {(client: unknown) => void} attach receives the client's WebSocket, once it is open
+ */
 
 // A refusal is reported with its body, which usually arrives with the head, and which most clients never read.
 const BODY_WAIT_MS = 500;
@@ -38,6 +44,7 @@ function isCloseFrame(chunk) {
  *
  * @param {Socket} socket a connection on which the response to the handshake comes next
  * @param {Watch} watch
+ * @returns {Tap}
  */
 function tap(socket, watch) {
   watch.trace?.tap(socket);
@@ -47,15 +54,23 @@ function tap(socket, watch) {
   let bodyTimer;
   /** @type {ClientStream | undefined} */
   let client;
+  /** @type {ClientMessages | undefined} */
+  let messages;
+  /** @param {() => void} report */
+  const end = (report) => (messages ? messages.end(report) : report());
   const server = new ServerStream({
-    get session() {
-      return watch.session;
-    },
     wants: (head) => watch.wants(head),
     delta: () => watch.delta(),
     message: (data, head) => watch.message(data, head),
     refused: (status, body) => watch.refused(status, body),
-    closed: (code, reason) => watch.closed(code, reason, closing),
+    compressed: () => {
+      messages = new ClientMessages(watch);
+    },
+    arrived: () => messages?.arrived(),
+    closed: (code, reason) => {
+      const byClient = closing;
+      end(() => watch.closed(code, reason, byClient));
+    },
   });
 
   const received = guarded('reading a socket', (/** @type {unknown} */ chunk) => {
@@ -81,7 +96,10 @@ function tap(socket, watch) {
   const finish = guarded('watching the end of a socket', () => {
     server.end();
     // Without an end from the server and without an error, the client itself dropped the connection.
-    if (server.open) watch.lost(closing || !(ended || socket.errored));
+    if (server.open) {
+      const byClient = closing || !(ended || socket.errored);
+      end(() => watch.lost(byClient));
+    }
     release();
   });
 
@@ -92,6 +110,7 @@ function tap(socket, watch) {
     clearTimeout(bodyTimer);
   };
   socket.once('close', finish);
+  return { attach: (client) => messages?.attach(client) };
 }
 
 module.exports = { tap };

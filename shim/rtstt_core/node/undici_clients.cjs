@@ -11,12 +11,16 @@ const { guarded, observe } = require('./guard.cjs');
 const { decideHandshake } = require('./handshake.cjs');
 const { tap } = require('./tap.cjs');
 
+/** @import { Socket } from 'node:net' */
+/** @import { Tap } from './tap.cjs' */
 /** @import { Watch } from './watch.cjs' */
 
 const FALLBACK = 'undici';
 
 /** @type {WeakMap<object, Watch>} the watches of requests */
 const watches = new WeakMap();
+/** @type {Map<string, { socket: Socket, tapped: Tap }>} the sockets on which a handshake runs, by their own address */
+const handshakes = new Map();
 let subscribed = false;
 /** @type {{ key?: string, watch?: Watch }} the newest handshake */
 let newest = {};
@@ -68,7 +72,13 @@ function subscribeMore() {
 const sendHeaders = guarded('tapping a socket of undici', (/** @type {any} */ { request, socket }) => {
   const watch = watches.get(request);
   // A socket of HTTP/2 carries other streams too.
-  if (watch && socket.alpnProtocol !== 'h2') tap(socket, watch);
+  if (!watch || socket.alpnProtocol === 'h2') return;
+  const address = JSON.stringify(socket.address());
+  const handshake = { socket, tapped: tap(socket, watch) };
+  handshakes.set(address, handshake);
+  socket.once('close', () => {
+    if (handshakes.get(address) === handshake) handshakes.delete(address);
+  });
 });
 
 const failed = guarded('watching an undici request', (/** @type {any} */ { request, error }) => {
@@ -78,7 +88,18 @@ const failed = guarded('watching an undici request', (/** @type {any} */ { reque
   else if (!/Extended CONNECT/.test(error?.message)) watch?.failedToConnect(error);
 });
 
-const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ { websocket, handshakeResponse }) => {
+const opened = guarded('watching a WebSocket that opened', (/** @type {any} */ message) => {
+  const address = JSON.stringify(message.address);
+  const found = handshakes.get(address);
+  handshakes.delete(address);
+  if (!found) openedOverHttp2(message);
+  else if (message.websocket) found.tapped.attach(message.websocket);
+  // undici 6, that of Node.js 22, puts its WebSocket on the socket after this.
+  else queueMicrotask(guarded('watching a client', () => found.tapped.attach(Reflect.get(found.socket, 'ws'))));
+});
+
+/** @param {any} message */
+function openedOverHttp2({ websocket, handshakeResponse }) {
   // Only over HTTP/2 is the status 200 (RFC 8441), and the connection has no socket of its own to tap.
   if (handshakeResponse?.status !== 200) return;
   const watch = decideHandshake('', websocket.url, FALLBACK, chooseWatch)?.watch();
@@ -101,6 +122,6 @@ const opened = guarded('watching a WebSocket over HTTP/2', (/** @type {any} */ {
     if (watch.wants(head)) watch.message(data, head);
   });
   on('close', ({ code, reason }) => watch.closed(code, reason, closing));
-});
+}
 
 module.exports = { created };

@@ -12,7 +12,7 @@ const { causeOf, describe } = require('./connect_error.cjs');
 const { ErrorEvents, textOf } = require('./error_events.cjs');
 const { guarded } = require('./guard.cjs');
 const { Progress } = require('./progress.cjs');
-const { report, reportRemainingCounts } = require('./report.cjs');
+const { report, reportRemainingCounts, reportUnreadable } = require('./report.cjs');
 
 /** @import { Symptom, ConnectCause } from './diagnosis.cjs' */
 /** @import { ErrorEvent } from './error_events.cjs' */
@@ -204,6 +204,11 @@ class Watch {
     const ms = performance.now() - this.#startedAt;
     if (ms < ABORT_MS) this.#closed = true;
     else this.failedToConnect(new Error(`the application aborted the attempt after ${(ms / 1000).toFixed(1)} s`), 'timeout');
+  }
+
+  /** Notes that the messages of the connection cannot be read. */
+  unreadable() {
+    reportUnreadable(this.#info, this.#session);
   }
 
   /** Reports the error events that wait for a close. */

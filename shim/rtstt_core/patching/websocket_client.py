@@ -65,7 +65,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
 
 
 def _observe(connection: Any, watch: Watch, context: PatchContext) -> None:
-    next_frame = connection.recv_frame
+    next_frame, receive = connection.recv_frame, watch.message
 
     def recv_frame() -> Any:
         # `connected` is cleared when the client closes, but also when it finds the connection gone.
@@ -77,7 +77,14 @@ def _observe(connection: Any, watch: Watch, context: PatchContext) -> None:
                 if isinstance(error, ConnectionError) or type(error).__name__ == "WebSocketConnectionClosedException":
                     watch.lost(by_client=not was_connected)
             raise
-        context.pass_frame(watch, frame, by_client=not connection.connected)
+        try:
+            # Nearly every frame is one; a client in a loop may cause thousands of error events a second.
+            if frame.opcode == _TEXT and frame.fin:
+                receive(frame.data)
+            else:
+                context.pass_frame(watch, frame, by_client=not connection.connected)
+        except Exception as error:
+            context.record_internal_error(error)
         return frame
 
     connection.recv_frame = recv_frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -36,6 +37,8 @@ class SessionTrace:
         self._answers_pings = answers_pings
         self._number = file.new_session()
         self._started = time.monotonic()
+        # Clients send and receive in different threads. Reentrant: a signal handler may close a connection.
+        self._writing = threading.RLock()
         self._rates = AudioRates()
         self._fragments: dict[Sender, tuple[int, bytearray]] = {}
         self._answered = self._ended = False
@@ -144,5 +147,8 @@ class SessionTrace:
         self._write({"close": {"code": code, "reason": redact(reason), "by": by}})
 
     def _write(self, line: dict[str, Any]) -> None:
-        at = round(time.monotonic() - self._started, 6)
-        self._file.write({"session": self._number, "at": at, **line})
+        if not self._file.writable:  # as in a forked child, in which no thread would release the lock
+            return
+        with self._writing:  # so that the lines are in the order of their times
+            at = round(time.monotonic() - self._started, 6)
+            self._file.write({"session": self._number, "at": at, **line})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ Change = Callable[[dict[str, Any]], dict[str, Any] | None]
 _BLOCK = 1024 * 1024
 
 
-def edit(source: Path, target: Path, change: Change) -> int:
+def edit(source: Path, target: Path, change: Change, about: Mapping[str, Any] | None = None) -> int:
     """Write the lines of a recording to a file, each as a function returns it.
 
     Args:
         source: The recording.
         target: The file to write; the recording itself, or one that does not exist. The audio goes with it.
         change: Called with every line except the header.
+        about: Fields of the header that change.
 
     Returns:
         How many lines were left out.
@@ -55,7 +56,7 @@ def edit(source: Path, target: Path, change: Change) -> int:
     try:
         with temporary.open("xb") as out:
             for number, line in read_lines(source):
-                changed = line if number == 1 else change(line)
+                changed = {**line, **(about or {})} if number == 1 else change(line)
                 if changed is None:
                     removed += 1
                 else:

@@ -1,32 +1,29 @@
 """Follows a recorded session: what a client sends goes in, and what the server sends then comes out.
 
 It has no sockets and no clock. In the mode ``strict`` what the client sends is compared with the recording by its
-meaning: the audio by its length and by how much of it is loud, whatever the chunks; every other event by its fields,
-in order, with identifiers by their placeholders. In the mode ``loose`` nothing is compared.
+meaning: the audio by its length and its sound, whatever the chunks, the gain or the encoding; every other event by its
+fields, in order, with identifiers by their placeholders. In the mode ``loose`` nothing is compared.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from rtstt_core.masking import mask_json
+from rtstt_testkit.cassette.audio import ReceivedAudio, RecordedAudio
 from rtstt_testkit.cassette.compare import Difference, differences
 from rtstt_testkit.cassette.ids import each_id
 from rtstt_testkit.cassette.model import Cassette, Frame, RecordedSession
 from rtstt_testkit.cassette.schedule import Step, schedule
-from rtstt_testkit.mock.audio.formats import FORMATS
-from rtstt_testkit.mock.protocol.secrets import mask_json
+from rtstt_testkit.cassette.wav import Encoding, session_encoding
 
-__all__ = ["Follower", "Matching", "Mismatch", "Mode"]
+__all__ = ["Course", "Follower", "Matching", "Mismatch", "Mode"]
 
 Mode = Literal["strict", "loose"]
 
 _MEASURED = frozenset({"input_audio_buffer.commit", "input_audio_buffer.clear"})
 _FREE = ("event_id",)
-_LOUD = 1024  # of 32768; quieter samples are silence to most detectors
-_LOUD_SHARE = 0.2  # of the loud audio that may be missing or more
-_SPEECH_SECONDS = 0.05
-_NAMES = {"pcm": "audio/pcm", "pcmu": "audio/pcmu", "pcma": "audio/pcma"}
 _SHOWN_DIFFERENCES = 5
 
 
@@ -49,40 +46,62 @@ class Matching:
     tolerance: float = 0.25
 
 
-@dataclass
-class _Heard:
-    """Audio since the last commit."""
+class Course:
+    """A recorded session, read once for all clients that it answers.
 
-    seconds: float = 0.0
-    loud: float = 0.0
-    ranges: list[Frame] = field(default_factory=list)
+    Args:
+        cassette: The recording.
+        session: The session.
+
+    Attributes:
+        cassette: The recording.
+        steps: What the server sends, and what that waits for.
+        expected: What the client sends, appends aside.
+        seconds: The audio before each of these, and in all.
+        audio: The audio.
+    """
+
+    def __init__(self, cassette: Cassette, session: RecordedSession) -> None:
+        self.cassette = cassette
+        self.steps = schedule(session)
+        self.expected: list[Frame] = []
+        self.seconds: list[float] = []
+        self.audio = RecordedAudio(cassette, session)
+        seconds = 0.0
+        for frame in session.frames:
+            if frame.is_audio:
+                seconds += frame.seconds
+            elif frame.sender == "client":
+                self.expected.append(frame)
+                self.seconds.append(seconds)
+        self.seconds.append(seconds)
 
 
 class Follower:
     """A position in a recorded session.
 
     Args:
-        cassette: The recording.
-        session: The session.
+        course: The session.
         matching: How the client is compared.
+
+    Attributes:
+        encoding: The encoding of the client's audio.
     """
 
-    def __init__(self, cassette: Cassette, session: RecordedSession, matching: Matching) -> None:
-        self._cassette = cassette
-        self._session = session
+    def __init__(self, course: Course, matching: Matching) -> None:
+        self._cassette = course.cassette
         self._matching = matching
         self._ignored = (*_FREE, *matching.ignore)
-        self._steps = schedule(session)
+        self._steps = course.steps
         self._step = 0
-        self._expected = [frame for frame in session.frames if frame.sender == "client" and not frame.is_audio]
+        self._expected = course.expected
+        self._before = course.seconds
         self._events = 0
         self._seconds = 0.0
-        self._segment = _Heard()
-        self._turn_loud = 0.0
-        self._recorded = self._segments()
-        encoding = session.encoding
-        self._format = FORMATS[_NAMES[encoding.name]]
-        self._bytes_per_second = encoding.bytes_per_second
+        self._uncommitted = 0.0
+        self._audio = ReceivedAudio(course.audio, matching.tolerance)
+        self.encoding = Encoding("pcm", 24000)
+        self._chose_encoding = False
         self._live: dict[str, str] = {}
         self._placeholders: dict[str, str] = {}
 
@@ -100,13 +119,13 @@ class Follower:
 
         Returns:
             What the server sends now.
+
+        Raises:
+            Mismatch: It is not what was recorded.
         """
-        seconds = len(audio) / self._bytes_per_second
-        loud = len(self._format.keys(audio).translate(None, self._format.quiet_keys(_LOUD))) / self._format.rate
+        seconds = self._audio.append(audio, self.encoding)
         self._seconds += seconds
-        self._segment.seconds += seconds
-        self._segment.loud += loud
-        self._turn_loud += loud
+        self._uncommitted += seconds
         return self._released()
 
     def receive(self, event: dict[str, Any]) -> list[Step]:
@@ -128,7 +147,10 @@ class Follower:
         self._events += 1
         self._seconds = 0.0
         if event.get("type") in _MEASURED:
-            self._segment = _Heard()
+            self._uncommitted = 0.0
+        encoding = session_encoding(event)
+        if encoding is not None:
+            self.encoding, self._chose_encoding = encoding, True
         return self._released()
 
     @property
@@ -139,7 +161,8 @@ class Follower:
             return f"the client did not send {_listed(missing)}, which it sent in the recording"
         left = [step for step in self._steps[self._step :] if step.frame is not None]
         if not left:
-            return None
+            found = self._audio.difference(self._before[-1])
+            return None if found is None else f"after the last event that is recorded {found}"
         step = left[0]
         assert step.frame is not None
         waits = ""
@@ -198,7 +221,7 @@ class Follower:
                 )
             raise Mismatch(self._text(frame, found))
         if frame.type in _MEASURED:
-            self._compare_audio(frame)
+            self._compare_commit(frame)
         self._bind(frame.event, event)
 
     def _differences(self, frame: Frame, event: dict[str, Any]) -> list[Difference]:
@@ -228,38 +251,22 @@ class Follower:
 
     # -- audio
 
-    def _segments(self) -> dict[int, _Heard]:
-        """Return the audio before each commit and clear of the recording, by line."""
-        heard, found = _Heard(), {}
-        for frame in self._session.frames:
-            if frame.is_audio:
-                heard.seconds += frame.seconds
-                heard.ranges.append(frame)
-            elif frame.sender == "client" and frame.type in _MEASURED:
-                found[frame.line] = heard
-                heard = _Heard()
-        return found
+    def _compare_commit(self, frame: Frame) -> None:
+        end = self._before[self._events]
+        measured = (index for index in range(self._events) if self._expected[index].type in _MEASURED)
+        recorded = end - max((self._before[index] for index in measured), default=0.0)
+        if abs(recorded - self._uncommitted) > self._matching.tolerance:
+            raise Mismatch(
+                f"before {frame.type} (line {frame.line}) the client sent {self._uncommitted:.3f} s of audio, and "
+                f"{recorded:.3f} s are recorded"
+            )
+        self._compare_audio(frame, end)
+        self._audio.cut(end, here=True)
 
-    def _compare_audio(self, frame: Frame) -> None:
-        recorded, sent = self._recorded[frame.line], self._segment
-        if abs(recorded.seconds - sent.seconds) > self._matching.tolerance:
-            raise Mismatch(
-                f"before {frame.type} (line {frame.line}) the client sent {sent.seconds:.3f} s of audio, and "
-                f"{recorded.seconds:.3f} s are recorded"
-            )
-        if not any(run.ranges for run in recorded.ranges):
-            return  # a trace without audio
-        quiet = self._format.quiet_keys(_LOUD)
-        loud = sum(
-            len(self._format.keys(audio).translate(None, quiet)) / self._format.rate
-            for run in recorded.ranges
-            for audio in self._cassette.audio(run)
-        )
-        if abs(loud - sent.loud) > max(self._matching.tolerance, _LOUD_SHARE * loud):
-            raise Mismatch(
-                f"before {frame.type} (line {frame.line}) {sent.loud:.3f} s of the client's audio are loud, and "
-                f"{loud:.3f} s of the recorded audio"
-            )
+    def _compare_audio(self, frame: Frame, end: float) -> None:
+        found = self._audio.difference(end)
+        if found is not None:
+            raise Mismatch(f"before {frame.type} (line {frame.line}) {found}")
 
     # -- what goes out
 
@@ -267,10 +274,16 @@ class Follower:
         steps = []
         while self._step < len(self._steps) and self._may_send(self._steps[self._step]):
             step = self._steps[self._step]
-            if step.speech:
-                self._turn_loud = 0.0
             steps.append(step)
             self._step += 1
+            if step.speech:
+                self._audio.forget_speech()
+            if step.frame is not None:
+                if step.ends_turn and self._matching.mode == "strict":
+                    self._compare_audio(step.frame, step.audio)
+                    self._audio.cut(step.audio, here=False)
+                if not self._chose_encoding:
+                    self.encoding = session_encoding(step.frame.event) or self.encoding
         return steps
 
     def _may_send(self, step: Step) -> bool:
@@ -278,7 +291,7 @@ class Follower:
             return self._events > step.events
         if self._seconds + self._matching.tolerance < step.seconds:
             return False
-        return not step.speech or self._turn_loud >= _SPEECH_SECONDS
+        return not step.speech or self._audio.has_speech()
 
 
 def _ids(event: Any) -> list[tuple[str, str]]:

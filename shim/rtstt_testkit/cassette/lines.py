@@ -10,11 +10,11 @@ import json
 import time
 from typing import Any, Literal, Protocol
 
+from rtstt_core.masking import mask_json, mask_keys
 from rtstt_testkit.cassette.ids import Placeholders
-from rtstt_testkit.cassette.wav import AudioRange, Encoding, encoding_of
+from rtstt_testkit.cassette.wav import AudioRange, Encoding, session_encoding
 from rtstt_testkit.mock.protocol.events import Sender, b64decode, plain_append
 from rtstt_testkit.mock.protocol.handshake import Request
-from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
 
 __all__ = [
     "APPEND",
@@ -205,15 +205,9 @@ class SessionLines:
 
     def _follow_formats(self, event: dict[str, Any]) -> None:
         """Read the audio formats from an event that describes the session."""
-        session = event.get("session")
-        if not isinstance(session, dict):
-            return
-        audio = session.get("audio")
         directions: tuple[Direction, Direction] = ("input", "output")
         for direction in directions:
-            side = audio.get(direction) if isinstance(audio, dict) else None
-            format_ = side.get("format") if isinstance(side, dict) else session.get(f"{direction}_audio_format")
-            encoding = encoding_of(format_)
+            encoding = session_encoding(event, direction)
             if encoding is not None:
                 self._encodings[direction] = encoding
 

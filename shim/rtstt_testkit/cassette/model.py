@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtstt_testkit.cassette.lines import APPEND
-from rtstt_testkit.cassette.wav import AudioRange, Encoding, encoding_of, read_range
+from rtstt_testkit.cassette.wav import AudioRange, Encoding, read_range, session_encoding
 from rtstt_testkit.mock.protocol.events import Sender, b64decode
 
 __all__ = ["Cassette", "Exchange", "Frame", "RecordedClose", "RecordedSession"]
@@ -140,14 +140,17 @@ class RecordedSession:
         """The encoding of the client's audio, as it was at the end."""
         found = Encoding("pcm", 24000)
         for frame in self.frames:
-            session = frame.event.get("session")
-            if not isinstance(session, dict):
-                continue
-            audio = session.get("audio")
-            side = audio.get("input") if isinstance(audio, dict) else None
-            format_ = side.get("format") if isinstance(side, dict) else session.get("input_audio_format")
-            found = encoding_of(format_) or found
+            found = session_encoding(frame.event) or found
         return found
+
+    def appends(self) -> Iterator[tuple[Frame, Encoding]]:
+        """Yield the client's audio in order, each run with its encoding."""
+        encoding = Encoding("pcm", 24000)
+        for frame in self.frames:
+            if frame.is_audio:
+                yield frame, encoding
+            else:
+                encoding = session_encoding(frame.event) or encoding
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,15 @@ class Cassette:
             CassetteError: A WAV file cannot be read or is too short.
         """
         for range_ in frame.ranges:
-            yield range_ if isinstance(range_, bytes) else read_range(self.path.parent, range_)
+            yield range_ if isinstance(range_, bytes) else self.bytes_of(range_)
+
+    def bytes_of(self, range_: AudioRange) -> bytes:
+        """Return the audio of a byte range.
+
+        Raises:
+            CassetteError: The WAV file cannot be read or is too short.
+        """
+        return read_range(self.path.parent, range_)
 
     def event(self, frame: Frame) -> dict[str, Any]:
         """Return the event of a frame with the audio in it, as it was sent.

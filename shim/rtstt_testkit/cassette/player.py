@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rtstt_core.masking import mask_json
 from rtstt_testkit.cassette.compare import differences
-from rtstt_testkit.cassette.follower import Follower, Matching, Mode
+from rtstt_testkit.cassette.follower import Course, Follower, Matching, Mode
 from rtstt_testkit.cassette.format import CassetteError
 from rtstt_testkit.cassette.ids import each_id
 from rtstt_testkit.cassette.model import Cassette, RecordedSession
 from rtstt_testkit.cassette.reader import load_cassette
 from rtstt_testkit.mock.protocol.handshake import Handshake
 from rtstt_testkit.mock.protocol.ids import Ids
-from rtstt_testkit.mock.protocol.secrets import mask_json
 
 __all__ = ["CassetteMismatch", "Player", "Replay", "Timing"]
 
@@ -83,6 +83,7 @@ class Player:
         dropped = [problem for problem in self._cassette.problems if "lines are missing" in problem]
         if dropped and replay.mode == "strict":
             raise CassetteError(f"{replay.path} is not complete: {dropped[0]}")
+        self._courses: dict[int, Course] = {}
         self._waiting: list[RecordedSession] = []
         self._exchange = 0
         self._followers: list[tuple[int, Follower]] = []
@@ -143,7 +144,10 @@ class Player:
             number: The number of the client, for sentences.
         """
         replay = self.replay
-        follower = Follower(self._cassette, session, Matching(replay.mode, replay.ignore, replay.tolerance))
+        course = self._courses.get(session.number)
+        if course is None:
+            course = self._courses[session.number] = Course(self._cassette, session)
+        follower = Follower(course, Matching(replay.mode, replay.ignore, replay.tolerance))
         self._followers.append((number, follower))
         return follower
 

@@ -36,6 +36,7 @@ class Step(NamedTuple):
         seconds: How much audio it must have sent since the last of them.
         speech: Whether some of the audio since the last turn must be loud.
         lag: Seconds between the moment at which the client had sent that and the event.
+        audio: How much audio it had sent by then since the connection opened.
     """
 
     frame: Frame | None
@@ -44,6 +45,12 @@ class Step(NamedTuple):
     seconds: float
     speech: bool
     lag: float
+    audio: float
+
+    @property
+    def ends_turn(self) -> bool:
+        """Whether the audio up to it is a turn that the server found."""
+        return self.frame is not None and self.frame.type == _STOPPED
 
 
 class _Point(NamedTuple):
@@ -82,11 +89,12 @@ class _Planner:
                 point = self._cause(frame)
                 speech = frame.type == _STARTED
                 lag = max(0.0, frame.at - point.at)
-                steps.append(Step(frame, None, point.events, point.seconds, speech, lag))
+                audio = self._before[point.events] + point.seconds
+                steps.append(Step(frame, None, point.events, point.seconds, speech, lag, audio))
         close = self._session.close
         if close is not None and close.by == "server":
             lag = max(0.0, close.at - self._now.at)
-            steps.append(Step(None, close, self._now.events, self._now.seconds, False, lag))
+            steps.append(Step(None, close, self._now.events, self._now.seconds, False, lag, self._total))
         return steps
 
     def _append(self, frame: Frame) -> None:

@@ -15,7 +15,7 @@ def _object(description: str, required: tuple[str, ...], **properties: Any) -> d
 
 _AT = {"type": "number", "minimum": 0, "description": "Seconds since the connection opened."}
 _SESSION = {"type": "integer", "description": "The number of the session."}
-_SENDER = {"enum": ["client", "server"]}
+_SENDER = {"enum": ["client", "server"], "description": "Who sent it; the name is that of a trace."}
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 
 _HEADER = _object(
@@ -28,7 +28,7 @@ _HEADER = _object(
     made_by={"type": "string"},
     client={"type": "string", "description": "The client, such as `python app.py`."},
     url={"type": "string", "description": "The endpoint."},
-    audio={"type": "boolean", "description": "Whether the audio is kept."},
+    audio={"type": "boolean", "description": "Whether the audio is kept; if not, replay compares its length alone."},
 )
 _HANDSHAKE = _object(
     "The first line of a session: the client's opening request, secrets masked.",
@@ -55,7 +55,9 @@ _ANSWER = _object(
     message={},
 )
 _EVENT = _object(
-    "One message. Of an append and of audio that the server sends, the bytes are in a WAV file.",
+    "One message. Of an append, and of audio that the server sends, the event has no audio: `wav`, `audio_start` and "
+    "`audio_bytes` are a byte range of a WAV file. There is one file for each session, direction and encoding, such as "
+    "`talk.1.client.wav`, beside `talk.rtstt.jsonl`; consecutive appends are consecutive ranges of it.",
     ("session", "at", "sender", "event"),
     session=_SESSION,
     at=_AT,
@@ -65,10 +67,10 @@ _EVENT = _object(
         "message, `(no event)` a TEXT message that is not an event.",
         ("type",),
         type={"type": "string"},
-        audio_bytes={"type": "integer", "description": "The length of the audio, in bytes."},
+        audio_bytes={"type": "integer", "description": "The length of the range, in bytes."},
         audio_ms={"type": "number", "description": "The length of the audio, in milliseconds."},
         wav={"type": "string", "description": "The WAV file with the audio, in the folder of this file."},
-        audio_start={"type": "integer", "description": "Where the audio begins, in bytes after the header."},
+        audio_start={"type": "integer", "description": "Where the range begins, in bytes after the 44 of the header."},
     ),
 )
 _CLOSE = _object(

@@ -9,11 +9,21 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rtstt_testkit.cassette.format import CassetteError
 
-__all__ = ["HEADER", "AudioRange", "Encoding", "encoding_of", "header", "range_of", "read_range", "silence_of"]
+__all__ = [
+    "HEADER",
+    "AudioRange",
+    "Encoding",
+    "encoding_of",
+    "header",
+    "range_of",
+    "read_range",
+    "session_encoding",
+    "silence_of",
+]
 
 HEADER = 44
 """The length of the header, in bytes; the audio follows it (RIFF WAVE, one ``fmt`` and one ``data`` chunk)."""
@@ -78,6 +88,21 @@ def encoding_of(format_: object) -> Encoding | None:
     if kind == "audio/pcm":
         return Encoding("pcm", rate if isinstance(rate, int) and 0 < rate < 1_000_000 else 24000)
     return {"audio/pcmu": Encoding("pcmu", 8000), "audio/pcma": Encoding("pcma", 8000)}.get(str(kind))
+
+
+def session_encoding(event: dict[str, Any], direction: Literal["input", "output"] = "input") -> Encoding | None:
+    """Return the encoding of the audio that an event with a ``session`` describes; None if it says nothing of it.
+
+    Args:
+        event: The event.
+        direction: That of the audio.
+    """
+    session = event.get("session")
+    if not isinstance(session, dict):
+        return None
+    audio = session.get("audio")
+    side = audio.get(direction) if isinstance(audio, dict) else None
+    return encoding_of(side.get("format") if isinstance(side, dict) else session.get(f"{direction}_audio_format"))
 
 
 def header(encoding: Encoding, size: int) -> bytes:

@@ -18,13 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rtstt_core.masking import mask_keys
 from rtstt_testkit.cassette.format import FORMAT, VERSION, CassetteError, stem_of
 from rtstt_testkit.cassette.lines import SessionLines, encode
 from rtstt_testkit.cassette.reader import read_lines
 from rtstt_testkit.cassette.wav import HEADER, AudioRange, Encoding, header
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Request
-from rtstt_testkit.mock.protocol.secrets import mask_keys
 
 if sys.platform != "win32":  # there, a file that is open cannot be replaced
     import fcntl
@@ -32,6 +32,8 @@ if sys.platform != "win32":  # there, a file that is open cannot be replaced
 __all__ = ["CassetteWriter"]
 
 _QUEUE = 64 * 1024 * 1024
+_GATHER = 0.02  # seconds: a wake-up of the thread costs the loop that passes frames on more than a line does
+_LONGEST_HEADER = 64 * 1024
 _FLAGS = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -98,6 +100,7 @@ class CassetteWriter:
                 self._append_lines(encode(header_line))
         except OSError as error:
             os.close(self._file)
+            self.path.unlink()
             raise CassetteError(f"cannot write {self.path}: {error.strerror}") from None
         self.written = 0
         self._thread = threading.Thread(target=self._run, name="rtstt-recording", daemon=True)
@@ -193,7 +196,8 @@ class CassetteWriter:
                 if self._waiting + len(data) <= self._limit:
                     self._waiting += len(data)
                     self._queue.append((wav, data))
-                    self._changed.notify()
+                    if len(self._queue) == 1:
+                        self._changed.notify()
                     return True
                 mebibytes = self._limit / 1024 / 1024
                 self.failure = f"the disk is too slow: {mebibytes:g} MiB waited to be written"
@@ -204,6 +208,8 @@ class CassetteWriter:
             with self._changed:
                 while not self._queue and not self._closing:
                     self._changed.wait()
+                if not self._closing:
+                    self._changed.wait(_GATHER)  # until the end of the recording at the earliest
                 batch, self._queue = self._queue, deque()
                 if not batch:
                     return
@@ -269,15 +275,20 @@ class _Wav:
         self._size = 0
 
     def write(self, audio: bytes) -> None:
-        """Append audio.
+        """Append audio; if it does not fit on the disk, what is there of it is removed.
 
         Raises:
             OSError: It cannot be written.
         """
         if self._file is None:
             self._file = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-            _write_all(self._file, header(self._encoding, 0))
-        _write_all(self._file, audio)
+        try:
+            if not self._size:
+                _write_all(self._file, header(self._encoding, 0))
+            _write_all(self._file, audio)
+        except OSError:
+            os.ftruncate(self._file, HEADER + self._size if self._size else 0)
+            raise
         self._size += len(audio)
         os.lseek(self._file, 0, os.SEEK_SET)
         _write_all(self._file, header(self._encoding, self._size))
@@ -301,6 +312,8 @@ def _create(path: Path, replace: bool) -> int:
     exists = f"{path} exists; choose another file, or replace it with --force (in code: replace=True)"
     try:
         if replace and path.exists():
+            if not _is_recording(path):
+                raise CassetteError(f"{path} is not a recording, so it is not replaced; choose another file")
             old = os.open(path, _FLAGS)
             try:
                 _lock(old, path)
@@ -314,6 +327,15 @@ def _create(path: Path, replace: bool) -> int:
         raise CassetteError(f"cannot write {path}: {error.strerror}") from None
     _lock(file, path)
     return file
+
+
+def _is_recording(path: Path) -> bool:
+    """Return whether a file begins as a recording does, or is empty."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST_HEADER)
+    return not first or FORMAT.encode() in first
 
 
 def _open(path: Path) -> int:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rtstt_core.errors import UsageError
+from rtstt_core.masking import mask_json
 from rtstt_testkit.cassette.edit import edit, hush, redacted, trimmed
 from rtstt_testkit.cassette.format import CassetteError
 from rtstt_testkit.cassette.model import Cassette, RecordedSession
 from rtstt_testkit.cassette.reader import load_cassette, read_lines
 from rtstt_testkit.cassette.schema import schema
 from rtstt_testkit.inspector.trace_reader import UnreadableTraceError, read_traces
-from rtstt_testkit.mock.protocol.secrets import mask_json
 from rtstt_testkit.recording.drift import compare_cassettes
 from rtstt_testkit.recording.importing import import_recording
 
@@ -108,7 +108,7 @@ def _redact(args: argparse.Namespace) -> int:
     if "" in args.word:
         raise UsageError("--word '' would mask between all letters; give a text")
     target: Path = args.out or args.file
-    edit(args.file, target, redacted(mask_json, args.word))
+    edit(args.file, target, redacted(mask_json, args.word), {"audio": False} if args.silence else None)
     if args.silence:
         hush(target)
     print(f"{target}: redacted")

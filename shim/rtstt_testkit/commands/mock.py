@@ -60,12 +60,12 @@ async def _serve(server: RealtimeServer, args: argparse.Namespace) -> int:
         raise cannot_listen(server.host, server.port, error) from None
     quiet = args.quiet or (args.json_log and args.log is None)
     async with inspecting(server, log=args.log, quiet=quiet, report=report):
-        try:
-            announce(server)
-            with collecting_rarely():
+        with collecting_rarely():  # the end of a thousand sessions included
+            try:
+                announce(server)
                 await stop.wait()
-        finally:
-            await server.stop()
+            finally:
+                await server.stop()
     return 0
 
 

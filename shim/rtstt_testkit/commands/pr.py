@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from rtstt_core.errors import CommandError, UsageError
+from rtstt_core.terminal import fit, row
 from rtstt_testkit.upstream import git
 from rtstt_testkit.upstream.checkout import find_checkout
 from rtstt_testkit.upstream.errors import BadInput, NotAffected, UpstreamError
@@ -28,6 +29,7 @@ from rtstt_testkit.upstream.source import open_source
 __all__ = ["run"]
 
 UNNAMED = "Your Name <you@example.com>"
+_COLUMN = 28  # the second one of --list
 _NO_IDENTITY = f"git has no identity here, so the patch is signed by {UNNAMED!r}: use --author"
 
 
@@ -47,13 +49,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    if args.fix == "source" and args.source:
+    if args.fix == "source":
         return _make_for_source(args)
-    if not (args.fix and args.source and args.out):
-        raise UsageError("a fix, a source and an output folder are required: rtstt-shim pr FIX --source DIR --out DIR")
+    if not args.fix:
+        usage = "rtstt-shim pr FIX --source DIR --out DIR"
+        raise UsageError(f"FIX is missing: {usage}; `rtstt-shim pr --list` shows the fixes")
+    fix = find_fix(args.fix)
+    missing = [name for name, value in (("--source", args.source), ("--out", args.out)) if value is None]
+    if missing:
+        are = "are" if len(missing) > 1 else "is"
+        raise UsageError(f"{' and '.join(missing)} {are} missing: rtstt-shim pr {fix.name} --source DIR --out DIR")
     if args.branch is not None or args.no_branch:
         raise UsageError("--branch and --no-branch are for `rtstt-shim pr source`: leave them out")
-    fix = find_fix(args.fix)
     if args.online:
         _online(fix)
     source = open_source(fix, args.source)
@@ -76,6 +83,8 @@ def _make(args: argparse.Namespace) -> int:
 
 def _make_for_source(args: argparse.Namespace) -> int:
     """Make a pull request for an application, of what the source rules rewrite."""
+    if args.source is None:
+        raise UsageError("--source is missing: rtstt-shim pr source --source CHECKOUT")
     if args.verify or args.check or args.online:
         raise UsageError("`rtstt-shim pr source` only writes: leave --verify, --check and --online out")
     from rtstt_testkit.source.pull_request import SLUG, make_source_pull_request
@@ -116,20 +125,21 @@ def _online(fix: Fix) -> None:
     from rtstt_testkit.upstream.online import states
 
     for line in states(fix):
-        print(line)
+        print(fit(line))
 
 
 def _list(fixes: list[Fix], args: argparse.Namespace) -> int:
     for fix in fixes:
-        print(f"{fix.name:34} {fix.about}")
-        if args.source is not None:
-            print(f"{'':34} {args.source}: {_need(fix, args.source)}")
-        else:
-            for folder in _installed(fix):
-                print(f"{'':34} {folder}: {_need(fix, folder)}")
+        _print_row(fix.name, fix.about)
+        for folder in _installed(fix) if args.source is None else [args.source]:
+            _print_row("", f"{folder}: {_need(fix, folder)}")
         if args.online:
             _online(fix)
     return 0
+
+
+def _print_row(name: str, text: str) -> None:
+    print("\n".join(row(name, text, _COLUMN)))
 
 
 def _need(fix: Fix, folder: Path) -> str:

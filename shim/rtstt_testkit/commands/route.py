@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -48,4 +49,7 @@ def routed(texts: Sequence[str]) -> Iterator[dict[str, str]]:
         except ValueError as error:
             # No certificate can be made for such a name.
             raise UsageError(f"--route {', '.join(routes)}: not a host name: {error}; {_EXAMPLE}") from None
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise UsageError(f"cannot write the certificate of a host to {folder}: {error.strerror}") from None
         yield additions

@@ -7,10 +7,10 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
+from rtstt_core.masking import mask_json
 from rtstt_core.trace.file import FORMAT, VERSION
 from rtstt_testkit.inspector.view import Observed
 from rtstt_testkit.mock.inspect.record import APPEND
-from rtstt_testkit.mock.protocol.secrets import mask_json
 
 __all__ = ["har", "json_lines"]
 

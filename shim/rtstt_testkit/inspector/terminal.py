@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TextIO
 
+from rtstt_core.masking import mask_keys
 from rtstt_testkit.inspector.axis import added_since
 from rtstt_testkit.inspector.view import sentences
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord, TriggeredFault
-from rtstt_testkit.mock.protocol.secrets import mask_keys
 
 __all__ = ["Line", "LogFormat", "SessionLog", "line_format", "log_sessions"]
 

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from rtstt_core.masking import mask_json
 from rtstt_testkit.inspector.axis import Axis
 from rtstt_testkit.inspector.hints import hints
 from rtstt_testkit.inspector.peaks import RATE, Peaks
@@ -13,7 +14,6 @@ from rtstt_testkit.inspector.url import url_parts
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.findings.finding import Finding
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
-from rtstt_testkit.mock.protocol.secrets import mask_json
 
 __all__ = ["Observed", "findings_of", "observed", "sentences", "work_out"]
 

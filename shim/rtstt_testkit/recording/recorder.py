@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -143,8 +144,18 @@ class Recorder:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """The variables that route the hosts in a child process; valid until the end of the ``with`` block."""
-        return self._stack.enter_context(route_env(dict.fromkeys(self._hosts, self.address)))
+        """The variables that route the hosts in a child process; valid until the end of the ``with`` block.
+
+        Raises:
+            CassetteError: A host has no certificate, or there is no room for one on the disk.
+        """
+        try:
+            return self._stack.enter_context(route_env(dict.fromkeys(self._hosts, self.address)))
+        except ValueError as error:
+            raise CassetteError(f"{error}; name a host like {NATIVE}") from None
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise CassetteError(f"cannot write the certificate of a host to {folder}: {error.strerror}") from None
 
     # -- life
 

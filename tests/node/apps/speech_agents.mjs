@@ -20,7 +20,7 @@ const end = () => {
   session.close();
   console.log(JSON.stringify(seen));
 };
-const patience = setTimeout(end, 15_000);
+const patience = setTimeout(end, 50_000);
 session.on('error', ({ error }) => {
   seen.code ??= error?.error?.error?.code ?? error?.error?.code ?? String(error?.message ?? error);
 });

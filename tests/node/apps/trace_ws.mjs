@@ -8,7 +8,7 @@ const plain = (value) => {
   if (Buffer.isBuffer(value)) return String(value);
   return typeof value === 'object' ? (value.statusCode ?? value.constructor.name) : value;
 };
-const socket = new WebSocket(url, { headers, handshakeTimeout: 5000 });
+const socket = new WebSocket(url, { headers, handshakeTimeout: 50_000 });
 const { emit } = socket;
 socket.emit = function (name, ...args) {
   seen.push([name, ...args.map(plain)]);

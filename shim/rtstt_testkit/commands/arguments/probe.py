@@ -1,7 +1,7 @@
 """Test an endpoint against the protocol's rules, and report row by row whether it answers as the mock does.
 
   rtstt-shim probe                                  a mock started for this: what CI runs
-  rtstt-shim probe ws://127.0.0.1:40123/v1/realtime a mock or another server on this machine
+  rtstt-shim probe ws://127.0.0.1:40123/v1/realtime  a mock or another server on this machine
   OPENAI_API_KEY=… rtstt-shim probe --live          OpenAI's endpoint; a minute of audio in all
   OPENAI_API_KEY=… rtstt-shim probe --live wss://eu.api.openai.com/v1/realtime
   rtstt-shim probe --live --record today.rtstt.jsonl   the same, and a recording without secrets, to share

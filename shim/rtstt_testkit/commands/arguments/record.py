@@ -23,7 +23,10 @@ __all__ = ["configure"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``rtstt-shim record``."""
-    parser.usage = "rtstt-shim record --out FILE [--to URL] [--host HOST]... [--force] [--shim] -- COMMAND..."
+    parser.usage = (
+        "rtstt-shim record --out FILE [--to URL] [--host HOST]... [--force]\n"
+        "                         [--shim] -- COMMAND..."
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the recording, such as a.rtstt.jsonl")
     parser.add_argument("--to", metavar="URL", help="connect to this WebSocket address instead of the host")
     parser.add_argument(

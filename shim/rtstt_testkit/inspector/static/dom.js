@@ -25,6 +25,39 @@ export function fill(element, ...children) {
   append(element, children);
 }
 
+/**
+ * Change what is in an element, and keep the elements that stay: a click is lost whose element is replaced before the
+ * button of the mouse is up. Their listeners are those of the first time, and what the user opened stays open.
+ */
+export function update(element, ...children) {
+  const wanted = document.createDocumentFragment();
+  append(wanted, children);
+  keep(element, [...wanted.childNodes]);
+}
+
+function keep(element, wanted) {
+  for (const [at, child] of wanted.entries()) {
+    const known = element.childNodes[at];
+    if (!known) element.append(child);
+    else if (!(known instanceof Element) || known.nodeName !== child.nodeName) known.replaceWith(child);
+    else if (!known.isEqualNode(child)) {
+      keepAttributes(known, child);
+      keep(known, [...child.childNodes]);
+    }
+  }
+  while (element.childNodes.length > wanted.length) element.lastChild.remove();
+}
+
+function keepAttributes(known, child) {
+  for (const name of new Set([...known.getAttributeNames(), ...child.getAttributeNames()])) {
+    const value = child.getAttribute(name);
+    if (name === 'open' || known.getAttribute(name) === value) continue;
+    if (name === 'style') known.style.cssText = child.style.cssText; // as an attribute the page's policy refuses it
+    else if (value === null) known.removeAttribute(name);
+    else known.setAttribute(name, value);
+  }
+}
+
 function append(element, children) {
   for (const child of children.flat()) {
     if (child === null || child === undefined || child === false) continue;

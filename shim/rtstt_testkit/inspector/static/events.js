@@ -1,6 +1,6 @@
 // The events as a list: filtered, searched, and drawn only where they are in view.
 
-import { fill, h, textScale } from 'inspector/dom';
+import { h, textScale, update } from 'inspector/dom';
 import { brief } from 'inspector/model';
 
 const ROW = 26; // pixels, at the usual size of text
@@ -141,7 +141,7 @@ export class EventList {
     const to = Math.min(this.shown.length, Math.ceil((scroller.scrollTop + scroller.clientHeight) / this.row) + SPARE);
     const rows = [];
     for (let at = from; at < to; at += 1) rows.push(this.#row(at));
-    fill(this.rows, ...rows);
+    update(this.rows, ...rows);
     const marked = this.rows.querySelector('[aria-selected=true]');
     if (marked) scroller.setAttribute('aria-activedescendant', marked.id);
     else scroller.removeAttribute('aria-activedescendant');

@@ -59,8 +59,8 @@ export function start(nonce) {
   if (wanted) list.keep(wanted);
   source.start(
     (sessions, gone, first) => {
+      pane.changed(sessions, list.selected); // before another is selected, which has nothing new then
       list.update(sessions, gone, first);
-      pane.changed(sessions, list.selected);
     },
     (connected) => {
       state.textContent = connected ? 'live' : 'the mock does not answer; trying again…';

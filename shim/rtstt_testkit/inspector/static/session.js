@@ -1,6 +1,6 @@
 // One session: in words, on the time axis, and event by event.
 
-import { duration, fill, h } from 'inspector/dom';
+import { duration, fill, h, update } from 'inspector/dom';
 import { assertion, hasScriptLine, scriptLine } from 'inspector/copy';
 import { EventList } from 'inspector/events';
 import { Model } from 'inspector/model';
@@ -16,7 +16,8 @@ export class SessionPane {
     this.source = source;
     this.model = null;
     this.number = null;
-    this.loading = null;
+    this.turn = null;
+    this.stale = false;
     this.head = h('div.head');
     this.verdict = h('div.verdict', { role: 'status', 'aria-label': 'What happened' });
     this.timeline = new TimelineView(nonce, { onSeek: (x) => this.seek(x), onSelect: (index) => this.select(index) });
@@ -44,13 +45,45 @@ export class SessionPane {
     this.element = h('main', {}, this.placeholder, this.body);
   }
 
-  /** Show a session from its beginning. */
+  /** Show a session from its beginning, and then what is new in it. */
   async show(number) {
     if (number === this.number) return;
     this.number = number;
+    await this.#inTurn((turn) => this.#begin(turn));
+  }
+
+  /** Sessions have changed; what is new in the one selected is fetched, one answer after the other. */
+  changed(sessions, selected) {
+    if (!this.source.live || !sessions.some((session) => session.number === selected)) return;
+    if (selected !== this.number) {
+      this.show(selected); // for the first time, or once more since the answer was lost
+      return;
+    }
+    this.stale = true;
+    if (!this.turn) this.#inTurn((turn) => this.#refresh(turn));
+  }
+
+  /** Work on the session that is shown. What another turn has begun meanwhile goes on alone: `turn` is not ours then. */
+  async #inTurn(work) {
+    const turn = (this.turn = {});
+    try {
+      await work(turn);
+    } finally {
+      if (this.turn === turn) this.turn = null;
+    }
+  }
+
+  async #begin(turn) {
+    const { number } = this;
+    this.stale = false;
     this.player.stop();
     const view = await this.source.view(number, 0);
-    if (number !== this.number || !view) return;
+    if (turn !== this.turn) return;
+    if (!view) {
+      if (this.stale) return this.#begin(turn); // there is another session of this number since a reset
+      this.number = null; // shown when the list has it again
+      return;
+    }
     const model = new Model(view);
     this.model = model;
     this.timeline.clear();
@@ -61,40 +94,32 @@ export class SessionPane {
     this.#drawEvent(null);
     this.events.show(model);
     model.addPeaks(await this.source.peaks(number, 0));
-    if (model !== this.model) return;
+    if (turn !== this.turn) return;
     await this.timeline.show(model);
+    if (turn !== this.turn) return;
     const problem = model.list.findIndex((entry) => entry.kind === 'problem');
     if (this.timeline.selected === -1 && problem !== -1 && view.state !== 'open') this.select(problem);
+    await this.#refresh(turn);
   }
 
-  /** Sessions have changed; what is new in the one shown is fetched, one answer after the other. */
-  changed(sessions, selected) {
-    if (!this.source.live || !this.model || selected !== this.number) return;
-    if (!sessions.some((session) => session.number === this.number)) return;
-    this.stale = true;
-    this.loading ??= this.#refresh().finally(() => {
-      this.loading = null;
-    });
-  }
-
-  async #refresh() {
+  async #refresh(turn) {
+    const { model } = this;
     while (this.stale) {
       this.stale = false;
-      const { model } = this;
       const view = await this.source.view(model.number, model.next);
-      if (!view || model !== this.model) return;
+      if (!view || turn !== this.turn) return;
       if (view.opened_wall !== model.view.opened_wall || view.epoch !== model.view.epoch) {
-        this.number = null; // another session has its number since a reset, or the server began anew
-        await this.show(model.number);
+        await this.#begin(turn); // another session has its number since a reset, or the server began anew
         return;
       }
       model.update(view);
       model.addPeaks(await this.source.peaks(model.number, model.peaks.length));
-      if (model !== this.model) return;
+      if (turn !== this.turn) return;
       this.#drawHead();
       this.#drawTools();
       this.events.refresh();
-      if (!this.player.playing && this.timeline.model === model) await this.timeline.update();
+      if (!this.player.playing) await this.timeline.update();
+      if (turn !== this.turn) return;
     }
   }
 
@@ -112,7 +137,7 @@ export class SessionPane {
       ['came', view.opened_wall ? new Date(view.opened_wall * 1000).toLocaleTimeString() : null],
     ].filter(([, value]) => value);
     const links = this.source.links(view.number);
-    fill(
+    update(
       this.head,
       h('h2', {}, `Session ${view.number} `, h(`span.badge.${state}`, {}, code ?? state)),
       h('code.url', {}, ...drawUrl(view.url)),
@@ -135,14 +160,9 @@ export class SessionPane {
   }
 
   #details(view) {
-    const open = this.headersOpen ?? false;
     const rows = Object.entries(view.headers).flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]);
     if (view.subprotocols.length) rows.push(h('dt', {}, 'subprotocols'), h('dd', {}, view.subprotocols.join(', ')));
-    const details = h('details', { open }, h('summary', {}, 'Headers'), h('dl', {}, ...rows));
-    details.addEventListener('toggle', () => {
-      this.headersOpen = details.open;
-    });
-    return details;
+    return h('details', {}, h('summary', {}, 'Headers'), h('dl', {}, ...rows));
   }
 
   #drawTools() {
@@ -166,8 +186,7 @@ export class SessionPane {
       notes.push('The audio came faster than it plays: the axis follows the audio, the list has the clock.');
     }
     const silent = view.audio === 0 || kept <= 0 || view.wav === null;
-    const focused = this.tools.contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
-    fill(
+    update(
       this.tools,
       button(playing ? '❚❚ Pause' : '▶ Play', playing ? 'Pause' : 'Play', () => this.play(), silent),
       button('−', 'Zoom out', () => this.zoom(0.5)),
@@ -176,8 +195,6 @@ export class SessionPane {
       this.#legend(),
       ...notes.map((note) => h('span.note', {}, note)),
     );
-    const again = [...this.tools.children].find((child) => child.getAttribute('aria-label') === focused);
-    if (focused !== null) again?.focus();
   }
 
   #legend() {
@@ -267,6 +284,7 @@ export class SessionPane {
   }
 
   async #copy(text) {
+    this.copied.textContent = ''; // of what was copied before
     try {
       await navigator.clipboard.writeText(text);
       this.copied.textContent = 'Copied.';

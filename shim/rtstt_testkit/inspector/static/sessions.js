@@ -1,6 +1,6 @@
 // The list of sessions, newest first.
 
-import { duration, fill, h } from 'inspector/dom';
+import { duration, h, update } from 'inspector/dom';
 
 export class SessionList {
   /** @param {(number: number, byHand: boolean) => void} onSelect */
@@ -95,7 +95,7 @@ export class SessionList {
     }
     const { number, state, model, url, close, transcript, audio, errors, code, http_status: status } = session;
     const ended = code ?? (status === 0 ? 'no connection' : status !== 101 ? `HTTP ${status}` : close ? String(close.code) : null);
-    fill(
+    update(
       row.firstElementChild,
       h(
         'span.line',

@@ -8,13 +8,13 @@ function url(path, query = {}) {
   return text ? `${path}?${text}` : path;
 }
 
-/** The answer, or null where the session or the mock is gone. */
-async function ask(address) {
+/** What is read from the answer, or null where the session or the mock is gone. */
+async function ask(address, read) {
   try {
     const response = await fetch(address);
-    return response.ok ? response : null;
+    return response.ok ? await read(response) : null;
   } catch {
-    return null;
+    return null; // the mock may also end in the middle of an answer
   }
 }
 
@@ -41,13 +41,12 @@ export class LiveSource {
   }
 
   async view(number, after) {
-    const response = await ask(url(`sessions/${number}/view`, { after }));
-    return response ? response.json() : null;
+    return ask(url(`sessions/${number}/view`, { after }), (response) => response.json());
   }
 
   async peaks(number, after) {
-    const response = await ask(url(`sessions/${number}/peaks`, { after }));
-    return new Uint8Array(response ? await response.arrayBuffer() : 0);
+    const found = await ask(url(`sessions/${number}/peaks`, { after }), (response) => response.arrayBuffer());
+    return new Uint8Array(found ?? 0);
   }
 
   /** Audio from a time on. @returns {{url: string, begins: number} | null} */

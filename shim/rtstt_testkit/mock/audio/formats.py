@@ -45,6 +45,10 @@ class AudioFormat(NamedTuple):
         """Return the magnitude of each measured sample, in units of `LOUDNESS_STEP`."""
         return (audio[1::8] if self.width == 2 else audio).translate(_loudness(self.name))
 
+    def loudness_of(self, keys: bytes) -> bytes:
+        """Return the magnitude of samples from their key bytes, in units of `LOUDNESS_STEP`."""
+        return keys.translate(_loudness(self.name))
+
     def quiet_keys(self, level: int) -> bytes:
         """Return the key bytes of samples below ``level`` (of 32768)."""
         return _quiet_keys(self.name, level)

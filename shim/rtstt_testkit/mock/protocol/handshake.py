@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rtstt_testkit.mock.protocol.secrets import (
+from rtstt_core.masking import (
     KEY_SUBPROTOCOL,
     mask_headers,
     mask_keys,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from rtstt_core.masking import mask_keys
 from rtstt_testkit.cassette.player import Player
 from rtstt_testkit.mock.inspect.explain import explain
 from rtstt_testkit.mock.inspect.findings.finding import Finding
@@ -20,7 +21,6 @@ from rtstt_testkit.mock.protocol.errors import ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.secret_store import SecretStore
-from rtstt_testkit.mock.protocol.secrets import mask_keys
 from rtstt_testkit.mock.script.script import Script
 from rtstt_testkit.mock.server import memory
 from rtstt_testkit.mock.server.access import Access

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rtstt_core.masking import mask_keys
 from rtstt_testkit.cassette.model import RecordedSession
 from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
 from rtstt_testkit.mock.protocol.admission import Admission, HttpRefusal
-from rtstt_testkit.mock.protocol.secrets import mask_keys
 from rtstt_testkit.mock.script.faults import Fault, FaultPlan
 
 __all__ = ["ConnectAttempt"]

@@ -21,14 +21,15 @@ from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.mock.server.attempt import ConnectAttempt
 from rtstt_testkit.mock.server.driver import SessionDriver
 from rtstt_testkit.mock.server.http import Head, HttpError, HttpParser, HttpRequest, HttpResponse, TlsError, json_error
+from rtstt_testkit.mock.server.turn import Turn
 from rtstt_testkit.mock.server.websocket import WebSocket, end_stream
 
 __all__ = ["RESERVED_FILES", "Connection", "ConnectionContext"]
 
 #: base64 of the largest append (15 MiB), and room for the JSON around it.
 _MAX_MESSAGE = 21 * 1024 * 1024
-_READ = 256 * 1024  # bytes in one read, as in asyncio
 _MAX_EARLY_DATA = 256 * 1024
+_GOING_AWAY = 1001
 _OPEN_SECONDS = 60  # for the whole request, and for the opening handshake whether or not faults delay it
 _LINGER_SECONDS = 2  # between the response and the end of the connection: a reset could destroy the response
 
@@ -65,7 +66,7 @@ class ConnectionContext:
         files: The number of files that may be open.
         connections: The connections that are open.
         idle: Set while there is none.
-        buffer: What they read into.
+        turn: How much is read from one before the others have their turn.
     """
 
     respond: Callable[[HttpRequest], Awaitable[HttpResponse]]
@@ -78,7 +79,20 @@ class ConnectionContext:
     files: int = sys.maxsize
     connections: set[Connection] = field(default_factory=set)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    buffer: bytearray = field(default_factory=lambda: bytearray(_READ))
+    turn: Turn = field(default_factory=Turn)
+
+    def add(self, connection: Connection) -> None:
+        """Add a connection that opened."""
+        self.connections.add(connection)
+        self.idle.clear()
+        self.turn.divide(len(self.connections))
+
+    def discard(self, connection: Connection) -> None:
+        """Remove a connection that ended."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self.idle.set()
+        self.turn.divide(len(self.connections))
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -117,17 +131,16 @@ class Connection(asyncio.BufferedProtocol):
         self._file = transport.get_extra_info("socket").fileno()
         if self._file > self._context.files + RESERVED_FILES // 2:
             self._abort()
-        self._context.connections.add(self)
-        self._context.idle.clear()
+        self._context.add(self)
         self._timer = self._loop.call_later(_OPEN_SECONDS, self._abort)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        """Return the buffer that all connections share; asyncio would allocate 256 KiB for every read."""
-        return self._context.buffer
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer that all connections share."""
+        return self._context.turn.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Handle bytes from the network."""
-        data = bytes(memoryview(self._context.buffer)[:nbytes])
+        data = bytes(self._context.turn.buffer[:nbytes])
         try:
             self._receive(data)
         except Exception as error:
@@ -172,9 +185,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report the end, and release everything that the connection holds."""
-        self._context.connections.discard(self)
-        if not self._context.connections:
-            self._context.idle.set()
+        self._context.discard(self)
         self._cancel_timer()
         if self._writable is not None and self._response is not None:
             self._response.cancel()
@@ -336,7 +347,9 @@ class Connection(asyncio.BufferedProtocol):
             transport.resume_reading()
         transport.write(response)
         driver = self._context.open_session(attempt, admission)
-        websocket = self._websocket = WebSocket(transport, protocol, driver, self._context.ping_interval)
+        websocket = self._websocket = WebSocket(
+            transport, protocol, driver, self._context.ping_interval, self._context.turn
+        )
         driver.start(websocket)
         early, self._early = bytes(self._early), bytearray()
         if early:
@@ -355,10 +368,10 @@ class Connection(asyncio.BufferedProtocol):
             self._attempt = None
         self._send_response(_INTERNAL_ERROR)
 
-    def close(self, code: int, reason: str) -> None:
-        """End the connection: a WebSocket with a CLOSE frame, anything else at once."""
+    def close(self) -> None:
+        """End the connection since the server stops: a WebSocket with a CLOSE frame, anything else at once."""
         if self._websocket is not None:
-            self._websocket.close(code, reason)
+            self._websocket.close(_GOING_AWAY, "")
         else:
             self._abort()
 

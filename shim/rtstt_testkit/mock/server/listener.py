@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 from rtstt_testkit.mock.server.connection import RESERVED_FILES, Connection, ConnectionContext
@@ -11,8 +12,9 @@ from rtstt_testkit.mock.server.limits import file_limit
 __all__ = ["Listener"]
 
 _BACKLOG = 1024  # clients that may connect at the same moment
-_STOP_MOST_SECONDS = 1.5  # in all
+_STOP_MOST_SECONDS = 1.0  # in all
 _STOP_SECONDS = 0.3  # without any client ending its connection
+_LAST_CPU_SECONDS = 0.1  # in which what clients have sent is still handled
 
 
 class Listener:
@@ -52,27 +54,22 @@ class Listener:
             lambda: Connection(self._context), address, port, backlog=backlog, reuse_port=reuse_port or None
         )
 
-    async def stop(self, code: int, reason: str) -> None:
-        """Stop listening, close every connection, and cut those whose client does not answer.
-
-        Args:
-            code: The close code.
-            reason: The close reason.
-        """
+    async def stop(self) -> None:
+        """Stop listening, close every connection, and cut those whose client does not answer."""
         server, self._server = self._server, None
         if server is None:
             return
         connections = self._context.connections
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _STOP_MOST_SECONDS
         try:
             try:
                 await self._stop_accepting(server)
             finally:
                 server.close()
-            for connection in list(connections):
-                connection.close(code, reason)
+            self._close_all()
             before = None
-            end = asyncio.get_running_loop().time() + _STOP_MOST_SECONDS
-            while connections and len(connections) != before and asyncio.get_running_loop().time() < end:
+            while connections and len(connections) != before and loop.time() < end:
                 before = len(connections)
                 await self._ended(_STOP_SECONDS)
         finally:
@@ -83,6 +80,9 @@ class Listener:
     async def _stop_accepting(self, server: asyncio.Server) -> None:
         """Accept no more connections, and let asyncio make those that it has accepted.
 
+        What clients have sent is handled meanwhile, unless it is so much that the stop would take long. The limit is
+        CPU time, so that it does not depend on how busy the machine is.
+
         asyncio makes a connection in a task of its own, and cannot any more once its server is closed: the socket of
         the client would be left to the garbage collector.
         """
@@ -90,8 +90,21 @@ class Listener:
         with suppress(NotImplementedError):  # Windows, where a closed server ends its accepting itself
             for listening in server.sockets:
                 loop.remove_reader(listening)
+        begun = time.thread_time()
+        cancelled: asyncio.CancelledError | None = None
         for _ in range(3):  # turns from accepting a socket to the call of connection_made
-            await asyncio.sleep(0)
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            if time.thread_time() - begun > _LAST_CPU_SECONDS:
+                self._close_all()
+        if cancelled is not None:
+            raise cancelled
+
+    def _close_all(self) -> None:
+        for connection in list(self._context.connections):
+            connection.close()
 
     async def _ended(self, timeout: float) -> None:
         """Wait until every connection is gone, or for a time."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from rtstt_core.masking import mask_keys
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 from rtstt_testkit.mock.protocol.handshake import Request
-from rtstt_testkit.mock.protocol.secrets import mask_keys
 from rtstt_testkit.mock.server.observing import ObserverThread
 
 __all__ = ["Records"]

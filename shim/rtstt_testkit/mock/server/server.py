@@ -240,7 +240,7 @@ class RealtimeServer(Examined):
     async def stop(self) -> None:
         """Close every session with CLOSE 1001, cut the connections that do not answer, and stop listening."""
         try:
-            await self._listener.stop(1001, "")
+            await self._listener.stop()
         finally:
             self._stopped = self.now()
             self._records.stop_waiting()

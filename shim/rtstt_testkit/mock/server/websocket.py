@@ -20,10 +20,10 @@ from websockets.server import ServerProtocol
 
 from rtstt_testkit.mock.inspect.record import Closed
 from rtstt_testkit.mock.server.frames import FrameReader
+from rtstt_testkit.mock.server.turn import Turn
 
 __all__ = ["Receiver", "WebSocket", "end_stream"]
 
-_FRAMES_A_TURN = 256  # at most some 20 ms, in which other sessions wait
 _WRITE_LIMIT = 32 * 1024
 _CLOSE_SECONDS = 2
 _PONG_SECONDS = 20
@@ -72,6 +72,7 @@ class WebSocket:
         protocol: The WebSocket's state, open.
         receiver: Receives the messages.
         ping_interval: Seconds between PINGs, None for none.
+        turn: How many frames are handled before the others have their turn.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class WebSocket:
         protocol: ServerProtocol,
         receiver: Receiver,
         ping_interval: float | None,
+        turn: Turn,
     ) -> None:
         self.transport = transport
         self._protocol = protocol
@@ -90,6 +92,7 @@ class WebSocket:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._ping_interval = ping_interval
+        self._turn = turn
         self._ping: bytes | None = None
         self._ping_at = 0.0
         self._reading = True
@@ -115,9 +118,12 @@ class WebSocket:
         receiver = self._receiver
         if receiver is None:  # only the closing handshake is left
             self._reader.receive(data)
+            self._waiting = False
+            if not self._reading:
+                self._update_reading()
             return
         receiver.begin()
-        self._waiting = self._reader.receive(data, _FRAMES_A_TURN)
+        self._waiting = self._reader.receive(data, self._turn.frames)
         receiver.settle()
         if self._waiting:
             self._loop.call_soon(self._continue)
@@ -263,7 +269,9 @@ class WebSocket:
         if data:
             ends = data[-1] == SEND_EOF
             self.transport.write(b"".join(data))
-            if ends:
+            if ends and self._protocol.close_rcvd_then_sent is False:
+                self.transport.close()  # the client answered the CLOSE, so it has read everything
+            elif ends:
                 end_stream(self.transport)
         if self._protocol.state is not State.OPEN:
             self._end()
@@ -275,7 +283,7 @@ class WebSocket:
         receiver, self._receiver = self._receiver, None
         if receiver is None:
             return
-        self._reader.direct = False
+        self._reader.discard_messages()
         receiver.closed(self._closed())
         self._cancel_timer()
         self._timer = self._loop.call_later(_CLOSE_SECONDS, self.transport.abort)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
+from rtstt_core.masking import mask_json
 from rtstt_testkit.mock.inspect.record import Closed, Dropped, Event, SessionRecord
 from rtstt_testkit.mock.protocol.events import Failure, failure_fields
 from rtstt_testkit.mock.protocol.ids import Ids
-from rtstt_testkit.mock.protocol.secrets import mask_json
 from rtstt_testkit.mock.script.faults import Fault, FaultPlan
 from rtstt_testkit.mock.session.output import Close, Ending, Output, RawFrame, Reset, Send, Stall, Trickle
 

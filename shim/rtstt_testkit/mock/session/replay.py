@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from rtstt_core.masking import mask_json, mask_keys
 from rtstt_testkit.cassette.follower import Follower, Mismatch
 from rtstt_testkit.cassette.ids import PLACEHOLDER, each_id
 from rtstt_testkit.cassette.lines import APPEND, BINARY, NO_EVENT, parsed, unparsed
@@ -21,7 +22,6 @@ from rtstt_testkit.mock.inspect.record import Closed, SessionRecord
 from rtstt_testkit.mock.protocol.errors import ApiError, Refused
 from rtstt_testkit.mock.protocol.events import decode_audio
 from rtstt_testkit.mock.protocol.ids import Ids
-from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
 from rtstt_testkit.mock.script.script import ScriptCursor
 from rtstt_testkit.mock.session.client_faults import ClientFaults
 from rtstt_testkit.mock.session.outbox import Outbox
@@ -73,7 +73,7 @@ class ReplaySession:
         record.kind = "transcription"
         if recorded is not None:
             self._follower = player.follow(recorded, record.number)
-            record.audio_format = FORMATS[_FORMATS[recorded.encoding.name]]
+            self._follow_format(self._follower)
 
     # -- what the server calls
 
@@ -126,7 +126,7 @@ class ReplaySession:
         self._outbox.now = now
         audio = b"".join(appends)
         self.record.add_audio(now - self._opened, audio, len(appends))
-        self._plan(self._follower.append(audio))
+        self._append(self._follower, audio)
 
     def poll(self, now: float) -> list[Output]:
         """Return what to write now, in order, and record it as sent.
@@ -169,13 +169,23 @@ class ReplaySession:
                 pass  # the endpoint refused it, or does so now: compared like any other event
             else:
                 self.record.add_audio(self._outbox.now - self._opened, audio)
-                self._plan(self._follower.append(audio))
+                self._append(self._follower, audio)
                 return
         self.record.add("client", self._outbox.now - self._opened, mask_json(event))
         try:
             self._plan(self._follower.receive(event))
         except Mismatch as mismatch:
             self._mismatch(str(mismatch))
+        self._follow_format(self._follower)
+
+    def _append(self, follower: Follower, audio: bytes) -> None:
+        try:
+            self._plan(follower.append(audio))
+        except Mismatch as mismatch:
+            self._mismatch(str(mismatch))
+
+    def _follow_format(self, follower: Follower) -> None:
+        self.record.audio_format = FORMATS[_FORMATS[follower.encoding.name]]
 
     # -- sending
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtstt_core.masking import mask_json, mask_keys
 from rtstt_testkit.mock.inspect.record import APPEND, Closed, SessionRecord
 from rtstt_testkit.mock.protocol import errors
 from rtstt_testkit.mock.protocol.admission import ACCOUNTS, Account, Admission
@@ -19,7 +20,6 @@ from rtstt_testkit.mock.protocol.errors import ApiError, Refused
 from rtstt_testkit.mock.protocol.events import decode_audio, decode_event
 from rtstt_testkit.mock.protocol.ids import Ids
 from rtstt_testkit.mock.protocol.schema import CLIENT_EVENT_FIELDS
-from rtstt_testkit.mock.protocol.secrets import mask_json, mask_keys
 from rtstt_testkit.mock.script.script import ScriptCursor
 from rtstt_testkit.mock.session.client_faults import ClientFaults
 from rtstt_testkit.mock.session.conversation import Conversation
