@@ -81,11 +81,6 @@ class Watch {
     this.#number = watches;
   }
 
-  /** What the connection opens. */
-  get session() {
-    return this.#session;
-  }
-
   /**
    * Returns whether a message of the server has to be passed to `message`.
    *

@@ -85,3 +85,8 @@ class Closed:
     code: int
     reason: str
     by: Sender
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether the session had lasted as long as a session may."""
+        return self.code == 1001 and "maximum duration" in self.reason

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from rtstt_testkit.mock.inspect.record import APPEND, COMPLETED, FAILED, SessionRecord
+from rtstt_testkit.mock.inspect.record import APPEND, COMPLETED, FAILED, Closed, SessionRecord
 
 __all__ = ["alike", "attempts", "explain", "explain_all"]
 
@@ -248,16 +248,17 @@ def _end(record: SessionRecord) -> list[str]:
         return [f"the client closed {lost}: {fix}." for lost, fix in _unsent(record)]
     lost = [f"the connection ended {lost}." for lost, _ in _unsent(record)]
     if close.by == "server":
-        return [*lost, *_server_close(close.code, close.reason)]
+        return [*lost, *_server_close(close)]
     return [*lost, "the connection was lost without a CLOSE frame."]
 
 
-def _server_close(code: int, reason: str) -> list[str]:
+def _server_close(close: Closed) -> list[str]:
+    code, reason = close.code, close.reason
     if "keepalive ping timeout" in reason:
         return ["the client did not answer a PING within 20 s, so the server closed 1011: is its event loop blocked?"]
     if code in CLOSES:
         return [CLOSES[code]]
-    if code == 1001 and "maximum duration" in reason:
+    if close.at_limit:
         return ["the session reached its 60 minutes and was closed 1001; open a new one before that."]
     if code in (1000, 1001):
         return []

@@ -132,8 +132,8 @@ def _failed_runs(seen: Observation) -> Iterator[list[SessionRecord]]:
 
 def _failed(record: SessionRecord) -> bool:
     """Return whether a session ended for a passing reason without a transcript; one that lasted to its limit held."""
-    lasted_to_limit = record.close is not None and "maximum duration" in record.close.reason
-    return ending(record) == "transient" and not record.transcripts and not lasted_to_limit
+    at_limit = record.close is not None and record.close.at_limit
+    return ending(record) == "transient" and not record.transcripts and not at_limit
 
 
 def _pauses(run: list[SessionRecord]) -> list[float]:
