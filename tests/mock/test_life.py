@@ -267,29 +267,6 @@ def test_events_that_never_left_are_not_recorded_as_sent() -> None:
     run(scenario)
 
 
-def test_a_stop_that_is_cancelled_leaves_nothing() -> None:
-    async def scenario():
-        server = RealtimeServer(strict=False)
-        await server.start()
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(upgrade())
-        await reader.readuntil(b"session.created")  # this client answers no CLOSE
-        listening = server._listener._server.sockets
-        stopping = asyncio.ensure_future(server.stop())
-        await asyncio.sleep(0)
-        stopping.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await stopping
-        while server._context.connections:
-            await asyncio.sleep(0.001)
-        assert not server._sessions.drivers
-        # Not by connecting: another program may have the port by now.
-        assert [listener.fileno() for listener in listening] == [-1]
-        writer.close()
-
-    run(scenario)
-
-
 def test_a_slow_download_is_not_cut(monkeypatch) -> None:
     """The time for the request does not count while the response is read."""
     monkeypatch.setattr("rtstt_testkit.mock.server.connection._OPEN_SECONDS", 0.2)
