@@ -85,7 +85,9 @@ class AudioBuffer:
         for piece in reversed(self._pieces):
             if at <= start:
                 break
-            at -= len(piece)
+            after, at = at, at - len(piece)
             if at < stop:
-                found.append(piece[max(start - at, 0) : stop - at])
-        return b"".join(reversed(found))
+                whole = at >= start and after <= stop
+                found.append(piece if whole else piece[max(start - at, 0) : stop - at])
+        found.reverse()
+        return b"".join(found)
