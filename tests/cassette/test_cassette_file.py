@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 import wave
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cassettes import ITEM, KEY, append, frame, loud, record, update
+from cassettes import ITEM, KEY, TIMEOUT, append, frame, loud, record, update
 
 from rtstt_testkit.cassette import writer as writer_module
 from rtstt_testkit.cassette.format import CassetteError
@@ -233,6 +234,25 @@ def test_on_a_disk_without_room_for_audio_no_line_refers_to_audio_that_is_missin
     for wav in tmp_path.glob("*.wav"):  # it plays, or it is empty
         held = wav.read_bytes()
         assert not held or int.from_bytes(held[40:44], "little") == len(held) - 44
+
+
+def test_the_audio_plays_while_the_recording_waits_for_more(tmp_path: Path) -> None:
+    """What a program that is killed leaves."""
+    writer = CassetteWriter(tmp_path / "a.rtstt.jsonl", url="wss://a.test")
+    lines = writer.session("a.test", Request("/v1/realtime"))
+    wav = tmp_path / "a.1.client.wav"
+    for seconds in (0.1, 0.2):
+        lines.text("client", append(loud(100)), seconds)
+        deadline = time.monotonic() + TIMEOUT
+        while not (wav.exists() and _playable(wav) == 48_000 * seconds):
+            assert time.monotonic() < deadline, "the header has another length"
+            time.sleep(0.01)
+    writer.close()
+
+
+def _playable(path: Path) -> int:
+    """Return the bytes of audio that the header of a WAV file names."""
+    return int.from_bytes(path.read_bytes()[40:44], "little")
 
 
 def test_a_slow_disk_delays_nothing_and_the_recording_says_what_it_dropped(

@@ -332,6 +332,30 @@ def test_fragments_binary_messages_and_what_is_no_event_are_recorded(tmp_path: P
     ]
 
 
+@pytest.mark.heavy
+def test_an_endpoint_waits_for_a_client_that_reads_slowly(tmp_path: Path) -> None:
+    """The recorder does not collect in memory what the client has no room for."""
+    sent = threading.Event()
+    message, count = bytes(1024 * 1024), 64  # more than the buffers of four sockets hold
+
+    def converse(connection: ServerConnection) -> None:
+        for _ in range(count):
+            connection.send(message)
+        sent.set()
+
+    with serve(converse, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        to = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1/realtime"
+        with Recorder(tmp_path / "a.rtstt.jsonl", to=to) as recorder, connect(recorder.url, max_queue=1) as connection:
+            assert not sent.wait(0.5)
+            assert [len(connection.recv(TIMEOUT)) for _ in range(count)] == [len(message)] * count
+        server.shutdown()
+        thread.join()
+    (session,) = load_cassette(tmp_path / "a.rtstt.jsonl").sessions
+    assert [frame.event["bytes"] for frame in session.frames] == [len(message)] * count
+
+
 def test_a_recording_that_fails_does_not_disturb_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "a.rtstt.jsonl"
     monkeypatch.setattr(SessionLines, "text", lambda *args: 1 / 0)

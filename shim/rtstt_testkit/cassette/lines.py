@@ -45,10 +45,13 @@ class LineWriter(Protocol):
         """Write audio, and return where it is."""
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)  # making one costs as much as a short line
+
+
 def encode(line: dict[str, Any]) -> bytes:
     """Return a line as bytes, line feed included."""
     try:
-        return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        return _ENCODER.encode(line).encode() + b"\n"
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can express and UTF-8 cannot
         return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 

@@ -1,11 +1,12 @@
 """The audio of a recording: WAV files that grow while a session is recorded, and byte ranges of them.
 
-A file holds the audio as it was sent, so G.711 stays G.711. Its header is written again after every write; the audio
-is complete for every line that refers to it even if the program is killed, since the lines are written after it.
+A file holds the audio as it was sent, so G.711 stays G.711. The audio is complete for every line that refers to it even
+if the program is killed, since the lines are written after it; the length in the header may be that of a second before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from pathlib import Path
@@ -15,8 +16,10 @@ from rtstt_testkit.cassette.format import CassetteError
 
 __all__ = [
     "HEADER",
+    "WRITE_ONLY",
     "AudioRange",
     "Encoding",
+    "WavWriter",
     "encoding_of",
     "header",
     "range_of",
@@ -27,6 +30,9 @@ __all__ = [
 
 HEADER = 44
 """The length of the header, in bytes; the audio follows it (RIFF WAVE, one ``fmt`` and one ``data`` chunk)."""
+
+WRITE_ONLY = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""The flags that open a file to write bytes as they are."""
 
 _LARGEST = 0xFFFFFFFF - HEADER
 
@@ -170,3 +176,58 @@ def read_range(folder: Path, range_: AudioRange) -> bytes:
         needed = range_.start + range_.size
         raise CassetteError(f"{path} holds {held} bytes of audio, and the recording needs {needed}; restore the file")
     return audio
+
+
+class WavWriter:
+    """A WAV file that grows.
+
+    Args:
+        path: The file, which is made when the first audio is written.
+        encoding: How the audio is encoded.
+
+    Attributes:
+        path: The file.
+        planned: The bytes of audio that were given to the writer.
+    """
+
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        self.path = path
+        self.planned = 0
+        self._encoding = encoding
+        self._file: int | None = None
+        self._size = 0
+
+    def write(self, audio: bytes) -> None:
+        """Append audio; if it does not fit on the disk, what is there of it is removed.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self._file is None:
+            self._file = os.open(self.path, WRITE_ONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            _write_all(self._file, audio if self._size else header(self._encoding, len(audio)) + audio)
+        except OSError:
+            os.ftruncate(self._file, HEADER + self._size if self._size else 0)
+            raise
+        self._size += len(audio)
+
+    def write_header(self) -> None:
+        """Write the length into the header, if that is possible; players alone need it."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.lseek(self._file, 0, os.SEEK_SET)
+                _write_all(self._file, header(self._encoding, self._size))
+            os.lseek(self._file, HEADER + self._size, os.SEEK_SET)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from rtstt_core.masking import mask_keys
 from rtstt_testkit.cassette.format import FORMAT, VERSION, CassetteError, stem_of
 from rtstt_testkit.cassette.lines import SessionLines, encode
 from rtstt_testkit.cassette.reader import read_lines
-from rtstt_testkit.cassette.wav import HEADER, AudioRange, Encoding, header
+from rtstt_testkit.cassette.wav import WRITE_ONLY, AudioRange, Encoding, WavWriter
 from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Request
 
@@ -32,9 +33,9 @@ if sys.platform != "win32":  # there, a file that is open cannot be replaced
 __all__ = ["CassetteWriter"]
 
 _QUEUE = 64 * 1024 * 1024
-_GATHER = 0.02  # seconds: a wake-up of the thread costs the loop that passes frames on more than a line does
+_GATHER = 0.05  # seconds: a wake-up of the thread costs the loop that passes frames on more than a line does
+_HEADERS_EVERY = 1.0  # seconds until the headers of WAV files have the length of what was written, at the latest
 _LONGEST_HEADER = 64 * 1024
-_FLAGS = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class CassetteWriter:
@@ -77,12 +78,14 @@ class CassetteWriter:
         self._sessions = _last_session(self.path) if append else 0
         self._file = _open(self.path) if append else _create(self.path, replace)
         self._size = os.lseek(self._file, 0, os.SEEK_END)
-        self._wavs: dict[tuple[int, Sender, Encoding], _Wav] = {}
+        self._wavs: dict[tuple[int, Sender, Encoding], WavWriter] = {}
+        self._grown: set[WavWriter] = set()
+        self._headers_at = 0.0
         self._limit = queue
         self._waiting = 0
-        self._queue: deque[tuple[_Wav | None, bytes]] = deque()
+        self._queue: deque[tuple[WavWriter | None, bytes]] = deque()
         self._changed = threading.Condition()
-        self._closing = False
+        self._idle = self._closing = False
         self._started = time.monotonic()
         header_line = {
             "format": FORMAT,
@@ -159,7 +162,7 @@ class CassetteWriter:
             if encoding.name == "pcm" and encoding.rate != 24000:
                 kind = f".{encoding.rate}"
             name = f"{self._stem}.{session}.{sender}{kind}.wav"
-            wav = self._wavs[session, sender, encoding] = _Wav(self.path.parent / name, encoding)
+            wav = self._wavs[session, sender, encoding] = WavWriter(self.path.parent / name, encoding)
         place = AudioRange(wav.path.name, wav.planned, len(audio))
         wav.planned += len(audio)
         self._put(wav, audio)
@@ -178,6 +181,7 @@ class CassetteWriter:
             self._closing = True
             self._changed.notify()
         self._thread.join()
+        self._write_headers()
         try:
             if self.failure is not None:
                 self._append_lines(encode({"dropped": self.dropped, "reason": self.failure}))
@@ -190,13 +194,14 @@ class CassetteWriter:
 
     # -- the thread
 
-    def _put(self, wav: _Wav | None, data: bytes) -> bool:
+    def _put(self, wav: WavWriter | None, data: bytes) -> bool:
         with self._changed:
             if self.failure is None and not self._closing:
                 if self._waiting + len(data) <= self._limit:
                     self._waiting += len(data)
                     self._queue.append((wav, data))
-                    if len(self._queue) == 1:
+                    if self._idle:
+                        self._idle = False
                         self._changed.notify()
                     return True
                 mebibytes = self._limit / 1024 / 1024
@@ -206,39 +211,62 @@ class CassetteWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._queue and not self._closing:
-                    self._changed.wait()
-                if not self._closing:
-                    self._changed.wait(_GATHER)  # until the end of the recording at the earliest
+                self._changed.wait_for(lambda: self._closing, _GATHER)
                 batch, self._queue = self._queue, deque()
-                if not batch:
+                if self._closing and not batch:
                     return
-            before = self.written
-            try:
-                self._write(batch)
-            except OSError as error:
-                with self._changed:
-                    self.failure = self.failure or f"{self.path} cannot be written: {error.strerror or error}"
-                    waiting, self._queue = self._queue, deque()
-                    self._waiting -= sum(len(data) for _, data in waiting)
-                    self.dropped += sum(wav is None for wav, _ in (*batch, *waiting)) - (self.written - before)
-            finally:
-                with self._changed:
-                    self._waiting -= sum(len(data) for _, data in batch)
-
-    def _write(self, batch: deque[tuple[_Wav | None, bytes]]) -> None:
-        """Write the audio, then the lines that refer to it."""
-        pieces: dict[_Wav, list[bytes]] = {}
-        lines: list[bytes] = []
-        for wav, data in batch:
-            if wav is None:
-                lines.append(data)
+            if batch:
+                self._store(batch)
             else:
+                self._write_headers()
+                self._wait()
+
+    def _wait(self) -> None:
+        """Wait until something is to be written."""
+        with self._changed:
+            self._idle = not self._queue
+            self._changed.wait_for(lambda: self._closing or not self._idle)
+
+    def _store(self, batch: deque[tuple[WavWriter | None, bytes]]) -> None:
+        before = self.written
+        try:
+            self._write(batch)
+        except OSError as error:
+            with self._changed:
+                self.failure = self.failure or f"{self.path} cannot be written: {error.strerror or error}"
+                waiting, self._queue = self._queue, deque()
+                self._waiting -= sum(len(data) for _, data in waiting)
+                self.dropped += sum(wav is None for wav, _ in (*batch, *waiting)) - (self.written - before)
+        finally:
+            with self._changed:
+                self._waiting -= sum(len(data) for _, data in batch)
+
+    def _write(self, batch: deque[tuple[WavWriter | None, bytes]]) -> None:
+        """Write the audio, then the lines that refer to it; of audio that does not fit on the disk, those before it."""
+        pieces: dict[WavWriter, list[bytes]] = {}
+        for wav, data in batch:
+            if wav is not None:
                 pieces.setdefault(wav, []).append(data)
-        for wav, audio in pieces.items():
-            wav.write(b"".join(audio))
-        if lines:
-            self._append_lines(b"".join(lines))
+        missing = set(pieces)
+        try:
+            for wav, audio in pieces.items():
+                wav.write(b"".join(audio))
+                missing.remove(wav)
+                self._grown.add(wav)
+        finally:
+            kept = takewhile(lambda piece: piece[0] not in missing, batch)
+            lines = b"".join(data for wav, data in kept if wav is None)
+            if lines:
+                self._append_lines(lines)
+        if time.monotonic() >= self._headers_at:
+            self._write_headers()
+
+    def _write_headers(self) -> None:
+        """Write the lengths of the WAV files that grew; only players need them."""
+        for wav in self._grown:
+            wav.write_header()
+        self._grown.clear()
+        self._headers_at = time.monotonic() + _HEADERS_EVERY
 
     def _append_lines(self, data: bytes) -> None:
         """Append lines; of those that do not fit on the disk, the whole ones stay."""
@@ -255,58 +283,6 @@ class CassetteWriter:
             self.written += data.count(b"\n", 0, whole)
 
 
-class _Wav:
-    """A WAV file that grows.
-
-    Args:
-        path: The file, which is made when the first audio is written.
-        encoding: How the audio is encoded.
-
-    Attributes:
-        path: The file.
-        planned: The bytes of audio that were given to the writer.
-    """
-
-    def __init__(self, path: Path, encoding: Encoding) -> None:
-        self.path = path
-        self.planned = 0
-        self._encoding = encoding
-        self._file: int | None = None
-        self._size = 0
-
-    def write(self, audio: bytes) -> None:
-        """Append audio; if it does not fit on the disk, what is there of it is removed.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        if self._file is None:
-            self._file = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            if not self._size:
-                _write_all(self._file, header(self._encoding, 0))
-            _write_all(self._file, audio)
-        except OSError:
-            os.ftruncate(self._file, HEADER + self._size if self._size else 0)
-            raise
-        self._size += len(audio)
-        os.lseek(self._file, 0, os.SEEK_SET)
-        _write_all(self._file, header(self._encoding, self._size))
-        os.lseek(self._file, HEADER + self._size, os.SEEK_SET)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
-
-
 def _create(path: Path, replace: bool) -> int:
     """Open a new file that no other recording writes."""
     exists = f"{path} exists; choose another file, or replace it with --force (in code: replace=True)"
@@ -314,13 +290,13 @@ def _create(path: Path, replace: bool) -> int:
         if replace and path.exists():
             if not _is_recording(path):
                 raise CassetteError(f"{path} is not a recording, so it is not replaced; choose another file")
-            old = os.open(path, _FLAGS)
+            old = os.open(path, WRITE_ONLY)
             try:
                 _lock(old, path)
                 _remove(path)
             finally:
                 os.close(old)
-        file = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(path, WRITE_ONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise CassetteError(exists) from None
     except OSError as error:
@@ -341,7 +317,7 @@ def _is_recording(path: Path) -> bool:
 def _open(path: Path) -> int:
     """Open a file to write behind its last line."""
     try:
-        file = os.open(path, _FLAGS)
+        file = os.open(path, WRITE_ONLY)
     except OSError as error:
         raise CassetteError(f"cannot write {path}: {error.strerror}") from None
     _lock(file, path)

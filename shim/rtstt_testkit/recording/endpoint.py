@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from rtstt_testkit.cassette.format import CassetteError
 
 __all__ = ["Endpoint", "endpoint_at", "native_endpoint"]
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
 _PATH = "/v1/realtime"
 _EXAMPLE = "write it like ws://127.0.0.1:8765/v1/realtime or wss://host/v1/realtime"
@@ -66,11 +69,11 @@ class Endpoint:
             raise CassetteError(f"cannot resolve {self.host}: {error.strerror or error}") from None
         self.addresses = [(family, str(address[0])) for family, _, _, _, address in found]
 
-    async def connect(self, limit: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self, protocol: Callable[[], _Protocol]) -> _Protocol:
         """Connect.
 
         Args:
-            limit: The bytes that the reader buffers.
+            protocol: Returns the protocol of a connection.
 
         Raises:
             OSError: It cannot be reached, or its certificate cannot be verified.
@@ -79,9 +82,10 @@ class Endpoint:
         options: dict[str, Any] = {}
         if self.tls:
             options = {"ssl": ssl.create_default_context(), "server_hostname": self.host}
+        loop = asyncio.get_running_loop()
         for family, address in self.addresses:
             try:
-                return await asyncio.open_connection(address, self.port, family=family, limit=limit, **options)
+                return (await loop.create_connection(protocol, address, self.port, family=family, **options))[1]
             except ssl.SSLError:
                 raise
             except OSError as failure:

@@ -7,27 +7,25 @@ is verified. Bytes are passed on first and recorded then. Other requests pass by
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import h11
 
 from rtstt_testkit.cassette.lines import SessionLines, masked_exchange
 from rtstt_testkit.cassette.writer import CassetteWriter
-from rtstt_testkit.mock.protocol.events import Sender
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.recording.endpoint import Endpoint
+from rtstt_testkit.recording.peer import Peer
 from rtstt_testkit.recording.tap import Tap
 
 __all__ = ["Proxy"]
 
-_READ = 256 * 1024
 _MOST_BODY = 1024 * 1024  # of a request for a client secret, and of its response
-_LARGEST_HEAD = 64 * 1024
 _OPEN_SECONDS = 30
 _SOCKET = "/realtime"
 _SECRETS = ("/realtime/client_secrets", "/realtime/sessions", "/realtime/transcription_sessions")
@@ -49,12 +47,12 @@ class Proxy:
     replayed: Callable[[Request], Endpoint | None]
     problem: Callable[[str], None]
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until it ends."""
-        client = _Client(self, reader, writer)
+    async def serve(self, near: Peer) -> None:
+        """Serve the connection of a client until it ends."""
+        client = _Client(self, near)
         try:
             await client.run()
-        except (OSError, h11.ProtocolError, asyncio.IncompleteReadError, EOFError):
+        except (OSError, h11.ProtocolError, EOFError):
             pass  # a peer went away, or does not speak HTTP
         finally:
             await client.close()
@@ -63,14 +61,11 @@ class Proxy:
 class _Client:
     """One connection of a client, with one to the endpoint."""
 
-    def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, proxy: Proxy, near: Peer) -> None:
         self._proxy = proxy
-        self._reader, self._writer = reader, writer
+        self._near = near
+        self._far: Peer | None = None
         self._loop = asyncio.get_running_loop()
-        self._near = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEAD)
-        self._far = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
-        self._far_reader: asyncio.StreamReader | None = None
-        self._far_writer: asyncio.StreamWriter | None = None
         self._endpoint: Endpoint | None = None
         self._lines: SessionLines | None = None
         self._opened = 0.0
@@ -78,22 +73,20 @@ class _Client:
     async def run(self) -> None:
         """Pass requests on until one becomes a WebSocket or the connection ends."""
         while True:
-            request = await self._next(self._near, self._reader)
+            request = await self._near.next_event()
             if not isinstance(request, h11.Request):
                 return
             self._opened = self._loop.time()
             if not await self._exchange(request):
                 return
-            self._near.start_next_cycle()
-            self._far.start_next_cycle()
 
     async def close(self) -> None:
         """Close both connections."""
-        for writer in (self._writer, self._far_writer):
-            if writer is not None:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+        peers = [self._near] if self._far is None else [self._near, self._far]
+        for peer in peers:
+            peer.close()
+        for peer in peers:
+            await peer.wait_closed()
 
     def _clock(self) -> float:
         return self._loop.time() - self._opened
@@ -119,105 +112,85 @@ class _Client:
         secrets = request.method == b"POST" and path.endswith(_SECRETS)
         if secrets and (replayed := self._proxy.replayed(Request(target, headers))) is not None:
             endpoint, secrets = replayed, False
-        if not await self._connect(endpoint):
+        far = await self._connect(endpoint)
+        if far is None:
             return False
-        assert self._far_writer is not None
-        assert self._far_reader is not None
         outgoing = [
             (name, endpoint.netloc if endpoint.replaces_host and name.lower() == "host" else value)
             for name, value in headers
             # A body that is recorded must not be compressed.
             if not (secrets and name.lower() == "accept-encoding")
         ]
-        await self._send(
-            self._far,
-            self._far_writer,
-            h11.Request(method=request.method, target=endpoint.target(target).encode("latin-1"), headers=outgoing),
+        await far.send(
+            h11.Request(method=request.method, target=endpoint.target(target).encode("latin-1"), headers=outgoing)
         )
-        asked = await self._pass_body(self._near, self._reader, self._far, self._far_writer, secrets)
-        response = await self._response()
+        asked = await self._pass_body(self._near, far, secrets)
+        response = await self._response(far)
         if response is None:
             return False
         if response.status_code == 101:
-            await self._websocket(response)
+            await self._websocket(far, response)
             return False
-        keep = secrets or self._lines is not None
-        answered = await self._pass_body(self._far, self._far_reader, self._near, self._writer, keep)
+        answered = await self._pass_body(far, self._near, secrets or self._lines is not None)
         if self._lines is not None:
             self._lines.refused(self._clock(), response.status_code, answered.decode("utf-8", "replace"))
         elif secrets:
             self._proxy.writer.exchange(
                 masked_exchange("POST", target.partition("?")[0], response.status_code, asked, answered)
             )
-        return self._near.our_state is h11.DONE and self._far.our_state is h11.DONE and self._both_keep_alive()
+        return self._another(far)
 
-    def _both_keep_alive(self) -> bool:
-        return self._near.their_state is h11.DONE and self._far.their_state is h11.DONE
+    def _another(self, far: Peer) -> bool:
+        """Prepare for another request; return whether both connections allow one."""
+        both = self._near.http, far.http
+        if not all(http.our_state is http.their_state is h11.DONE for http in both):
+            return False
+        for http in both:
+            http.start_next_cycle()
+        return True
 
-    async def _response(self) -> h11.Response | h11.InformationalResponse | None:
+    async def _response(self, far: Peer) -> h11.Response | h11.InformationalResponse | None:
         """Pass the head of the response on, and return it."""
-        assert self._far_reader is not None
         while True:
-            event = await self._next(self._far, self._far_reader)
+            event = await far.next_event()
             if isinstance(event, h11.ConnectionClosed):
                 self._failed("the endpoint ended the connection without a response")
                 return None
             if isinstance(event, h11.InformationalResponse) and event.status_code != 101:
                 continue  # 100 Continue was answered here
             assert isinstance(event, h11.Response | h11.InformationalResponse)
-            await self._send(self._near, self._writer, event)
+            await self._near.send(event)
             return event
 
-    async def _pass_body(
-        self,
-        source: h11.Connection,
-        reader: asyncio.StreamReader,
-        sink: h11.Connection,
-        writer: asyncio.StreamWriter,
-        keep: bool,
-    ) -> bytes:
+    async def _pass_body(self, source: Peer, sink: Peer, keep: bool) -> bytes:
         """Pass a body on, and return it if it is to be kept."""
         kept = bytearray()
         while True:
-            if source.they_are_waiting_for_100_continue:
-                await self._send(source, self._writer, h11.InformationalResponse(status_code=100, headers=[]))
-            event = await self._next(source, reader)
+            if source.http.they_are_waiting_for_100_continue:
+                await source.send(h11.InformationalResponse(status_code=100, headers=[]))
+            event = await source.next_event()
             if isinstance(event, h11.Data):
                 if keep and len(kept) < _MOST_BODY:
                     kept += event.data
-                await self._send(sink, writer, h11.Data(data=bytes(event.data)))
+                await sink.send(h11.Data(data=bytes(event.data)))
             elif isinstance(event, h11.EndOfMessage):
-                await self._send(sink, writer, event)
+                await sink.send(event)
                 return bytes(kept)
             else:
                 raise EOFError
 
-    async def _next(self, connection: h11.Connection, reader: asyncio.StreamReader) -> object:
-        """Return the next event of a peer; an end of the stream is one."""
-        while True:
-            event = connection.next_event()
-            if event is not h11.NEED_DATA:
-                return event
-            connection.receive_data(await reader.read(_READ))
-
-    async def _send(self, connection: h11.Connection, writer: asyncio.StreamWriter, event: h11.Event) -> None:
-        data = connection.send(event)
-        if data:
-            writer.write(data)
-            await writer.drain()
-
     # -- the endpoint
 
-    async def _connect(self, endpoint: Endpoint) -> bool:
-        """Connect to the endpoint, unless that is done; answer 502 if it cannot be reached."""
-        if self._far_writer is not None:
+    async def _connect(self, endpoint: Endpoint) -> Peer | None:
+        """Return the connection to the endpoint, a new one if needed; answer 502 if it cannot be reached."""
+        if self._far is not None:
             if self._endpoint == endpoint:
-                return True
-            self._far_writer.close()
-            self._far = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
+                return self._far
+            self._far.close()
+            self._far = None
         self._endpoint = endpoint
         try:
-            self._far_reader, self._far_writer = await asyncio.wait_for(endpoint.connect(_READ), _OPEN_SECONDS)
+            self._far = await asyncio.wait_for(endpoint.connect(partial(Peer, h11.CLIENT)), _OPEN_SECONDS)
         except (OSError, asyncio.TimeoutError, ssl.SSLError) as error:
             reason = f"cannot connect to {endpoint.url}: {_words(error)}"
             self._failed(reason)
@@ -227,11 +200,10 @@ class _Client:
                 ("Content-Length", str(len(body))),
                 ("Connection", "close"),
             ]
-            await self._send(self._near, self._writer, h11.Response(status_code=502, headers=headers))
-            await self._send(self._near, self._writer, h11.Data(data=body))
-            await self._send(self._near, self._writer, h11.EndOfMessage())
-            return False
-        return True
+            await self._near.send(h11.Response(status_code=502, headers=headers))
+            await self._near.send(h11.Data(data=body))
+            await self._near.send(h11.EndOfMessage())
+        return self._far
 
     def _failed(self, reason: str) -> None:
         if self._lines is not None:
@@ -240,10 +212,8 @@ class _Client:
 
     # -- the WebSocket
 
-    async def _websocket(self, response: h11.Response | h11.InformationalResponse) -> None:
+    async def _websocket(self, far: Peer, response: h11.Response | h11.InformationalResponse) -> None:
         """Pass the bytes of a WebSocket on, in both directions, and record them."""
-        assert self._far_writer is not None
-        assert self._far_reader is not None
         tap = None
         if self._lines is not None:
             extensions = ", ".join(
@@ -251,49 +221,9 @@ class _Client:
             )
             self._lines.accepted(self._clock())
             tap = Tap(self._lines, self._clock, extensions, self._proxy.writer.fail)
-        pumps = [
-            asyncio.ensure_future(pump)
-            for pump in (
-                _pump("client", self._near.trailing_data[0], self._reader, self._far_writer, tap),
-                _pump("server", self._far.trailing_data[0], self._far_reader, self._writer, tap),
-            )
-        ]
-        try:
-            await asyncio.wait(pumps)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-
-
-async def _pump(
-    sender: Sender, early: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tap: Tap | None
-) -> None:
-    """Pass the bytes of one direction on until it ends."""
-    data = early or await _read(reader)
-    while data:
-        writer.write(data)
-        if tap is not None:
-            tap.receive(sender, data)
-        try:
-            await writer.drain()
-        except OSError:
-            break
-        data = await _read(reader)
-    if tap is not None:
-        tap.lost(sender)
-    with contextlib.suppress(OSError, RuntimeError):
-        # TLS has no half-closed connections, and the other direction ends when this one is closed.
-        if writer.can_write_eof():
-            writer.write_eof()
-        else:
-            writer.close()
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.read(_READ)
-    except OSError:
-        return b""
+        self._near.link(far, tap, "client")
+        far.link(self._near, tap, "server")
+        await asyncio.gather(self._near.pass_on(), far.pass_on())
 
 
 def _words(error: Exception) -> str:

@@ -17,15 +17,18 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
+
+import h11
 
 from rtstt_testkit.cassette.format import CassetteError
 from rtstt_testkit.cassette.writer import CassetteWriter
 from rtstt_testkit.mock.protocol.handshake import Request
 from rtstt_testkit.recording.endpoint import Endpoint, endpoint_at, native_endpoint
+from rtstt_testkit.recording.peer import Peer
 from rtstt_testkit.recording.proxy import Proxy
 from rtstt_testkit.routing import route, route_env
 from rtstt_testkit.routing.environment import canonical
@@ -207,13 +210,13 @@ class Recorder:
         connections: set[asyncio.Task[None]] = set()
         proxy = Proxy(self._writer, self._endpoint_of, self._replayed, self._problem)
 
-        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.ensure_future(proxy.serve(reader, writer))
+        def connected(peer: Peer) -> None:
+            task = asyncio.ensure_future(proxy.serve(peer))
             connections.add(task)
             task.add_done_callback(connections.discard)
 
         try:
-            server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=256 * 1024)
+            server = await self._loop.create_server(partial(Peer, h11.SERVER, connected), "127.0.0.1", 0)
         except OSError as error:
             self._error = error
             return
