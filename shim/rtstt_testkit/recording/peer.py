@@ -19,11 +19,13 @@ __all__ = ["Peer"]
 _LARGEST_HEAD = 64 * 1024
 
 
-class Peer(asyncio.Protocol):
+class Peer(asyncio.BufferedProtocol):
     """A connection with one of the two.
 
     Args:
         role: ``h11.SERVER`` towards a client, ``h11.CLIENT`` towards the endpoint.
+        buffer: What asyncio reads into. It may be that of all peers of a loop, and spares memory being mapped for each
+            read.
         connected: Called with this object when the connection is open.
 
     Attributes:
@@ -33,9 +35,13 @@ class Peer(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(
-        self, role: type[h11.CLIENT] | type[h11.SERVER], connected: Callable[[Peer], None] | None = None
+        self,
+        role: type[h11.CLIENT] | type[h11.SERVER],
+        buffer: bytearray,
+        connected: Callable[[Peer], None] | None = None,
     ) -> None:
         self.http = h11.Connection(role, max_incomplete_event_size=_LARGEST_HEAD)
+        self._buffer = memoryview(buffer)
         self._connected = connected
         self._received = asyncio.Event()
         self._writable = asyncio.Event()
@@ -99,7 +105,7 @@ class Peer(asyncio.Protocol):
         self._pass_on = self._other._transport.write
         early, closed = self.http.trailing_data
         if early:
-            self.data_received(early)
+            self._receive(early)
         if closed:
             self._end()
         elif self._other._writable.is_set():
@@ -132,7 +138,15 @@ class Peer(asyncio.Protocol):
         if self._connected is not None:
             self._connected(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return what to read into."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Receive the bytes in the buffer."""
+        self._receive(bytes(self._buffer[:nbytes]))
+
+    def _receive(self, data: bytes) -> None:
         """Pass bytes of a WebSocket on; of HTTP, read what `next_event` waits for and no more."""
         if self._pass_on is not None:
             self._pass_on(data)

@@ -40,12 +40,14 @@ class Proxy:
         endpoint_of: Returns the endpoint for a request's ``Host``.
         replayed: Returns the server that replays a session, or None for one that is recorded.
         problem: Called with a sentence about an endpoint that cannot be reached.
+        buffer: What bytes are read into, of all connections.
     """
 
     writer: CassetteWriter
     endpoint_of: Callable[[str], Endpoint]
     replayed: Callable[[Request], Endpoint | None]
     problem: Callable[[str], None]
+    buffer: bytearray
 
     async def serve(self, near: Peer) -> None:
         """Serve the connection of a client until it ends."""
@@ -190,7 +192,7 @@ class _Client:
             self._far = None
         self._endpoint = endpoint
         try:
-            self._far = await asyncio.wait_for(endpoint.connect(partial(Peer, h11.CLIENT)), _OPEN_SECONDS)
+            self._far = await asyncio.wait_for(endpoint.connect(partial(Peer, h11.CLIENT, self._proxy.buffer)), _OPEN_SECONDS)
         except (OSError, asyncio.TimeoutError, ssl.SSLError) as error:
             reason = f"cannot connect to {endpoint.url}: {_words(error)}"
             self._failed(reason)

@@ -40,6 +40,7 @@ NATIVE = "api.openai.com"
 
 _STOP_SECONDS = 5.0  # for connections whose client is gone already
 _MOST_PROBLEMS = 20
+_BUFFER = 64 * 1024  # bytes that are read at once
 
 
 class IncompleteRecordingError(CassetteError):
@@ -208,7 +209,8 @@ class Recorder:
     async def _serve(self) -> None:
         assert self._writer is not None
         connections: set[asyncio.Task[None]] = set()
-        proxy = Proxy(self._writer, self._endpoint_of, self._replayed, self._problem)
+        buffer = bytearray(_BUFFER)
+        proxy = Proxy(self._writer, self._endpoint_of, self._replayed, self._problem, buffer)
 
         def connected(peer: Peer) -> None:
             task = asyncio.ensure_future(proxy.serve(peer))
@@ -216,7 +218,7 @@ class Recorder:
             task.add_done_callback(connections.discard)
 
         try:
-            server = await self._loop.create_server(partial(Peer, h11.SERVER, connected), "127.0.0.1", 0)
+            server = await self._loop.create_server(partial(Peer, h11.SERVER, buffer, connected), "127.0.0.1", 0)
         except OSError as error:
             self._error = error
             return
