@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +169,103 @@ def test_silence_is_not_speech(tmp_path: Path) -> None:
     path = talk_of(tmp_path / "a.rtstt.jsonl", COFFEE)
     with pytest.raises(Mismatch, match=r"0\.000 s of the client's audio are loud, and 2\.\d+ s of the recorded audio"):
         commit(follow(path), bytes(len(COFFEE)))
+
+
+# -- the audio of an item
+
+
+def item(pcm: bytes, **fields: Any) -> bytes:
+    part = {"type": "input_audio", "audio": base64.b64encode(pcm).decode(), **fields}
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Listen."}, part]}
+    return frame(type="conversation.item.create", item=message)
+
+
+def item_of(path: Path, pcm: bytes, format_: dict[str, Any] | None = None) -> Path:
+    """Record a session in which the client sends audio as an item."""
+    frames = [
+        (0.1, "client", session_update(format_)),
+        (0.2, "client", item(pcm)),
+        (0.3, "server", frame(type="conversation.item.added", item={"type": "message"})),
+    ]
+    return record(path, frames)
+
+
+def send(follower: Follower, payload: bytes, format_: dict[str, Any] | None = None) -> list[str]:
+    """Send an item; return what the server sends then."""
+    follower.receive(parsed(session_update(format_)))
+    return [step.frame.type for step in follower.receive(parsed(payload)) if step.frame is not None]
+
+
+@pytest.mark.parametrize(
+    ("change", "format_"),
+    [
+        (lambda pcm: pcm, None),
+        (at_gain(0.3), None),
+        (resampled, None),
+        (lambda pcm: bytes(48 * 213) + pcm, None),
+        (as_g711("audio/pcmu"), PCMU),
+        (as_g711("audio/pcma"), PCMA),
+    ],
+)
+def test_the_same_speech_in_an_item_passes(tmp_path: Path, change: Any, format_: dict[str, Any] | None) -> None:
+    path = item_of(tmp_path / "a.rtstt.jsonl", COFFEE)
+    assert send(follow(path, ignore=FREE), item(change(COFFEE)), format_) == ["conversation.item.added"]
+    path = item_of(tmp_path / "b.rtstt.jsonl", change(COFFEE), format_)
+    assert send(follow(path, ignore=FREE), item(COFFEE)) == ["conversation.item.added"]
+
+
+ITEM_DIFFERS = r"^conversation\.item\.create differs from line 5 of the recording: item\.content\.1\.audio: "
+
+
+@pytest.mark.parametrize(
+    ("pcm", "words"),
+    [
+        (
+            disguised(speech.load("train").pcm, COFFEE),
+            r"the client's audio is not the recorded audio from 0\.0 s to \d\.\d s: on average its loudness is "
+            r"\d+\.\d dB and its pitch \d\.\d octaves off \(loudness recorded \S+, received \S+\)$",
+        ),
+        (COFFEE[:48_000], r"the client sent 1\.000 s of audio, and 2\.\d+ s are recorded$"),
+        (bytes(len(COFFEE)), r"0\.000 s of the client's audio are loud, and 2\.\d+ s of the recorded audio$"),
+    ],
+)
+def test_other_speech_in_an_item_is_a_difference_that_is_described(tmp_path: Path, pcm: bytes, words: str) -> None:
+    path = item_of(tmp_path / "a.rtstt.jsonl", COFFEE)
+    with pytest.raises(Mismatch, match=ITEM_DIFFERS + words):
+        send(follow(path), item(pcm))
+    free = ("item.content.*.audio",)
+    assert send(follow(path, ignore=free), item(pcm)) == ["conversation.item.added"]
+
+
+def test_the_other_fields_of_an_item_with_audio_are_compared(tmp_path: Path) -> None:
+    path = item_of(tmp_path / "a.rtstt.jsonl", COFFEE)
+    with pytest.raises(Mismatch, match=r"item\.content\.1\.transcript: recorded nothing, received 'Coffee\.'$"):
+        send(follow(path), item(COFFEE, transcript="Coffee."))
+
+
+def test_what_is_no_audio_is_compared_as_it_is(tmp_path: Path) -> None:
+    path = item_of(tmp_path / "a.rtstt.jsonl", COFFEE)
+    with pytest.raises(Mismatch, match=r"item\.content\.1\.audio: recorded '.*…, received '\(no base64\)'$"):
+        send(follow(path), item(COFFEE, audio="(no base64)"))
+
+
+def test_an_item_whose_audio_was_redacted_is_compared_by_its_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = item_of(tmp_path / "a.rtstt.jsonl", COFFEE)
+    assert main(["cassette", "redact", str(path), "--silence"]) == 0
+    assert send(follow(path), item(COFFEE)) == ["conversation.item.added"]
+    with pytest.raises(Mismatch, match=ITEM_DIFFERS + r"the client sent 1\.000 s of audio"):
+        send(follow(path), item(COFFEE[:48_000]))
+
+
+def test_an_item_of_which_a_trace_has_the_length_alone_is_compared_by_it(tmp_path: Path) -> None:
+    path = item_of(tmp_path / "a.rtstt.jsonl", COFFEE)
+    text = path.read_text("utf-8")
+    path.write_text(re.sub(r',"wav":"a\.1\.client\.wav","audio_start":0', "", text), "utf-8")
+    assert send(follow(path), item(COFFEE)) == ["conversation.item.added"]
+    with pytest.raises(Mismatch, match=ITEM_DIFFERS + r"the client sent 1\.000 s of audio"):
+        send(follow(path), item(COFFEE[:48_000]))
 
 
 # -- where nobody commits

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rtstt_testkit.cassette.contour import FRAMES, OFFSETS, Contour, Stretch, differing, outline, sounding
 from rtstt_testkit.cassette.model import Cassette, RecordedSession
 from rtstt_testkit.cassette.wav import AudioRange, Encoding
 
-__all__ = ["ReceivedAudio", "RecordedAudio"]
+__all__ = ["ReceivedAudio", "RecordedAudio", "part_difference", "recorded_audio"]
 
 _BLOCK = 256 * 1024  # bytes that are read at once
 _SPEECH = 40  # dB above one unit of a 16-bit sample
@@ -16,23 +16,21 @@ _NOT_SPEECH = bytes(range(_SPEECH))
 
 
 class RecordedAudio:
-    """The audio of a recorded session; what was read of it serves every client.
+    """Recorded audio; what was read of it serves every client.
 
     Args:
-        cassette: The recording.
-        session: The session.
+        blocks: Yields the audio in order, with its encoding.
+        kept: Whether the audio is there; a trace may have its length alone, and `redact --silence` removes it.
 
     Attributes:
-        kept: Whether the audio is there; a trace may have its length alone, and `redact --silence` removes it.
+        blocks: The same.
+        kept: The same.
     """
 
-    def __init__(self, cassette: Cassette, session: RecordedSession) -> None:
-        self._cassette = cassette
-        self._session = session
+    def __init__(self, blocks: Callable[[], Iterator[tuple[bytes, Encoding]]], kept: bool) -> None:
+        self.blocks = blocks
+        self.kept = kept
         self._readers: dict[int, tuple[Contour, Iterator[tuple[bytes, Encoding]]]] = {}
-        self.kept = cassette.header.get("audio", True) is not False and all(
-            frame.ranges for frame, _ in session.appends()
-        )
 
     def contour(self, which: int, frames: int) -> Contour:
         """Return a contour that is read as far as needed.
@@ -52,20 +50,26 @@ class RecordedAudio:
             contour.flush()
         return contour
 
-    def blocks(self) -> Iterator[tuple[bytes, Encoding]]:
-        """Yield the audio in order, with its encoding.
 
-        Raises:
-            CassetteError: A WAV file cannot be read or is too short.
-        """
-        for frame, encoding in self._session.appends():
+def recorded_audio(cassette: Cassette, session: RecordedSession) -> RecordedAudio:
+    """Return the audio of a session's appends.
+
+    Args:
+        cassette: The recording.
+        session: The session.
+    """
+
+    def blocks() -> Iterator[tuple[bytes, Encoding]]:
+        for frame, encoding in session.appends():
             for range_ in frame.ranges:
                 if isinstance(range_, bytes):
                     yield range_, encoding
                 else:
                     for start in range(0, range_.size, _BLOCK):
                         part = AudioRange(range_.file, range_.start + start, min(_BLOCK, range_.size - start))
-                        yield self._cassette.bytes_of(part), encoding
+                        yield cassette.bytes_of(part), encoding
+
+    return RecordedAudio(blocks, cassette.keeps_audio and all(frame.ranges for frame, _ in session.appends()))
 
 
 class ReceivedAudio:
@@ -161,6 +165,24 @@ class ReceivedAudio:
             f"{found.octaves:.1f} octaves off (loudness recorded {outline(recorded, part)}, "
             f"received {outline(self._contour, its_part)})"
         )
+
+
+def part_difference(
+    recorded: tuple[bytes | None, float, Encoding], received: tuple[bytes, Encoding], tolerance: float
+) -> str | None:
+    """Return how the audio of a content part differs from the recorded audio, in words; None if it does not.
+
+    Args:
+        recorded: The audio, None if it is not kept, with its length in seconds and its encoding.
+        received: The audio, and its encoding.
+        tolerance: Seconds of it that may be missing or more.
+    """
+    audio, seconds, encoding = recorded
+    sound = ReceivedAudio(RecordedAudio(lambda: iter([(audio or b"", encoding)]), audio is not None), tolerance)
+    its_seconds = sound.append(*received)
+    if abs(its_seconds - seconds) > tolerance:
+        return f"the client sent {its_seconds:.3f} s of audio, and {seconds:.3f} s are recorded"
+    return sound.difference(seconds)
 
 
 class _SameBytes:

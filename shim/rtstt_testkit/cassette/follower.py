@@ -1,20 +1,22 @@
 """Follows a recorded session: what a client sends goes in, and what the server sends then comes out.
 
 It has no sockets and no clock. In the mode ``strict`` what the client sends is compared with the recording by its
-meaning: the audio by its length and its sound, whatever the chunks, the gain or the encoding; every other event by its
-fields, in order, with identifiers by their placeholders. In the mode ``loose`` nothing is compared.
+meaning: the audio, also that of an item, by its length and its sound, whatever the chunks, the gain or the encoding;
+every other event by its fields, in order, with identifiers by their placeholders. In the mode ``loose`` nothing is
+compared.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from rtstt_core.masking import mask_json
-from rtstt_testkit.cassette.audio import ReceivedAudio, RecordedAudio
+from rtstt_testkit.cassette.audio import ReceivedAudio, part_difference, recorded_audio
 from rtstt_testkit.cassette.compare import Difference, differences
 from rtstt_testkit.cassette.ids import each_id
-from rtstt_testkit.cassette.model import Cassette, Frame, RecordedSession
+from rtstt_testkit.cassette.model import Cassette, Frame, RecordedSession, inline_audio
 from rtstt_testkit.cassette.schedule import Step, schedule
 from rtstt_testkit.cassette.wav import Encoding, session_encoding
 
@@ -58,6 +60,7 @@ class Course:
         steps: What the server sends, and what that waits for.
         expected: What the client sends, appends aside.
         seconds: The audio before each of these, and in all.
+        encodings: The encoding of the client's audio at each of these, by its line.
         audio: The audio.
     """
 
@@ -66,14 +69,18 @@ class Course:
         self.steps = schedule(session)
         self.expected: list[Frame] = []
         self.seconds: list[float] = []
-        self.audio = RecordedAudio(cassette, session)
-        seconds = 0.0
+        self.encodings: dict[int, Encoding] = {}
+        self.audio = recorded_audio(cassette, session)
+        seconds, encoding = 0.0, Encoding("pcm", 24000)
         for frame in session.frames:
             if frame.is_audio:
                 seconds += frame.seconds
-            elif frame.sender == "client":
+                continue
+            if frame.sender == "client":
                 self.expected.append(frame)
                 self.seconds.append(seconds)
+                self.encodings[frame.line] = encoding
+            encoding = session_encoding(frame.event) or encoding
         self.seconds.append(seconds)
 
 
@@ -90,6 +97,7 @@ class Follower:
 
     def __init__(self, course: Course, matching: Matching) -> None:
         self._cassette = course.cassette
+        self._encodings = course.encodings
         self._matching = matching
         self._ignored = (*_FREE, *matching.ignore)
         self._steps = course.steps
@@ -225,7 +233,19 @@ class Follower:
         self._bind(frame.event, event)
 
     def _differences(self, frame: Frame, event: dict[str, Any]) -> list[Difference]:
-        return list(differences(self._cassette.event(frame), event, self._ignored, same_id=self._same_id))
+        recorded = self._cassette.event(frame)
+        sound = partial(self._part_difference, self._encodings[frame.line])
+        return list(differences(recorded, event, self._ignored, same_id=self._same_id, sound=sound))
+
+    def _part_difference(self, encoding: Encoding, recorded: dict[str, Any], received: dict[str, Any]) -> str | None:
+        """Return how the audio of two content parts differs, in words; raise ValueError if one has none."""
+        audio, its_audio = inline_audio(recorded), inline_audio(received)
+        size = recorded.get("audio_bytes") if audio is None else len(audio)
+        if its_audio is None or not isinstance(size, int):
+            raise ValueError("no audio")
+        kept = audio if self._cassette.keeps_audio else None
+        part = kept, size / encoding.bytes_per_second, encoding
+        return part_difference(part, (its_audio, self.encoding), self._matching.tolerance)
 
     def _later(self, event: dict[str, Any]) -> int | None:
         """Return the position of the same event later in the recording, or None."""

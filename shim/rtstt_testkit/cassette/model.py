@@ -190,6 +190,11 @@ class Cassette:
     exchanges: list[Exchange] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def keeps_audio(self) -> bool:
+        """Whether the audio was not removed."""
+        return self.header.get("audio", True) is not False
+
     def audio(self, frame: Frame) -> Iterator[bytes]:
         """Yield the audio of a frame, range by range.
 
@@ -232,7 +237,7 @@ class Cassette:
 
 
 def inline_audio(event: dict[str, Any]) -> bytes | None:
-    """Return the audio that an append of a trace has in it, or None."""
+    """Return the audio that an event, or a content part of one, has in it as base64; None if it has none."""
     audio = event.get("audio")
     if not isinstance(audio, str):
         return None

@@ -192,7 +192,8 @@ class _Client:
             self._far = None
         self._endpoint = endpoint
         try:
-            self._far = await asyncio.wait_for(endpoint.connect(partial(Peer, h11.CLIENT, self._proxy.buffer)), _OPEN_SECONDS)
+            connecting = endpoint.connect(partial(Peer, h11.CLIENT, self._proxy.buffer))
+            self._far = await asyncio.wait_for(connecting, _OPEN_SECONDS)
         except (OSError, asyncio.TimeoutError, ssl.SSLError) as error:
             reason = f"cannot connect to {endpoint.url}: {_words(error)}"
             self._failed(reason)
