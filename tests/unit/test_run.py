@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -143,6 +144,30 @@ def test_a_file_that_cannot_be_executed_is_named(tmp_path: Path) -> None:
     done = rtstt("--", str(tmp_path))
     assert done.returncode == 2
     assert done.stderr.startswith(f"rtstt-shim: cannot start {tmp_path}: Permission denied; ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of a file")
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (100, r"to .*: File too large; make room there, or set TMPDIR to another folder"),
+        (0, r": no folder for temporary files can be written; set TMPDIR to one that can"),
+    ],
+)
+def test_a_disk_without_room_for_a_certificate_is_one_sentence_and_exit_code_2(size: int, message: str) -> None:
+    import resource
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "rtstt_core", "run", *ROUTE, "--", sys.executable, "-c", "print('started')"],
+        # coverage, which would measure the child too, has no room for its file either
+        env={name: value for name, value in os.environ.items() if not name.startswith("COV")},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert re.fullmatch(rf"rtstt-shim: cannot write the certificate of a host ?{message}\n", done.stderr), done.stderr
 
 
 def test_routing_without_the_extra_says_what_to_install(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ def routed(texts: Sequence[str]) -> Iterator[dict[str, str]]:
         The variables to add to a child's environment. They hold while the context is open.
 
     Raises:
-        UsageError: A route is malformed, or a host is routed twice.
+        UsageError: A route is malformed, a host is routed twice, or there is no room for its certificate.
     """
     routes: dict[str, environment.Address] = {}
     for text in texts:
@@ -50,6 +49,5 @@ def routed(texts: Sequence[str]) -> Iterator[dict[str, str]]:
             # No certificate can be made for such a name.
             raise UsageError(f"--route {', '.join(routes)}: not a host name: {error}; {_EXAMPLE}") from None
         except OSError as error:
-            folder = tempfile.gettempdir()
-            raise UsageError(f"cannot write the certificate of a host to {folder}: {error.strerror}") from None
+            raise UsageError(environment.not_written(error)) from None
         yield additions

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,7 +30,7 @@ from rtstt_testkit.recording.endpoint import Endpoint, endpoint_at, native_endpo
 from rtstt_testkit.recording.peer import Peer
 from rtstt_testkit.recording.proxy import Proxy
 from rtstt_testkit.routing import route, route_env
-from rtstt_testkit.routing.environment import canonical
+from rtstt_testkit.routing.environment import canonical, not_written
 
 __all__ = ["NATIVE", "IncompleteRecordingError", "Recorder", "ReplayServer", "program"]
 
@@ -158,8 +157,7 @@ class Recorder:
         except ValueError as error:
             raise CassetteError(f"{error}; name a host like {NATIVE}") from None
         except OSError as error:
-            folder = tempfile.gettempdir()
-            raise CassetteError(f"cannot write the certificate of a host to {folder}: {error.strerror}") from None
+            raise CassetteError(not_written(error)) from None
 
     # -- life
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterable, Mapping
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Address",
     "canonical",
     "format_routes",
+    "not_written",
     "parse_address",
     "parse_routes",
     "proxy_bypass",
@@ -83,3 +85,17 @@ def proxy_bypass(hosts: Iterable[str], environ: Mapping[str, str]) -> dict[str, 
     known = [environ[name] for name in ("no_proxy", "NO_PROXY") if environ.get(name)]
     value = ",".join(known[:1] + names)
     return {"no_proxy": value, "NO_PROXY": value}
+
+
+def not_written(error: OSError) -> str:
+    """Return the sentence that a host's certificate cannot be written for the programs that need it.
+
+    Args:
+        error: Why.
+    """
+    sentence = "cannot write the certificate of a host"
+    try:
+        folder = tempfile.gettempdir()
+    except OSError:  # it has tried them all
+        return f"{sentence}: no folder for temporary files can be written; set TMPDIR to one that can"
+    return f"{sentence} to {folder}: {error.strerror or error}; make room there, or set TMPDIR to another folder"
