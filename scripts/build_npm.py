@@ -12,7 +12,6 @@ Exit code: 0 built, 2 for a usage error or a failed setup.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import hashlib
 import importlib
@@ -181,11 +180,7 @@ export const { fixUrl } = require('./socket.cjs');
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="scripts/build_npm.py",
-        description=_env.fitted(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _env.parser("build_npm.py", __doc__)
     parser.add_argument("--out", type=Path, default=_env.ROOT / "dist", metavar="FOLDER", help="default: dist/")
     parser.add_argument("--repository", metavar="URL", help="such as git+https://HOST/OWNER/NAME.git")
     args = parser.parse_args()

@@ -11,7 +11,6 @@ failed setup.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import re
@@ -251,9 +250,7 @@ def table(data: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _env.parser("compare_mocks.py", __doc__)
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--write", action="store_true", help=f"write them to {DATA.name}")
     args = parser.parse_args()

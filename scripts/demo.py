@@ -10,7 +10,6 @@ to get its transcript. Exit code: 0 if every row is as expected, 1 if not, 2 for
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import shutil
 import string
@@ -104,9 +103,7 @@ def _lines(cells: tuple[str, ...], widths: list[int]) -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _env.parser("demo.py", __doc__)
     parser.add_argument("--only", metavar="WORDS", default="", help="only the clients whose name contains these words")
     args = parser.parse_args()
 

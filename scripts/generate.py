@@ -10,7 +10,6 @@ Exit code: 0 everything is up to date or written, 1 --check found something, 2 f
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import json
@@ -170,11 +169,7 @@ BLOCKS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="scripts/generate.py",
-        description=_env.fitted(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _env.parser("generate.py", __doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
     stale = 0

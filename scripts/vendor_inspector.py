@@ -7,7 +7,6 @@
 Exit code: 0 the files are right, 1 they differ, 2 usage error or the release cannot be downloaded.
 """
 
-import argparse
 import hashlib
 import subprocess
 import sys
@@ -64,11 +63,7 @@ def wrong(contents):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        prog="scripts/vendor_inspector.py",
-        description=_env.fitted(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _env.parser("vendor_inspector.py", __doc__)
     parser.add_argument("--check", action="store_true", help="compare the files, write nothing")
     check = parser.parse_args().check
     if check:
