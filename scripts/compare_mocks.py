@@ -105,17 +105,15 @@ async def aimock() -> AsyncIterator[str]:
             *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, limit=1024 * 1024
         )
         assert process.stdout is not None
-        reading = None
+        ending = None
         try:
             address = await asyncio.wait_for(_address(process.stdout), 60)
-            reading = asyncio.ensure_future(_drain(process.stdout))
+            ending = asyncio.ensure_future(process.communicate())  # it would wait for what is not read
             yield f"ws://{address}/v1/realtime"
         finally:
             if process.returncode is None:
                 process.terminate()
-            await process.wait()
-            if reading is not None:
-                await reading
+            await (ending or process.wait())
 
 
 async def _address(output: asyncio.StreamReader) -> str:
@@ -123,11 +121,6 @@ async def _address(output: asyncio.StreamReader) -> str:
         if found := re.search(r"listening on http://(127\.0\.0\.1:\d+)", line.decode(errors="replace")):
             return found[1]
     raise _env.SetupError(f"aimock {AIMOCK} did not start; run it by hand to see why")
-
-
-async def _drain(stream: asyncio.StreamReader) -> None:
-    while await stream.read(65536):
-        pass
 
 
 async def fake(connection: ServerConnection) -> None:
