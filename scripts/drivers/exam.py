@@ -24,9 +24,9 @@ from threading import Event
 from types import ModuleType
 from typing import Any
 
-RATE = 24000
+from talk import MODEL, RATE, session_update
+
 CHUNK = RATE // 20
-MODEL = "gpt-4o-mini-transcribe"
 # Not OPENAI_BASE_URL: under the true host name the clients do what they do at OpenAI.
 HOST = "https://api.openai.com/v1"
 ITEM = 15.0  # seconds that a transcript may take
@@ -134,7 +134,7 @@ class Sdk:
         async for event in connection:
             item = getattr(event, "item_id", "") or ""
             if event.type == "session.created":
-                await connection.send(update())
+                await connection.send(session_update())
             elif event.type == "session.updated":
                 self._ready.set()
                 if self._spoken:  # a later session
@@ -168,16 +168,6 @@ class Sdk:
                 show(text)
         if self._cleared and not self._order:
             self._over.set()
-
-
-def update() -> dict[str, Any]:
-    """Return the settings of a transcription session."""
-    audio_input = {
-        "format": {"type": "audio/pcm", "rate": RATE},
-        "transcription": {"model": MODEL, "language": "en"},
-        "turn_detection": {"type": "server_vad"},
-    }
-    return {"type": "session.update", "session": {"type": "transcription", "audio": {"input": audio_input}}}
 
 
 async def openai(path: str) -> None:
@@ -271,7 +261,7 @@ async def litellm(path: str) -> None:
     """The proxy, a process of its own, and an application of the SDK as its client."""
     from litellm_proxy import Proxy
 
-    with contextlib.closing(Proxy(["api.openai.com"], shim=True, starter=())) as proxy:
+    with contextlib.closing(Proxy("api.openai.com", shim=True, starter=())) as proxy:
         os.environ["OPENAI_API_KEY"] = proxy.key
         await Sdk(path, f"http://127.0.0.1:{proxy.port}/v1", model="api.openai.com").run()
 
