@@ -127,10 +127,6 @@ class Sdk:
                 self._ready.clear()
 
     async def _read(self, connection: Any) -> None:
-        await self._receive(connection)
-        raise ConnectionError("the endpoint closed the connection")
-
-    async def _receive(self, connection: Any) -> None:
         async for event in connection:
             item = getattr(event, "item_id", "") or ""
             if event.type == "session.created":
@@ -153,6 +149,7 @@ class Sdk:
                 self._settle(item, event.transcript)
             elif event.type == "conversation.item.input_audio_transcription.failed":
                 self._settle(item, "", f"failed: {event.error.message}")
+        raise ConnectionError("the endpoint closed the connection")
 
     def _settle(self, item: str, text: str, error: str = "") -> None:
         if item not in self._texts:
@@ -168,15 +165,6 @@ class Sdk:
                 show(text)
         if self._cleared and not self._order:
             self._over.set()
-
-
-async def openai(path: str) -> None:
-    await Sdk(path).run()
-
-
-async def openai_with_model(path: str) -> None:
-    """Up to 2.0.1 `model` is required."""
-    await Sdk(path, model=MODEL).run()
 
 
 async def openai_agents(path: str) -> None:
@@ -349,8 +337,8 @@ async def transcriber_sh(path: str) -> None:
 
 
 APPLICATIONS: dict[str, Application] = {
-    "openai": openai,
-    "openai-with-model": openai_with_model,
+    "openai": lambda path: Sdk(path).run(),
+    "openai-with-model": lambda path: Sdk(path, model=MODEL).run(),  # up to 2.0.1 `model` is required
     "openai-agents": openai_agents,
     "pipecat": pipecat,
     "livekit": livekit,
