@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any
 import h11
 import pytest
 from cassettes import KEY, TIMEOUT, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.server import ServerConnection, serve
 
 from rtstt_core.cli import main
@@ -414,6 +415,44 @@ def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path, refusing_port: i
         assert recorder.problems == [
             f"cannot connect to ws://127.0.0.1:{refusing_port}/v1/realtime: Connection refused"
         ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"", "the endpoint ended the connection without a response"),
+        (b"HTTP/1.1 101 Swit", "the endpoint ended the connection without a response"),
+        (b"220 mail.test ESMTP\r\n\r\n", "the endpoint's response is not HTTP: illegal status line: "),
+    ],
+)
+def test_an_endpoint_that_does_not_answer_is_recorded(tmp_path: Path, answer: bytes, reason: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def leave() -> None:
+            with server.accept()[0] as raw:
+                raw.recv(65536)
+                raw.sendall(answer)
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        to = f"ws://127.0.0.1:{server.getsockname()[1]}/v1/realtime"
+        with Recorder(tmp_path / "a.rtstt.jsonl", to=to) as recorder:
+            with pytest.raises(InvalidMessage), connect(recorder.url):
+                pass
+            thread.join()
+    (session,) = load_cassette(tmp_path / "a.rtstt.jsonl").sessions
+    assert session.failed is not None
+    assert session.failed.startswith(reason)
+    assert recorder.problems == [session.failed]
+
+
+def test_what_is_no_http_ends_its_own_connection_alone(tmp_path: Path) -> None:
+    with ThreadedRealtimeServer(strict=False) as mock, Recorder(tmp_path / "a.rtstt.jsonl", to=mock.url) as recorder:
+        with socket.create_connection(recorder.address, TIMEOUT) as raw:
+            raw.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+            assert raw.recv(1) == b""
+        with connect(f"{recorder.url}?intent=transcription", additional_headers=HEADERS) as connection:
+            assert json.loads(connection.recv(TIMEOUT))["type"] == "session.created"
 
 
 def test_a_file_that_exists_is_refused_before_anything_listens(talk: Path) -> None:

@@ -54,6 +54,16 @@ class Peer(asyncio.BufferedProtocol):
         self._pass_on: Callable[[bytes], None] | None = None
         self._at_end = asyncio.Event()
 
+    @property
+    def ended(self) -> bool:
+        """Whether there are no more bytes of the peer."""
+        return self.http.trailing_data[1]
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is closed."""
+        return self._lost.is_set()
+
     # -- HTTP
 
     async def next_event(self) -> object:
@@ -76,7 +86,7 @@ class Peer(asyncio.BufferedProtocol):
         if data:
             self._transport.write(data)
             await self._writable.wait()
-            if self._lost.is_set():
+            if self.lost:
                 raise ConnectionResetError("the connection is lost")
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ __all__ = ["Proxy"]
 _MOST_BODY = 1024 * 1024  # of a request for a client secret, and of its response
 _OPEN_SECONDS = 30
 _SOCKET = "/realtime"
+_NO_RESPONSE = "the endpoint ended the connection without a response"
 _SECRETS = ("/realtime/client_secrets", "/realtime/sessions", "/realtime/transcription_sessions")
 
 
@@ -123,10 +124,14 @@ class _Client:
             # A body that is recorded must not be compressed.
             if not (secrets and name.lower() == "accept-encoding")
         ]
-        await far.send(
-            h11.Request(method=request.method, target=endpoint.target(target).encode("latin-1"), headers=outgoing)
-        )
-        asked = await self._pass_body(self._near, far, secrets)
+        head = h11.Request(method=request.method, target=endpoint.target(target).encode("latin-1"), headers=outgoing)
+        try:
+            await far.send(head)
+            asked = await self._pass_body(self._near, far, secrets)
+        except ConnectionResetError:
+            if far.lost:
+                self._failed(_NO_RESPONSE)
+            return False
         response = await self._response(far)
         if response is None:
             return False
@@ -154,9 +159,10 @@ class _Client:
     async def _response(self, far: Peer) -> h11.Response | h11.InformationalResponse | None:
         """Pass the head of the response on, and return it."""
         while True:
-            event = await far.next_event()
-            if isinstance(event, h11.ConnectionClosed):
-                self._failed("the endpoint ended the connection without a response")
+            try:
+                event = await far.next_event()
+            except h11.RemoteProtocolError as error:
+                self._failed(_NO_RESPONSE if far.ended else f"the endpoint's response is not HTTP: {error}")
                 return None
             if isinstance(event, h11.InformationalResponse) and event.status_code != 101:
                 continue  # 100 Continue was answered here
