@@ -67,6 +67,7 @@ BUGS = [
     ("loses-cut-audio", "1011 during speech", "audio_lost"),
     ("drops-leading", "slow handshake", "leading_audio_lost"),
     ("sends-twice", "1001 at the end of the session", "audio_doubled"),
+    ("sends-16k", "duplicate events", "wrong_sample_rate"),
     ("no-watchdog", "stall during speech", "hung"),
     ("waits-forever", "delta without completed", "hung"),
 ]
