@@ -434,6 +434,9 @@ def test_the_control_api_and_the_inspector_show_findings() -> None:
         assert finding["evidence"][0]["session"] == 1
         view = get("sessions/1/view")
         assert view["suspicious"]
-        assert view["explanation"][-1].startswith("retried_fatal: The client kept trying")
+        (shown,) = view["findings"]
+        assert shown["name"] == "retried_fatal"
+        assert shown["evidence"][0]["x"] == 0.0
         assert not get("sessions/5/view")["suspicious"]
-        assert "retried_fatal: The client kept trying" in report_page(server.sessions, "test")
+        assert not get("sessions/5/view")["findings"]
+        assert "The client kept trying what can never succeed." in report_page(server.sessions, "test")
