@@ -121,6 +121,29 @@ def test_nothing_else_is_run_if_the_request_is_refused(tmp_path) -> None:
     assert (other.verdict, other.note) == ("not applicable", "not run: the program was refused in the clean turn")
 
 
+@pytest.mark.heavy
+def test_the_other_scenarios_start_while_the_clean_turn_streams(tmp_path) -> None:
+    starts = tmp_path / "starts"
+    source = CLIENT.read_text("utf-8").replace(
+        "    code = asyncio.run(main())\n",
+        "    import pathlib, time\n"
+        f"    starts = pathlib.Path({str(starts)!r})\n"
+        "    with starts.open('a') as file:\n"
+        "        file.write('start\\n')\n"
+        "    code = asyncio.run(main())\n"
+        "    while starts.read_text().count('start') < 2:\n"
+        "        time.sleep(0.05)\n",
+        1,
+    )
+    command = [sys.executable, str(program(tmp_path, source)), "{wav}"]
+    shown: list[str] = []
+    examinee = Examinee(command, dict(os.environ), seconds=SLOW)
+    chosen = [BY_NAME["clean turn"], BY_NAME["HTTP 401"]]
+    results = examine_all(examinee, chosen, 2, lambda result: shown.append(result.scenario.name))
+    assert [(result.verdict, found(result)) for result in results] == [("passed", []), ("passed", [])]
+    assert shown == ["clean turn", "HTTP 401"]
+
+
 def running(mark: str) -> list[str]:
     """The command lines of the processes whose environment holds a mark."""
     lines_ = []

@@ -9,7 +9,7 @@ import threading
 import time
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +91,13 @@ def examine_all(
     show: Callable[[Result], None],
     started: Callable[[Scenario], None] = lambda scenario: None,
 ) -> list[Result]:
-    """Run scenarios in parallel; the clean turn comes first, and nothing else is run if it has no session.
+    """Run scenarios in parallel; nothing else is run if the clean turn, which comes first, has no session.
 
     Args:
         examinee: The program.
         scenarios: The scenarios.
         jobs: How many run at once.
-        show: Called with each result as it comes.
+        show: Called with each result as it comes, with that of the clean turn first.
         started: Called with each scenario as it starts.
 
     Returns:
@@ -109,46 +109,67 @@ def examine_all(
     stop = threading.Event()
     results: dict[str, Result] = {}
 
-    def run(scenario: Scenario) -> Result:
+    def run(scenario: Scenario, streams: Callable[[], None] = lambda: None) -> Result:
         started(scenario)
-        return examine_scenario(examinee, scenario, stop)
+        return examine_scenario(examinee, scenario, stop, streams)
 
-    left = list(scenarios)
-    if CLEAN in left:
-        left.remove(CLEAN)
-        results[CLEAN.name] = first = run(CLEAN)
-        show(first)
-        hopeless = [_HOPELESS[finding.name] for finding in first.findings if finding.name in _HOPELESS]
-        if hopeless:
-            note = f"not run: {hopeless[0]} in the clean turn"
-            for scenario in left:
-                results[scenario.name] = Result(scenario, "not applicable", note=note)
-                show(results[scenario.name])
-            left = []
+    def add(result: Result) -> None:
+        results[result.scenario.name] = result
+        show(result)
+
     # The longest first, so that none is waited for at the end.
-    left.sort(key=lambda scenario: -scenario.seconds)
+    left = sorted((each for each in scenarios if each is not CLEAN), key=lambda each: -each.limit)
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(run, scenario) for scenario in left]
+        futures: list[Future[Result]] = []
         try:
+            if CLEAN in scenarios:
+                # Once audio comes the program has a session, and the others need not wait for its end.
+                streams = threading.Event()
+                clean = pool.submit(run, CLEAN, streams.set)
+                clean.add_done_callback(lambda _: streams.set())
+                streams.wait()
+                if not clean.done():
+                    futures = [pool.submit(run, scenario) for scenario in left]
+                add(clean.result())
+                if note := _hopeless(results[CLEAN.name]):
+                    _stop(stop, futures)
+                    for scenario in left:
+                        add(Result(scenario, "not applicable", note=note))
+                    left, futures = [], []
+            futures = futures or [pool.submit(run, scenario) for scenario in left]
             for future in as_completed(futures):
-                result = future.result()
-                results[result.scenario.name] = result
-                show(result)
+                add(future.result())
         except BaseException:
-            stop.set()
-            for future in futures:
-                future.cancel()
+            _stop(stop, futures)
             raise
     return [results[scenario.name] for scenario in scenarios]
 
 
-def examine_scenario(examinee: Examinee, scenario: Scenario, stop: threading.Event | None = None) -> Result:
+def _hopeless(clean: Result) -> str:
+    """Return why no other scenario is run, as a clause; empty if they are."""
+    reasons = [_HOPELESS[finding.name] for finding in clean.findings if finding.name in _HOPELESS]
+    return f"not run: {reasons[0]} in the clean turn" if reasons else ""
+
+
+def _stop(stop: threading.Event, futures: Sequence[Future[Result]]) -> None:
+    stop.set()
+    for future in futures:
+        future.cancel()
+
+
+def examine_scenario(
+    examinee: Examinee,
+    scenario: Scenario,
+    stop: threading.Event | None = None,
+    streams: Callable[[], None] = lambda: None,
+) -> Result:
     """Run one scenario.
 
     Args:
         examinee: The program.
         scenario: The scenario.
         stop: When set, the program is stopped.
+        streams: Called when audio of the program has come, perhaps more than once.
 
     Raises:
         CannotStart: The program cannot be started.
@@ -170,6 +191,13 @@ def examine_scenario(examinee: Examinee, scenario: Scenario, stop: threading.Eve
                 stdout = transcript.read_text("utf-8", "replace") if transcript.exists() else ""
             return _transcripts(stdout, examinee.pattern)
 
+        enough = _Enough(scenario, printed) if examinee.keeps_running else lambda stdout: False
+
+        def look(stdout: str) -> bool:
+            if any(session.audio_received for session in server.sessions):
+                streams()
+            return enough(stdout)
+
         with route_env({_HOST: ("127.0.0.1", server.port)}) as routes:
             ended = run_program(
                 [_replaced(word, values) for word in examinee.command],
@@ -181,11 +209,11 @@ def examine_scenario(examinee: Examinee, scenario: Scenario, stop: threading.Eve
                     "RTSTT_EXAM_URL": values["{url}"],
                     "RTSTT_EXAM_WAV": str(wav),
                 },
-                recording.seconds + scenario.seconds + examinee.seconds,
+                scenario.limit + examinee.seconds,
                 stdin=_stdin(examinee.stdin, recording),
                 pace=examinee.stdin == "pcm",
                 begun=lambda: bool(server.sessions),
-                enough=_Enough(scenario, printed) if examinee.keeps_running else lambda stdout: False,
+                enough=look,
                 stop=stop,
             )
         outcome = _outcome(ended, printed(ended.stdout), examinee.keeps_running)
