@@ -50,10 +50,12 @@ class Match(NamedTuple):
 
     @property
     def start(self) -> int:
+        """Where it begins in the recording."""
         return self.first + self.offset
 
     @property
     def end(self) -> int:
+        """Where it ends in the recording."""
         return self.last + self.offset
 
 

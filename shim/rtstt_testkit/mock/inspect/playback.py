@@ -1,6 +1,6 @@
 """Find out how received audio is to be played: its polarity, and the rate at which it was recorded.
 
-A client that declares 24 kHz and sends 16 kHz samples is heard 1.5 times as fast, and the endpoint transcribes nonsense.
+A client that declares 24 kHz and sends 16 kHz samples is heard 1.5 times as fast, and what is transcribed is nonsense.
 The beginning and the middle of the audio are enough to know it: they are read at each rate until one is the recording.
 
 It needs numpy, which the extra ``exam`` installs.
@@ -87,7 +87,8 @@ def _place(aligner: Aligner, signal: Signal, expected: int, *, far: bool) -> int
     loud = np.flatnonzero(voiced(signal)) * FRAME
     loud = loud[loud <= len(signal) - SEED]
     seeds = _FAR_SEEDS if far else _NEAR_SEEDS
-    for start in loud[:: max(len(loud) // seeds, 1)][:seeds].tolist():
+    starts: list[int] = loud[:: max(len(loud) // seeds, 1)][:seeds].tolist()
+    for start in starts:
         place = aligner.find(signal[start : start + SEED], expected, far=far)
         if place is not None:
             return max(place - start, 0)
