@@ -6,7 +6,6 @@ import io
 import re
 import tempfile
 import threading
-import time
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from rtstt_testkit.exam.audio import RATE, spoken, write_wav
+from rtstt_testkit.exam.enough import Enough, absent
 from rtstt_testkit.exam.program import Ended, Feed, run_program
 from rtstt_testkit.exam.scenarios import CLEAN, Scenario
 from rtstt_testkit.mock.inspect.findings.clients import ending
 from rtstt_testkit.mock.inspect.findings.finding import Evidence, Finding, Outcome
-from rtstt_testkit.mock.inspect.findings.reported import normalized
 from rtstt_testkit.mock.inspect.findings.table import FINDINGS
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
@@ -34,7 +33,6 @@ Verdict = Literal["passed", "failed", "not applicable"]
 KEY = "sk-exam" + "0" * 32
 _HOST = "api.openai.com"
 _PINGS = 5.0  # seconds
-_SETTLED = 1.5  # seconds in which duplicates come
 #: The findings beside which every transcript comes.
 _HARMLESS = frozenset(
     {"no_backoff", "reconnect_storm", "audio_before_updated", "transcript_doubled", "out_of_order_mixed_up"}
@@ -117,8 +115,10 @@ def examine_all(
         results[result.scenario.name] = result
         show(result)
 
-    # The longest first, so that none is waited for at the end.
-    left = sorted((each for each in scenarios if each is not CLEAN), key=lambda each: -each.limit)
+    # The longest first, so that none is waited for at the end. Where the refusal is to be reported, a program that ends
+    # by itself ends early, and another one is watched to the end of its time.
+    left = [scenario for scenario in scenarios if scenario is not CLEAN]
+    left.sort(key=lambda each: (-each.limit, (each.must == "report") != examinee.keeps_running))
     with ThreadPoolExecutor(jobs) as pool:
         futures: list[Future[Result]] = []
         try:
@@ -191,12 +191,12 @@ def examine_scenario(
                 stdout = transcript.read_text("utf-8", "replace") if transcript.exists() else ""
             return _transcripts(stdout, examinee.pattern)
 
-        enough = _Enough(scenario, printed) if examinee.keeps_running else lambda stdout: False
+        enough = Enough(scenario, printed, lambda: server.sessions) if examinee.keeps_running else None
 
         def look(stdout: str) -> bool:
             if any(session.audio_received for session in server.sessions):
                 streams()
-            return enough(stdout)
+            return enough is not None and enough(stdout)
 
         with route_env({_HOST: ("127.0.0.1", server.port)}) as routes:
             ended = run_program(
@@ -261,33 +261,6 @@ def _outcome(ended: Ended, printed: list[str], keeps_running: bool) -> Outcome:
     return Outcome(printed, f"{ended.stdout}\n{ended.stderr}", code, stopped and not keeps_running)
 
 
-class _Enough:
-    """Whether a program that does not end by itself has done enough.
-
-    Args:
-        scenario: The scenario.
-        printed: Returns the transcripts in what the program wrote.
-    """
-
-    def __init__(self, scenario: Scenario, printed: Callable[[str], list[str]]) -> None:
-        self._scenario = scenario
-        self._printed = printed
-        self._since: float | None = None
-
-    def __call__(self, stdout: str) -> bool:
-        """Return whether all transcripts were printed, and had some time to be printed twice."""
-        if self._scenario.must == "report" or _absent(self._scenario, self._printed(stdout)):
-            return False
-        self._since = self._since or time.monotonic()
-        return time.monotonic() - self._since >= _SETTLED
-
-
-def _absent(scenario: Scenario, printed: Sequence[str]) -> list[str]:
-    """Return the transcripts that are not among what the program printed."""
-    text = normalized(" ".join(printed))
-    return [wanted for wanted in scenario.texts if normalized(wanted) not in text]
-
-
 def _judge(
     scenario: Scenario,
     server: ThreadedRealtimeServer,
@@ -308,11 +281,11 @@ def _judge(
 
 def _not_transcribed(scenario: Scenario, outcome: Outcome) -> list[Finding]:
     """Return what is missing where no check found why: a transcript that was sent would be `transcript_lost`."""
-    absent = _absent(scenario, outcome.transcript)
-    if not absent:
+    missing = absent(scenario, outcome.transcript)
+    if not missing:
         return []
     row = next(row for row in FINDINGS if row.name == "audio_lost")
-    evidence = tuple(Evidence(f"{text!r} was spoken and not transcribed") for text in absent)
+    evidence = tuple(Evidence(f"{text!r} was spoken and not transcribed") for text in missing)
     return [Finding(row.name, row.meaning, row.fix, evidence)]
 
 
