@@ -71,6 +71,11 @@ class Aligner:
         self._floor = floor(recording)
         self._similarity = 0.0  # of the span that was compared last
 
+    @property
+    def length(self) -> int:
+        """The length of the recording, in samples."""
+        return len(self._recording)
+
     def follow(self, signal: Signal, expected: int) -> list[Match]:
         """Return where the received audio is in the recording.
 

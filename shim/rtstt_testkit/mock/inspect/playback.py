@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rtstt_testkit.mock.inspect.aligner import SEED, Aligner, Match
-from rtstt_testkit.mock.inspect.signals import FRAME, Signal, at_8k, frames, voiced
+from rtstt_testkit.mock.inspect.signals import FRAME, RATE, Signal, at_8k, frames, voiced
 
 __all__ = ["Playback", "coverage", "find_playback"]
 
@@ -22,6 +22,7 @@ _PROBE = 5.0  # seconds
 _NEAR_SEEDS = 6
 _FAR_SEEDS = 2  # one is looked for in the whole recording, which takes its time
 _PLAYED = 0.5  # of the sound
+_LONG = 300 * RATE  # samples of a recording in which other rates are looked for only near the expected place
 #: Rates that audio is recorded at, the most common first.
 _RATES = (16000, 48000, 8000, 44100, 24000, 32000, 22050, 12000, 11025)
 
@@ -58,9 +59,9 @@ def find_playback(
         return Playback(declared, likely)
     rates = [rate for rate in _RATES if rate != declared] if try_rates else []
     size = round(_PROBE * declared)
-    starts = [round(frame * FRAME * declared / 8000) for frame in (loud[0], loud[len(loud) // 2])]
+    starts = [round(frame * FRAME * declared / RATE) for frame in (loud[0], loud[len(loud) // 2])]
     for probe in (values[start : start + size] for start in starts):
-        for rate, sign, far in _attempts(declared, rates, likely):
+        for rate, sign, far in _attempts(declared, rates, likely, everywhere=aligner.length <= _LONG):
             signal = sign * at_8k(probe, rate)
             place = _place(aligner, signal, expected, far=far)
             if place is None:
@@ -72,13 +73,13 @@ def find_playback(
     return Playback(declared, likely)
 
 
-def _attempts(declared: int, rates: Sequence[int], likely: int) -> Iterator[tuple[int, int, bool]]:
+def _attempts(declared: int, rates: Sequence[int], likely: int, *, everywhere: bool) -> Iterator[tuple[int, int, bool]]:
     """Yield rate, sign and whether to look in the whole recording, in the order of likelihood and of cost."""
     for far in (False, True):
         for sign in (likely, -likely):
             yield declared, sign, far
         for sign in (likely, -likely):
-            for rate in rates:
+            for rate in rates if everywhere or not far else ():
                 yield rate, sign, far
 
 
