@@ -25,11 +25,10 @@ def test_every_cause_is_one_sentence_that_says_whose_it_is() -> None:
         assert cause.sentence.endswith("."), cell
 
 
-def test_every_client_was_examined_in_every_scenario_or_the_reason_is_given() -> None:
+def test_every_client_was_examined_in_every_scenario() -> None:
     """After a change of the scenarios: `python3 scripts/exam_field.py`."""
     results = field.load()
-    for examinee in field.EXAMINEES:
-        assert (examinee.name in results) != bool(examinee.missing), examinee.name
+    assert list(results) == [examinee.name for examinee in field.EXAMINEES]
     for client, result in results.items():
         assert [scenario["name"] for scenario in result["scenarios"]] == NAMES, client
 

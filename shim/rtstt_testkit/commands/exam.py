@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(f"{scenario.name:<{width}}  {scenario.summary}" for scenario in scenarios))
         return 0
     examinee = _examinee(args)
-    jobs = min(2 * (os.cpu_count() or 1), 8) if args.jobs is None else args.jobs
+    jobs = min(4 * (os.cpu_count() or 1), 16) if args.jobs is None else args.jobs
     if not 1 <= jobs <= _MOST_JOBS:
         raise UsageError(f"--jobs {jobs} is out of range; give a number from 1 to {_MOST_JOBS}")
     baseline = _baseline(args.baseline)
