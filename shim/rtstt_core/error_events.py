@@ -16,7 +16,7 @@ from rtstt_core.forking import call_in_forked_child
 
 __all__ = ["ErrorEvent", "ErrorEvents", "text_of"]
 
-# So many different errors are kept; further ones are only counted.
+# At most this many different errors are kept; further ones are only counted.
 _MAX_EVENTS = 32
 _BEGINNING = len('{"type":"error')
 # A longer text of a server is cut before it is diagnosed.

@@ -261,7 +261,7 @@ def test_the_text_output(installed: dict[str, str], capsys: pytest.CaptureFixtur
         "      fix: upgrade to 2.1.0, with `model` left out\n"
         "  - websockets 15.0.1: not affected: sends what the application puts into the URL\n"
         f"npm packages of {tmp_path}\n"
-        "  no client that is known\n"
+        "  no known client\n"
         f"source code of {tmp_path}\n"
         "  nothing that the endpoint refuses was found\n"
     )
@@ -294,8 +294,8 @@ def test_an_empty_folder_is_reported(
 ) -> None:
     assert main(["doctor", str(tmp_path)]) == 0
     assert capsys.readouterr().out == (
-        f"{PYTHON}\n  no client that is known\n"
-        f"npm packages of {tmp_path}\n  no client that is known\n"
+        f"{PYTHON}\n  no known client\n"
+        f"npm packages of {tmp_path}\n  no known client\n"
         f"source code of {tmp_path}\n  nothing that the endpoint refuses was found\n"
     )
 

@@ -394,5 +394,5 @@ def test_a_patch_for_a_version_that_is_gone_fails_where_that_is_asked_for(
     capsys.readouterr()
     assert main([*words, "--fail-unneeded"]) == 1
     assert capsys.readouterr().err.splitlines()[0] == (
-        f"rtstt-shim: {tmp_path / path.format('1.4.4')} is for a version that is not installed any more"
+        f"rtstt-shim: {tmp_path / path.format('1.4.4')} is for a version that is no longer installed"
     )

@@ -166,8 +166,7 @@ def test_the_interpreters_that_were_looked_at_are_named(tmp_path: Path, capsys: 
     folder = environment(tmp_path / ".venv")
     main(["doctor", str(tmp_path)])
     assert capsys.readouterr().out.startswith(
-        "Python 3.11.7, /usr/bin/python\n  no client that is known\n"
-        f"Python 3.12.4, {folder}/bin/python\n  no client that is known\n"
+        f"Python 3.11.7, /usr/bin/python\n  no known client\nPython 3.12.4, {folder}/bin/python\n  no known client\n"
     )
 
 

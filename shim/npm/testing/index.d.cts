@@ -52,7 +52,7 @@ export interface RealtimeMock extends AsyncDisposable {
   session(number: number): Promise<SessionWithEvents>;
   /** Throws an error that says what was expected and what happened, unless the script was followed. */
   verify(): Promise<void>;
-  /** Returns what became of each session, in words. */
+  /** Returns the outcome of each session, in words. */
   explain(): Promise<string>;
   /** Replaces the script. */
   load(answers: Answers): Promise<void>;

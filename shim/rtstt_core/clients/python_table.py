@@ -85,7 +85,7 @@ class KnownClient(NamedTuple):
     examined: str | None = None
 
     def at(self, version: str) -> VersionRange:
-        """Return what a version of it does; the oldest range where the text is no version."""
+        """Return what a version of it does; the oldest range if the text is not a version."""
         return [self.ranges[0], *(row for row in self.ranges if numbers(row.since) <= numbers(version))][-1]
 
     def is_newer(self, version: str) -> bool:
@@ -116,7 +116,7 @@ _BETA_CLIENT = "client.beta.realtime is refused in every version"
 
 
 def _always_beta(name: str, version: str, *, why: str = _BETA, transport: str = "websockets") -> KnownClient:
-    """Return the row of a client of which one version was run."""
+    """Return the row of a client that was tested in one version."""
     ranges = (VersionRange("0", "unknown", _UNKNOWN), VersionRange(version, "never", why, True))
     return KnownClient(name, transport, ranges, version)
 

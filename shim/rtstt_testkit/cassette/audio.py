@@ -16,7 +16,7 @@ _NOT_SPEECH = bytes(range(_SPEECH))
 
 
 class RecordedAudio:
-    """The audio of a recorded session; what was read of it serves every client.
+    """The audio of a recorded session, read once for all clients.
 
     Args:
         cassette: The recording.
@@ -71,11 +71,11 @@ class RecordedAudio:
 class ReceivedAudio:
     """The audio that a client sent.
 
-    As long as its bytes are those of the recording, nothing else is looked at.
+    As long as its bytes are those of the recording, nothing else is compared.
 
     Args:
         recorded: The audio that is expected.
-        tolerance: Seconds of it that may be missing or more.
+        tolerance: How many seconds shorter or longer it may be.
     """
 
     def __init__(self, recorded: RecordedAudio, tolerance: float) -> None:
@@ -99,7 +99,7 @@ class ReceivedAudio:
         self._seconds += seconds
         return seconds
 
-    # -- whether anybody speaks
+    # -- detection of speech
 
     def forget_speech(self) -> None:
         """Look for speech from here on."""

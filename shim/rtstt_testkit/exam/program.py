@@ -156,7 +156,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def _kill_marked(mark: str) -> None:
-    """Kill the processes that left the program's process group; on Linux their environment shows whose they are."""
+    """Kill processes that left the program's process group; on Linux their environment identifies them."""
     wanted = f"{_MARK}={mark}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

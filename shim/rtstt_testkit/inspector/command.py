@@ -1,4 +1,4 @@
-"""What the mock's command shows and leaves behind: lines while it serves, a report at its end."""
+"""The output of the mock's command: lines while it serves, and a report at the end."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ async def inspecting(
 
 
 def _dropped(count: int, log: LogFormat | None) -> str:
-    return json.dumps({"dropped": count}) if log == "json" else f"{count} lines were dropped: nobody read them."
+    return json.dumps({"dropped": count}) if log == "json" else f"{count} lines were dropped: stderr was not read."

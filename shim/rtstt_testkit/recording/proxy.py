@@ -1,7 +1,8 @@
-"""Passes HTTP and WebSockets on to an endpoint, and records its realtime sockets and client secrets.
+"""Pass HTTP and WebSockets on to an endpoint, and record its realtime sockets and client secrets.
 
-The relay of `rtstt_testkit.routing` has taken TLS off; here it is put on again towards the endpoint, whose certificate
-is verified. Bytes are passed on first and recorded then. Other requests pass by unrecorded.
+The relay of `rtstt_testkit.routing` terminates the client's TLS; this module opens a new TLS connection to the
+endpoint, and verifies its certificate. Bytes are passed on first and recorded afterwards. Other requests are passed on
+unrecorded.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Check, show, compare, shorten and redact recordings of realtime sessions, and import those of other programs.
 
   rtstt-shim cassette check talk.rtstt.jsonl            whether it can be replayed, and what is in it
-  rtstt-shim cassette show talk.rtstt.jsonl             the events of each session, a line each
+  rtstt-shim cassette show talk.rtstt.jsonl             the events of each session, one per line
   rtstt-shim cassette diff old.rtstt.jsonl new.rtstt.jsonl
                                                         what the endpoint changed: events, fields, types, codes
-  rtstt-shim cassette trim talk.rtstt.jsonl             remove a last line that is cut; --session N, --until SECONDS
+  rtstt-shim cassette trim talk.rtstt.jsonl             remove an incomplete last line; --session N, --until SECONDS
   rtstt-shim cassette redact talk.rtstt.jsonl --word Ada
                                                         mask secrets again, a text, and with --silence the audio
   rtstt-shim cassette import talk.har --out talk.rtstt.jsonl
                                                         a browser's HAR with WebSocket messages, pydantic-ai's YAML
 
-trim and redact change the file itself, or write --out. `rtstt-shim inspect FILE` shows a recording as a page.
+trim and redact change the file itself, unless --out is given. `rtstt-shim inspect FILE` shows a recording as a page.
 
 Exit codes: 0 fine, 1 a problem or a difference was found, 2 usage error or a file that is not a recording.
 """

@@ -25,7 +25,7 @@ _BLOCK = 160
 _SPAN = 25  # blocks that are compared at once
 _SEED = 2000
 _SHORTEST_SEED = 480
-_NEAR = 10 * RATE  # how far from the expected place a seed is looked for first
+_NEAR = 10 * RATE  # how far from the expected place a seed is searched for first
 _FAR = 1 << 18
 _LAGS = 16  # samples by which the place may drift in a span
 _SAME = 0.6
@@ -37,7 +37,7 @@ _WORD = 1600  # samples
 _STEP = 800  # samples to go on after a seed that was not found
 _CUT = 1600  # samples before a difference in which the cut may be
 _MANY = 20
-_PATIENCE = 3  # seeds that are looked for near the expected place before one is looked for everywhere
+_PATIENCE = 3  # seeds that are searched for near the expected place before one is searched for everywhere
 #: Rates that audio is recorded at, to name the one that was sent as another.
 _RATES = (8000, 16000, 22050, 32000, 44100, 48000)
 
@@ -81,7 +81,7 @@ def align(name: str, pcm: bytes, rate: int, received: Sequence[Received], *, try
     Args:
         name: The recording's name.
         pcm: Its 16-bit mono samples.
-        rate: Its samples a second.
+        rate: Its samples per second.
         received: The audio of the sessions, in the order in which they opened.
         try_rates: Whether to find out if audio that is not in the recording was sent at another rate.
     """

@@ -41,11 +41,11 @@ def examine(
 
 
 def make_ledger(sessions: Iterable[SessionRecord], recording: str | Recording | None = None) -> AudioLedger:
-    """Return what of a recording arrived in the sessions of one client.
+    """Return which parts of a recording arrived in the sessions of one client.
 
     Args:
         sessions: The records.
-        recording: A bundled recording by its name, or a `Recording`; None for the bundled one of which most arrived.
+        recording: A bundled recording by its name, or a `Recording`; None for the bundled one that best matches.
 
     Raises:
         KeyError: No recording has that name.

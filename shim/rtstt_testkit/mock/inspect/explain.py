@@ -298,7 +298,7 @@ class MissingTranscript(NamedTuple):
     Attributes:
         applies: Whether it is this reason.
         text: The sentence; ``{silence}`` and ``{never}`` are filled in.
-        last: Whether the rules below are not looked at.
+        last: Whether to skip the rules below.
     """
 
     applies: Callable[[SessionRecord], bool]

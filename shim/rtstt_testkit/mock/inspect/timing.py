@@ -120,7 +120,7 @@ class _AudioClock:
 
     Args:
         events: The events of the session.
-        rate: Bytes of audio a second.
+        rate: Bytes of audio per second.
     """
 
     def __init__(self, events: Sequence[Event], rate: int) -> None:

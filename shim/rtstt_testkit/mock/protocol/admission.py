@@ -1,7 +1,7 @@
 """Which handshakes are accepted, and how the others are refused: PROTOCOL.md, sections 1 and 2.
 
-One function a profile, with its rules in tables; it has no sockets. The rule for keys is the mock's own: a key that
-begins with ``sk-`` or ``ek_`` is accepted unless it contains ``bad`` or ``invalid``.
+There is one function per profile, with its rules in tables, and no sockets. The rule for keys is the mock's own: a key
+that begins with ``sk-`` or ``ek_`` is accepted unless it contains ``bad`` or ``invalid``.
 """
 
 from __future__ import annotations

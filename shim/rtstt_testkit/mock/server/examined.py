@@ -81,13 +81,13 @@ class Examined:
 
         Raises:
             NotResilient: They did; the message has the findings with their evidence.
-            ValueError: A name in ``except_`` is no finding's.
+            ValueError: A name in ``except_`` is not that of a finding.
         """
         __tracebackhide__ = True
         check_resilient(self.findings(finished=finished, outcome=outcome, recording=recording), except_)
 
     def audio_ledger(self, recording: str | Recording | None = None) -> AudioLedger:
-        """Return what of a recording arrived, across all sessions, to the millisecond.
+        """Return which parts of a recording arrived, across all sessions, to the millisecond.
 
         Args:
             recording: A bundled recording by its name, or a `Recording`; None for the bundled one of which most

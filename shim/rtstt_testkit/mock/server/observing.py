@@ -44,7 +44,7 @@ class ObserverThread:
 
         Args:
             record: The session's record.
-            event: The event, of which the observer gets a copy: a run of appends grows.
+            event: The event; the observer gets a copy of it, because a run of appends grows.
         """
         if self._thread is None:
             self._ended = False

@@ -19,7 +19,7 @@ class Records:
     Args:
         keep_sessions: The number of sessions to keep; the oldest that ended is dropped first.
         keep_audio: The number of bytes of audio that each keeps, None for all.
-        share_audio: The number of bytes of audio of which each keeps an equal share, if that is more.
+        share_audio: The number of bytes of audio that the sessions share equally, if the share is more than that.
         observer: Gets every event, None for no observer.
         before_drop: Called with a session's record before its oldest audio is dropped.
 

@@ -45,7 +45,7 @@ class Evidence:
 
     Attributes:
         text: What happened, as a clause.
-        session: The number of the connection, None where it is about no single one.
+        session: The number of the connection, None if it concerns several.
         at: When, in seconds since that connection opened.
         event: The number of the event in the session's record, counted from 1.
     """
@@ -117,7 +117,7 @@ class Outcome:
 
 @dataclass
 class Observation:
-    """What the checks look at.
+    """The input of the checks.
 
     Attributes:
         sessions: The records of a server's sessions.

@@ -165,7 +165,7 @@ FINDINGS: tuple[Row, ...] = (
 assert {row.name for row in FINDINGS} == set(get_args(FindingName))
 
 
-#: What a finding explains, and what is left out beside it.
+#: The findings that another finding explains; they are not reported beside it.
 _EXPLAINS: dict[str, frozenset[str]] = {
     "hung": frozenset({"gave_up_too_early", "budget_not_reset", "silent_failure", "transcript_lost", "audio_lost"}),
     "crashed": frozenset({"gave_up_too_early", "budget_not_reset", "transcript_lost", "audio_lost"}),
