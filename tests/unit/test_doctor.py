@@ -115,7 +115,7 @@ def test_a_client_that_sends_the_beta_header_is_read_about(
     assert main(["doctor", str(tmp_path)]) == 1
     assert (
         "! litellm 1.79.3: AFFECTED: sends `model` beside intent=transcription to OpenAI, and sends the header "
-        "OpenAI-Beta: realtime=v1, which OpenAI refuses since 2026-05-12 "
+        "OpenAI-Beta: realtime=v1, which OpenAI has refused since 2026-05-12 "
         "shim: warns when a session is refused; it cannot correct a header "
         "fix: upgrade to 1.106.0 "
     ) in read(capsys)

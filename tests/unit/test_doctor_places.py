@@ -195,7 +195,8 @@ def test_a_package_without_a_row_is_examined_by_the_source_rules(
         (
             "fork",
             "affected",
-            "The header OpenAI-Beta with realtime=v1 is refused since 2026-05-12 (beta_api_shape_disabled, close 4000) "
+            "The header OpenAI-Beta with realtime=v1 has been refused since 2026-05-12 "
+            "(beta_api_shape_disabled, close 4000) "
             f"({site}/fork/stt.py:2)",
         ),
         (

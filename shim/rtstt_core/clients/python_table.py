@@ -28,7 +28,7 @@ class VersionRange(NamedTuple):
         since: The first version.
         sends: When it puts ``model`` into the URL.
         why: What it does, a clause.
-        beta: Whether it sends the header ``OpenAI-Beta: realtime=v1`` too, which OpenAI refuses since 2026-05-12,
+        beta: Whether it sends the header ``OpenAI-Beta: realtime=v1`` too, which OpenAI has refused since 2026-05-12,
             whatever the URL: the shim cannot correct that.
         fixed_in: The first version without these faults, and what else that takes; None where there is none.
     """
@@ -109,7 +109,7 @@ class KnownClient(NamedTuple):
         return before[-1].fixed_in if before else None
 
 
-_BETA = "sends the header OpenAI-Beta: realtime=v1, which OpenAI refuses since 2026-05-12"
+_BETA = "sends the header OpenAI-Beta: realtime=v1, which OpenAI has refused since 2026-05-12"
 _UNKNOWN = "this version was not examined"
 _OWN_CODE = (VersionRange("0", "if given", "sends what the application puts into the URL"),)
 _BETA_CLIENT = "client.beta.realtime is refused in every version"
