@@ -363,7 +363,7 @@ def test_a_server_reports_what_its_clients_did_wrong() -> None:
             assert finding.name == "retried_fatal"
             assert "4 attempts in" in finding.evidence[0].text
             assert f"\nFinding {finding}" in server.explain()
-            with pytest.raises(NotResilient, match="retried_fatal: The client kept trying") as caught:
+            with pytest.raises(NotResilient, match="retried_fatal: The client kept retrying") as caught:
                 server.assert_resilient()
             assert str(caught.value).endswith("To allow it: except_=['retried_fatal']")
             server.assert_resilient(except_=["retried_fatal"])
@@ -424,6 +424,6 @@ def test_the_control_api_and_the_inspector_show_findings() -> None:
         assert finding["evidence"][0]["session"] == 1
         view = get("sessions/1/view")
         assert view["suspicious"]
-        assert view["explanation"][-1].startswith("retried_fatal: The client kept trying")
+        assert view["explanation"][-1].startswith("retried_fatal: The client kept retrying")
         assert not get("sessions/5/view")["suspicious"]
-        assert "retried_fatal: The client kept trying" in report_page(server.sessions, "test")
+        assert "retried_fatal: The client kept retrying" in report_page(server.sessions, "test")
