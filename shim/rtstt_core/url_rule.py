@@ -1,4 +1,4 @@
-"""The URL rule: which realtime URLs OpenAI's endpoint is certain to refuse, what they have to become, what to watch.
+"""The URL rule: which realtime URLs OpenAI's endpoint is certain to refuse, how to correct them, and what to watch.
 
 Pure: no I/O, no client library. The same vectors (``tests/vectors/url_rule.json``) test this rule and its Node twin.
 
@@ -157,7 +157,7 @@ def _session(path: str, keys: list[str], models: list[str], intents: list[str], 
 
 
 def fix_url(url: str) -> Decision:
-    """Decide what a realtime URL has to become so that OpenAI's endpoint accepts the transcription session.
+    """Decide how to change a realtime URL so that OpenAI's endpoint accepts the transcription session.
 
     Args:
         url: Any string; one that is not the URL of a realtime socket is kept.

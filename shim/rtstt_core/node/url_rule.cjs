@@ -1,5 +1,5 @@
 /**
- * The URL rule: which realtime URLs OpenAI's endpoint refuses for certain, and what they have to become.
+ * The URL rule: which realtime URLs OpenAI's endpoint is certain to refuse, and how to correct them.
  *
  * The twin of `url_rule.py`, which names the sources of its facts; `tests/vectors/url_rule.json` tests both.
  */
@@ -117,7 +117,7 @@ function sessionOf(path, keys, models, intents, native) {
 }
 
 /**
- * Decides what a realtime URL has to become so that OpenAI's endpoint accepts the transcription session.
+ * Decides how to change a realtime URL so that OpenAI's endpoint accepts the transcription session.
  *
  * @param {string} url any string; one that is not the URL of a realtime socket is kept
  * @returns {Decision} it never throws on a string, and applying it twice changes nothing more

@@ -118,7 +118,7 @@ def _wait(
 
 
 def _feed(process: subprocess.Popen[bytes], data: bytes, pace: bool) -> None:
-    """Write to the program's stdin, in real time if it is to be paced."""
+    """Write to the program's stdin, in real time if ``pace`` is set."""
     assert process.stdin is not None
     step = round(_BYTES_A_SECOND * _CHUNK) if pace else max(len(data), 1)
     due = time.monotonic()

@@ -24,7 +24,7 @@ async def inspecting(
     """Write lines to stderr while a server serves, and a report after it has stopped.
 
     Args:
-        server: The server, which is to be stopped inside.
+        server: The server; stop it inside the context.
         log: The format of the lines; without one, a terminal gets text and everything else nothing.
         quiet: Whether to write no lines.
         report: The HTML file to write, None for none.

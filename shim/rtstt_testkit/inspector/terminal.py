@@ -169,7 +169,7 @@ def _printable(text: str) -> str:
 
 
 def line_format(stream: TextIO, log: LogFormat | None, quiet: bool) -> Callable[[Line], str] | None:
-    """Return what formats a line for a stream, or None when nothing is to be written.
+    """Return the function that formats a line for a stream, or None if nothing is written.
 
     Args:
         stream: The stream.

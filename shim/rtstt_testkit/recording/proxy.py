@@ -177,7 +177,7 @@ class _Client:
         writer: asyncio.StreamWriter,
         keep: bool,
     ) -> bytes:
-        """Pass a body on, and return it if it is to be kept."""
+        """Pass a body on, and return it if the caller needs it."""
         kept = bytearray()
         while True:
             if source.they_are_waiting_for_100_continue:

@@ -37,7 +37,7 @@ class AudioBuffer:
         """Add audio to the end.
 
         Returns:
-            Whether more is kept now than the limit allows, so that `trim` is to be called.
+            Whether more is kept now than the limit allows, and `trim` should be called.
         """
         size = len(audio)
         self.received += size

@@ -1,4 +1,4 @@
-"""The observer of a server, in a thread of its own: one that is slow or that raises never delays a session."""
+"""The observer of a server, in its own thread: a slow or failing observer never delays a session."""
 
 from __future__ import annotations
 
