@@ -27,12 +27,12 @@ _lock = threading.RLock()
 
 
 class ErrorEvent:
-    """An event and how often it came.
+    """An event and how often it arrived.
 
     Attributes:
         symptom: What the event reports.
         at: When it first came, in seconds of the monotonic clock.
-        count: How often it came.
+        count: How often it arrived.
         beginning: The first characters of its message, which hold its type in most cases.
     """
 

@@ -54,7 +54,7 @@ class Watch {
   });
 
   /**
-   * The progress of a transcription session; undefined once a transcript or an error came.
+   * The progress of a transcription session; undefined once a transcript or an error has arrived.
    *
    * @type {Progress | undefined}
    */

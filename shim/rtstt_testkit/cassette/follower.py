@@ -106,7 +106,7 @@ class Follower:
         self._live: dict[str, str] = {}
         self._placeholders: dict[str, str] = {}
 
-    # -- what comes in
+    # -- input from the client
 
     def start(self) -> list[Step]:
         """Return what the server sends before the client sent anything."""
@@ -269,7 +269,7 @@ class Follower:
         if found is not None:
             raise Mismatch(f"before {frame.type} (line {frame.line}) {found}")
 
-    # -- what goes out
+    # -- output to the client
 
     def _released(self) -> list[Step]:
         steps = []

@@ -143,7 +143,7 @@ def check_folder(folder: Path) -> int:
         except CassetteError as error:
             raise UsageError(str(error)) from None
         differing += bool(drifts)
-        print(f"{path}: {'the mock answers alike' if not drifts else 'the mock differs'}", flush=True)
+        print(f"{path}: {'the mock answers the same' if not drifts else 'the mock differs'}", flush=True)
         for drift in drifts:
             print(f"  {drift}", flush=True)
     print(f"{len(paths)} recordings: the mock differs from {differing}")

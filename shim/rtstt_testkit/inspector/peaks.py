@@ -59,7 +59,7 @@ class Peaks:
         return bytes(self._values)
 
     def _step(self) -> bool:
-        """Work out some seconds; return whether there was something to work out."""
+        """Compute some seconds of the waveform; return whether there was something to compute."""
         if not self._audio and not self._load():
             return False
         format_ = self._format

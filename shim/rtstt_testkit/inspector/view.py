@@ -174,7 +174,7 @@ def sentences(record: SessionRecord) -> list[str]:
 
 
 def work_out(record: SessionRecord) -> None:
-    """Work out the waveform of a session before its oldest audio is dropped.
+    """Compute the waveform of a session before its oldest audio is dropped.
 
     Args:
         record: The session.
@@ -200,7 +200,7 @@ _observed: weakref.WeakKeyDictionary[SessionRecord, Observed] = weakref.WeakKeyD
 
 
 def observed(record: SessionRecord) -> Observed:
-    """Return what is worked out about a session, for as long as the session is remembered."""
+    """Return what is computed about a session; it is kept as long as the session."""
     found = _observed.get(record)
     if found is None:
         found = _observed[record] = Observed(record)

@@ -28,7 +28,7 @@ def examine(
     Args:
         sessions: The records.
         now: The time, in seconds since the first session.
-        finished: Whether the clients are known to have ended: no further attempt can come.
+        finished: Whether the clients are known to have ended, so that no further attempt can follow.
         outcome: What the program showed to its user, None where it is not known.
         recording: What one client sent, None where it is not known: then the audio is not checked.
 

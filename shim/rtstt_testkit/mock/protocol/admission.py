@@ -73,7 +73,7 @@ class Admission(NamedTuple):
     Attributes:
         kind: The kind of the session.
         refusal: The error that refuses it over the open connection, or None.
-        moment: When the refusal comes.
+        moment: When the refusal is sent.
         model: The model of a realtime session.
         seed: The session object of an ephemeral secret, or None.
     """

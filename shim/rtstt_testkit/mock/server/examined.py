@@ -41,7 +41,7 @@ class Examined:
         """Return what the clients did wrong, with the evidence; FINDINGS.md explains each.
 
         Args:
-            finished: Whether the clients are known to have ended: no further attempt can come.
+            finished: Whether the clients are known to have ended, so that no further attempt can follow.
             outcome: What the program that uses the client showed, for the findings that need it; None for without.
             recording: What one client sent, to check that its audio was transcribed once and whole: a bundled recording
                 by its name, or a `Recording`; None for without.

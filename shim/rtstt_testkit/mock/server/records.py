@@ -88,7 +88,7 @@ class Records:
         self.unexpected = []
 
     async def wait_for(self, type_: str, count: int, timeout: float) -> Event | None:
-        """Return the ``count``-th event of a type, past ones included; None if it does not come in time."""
+        """Return the ``count``-th event of a type, past ones included; None if it does not arrive in time."""
         events = (event for session in self.sessions for event in session.events)
         seen = [event for event in events if event.type == type_ and event.dropped is None]
         if len(seen) >= count:

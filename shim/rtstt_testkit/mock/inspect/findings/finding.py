@@ -122,7 +122,7 @@ class Observation:
     Attributes:
         sessions: The records of a server's sessions.
         now: The time, in seconds since the server's first session.
-        finished: Whether the clients are known to have ended: no further attempt can come.
+        finished: Whether the clients are known to have ended, so that no further attempt can follow.
         outcome: What the program showed, None where it is not known.
         ledger: The ledger of the audio of one client, None where the recording is not known.
     """

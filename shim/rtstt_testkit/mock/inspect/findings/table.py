@@ -36,7 +36,7 @@ FINDINGS: tuple[Row, ...] = (
         "never_connected",
         reported.never_connected,
         "The program opened no connection to the server.",
-        "Let it take its endpoint from OPENAI_BASE_URL, or connect to api.openai.com, which is routed to the server.",
+        "Let it read its endpoint from OPENAI_BASE_URL, or connect to api.openai.com, which is routed to the server.",
     ),
     Row("hung", reported.hung, "The program did not end.", "Give every wait a time-out, and exit when it expires."),
     Row(
