@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -14,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import rtstt_core
+import rtstt_testkit
 from _clients import Client, Usage
 from rtstt_testkit import ThreadedRealtimeServer
 from rtstt_testkit.routing import route_env
@@ -225,18 +226,9 @@ def livekit_js_command(project: Path, shim: bool = False, *, job: bool = False, 
         job: Whether to do so in a LiveKit job process.
         seconds: How long to wait for a transcript.
     """
-    preloads = [_package("rtstt_testkit") / "node" / "route.mjs"]
-    if shim:
-        preloads.append(_package("rtstt_core") / "node" / "register.mjs")
+    kit, core = (Path(str(package.__file__)).parent for package in (rtstt_testkit, rtstt_core))
+    preloads = [kit / "node" / "route.mjs", *([core / "node" / "register.mjs"] if shim else [])]
     imports = [f"--import={path.as_uri()}" for path in preloads]
-    recording = _package("rtstt_testkit") / "speech" / "hello.wav"
+    recording = kit / "speech" / "hello.wav"
     options = ["--seconds", str(seconds), *(["--job"] if job else [])]
     return ["node", *imports, DRIVERS / "livekit_js.mjs", "--project", project, "--wav", recording, *options]
-
-
-def _package(name: str) -> Path:
-    """Return the folder of an installed package without importing it."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
-        raise RuntimeError(f"{name} is not installed")
-    return Path(spec.origin).parent

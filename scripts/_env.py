@@ -10,6 +10,7 @@ if sys.version_info < (3, 10):  # an older Python must be able to parse this fil
     print(f"{sys.argv[0]} needs Python 3.10 or newer, and {sys.executable} is older; try python3.12", file=sys.stderr)
     sys.exit(2)
 
+import argparse
 import contextlib
 import functools
 import hashlib
@@ -17,11 +18,12 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from _build import CACHE, ROOT, SetupError, cached_folder, clean_environ, exit_on_error, folder_name, log, run_tool
 
@@ -34,16 +36,22 @@ NODE = 20
 """The oldest Node.js the project works with."""
 
 
-def fitted(text: str | None) -> str:
-    """Return a script's docstring, fitted to the terminal as the help of `rtstt-shim` is."""
-    path = ROOT / "shim" / "rtstt_core" / "terminal.py"
+def parser(name: str, text: str | None, **options: Any) -> argparse.ArgumentParser:
+    """Return the parser of a script's arguments.
+
+    Args:
+        name: The script's name.
+        text: Its docstring, which is fitted to the terminal as the help of `rtstt-shim` is.
+        options: Further arguments of the parser.
+    """
     # Not as a part of its package, of which a test may have imported the installed one.
-    spec = importlib.util.spec_from_file_location("_rtstt_terminal", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return str(module.fit(text or ""))
+    fit = runpy.run_path(str(ROOT / "shim" / "rtstt_core" / "terminal.py"))["fit"]
+    return argparse.ArgumentParser(
+        prog=f"scripts/{name}",
+        description=fit(text or ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **options,
+    )
 
 
 class Python(NamedTuple):

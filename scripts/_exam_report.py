@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import _env
 import exam_field
+from _documents import table
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -95,7 +96,7 @@ def summary() -> str:
             continue
         verdicts = {each["name"]: each["result"] for each in results[examinee.name]["scenarios"]}
         rows.append((examinee.name, *(_passed([verdicts[name] for name in group]) for group in GROUPS.values())))
-    return _table(("client", *GROUPS), rows)
+    return table(("client", *GROUPS), rows)
 
 
 def _passed(verdicts: Sequence[str]) -> str:
@@ -125,7 +126,7 @@ def failures() -> str:
         elif not_applicable:
             parts[-1] += f" Not applicable: {', '.join(not_applicable)}."
         if rows:
-            parts.append(_table(("scenario", "finding and evidence", "whose", "cause"), rows))
+            parts.append(table(("scenario", "finding and evidence", "whose", "cause"), rows))
         else:
             parts.append("Nothing was found.")
     return "\n\n".join(parts)
@@ -138,7 +139,3 @@ def _evidence(finding: dict[str, Any]) -> str:
     more = f" (and {len(others)} more)" if others else ""
     text = first["text"] if len(first["text"]) <= 200 else first["text"][:160] + "…"
     return f"{place}: {text}{more}".removeprefix(": ").replace("|", "\\|")
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *rows))

@@ -41,9 +41,7 @@ def _picture(text):
 
 
 def _arguments():
-    parser = argparse.ArgumentParser(
-        prog="scripts/bench.py", description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _env.parser("bench.py", __doc__)
     names = ", ".join(report.PARTS)
     parser.add_argument("--only", type=_parts, metavar="PARTS", help=f"some of the parts, separated by commas: {names}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: under two minutes in all")

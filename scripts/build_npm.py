@@ -12,10 +12,8 @@ Exit code: 0 built, 2 for a usage error or a failed setup.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import hashlib
-import importlib
 import io
 import json
 import re
@@ -32,6 +30,8 @@ if __name__ == "__main__":
 
 import _npm_types
 from _build import cached_folder
+from rtstt_core.clients import npm_packages, tree
+from rtstt_testkit.mock.server import api, openapi
 
 NPM = _env.ROOT / "shim" / "npm"
 CORE = _env.ROOT / "shim" / "rtstt_core"
@@ -59,8 +59,9 @@ def files(repository: str | None = None) -> dict[str, str]:
     texts = {name: path.read_text(encoding="utf-8") for name, path in found.items()}
     texts["package.json"] = _manifest(json.loads(texts["package.json"]), repository)
     texts["browser/index.mjs"] = _browser()
-    texts["cli/folders.json"] = _folders()
-    texts["testing/api.d.ts"] = _npm_types.types(_openapi())
+    folders = {"skipped": list(tree.SKIPPED), "stores": list(npm_packages.STORES)}
+    texts["cli/folders.json"] = json.dumps(folders, indent=1) + "\n"
+    texts["testing/api.d.ts"] = _npm_types.types(openapi.describe(operation for operation, _ in api.OPERATIONS))
     return dict(sorted(texts.items()))
 
 
@@ -87,28 +88,23 @@ def cached() -> Path:
     texts = files()
     digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:10]
     folder = _env.CACHE / "npm-package" / digest
-
-    def write() -> None:
-        build(folder)
-
-    cached_folder(folder, {"files": digest}, write)
-    [path] = folder.glob("*.tgz")
+    [path] = cached_folder(folder, {"files": digest}, lambda: build(folder)).glob("*.tgz")
     return path
 
 
 def _tarball(texts: Mapping[str, str]) -> bytes:
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    packed = io.BytesIO()
+    with (
+        # Neither the time nor a file name in the header.
+        gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
         for name, text in texts.items():
             data = text.encode()
             member = tarfile.TarInfo(f"package/{name}")
             member.size, member.mtime = len(data), _MTIME
             member.mode = 0o755 if name in _EXECUTABLE else 0o644
             archive.addfile(member, io.BytesIO(data))
-    packed = io.BytesIO()
-    # Neither the time nor a file name in the header.
-    with gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as stream:
-        stream.write(plain.getvalue())
     return packed.getvalue()
 
 
@@ -122,18 +118,6 @@ def _manifest(manifest: dict[str, Any], repository: str | None) -> str:
         manifest["repository"] = {"type": "git", "url": repository}
         manifest["publishConfig"]["provenance"] = True
     return json.dumps(manifest, indent=2) + "\n"
-
-
-def _openapi() -> Any:
-    api: Any = importlib.import_module("rtstt_testkit.mock.server.api")
-    openapi: Any = importlib.import_module("rtstt_testkit.mock.server.openapi")
-    return openapi.describe(operation for operation, _ in api.OPERATIONS)
-
-
-def _folders() -> str:
-    tree: Any = importlib.import_module("rtstt_core.clients.tree")
-    packages: Any = importlib.import_module("rtstt_core.clients.npm_packages")
-    return json.dumps({"skipped": list(tree.SKIPPED), "stores": list(packages.STORES)}, indent=1) + "\n"
 
 
 # -- the module for browsers
@@ -181,11 +165,7 @@ export const { fixUrl } = require('./socket.cjs');
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="scripts/build_npm.py",
-        description=_env.fitted(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _env.parser("build_npm.py", __doc__)
     parser.add_argument("--out", type=Path, default=_env.ROOT / "dist", metavar="FOLDER", help="default: dist/")
     parser.add_argument("--repository", metavar="URL", help="such as git+https://HOST/OWNER/NAME.git")
     args = parser.parse_args()

@@ -11,7 +11,6 @@ failed setup.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import re
@@ -31,6 +30,7 @@ _env.ensure_installed()
 from websockets.asyncio.server import ServerConnection, serve  # noqa: E402
 from websockets.exceptions import ConnectionClosed  # noqa: E402
 
+from _bench.receiving import AIMOCK, AIMOCK_NAME  # noqa: E402
 from rtstt_testkit import RealtimeServer  # noqa: E402
 from rtstt_testkit.probe.attempt import Endpoint  # noqa: E402
 from rtstt_testkit.probe.report import format_value  # noqa: E402
@@ -38,7 +38,6 @@ from rtstt_testkit.probe.rows import ROWS  # noqa: E402
 from rtstt_testkit.probe.runner import MOCK_KEY, Result, probe  # noqa: E402
 from rtstt_testkit.speech import load  # noqa: E402
 
-AIMOCK = "1.43.0"
 DATA = Path(__file__).with_suffix(".json")
 TIMEOUT = 4.0
 WORKERS = 8
@@ -88,7 +87,7 @@ async def ours() -> AsyncIterator[str]:
 @asynccontextmanager
 async def aimock() -> AsyncIterator[str]:
     """Run aimock with a fixture for each recording, since it recognizes no speech."""
-    project = await asyncio.to_thread(_env.npm_project, {"@copilotkit/aimock": AIMOCK})
+    project = await asyncio.to_thread(_env.npm_project, AIMOCK)
     node = _env.node()
     assert node is not None
     where = {"endpoint": "realtime-transcription"}
@@ -106,29 +105,22 @@ async def aimock() -> AsyncIterator[str]:
             *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, limit=1024 * 1024
         )
         assert process.stdout is not None
-        reading = None
+        ending = None
         try:
             address = await asyncio.wait_for(_address(process.stdout), 60)
-            reading = asyncio.ensure_future(_drain(process.stdout))
+            ending = asyncio.ensure_future(process.communicate())  # it would wait for what is not read
             yield f"ws://{address}/v1/realtime"
         finally:
             if process.returncode is None:
                 process.terminate()
-            await process.wait()
-            if reading is not None:
-                await reading
+            await (ending or process.wait())
 
 
 async def _address(output: asyncio.StreamReader) -> str:
     while line := await output.readline():
         if found := re.search(r"listening on http://(127\.0\.0\.1:\d+)", line.decode(errors="replace")):
             return found[1]
-    raise _env.SetupError(f"aimock {AIMOCK} did not start; run it by hand to see why")
-
-
-async def _drain(stream: asyncio.StreamReader) -> None:
-    while await stream.read(65536):
-        pass
+    raise _env.SetupError(f"{AIMOCK_NAME} did not start; run it by hand to see why")
 
 
 async def fake(connection: ServerConnection) -> None:
@@ -229,7 +221,7 @@ async def measure() -> dict[str, Any]:
         "on": date.today().isoformat(),
         "versions": {
             "rtstt-shim": version("rtstt-shim"),
-            "@copilotkit/aimock": AIMOCK,
+            **AIMOCK,
             "websockets": version("websockets"),
             "node": node.version if node else None,
         },
@@ -251,9 +243,7 @@ def table(data: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _env.parser("compare_mocks.py", __doc__)
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--write", action="store_true", help=f"write them to {DATA.name}")
     args = parser.parse_args()

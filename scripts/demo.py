@@ -10,7 +10,6 @@ to get its transcript. Exit code: 0 if every row is as expected, 1 if not, 2 for
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import shutil
 import string
@@ -27,6 +26,7 @@ _env.ensure_installed()
 import _clients  # noqa: E402
 import _drive  # noqa: E402
 
+LIVEKIT_JS = f"@livekit/agents-plugin-openai {_clients.LIVEKIT_JS['@livekit/agents-plugin-openai']}"
 WIDEST = 100
 """Columns of the table at most."""
 
@@ -51,18 +51,14 @@ def python_rows(client: _clients.Client) -> list[Row]:
 def node_rows() -> list[Row]:
     """Run the client of livekit/agents-js#1756, by itself and in a LiveKit job process."""
     project = _env.npm_project(_clients.LIVEKIT_JS)
-    name = f"@livekit/agents-plugin-openai {LIVEKIT_JS_VERSION}"
     rows = []
     for job, used in ((False, ""), (True, ", LiveKit job process")):
         before, after = (
             _drive.run_driver(_drive.livekit_js_command(project, shim, job=job, seconds=seconds), _clients.API)
             for shim, seconds in ((False, 8), (True, 40))  # without the shim no transcript comes
         )
-        rows.append(_row(name + used, before, after))
+        rows.append(_row(LIVEKIT_JS + used, before, after))
     return rows
-
-
-LIVEKIT_JS_VERSION = _clients.LIVEKIT_JS["@livekit/agents-plugin-openai"]
 
 
 def _row(client: str, before: _drive.Observed, after: _drive.Observed) -> Row:
@@ -104,18 +100,15 @@ def _lines(cells: tuple[str, ...], widths: list[int]) -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _env.parser("demo.py", __doc__)
     parser.add_argument("--only", metavar="WORDS", default="", help="only the clients whose name contains these words")
     args = parser.parse_args()
 
     work: list[tuple[str, Callable[[], list[Row]]]] = [
         (client.name, lambda client=client: python_rows(client)) for client in _clients.CLIENTS if client.in_demo
     ]
-    livekit_js = f"@livekit/agents-plugin-openai {LIVEKIT_JS_VERSION}"
     if _env.node():
-        work.append((livekit_js, node_rows))
+        work.append((LIVEKIT_JS, node_rows))
     work = [(name, run) for name, run in work if args.only in name]
     if not work:
         parser.error(f"no client's name contains {args.only!r}")
@@ -129,7 +122,7 @@ def main() -> int:
     print()
     print("\n".join(table(rows, min(WIDEST, shutil.get_terminal_size((80, 24)).columns))))
     if not _env.node():
-        print(f"\n{livekit_js} was not run: Node.js {_env.NODE} or newer is not on PATH")
+        print(f"\n{LIVEKIT_JS} was not run: Node.js {_env.NODE} or newer is not on PATH")
     return 0 if all(row.expected for row in rows) else 1
 
 

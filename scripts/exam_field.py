@@ -10,7 +10,6 @@ causes in tests/exam.toml. Exit code: 0 if all were examined, 2 for a usage erro
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 import signal
@@ -173,7 +172,7 @@ def save(name: str, seconds: float, found: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _env.parser("exam_field.py", __doc__)
     parser.add_argument("--only", metavar="WORDS", default="", help="a client's name, or what names contain")
     parser.add_argument("--scenario", metavar="NAME", action="append", default=[], help="only this scenario, again")
     args = parser.parse_args()

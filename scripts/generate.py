@@ -10,12 +10,9 @@ Exit code: 0 everything is up to date or written, 1 --check found something, 2 f
 
 from __future__ import annotations
 
-import argparse
-import functools
 import importlib
 import json
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import _env
@@ -23,15 +20,14 @@ import _env
 if __name__ == "__main__":
     _env.ensure_installed(("rtstt_testkit", "websockets", "trustme", "pytest", "ast_grep_py"), **_env.CHECKS)
 
+import _clients
 import _documents
+import _exam_report
+import compare_mocks
+from _bench import report
+from _documents import table
 
 RECORD = _env.ROOT / "tests" / "release.json"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def merged(rows: list[tuple[Any, ...]], column: int) -> list[tuple[Any, ...]]:
@@ -47,22 +43,14 @@ def merged(rows: list[tuple[Any, ...]], column: int) -> list[tuple[Any, ...]]:
 
 def python_clients() -> str:
     """The expectations of tests/clients/test_clients.py, equal rows merged."""
-    clients: Any = importlib.import_module("_clients")
-    rows = [
-        (client.package, clients.RESULTS[client.expected(usage)], usage.name, client.version, usage.host)
-        for client in clients.CLIENTS
-        for usage in client.usages
-        if not client.missing
-    ]
-    rows += [
-        (client.package, ("not run", client.missing), usage.name, client.version, usage.host)
-        for client in clients.CLIENTS
-        for usage in client.usages
-        if client.missing
-    ]
+    rows = []
+    for client in sorted(_clients.CLIENTS, key=lambda client: bool(client.missing)):
+        for usage in client.usages:
+            result = ("not run", client.missing) if client.missing else _clients.RESULTS[client.expected(usage)]
+            rows.append((client.package, result, usage.name, client.version, usage.host))
     for column in (4, 3, 2):  # hosts with the same result, then versions, then ways to use it
         rows = merged(rows, column)
-    order = list(dict.fromkeys(client.package for client in clients.CLIENTS))
+    order = list(dict.fromkeys(client.package for client in _clients.CLIENTS))
     rows.sort(key=lambda row: order.index(row[0]))
     heads = ("client", "used", "versions", "hosts", "without", "with `import rtstt_shim`")
     return table(heads, [(row[0], row[2], row[3], row[4], *row[1]) for row in rows])
@@ -76,7 +64,7 @@ def node_clients() -> str:
     runs += [(version, "in a job process", base_url, True) for version, base_url in jobs.JOBS]
     rows = []
     for version, used, base_url, affected in runs:
-        host = base_url.split("/")[2] if base_url else "api.openai.com"
+        host = base_url.split("/")[2] if base_url else _clients.API
         without = "0 events, nothing logged" if affected else "transcript"
         rows.append((version, used, host, ", ".join(tests.LIVEKIT_NODES), without, "transcript"))
     return table(("`@livekit/agents-plugin-openai`", "used", "host", "Node.js", "without", "with the preload"), rows)
@@ -85,15 +73,10 @@ def node_clients() -> str:
 def node_starts() -> str:
     """The ways in which Node.js programs start, and the results that tests/node/test_starts.py asserts."""
     tests: Any = _test_module("node.test_starts")
-    rows = [
-        (
-            start.way,
-            ", ".join(sorted(start.nodes)).replace("system", "the system's"),
-            " or ".join(start.by),
-            "corrected",
-        )
-        for start in tests.STARTS
-    ]
+    rows = []
+    for start in tests.STARTS:
+        nodes = ", ".join(sorted(start.nodes)).replace("system", "the system's")
+        rows.append((start.way, nodes, " or ".join(start.by), "corrected"))
     rows += [(way, "", "", result) for way, result in tests.ELSEWHERE]
     return table(("started with", "Node.js", "the preload in", "URL"), rows)
 
@@ -120,30 +103,11 @@ def _test_module(name: str, folder: str = "") -> Any:
 
 def mocks() -> str:
     """The last measurement of scripts/compare_mocks.py."""
-    compare: Any = importlib.import_module("compare_mocks")
-    data = json.loads(compare.DATA.read_text(encoding="utf-8"))
-    heads, *rows = compare.table(data)
+    data = json.loads(compare_mocks.DATA.read_text(encoding="utf-8"))
+    heads, *rows = compare_mocks.table(data)
     marked = [(name, *(cell if cell == "the same" else f"`{cell}`" for cell in cells)) for name, *cells in rows]
     versions = ", ".join(f"{name} {version}" for name, version in data["versions"].items() if version)
     return f"Run on {data['on']}; {versions}.\n\n{table(heads, marked)}"
-
-
-def bench() -> str:
-    """The last measurements of scripts/bench.py."""
-    report: Any = importlib.import_module("_bench.report")
-    return str(report.markdown())
-
-
-def exam_summary() -> str:
-    """What published clients pass in the exam, as scripts/exam_field.py saved it."""
-    report: Any = importlib.import_module("_exam_report")
-    return str(report.summary())
-
-
-def exam_failures() -> str:
-    """What they fail, and the causes."""
-    report: Any = importlib.import_module("_exam_report")
-    return str(report.failures())
 
 
 def release() -> str:
@@ -157,24 +121,21 @@ def release() -> str:
 
 
 BLOCKS = {
-    "python-clients": functools.cache(python_clients),
-    "node-clients": functools.cache(node_clients),
-    "node-starts": functools.cache(node_starts),
-    "managers": functools.cache(managers),
-    "mocks": functools.cache(mocks),
-    "bench": functools.cache(bench),
-    "exam-summary": functools.cache(exam_summary),
-    "exam-failures": functools.cache(exam_failures),
-    "release": functools.cache(release),
+    "python-clients": python_clients,
+    "node-clients": node_clients,
+    "node-starts": node_starts,
+    "managers": managers,
+    "mocks": mocks,
+    "bench": report.markdown,
+    "exam-summary": _exam_report.summary,
+    "exam-failures": _exam_report.failures,
+    "release": release,
 }
+"""By name, what makes each block."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="scripts/generate.py",
-        description=_env.fitted(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _env.parser("generate.py", __doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
     stale = 0

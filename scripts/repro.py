@@ -10,7 +10,6 @@ Exit code: 0 if the first socket was refused and the second accepted, 1 if not, 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from contextlib import ExitStack, suppress
@@ -51,9 +50,7 @@ def session(url: str, key: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=_env.fitted(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _env.parser("repro.py", __doc__)
     parser.add_argument("--live", action="store_true", help="the real endpoint; needs OPENAI_API_KEY")
     parser.add_argument(
         "--refuse", choices=["at-connect", "on-update"], default="at-connect", help="when the mock does"

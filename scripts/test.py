@@ -11,7 +11,6 @@ It builds what it needs in .cache/ on first use. The last line is the sum: `N pa
 Exit code: 0 everything passed, 1 something failed, 2 for a usage error or a failed setup.
 """
 
-import argparse
 import collections
 import datetime
 import json
@@ -123,12 +122,7 @@ def _print_left_out(python):
 
 
 def _arguments():
-    parser = argparse.ArgumentParser(
-        prog="scripts/test.py",
-        description=_env.fitted(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # other arguments go to pytest
-    )
+    parser = _env.parser("test.py", __doc__, allow_abbrev=False)  # other arguments go to pytest
     tier = parser.add_mutually_exclusive_group()
     tier.add_argument("--all", dest="tier", action="store_const", const="all", help="what CI runs")
     tier.add_argument("--release", dest="tier", action="store_const", const="release", help="everything there is")

@@ -4,6 +4,8 @@ import math
 import statistics
 from typing import NamedTuple
 
+from _documents import table
+
 COLUMNS = ("figure", "ours", "peer", "ratio", "target", "met")
 
 
@@ -169,5 +171,4 @@ def text_table(figures):
 
 def markdown_table(figures):
     """Return the table in Markdown."""
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *map(cells, figures)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return table(COLUMNS, map(cells, figures))

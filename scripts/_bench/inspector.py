@@ -1,8 +1,8 @@
 """What the inspector costs the mock: with nobody looking, and with its page open on the session that is sent.
 
-The peer is the mock with the same control API and the same audio kept, less the inspector. With nobody looking the
-inspector works out the waveform of audio that is about to be dropped, and nothing else. What it costs to keep the audio,
-which the control API gives too, is a figure of its own.
+The peer is the mock with the same control API that keeps the same audio, without the inspector. With nobody looking,
+the inspector works out the waveform of audio that is about to be dropped, and nothing else. Keeping the audio is a row
+of its own, since the control API serves it too.
 """
 
 import contextlib
@@ -38,7 +38,13 @@ def measure(quick):
 
 def _costs(python, frames, rounds):
     """Return the CPU time of an append in each case, in µs, measured in turn."""
-    cases = {"kept": (NO_INSPECTOR,), IDLE: ("",), "dropped": (NO_INSPECTOR, *DROP), DROPPED: ("", *DROP), "open": ("",)}
+    cases = {
+        "kept": (NO_INSPECTOR,),
+        IDLE: ("",),
+        "dropped": (NO_INSPECTOR, *DROP),
+        DROPPED: ("", *DROP),
+        "open": ("",),
+    }
     with contextlib.ExitStack() as stack:
         stack.enter_context(on_core(CLIENT_CORE))
         measures = {}

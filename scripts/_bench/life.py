@@ -1,5 +1,6 @@
 """A server's life: start, stop, a server for each test, an idle session; and more than one worker."""
 
+import contextlib
 import os
 import threading
 import time
@@ -38,17 +39,13 @@ def start(python, rounds):
 
 def open_sessions(python, sessions, rounds):
     """Yield the time that a server with many idle sessions takes to stop, and the memory of a session."""
-    update = websocket.frame(websocket.update_event())
     idle, stops = [], {True: [], False: []}
     for answers, took in stops.items():
         for _ in range(rounds):
-            with mock(python) as server, on_core(CLIENT_CORE):
+            with mock(python) as server, on_core(CLIENT_CORE), contextlib.ExitStack() as stack:
                 port = server.port()
                 empty = server.memory()
-                sockets = []
-                for _ in range(sessions):
-                    sockets.append(websocket.connect(port))
-                    sockets[-1].sendall(update)
+                sockets = [stack.enter_context(websocket.open_session(port)) for _ in range(sessions)]
                 last = b""
                 while b"session.updated" not in last:
                     last += sockets[-1].recv(65536)
@@ -58,8 +55,6 @@ def open_sessions(python, sessions, rounds):
                 closing.start()
                 took.append(server.stop() * 1000)
                 closing.join()
-                for raw in sockets:
-                    raw.close()
     yield single(f"stop with {sessions:,} sessions open", "ms", stops[True], most=1000)
     yield single(f"stop with {sessions:,} sessions open, no client answers the CLOSE", "ms", stops[False], most=1000)
     if idle:
@@ -70,12 +65,10 @@ def _answer_closes(sockets):
     """Answer the CLOSE frame that ends each session, as clients do."""
     close = websocket.frame((1001).to_bytes(2, "big"), 8)
     for raw in sockets:
-        try:
+        with contextlib.suppress(OSError):
             while b"\x88" not in raw.recv(65536):
                 pass
             raw.sendall(close)
-        except OSError:
-            pass
 
 
 def per_test(python, rounds):
@@ -96,7 +89,7 @@ def workers(quick):
         _env.log("one core: workers are left out")
         return
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
-    frames = [websocket.frame(event) for event in websocket.append_events()]
+    frames = websocket.append_frames()
     count = 20_000 if quick else 50_000
     with mock(python, core=None) as one, mock(python, "--workers", "2", core=None) as two:
         costs = {one: [], two: []}

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import _env
@@ -39,12 +38,9 @@ def start(node, project, rounds):
     loads_ws = f"require({str(project / 'node_modules' / 'ws')!r})"
     for name, code in (("an empty program", "0"), ("a program that loads ws", loads_ws)):
         ours, peer = (
-            partial(wall, [node.executable, "--import", preload, "-e", code])
-            for preload in (PRELOAD, PROGRAMS / "nothing.mjs")
+            [node.executable, "--import", preload, "-e", code] for preload in (PRELOAD, PROGRAMS / "nothing.mjs")
         )
-        with on_core(CLIENT_CORE):
-            samples = in_turn(rounds, ours, peer)
-        yield beside(f"start to end of {name}, with the preload", "ms", samples, "an empty preload", most=1.15)
+        yield _beside(f"{name}, with the preload", rounds, ours, peer, "an empty preload")
 
 
 def package(node, rounds):
@@ -59,9 +55,13 @@ def package(node, rounds):
         (modules / "nothing").mkdir()
         (modules / "nothing" / "index.js").write_text("'use strict';\n", encoding="utf-8")
         ours, peer = (
-            partial(wall, [node.executable, "--require", preload, "-e", "0"], folder)
-            for preload in ("rtstt-shim/register", "nothing")
+            [node.executable, "--require", preload, "-e", "0"] for preload in ("rtstt-shim/register", "nothing")
         )
-        with on_core(CLIENT_CORE):
-            samples = in_turn(rounds, ours, peer)
-    yield beside("start to end of an empty program, with the npm package", "ms", samples, "an empty package", most=1.15)
+        yield _beside("an empty program, with the npm package", rounds, ours, peer, "an empty package", folder)
+
+
+def _beside(name, rounds, ours, peer, peer_name, folder=None):
+    """Return the time from start to end of a program beside its peer, measured in turn."""
+    with on_core(CLIENT_CORE):
+        samples = in_turn(rounds, lambda: wall(ours, folder), lambda: wall(peer, folder))
+    return beside(f"start to end of {name}", "ms", samples, peer_name, most=1.15)

@@ -30,9 +30,8 @@ def aimock(core=SERVER_CORE):
 def measure(quick):
     """Yield the figures."""
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
-    events = websocket.append_events()
-    plain = [websocket.frame(event) for event in events]
-    packed = [websocket.frame(event, deflated=True) for event in events]
+    plain = websocket.append_frames()
+    packed = [websocket.frame(event, deflated=True) for event in websocket.append_events()]
     servers = {
         "ours": (lambda: mock(python), plain),
         AIMOCK_NAME: (aimock, plain),

@@ -11,7 +11,8 @@ import selectors
 import statistics
 import time
 import urllib.request
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import _env
 from _bench import websocket
@@ -68,7 +69,7 @@ def measure(quick):
     """Yield a step for each number of sessions, and the figures."""
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
     room = many_files() - 200
-    frames = [websocket.frame(event) for event in websocket.append_events()]
+    frames = websocket.append_frames()
     steps = []
     for sessions in (250, HEADLINE, 1500) if quick else STEPS:
         if sessions > room:
@@ -104,47 +105,42 @@ def figures(steps):
     yield Figure(f"most sessions of those tried with 99 % of events within {LATE_MS} ms", "sessions", most)
 
 
+@dataclass(slots=True)
 class Socket:
     """One session: its unsent and unread bytes, and when its events are due."""
 
-    __slots__ = ("at", "due", "offset", "phase", "raw", "seen", "unread", "unsent")
-
-    def __init__(self, raw, offset, phase):
-        self.raw = raw
-        self.offset = offset
-        self.phase = phase
-        self.unsent = b""
-        self.unread = b""
-        self.due = {}
-        self.seen = 0
+    raw: Any
+    offset: int
+    phase: float
+    unsent: bytes = b""
+    unread: bytes = b""
+    due: dict = field(default_factory=dict)
+    seen: int = 0
 
 
 def stream(python, frames, sessions, seconds):
     """Stream in that many sessions for some seconds."""
-    with mock(python) as server, on_core(CLIENT_CORE):
+    with (
+        mock(python) as server,
+        on_core(CLIENT_CORE),
+        selectors.DefaultSelector() as selector,
+        contextlib.ExitStack() as stack,
+    ):
         port = server.port()
         empty = server.memory()
-        selector = selectors.DefaultSelector()
         sockets = []
-        update = websocket.frame(websocket.update_event())
         for number in range(sessions):
-            raw = websocket.connect(port)
-            raw.sendall(update)
+            raw = stack.enter_context(websocket.open_session(port))
             raw.setblocking(False)
             # Sessions begin at different times: each is elsewhere in the speech and in the 50 ms.
             sockets.append(Socket(raw, number * 7 % len(frames), number * _INTERVAL / sessions))
             selector.register(raw, selectors.EVENT_READ, sockets[-1])
-        try:
-            cpu, begun = server.cpu(), time.perf_counter()
-            lateness = Lateness(sockets, selector, frames)
-            lateness.run(round(seconds / _INTERVAL))
-            took = time.perf_counter() - begun
-            busy = None if cpu is None else (server.cpu() - cpu) / took
-            kept, full = audio_kept(port), server.memory()
-        finally:
-            for socket in sockets:
-                socket.raw.close()
-            selector.close()
+        cpu, begun = server.cpu(), time.perf_counter()
+        lateness = Lateness(sockets, selector, frames)
+        lateness.run(round(seconds / _INTERVAL))
+        took = time.perf_counter() - begun
+        busy = None if cpu is None else (server.cpu() - cpu) / took
+        kept, full = audio_kept(port), server.memory()
     return Step(
         sessions,
         percentiles(lateness.stopped),

@@ -53,26 +53,18 @@ def stop(python, sessions, seconds):
     Args:
         python: The interpreter.
         sessions: The number of sessions.
-        seconds: The time between two appends of a session; 0 for as much as the server reads.
+        seconds: The time between two appends of 100 ms in a session; 0 for as much as the server reads.
     """
     with mock(python) as server, on_core(CLIENT_CORE), contextlib.ExitStack() as stack:
         port = server.port()
-        sockets = []
-        for _ in range(sessions):
-            sockets.append(stack.enter_context(websocket.connect(port)))
-            sockets[-1].sendall(websocket.frame(websocket.update_event()))
-        client = threading.Thread(target=_stream, args=(sockets, _appends(), seconds), daemon=True)
+        sockets = [stack.enter_context(websocket.open_session(port)) for _ in range(sessions)]
+        appends = websocket.append_frames(2 * websocket.FRAME_BYTES)
+        client = threading.Thread(target=_stream, args=(sockets, appends, seconds), daemon=True)
         client.start()
         time.sleep(3)
         took = server.stop() * 1000
         client.join()
     return took
-
-
-def _appends():
-    """Return frames with appends of 100 ms."""
-    pcm, size = websocket.speech(), 2 * websocket.FRAME_BYTES
-    return [websocket.frame(websocket.append_event(pcm[at : at + size])) for at in range(0, len(pcm), size)]
 
 
 def _stream(sockets, frames, seconds):

@@ -53,11 +53,15 @@ def speech():
     return pcm[: len(pcm) - len(pcm) % FRAME_BYTES]
 
 
-def append_events():
-    """Return `speech` as appends of 50 ms."""
+def append_events(size=FRAME_BYTES):
+    """Return `speech` as appends of 50 ms, or of that many bytes."""
     pcm = speech()
-    pieces = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]
-    return [append_event(piece) for piece in pieces]
+    return [append_event(pcm[at : at + size]) for at in range(0, len(pcm), size)]
+
+
+def append_frames(size=FRAME_BYTES):
+    """Return the same as frames."""
+    return [frame(event) for event in append_events(size)]
 
 
 def append_event(audio):
@@ -93,6 +97,13 @@ def connect(port, *, path=PATH, deflate=False):
     return raw
 
 
+def open_session(port, **options):
+    """Open a WebSocket and send the first event of a session; return its socket."""
+    raw = connect(port, **options)
+    raw.sendall(frame(update_event()))
+    return raw
+
+
 class Blaster:
     """Sends frames as fast as a server reads them; the answer to a PING shows that it has read them all.
 
@@ -125,9 +136,10 @@ class Blaster:
         whole = memoryview(self._block * turns + frame(word, 9))
         with contextlib.ExitStack() as stack:
             selector = stack.enter_context(selectors.DefaultSelector())
-            sockets = [stack.enter_context(connect(self._port, deflate=self._deflate)) for _ in range(self._sockets)]
+            sockets = [
+                stack.enter_context(open_session(self._port, deflate=self._deflate)) for _ in range(self._sockets)
+            ]
             for raw in sockets:
-                raw.sendall(frame(update_event()))
                 raw.setblocking(False)
                 selector.register(raw, selectors.EVENT_READ | selectors.EVENT_WRITE)
             begun = time.perf_counter()

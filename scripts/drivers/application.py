@@ -11,6 +11,8 @@ from typing import Any
 from talk import KEY, MODEL, Outcome, arguments, client_events, run
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
+ATTEMPTS = 3
+"""How often `websockets-reconnecting` connects."""
 
 
 async def _stream(connection: Any, args: Namespace, outcome: Outcome) -> bool:
@@ -45,7 +47,7 @@ async def with_websockets_reconnecting(url: str, args: Namespace, outcome: Outco
                 await connection.close()
                 return
         except ConnectionClosed as error:
-            if attempts == args.attempts:
+            if attempts == ATTEMPTS:
                 raise
             outcome.record_exception(error)
 
@@ -146,7 +148,6 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--transport", choices=TRANSPORTS, default="websockets")
     parser.add_argument("--model", choices=["given", "omitted"], default="given", help="whether the URL holds `model`")
-    parser.add_argument("--attempts", type=int, default=3, help="connect attempts of websockets-reconnecting")
     parser.add_argument("--uvloop", action="store_true", help="on uvloop's event loop")
     run(parser, lambda args: TRANSPORTS[args.transport][1], session)
 

@@ -24,9 +24,9 @@ from threading import Event
 from types import ModuleType
 from typing import Any
 
-RATE = 24000
+from talk import MODEL, RATE, session_update
+
 CHUNK = RATE // 20
-MODEL = "gpt-4o-mini-transcribe"
 # Not OPENAI_BASE_URL: under the true host name the clients do what they do at OpenAI.
 HOST = "https://api.openai.com/v1"
 ITEM = 15.0  # seconds that a transcript may take
@@ -127,14 +127,10 @@ class Sdk:
                 self._ready.clear()
 
     async def _read(self, connection: Any) -> None:
-        await self._receive(connection)
-        raise ConnectionError("the endpoint closed the connection")
-
-    async def _receive(self, connection: Any) -> None:
         async for event in connection:
             item = getattr(event, "item_id", "") or ""
             if event.type == "session.created":
-                await connection.send(update())
+                await connection.send(session_update())
             elif event.type == "session.updated":
                 self._ready.set()
                 if self._spoken:  # a later session
@@ -153,6 +149,7 @@ class Sdk:
                 self._settle(item, event.transcript)
             elif event.type == "conversation.item.input_audio_transcription.failed":
                 self._settle(item, "", f"failed: {event.error.message}")
+        raise ConnectionError("the endpoint closed the connection")
 
     def _settle(self, item: str, text: str, error: str = "") -> None:
         if item not in self._texts:
@@ -168,25 +165,6 @@ class Sdk:
                 show(text)
         if self._cleared and not self._order:
             self._over.set()
-
-
-def update() -> dict[str, Any]:
-    """Return the settings of a transcription session."""
-    audio_input = {
-        "format": {"type": "audio/pcm", "rate": RATE},
-        "transcription": {"model": MODEL, "language": "en"},
-        "turn_detection": {"type": "server_vad"},
-    }
-    return {"type": "session.update", "session": {"type": "transcription", "audio": {"input": audio_input}}}
-
-
-async def openai(path: str) -> None:
-    await Sdk(path).run()
-
-
-async def openai_with_model(path: str) -> None:
-    """Up to 2.0.1 `model` is required."""
-    await Sdk(path, model=MODEL).run()
 
 
 async def openai_agents(path: str) -> None:
@@ -271,7 +249,7 @@ async def litellm(path: str) -> None:
     """The proxy, a process of its own, and an application of the SDK as its client."""
     from litellm_proxy import Proxy
 
-    with contextlib.closing(Proxy(["api.openai.com"], shim=True, starter=())) as proxy:
+    with contextlib.closing(Proxy("api.openai.com", shim=True, starter=())) as proxy:
         os.environ["OPENAI_API_KEY"] = proxy.key
         await Sdk(path, f"http://127.0.0.1:{proxy.port}/v1", model="api.openai.com").run()
 
@@ -359,8 +337,8 @@ async def transcriber_sh(path: str) -> None:
 
 
 APPLICATIONS: dict[str, Application] = {
-    "openai": openai,
-    "openai-with-model": openai_with_model,
+    "openai": lambda path: Sdk(path).run(),
+    "openai-with-model": lambda path: Sdk(path, model=MODEL).run(),  # up to 2.0.1 `model` is required
     "openai-agents": openai_agents,
     "pipecat": pipecat,
     "livekit": livekit,

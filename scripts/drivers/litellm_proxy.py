@@ -7,6 +7,7 @@ have it. With --shim both processes have the shim: the proxy through ``rtstt-shi
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import secrets
@@ -17,7 +18,6 @@ import threading
 from argparse import Namespace
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 from talk import KEY, MODEL, Outcome, arguments, client_events, reserved_port, run
 
@@ -29,7 +29,7 @@ class Proxy:
     """The proxy, started with the first session and stopped with this process.
 
     Args:
-        hosts: The hosts that it has a model for, with the host as the model's name.
+        hosts: The hosts that it has a model for, separated by commas; the host is the model's name.
         shim: Whether it has the shim.
         starter: What starts its command; without it, it gets the shim and the routes as this process did.
 
@@ -38,7 +38,7 @@ class Proxy:
         key: The key that its clients need.
     """
 
-    def __init__(self, hosts: list[str], shim: bool, starter: tuple[str, ...] = STARTER) -> None:
+    def __init__(self, hosts: str, shim: bool, starter: tuple[str, ...] = STARTER) -> None:
         self._stack = ExitStack()
         self.port = self._stack.enter_context(reserved_port())
         config = Path(self._stack.enter_context(tempfile.TemporaryDirectory()), "config.yaml")
@@ -47,7 +47,7 @@ class Proxy:
                 "model_name": host,
                 "litellm_params": {"model": f"openai/{MODEL}", "api_base": f"https://{host}/v1", "api_key": KEY},
             }
-            for host in hosts
+            for host in hosts.split(",")
         ]
         config.write_text(json.dumps({"model_list": models}), encoding="utf-8")
         command = [str(Path(sys.executable).with_name("litellm")), "--config", str(config)]
@@ -94,23 +94,21 @@ class Proxy:
         self._stack.close()
 
 
-_proxies: list[Proxy] = []
+_started = functools.cache(Proxy)
 
 
 async def stream(args: Namespace, outcome: Outcome) -> None:
     from openai import AsyncOpenAI
     from websockets.exceptions import ConnectionClosed
 
-    if not _proxies:
-        _proxies.append(Proxy(args.hosts.split(","), args.shim))
-    query: dict[str, Any] = {"intent": "transcription"}
+    proxy = _started(args.hosts, args.shim)
     async with (
-        AsyncOpenAI(api_key=_proxies[0].key, base_url=f"http://127.0.0.1:{_proxies[0].port}/v1") as sdk,
-        sdk.realtime.connect(model=args.name, extra_query=query) as connection,
+        AsyncOpenAI(api_key=proxy.key, base_url=f"http://127.0.0.1:{proxy.port}/v1") as sdk,
+        sdk.realtime.connect(model=args.name, extra_query={"intent": "transcription"}) as connection,
     ):
         with suppress(ConnectionClosed):  # the answer has the reason
             for event in client_events(args):
-                await connection.send(event)  # type: ignore[arg-type]
+                await connection.send(event)
         async for answer in connection:
             # After an error some versions send nothing more.
             if outcome.receive_event(answer.model_dump()) or outcome.error:

@@ -63,9 +63,5 @@ async def relay(args: Namespace, outcome: Outcome) -> None:
         raise relaying.exception() or AssertionError
 
 
-def main() -> None:
-    run(arguments(__doc__ or ""), "litellm", relay)
-
-
 if __name__ == "__main__":
-    main()
+    run(arguments(__doc__ or ""), "litellm", relay)

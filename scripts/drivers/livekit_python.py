@@ -63,9 +63,5 @@ def parser(description: str) -> ArgumentParser:
     return parser
 
 
-def main() -> None:
-    run(parser(__doc__ or ""), "livekit-plugins-openai", stream_outside_job)
-
-
 if __name__ == "__main__":
-    main()
+    run(parser(__doc__ or ""), "livekit-plugins-openai", stream_outside_job)

@@ -36,9 +36,5 @@ def stream(args: Namespace, outcome: Outcome) -> None:
         socket.close()
 
 
-def main() -> None:
-    run(arguments(__doc__ or ""), "speech-to-speech", stream)
-
-
 if __name__ == "__main__":
-    main()
+    run(arguments(__doc__ or ""), "speech-to-speech", stream)

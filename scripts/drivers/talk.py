@@ -19,6 +19,7 @@ import sys
 import wave
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ RATE = 24000
 CHUNK_MS = 50
 MODEL = "gpt-4o-mini-transcribe"
 KEY = "sk-" + "demo" * 4
-TRANSCRIPTION = "conversation.item.input_audio_transcription."
 SECONDS = 30
 """Seconds that a driver waits for a transcript."""
 
@@ -55,14 +55,19 @@ def chunks(args: argparse.Namespace) -> Iterator[bytes]:
         yield audio[start : start + step].ljust(step, b"\0")
 
 
-def client_events(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the events of a client that updates its session and streams the audio."""
+def session_update() -> dict[str, Any]:
+    """Return the event with the settings of a transcription session."""
     audio_input = {
         "format": {"type": "audio/pcm", "rate": RATE},
         "transcription": {"model": MODEL, "language": "en"},
         "turn_detection": {"type": "server_vad"},
     }
-    yield {"type": "session.update", "session": {"type": "transcription", "audio": {"input": audio_input}}}
+    return {"type": "session.update", "session": {"type": "transcription", "audio": {"input": audio_input}}}
+
+
+def client_events(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the events of a client that updates its session and streams the audio."""
+    yield session_update()
     for chunk in chunks(args):
         yield {"type": "input_audio_buffer.append", "audio": base64.b64encode(chunk).decode()}
 
@@ -83,31 +88,33 @@ def _bundled() -> Path | None:
     return Path(kit.origin).parent / "speech" / "hello.wav" if kit and kit.origin else None
 
 
+@dataclass
 class Outcome:
     """The result of one session.
 
-    Args:
+    Attributes:
         library: The client's name on PyPI.
+        events: How often each event came, by its name.
+        transcript: The first transcript that was completed.
+        error: The code of the last error event.
+        closed: The code of the close.
+        raised: The exception that ended the session.
     """
 
-    def __init__(self, library: str) -> None:
-        self.library = library
-        self.events: Counter[str] = Counter()
-        self.deltas = ""
-        self.transcript: str | None = None
-        self.error: str | None = None
-        self.closed: int | None = None
-        self.raised: str | None = None
+    library: str
+    events: Counter[str] = field(default_factory=Counter)
+    transcript: str | None = None
+    error: str | None = None
+    closed: int | None = None
+    raised: str | None = None
 
     def receive_event(self, event: dict[str, Any]) -> bool:
         """Record a server event; return whether it is the last one to wait for."""
         self.events[event["type"]] += 1
-        if event["type"] == TRANSCRIPTION + "delta":
-            self.deltas += event["delta"]
-        elif event["type"] == TRANSCRIPTION + "completed":
+        if event["type"] == "conversation.item.input_audio_transcription.completed":
             self.transcript = event["transcript"]
             return True
-        elif event["type"] == "error":
+        if event["type"] == "error":
             self.error = event["error"]["code"]
         return False
 

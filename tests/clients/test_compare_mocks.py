@@ -21,7 +21,7 @@ def saved() -> dict[str, Any]:
 def test_the_table_can_be_made_of_it() -> None:
     """After a change of the rows that are shown: `python3 scripts/compare_mocks.py --write`."""
     data = saved()
-    assert data["versions"]["@copilotkit/aimock"] == compare_mocks.AIMOCK
+    assert compare_mocks.AIMOCK.items() <= data["versions"].items()
     assert data["alike"]["this mock"] == len(data["rows"])
     assert set(compare_mocks.SHOWN) <= {row["name"] for row in data["rows"]}
     assert set(compare_mocks.SHOWN) <= {row.name for row in ROWS}

@@ -10,42 +10,41 @@ TEXT = json.dumps({"type": "message", "text": "x" * 160})
 WINDOW = 16
 
 
-class WebsocketsSync:
-    def __init__(self, url):
-        from websockets.sync.client import connect
+def websockets_sync(url):
+    from websockets.sync.client import connect
 
-        self.socket = connect(url, compression=None, proxy=None).__enter__()
-        self.send, self.receive = self.socket.send, self.socket.recv
-
-
-class WebsocketClient:
-    def __init__(self, url):
-        import websocket
-
-        # The validation is Python code that takes ten times as long as all the rest, and hides it in its noise.
-        self.socket = websocket.create_connection(url, enable_multithread=False, skip_utf8_validation=True)
-        self.send, self.receive = self.socket.send, self.socket.recv
+    socket = connect(url, compression=None, proxy=None)
+    return socket.send, socket.recv
 
 
-class WebsocketsAsyncio:
-    async def open(self, url):
-        from websockets.asyncio.client import connect
+def websocket_client(url):
+    import websocket
 
-        self.socket = await connect(url, compression=None, proxy=None)
-        self.send, self.receive = self.socket.send, self.socket.recv
-
-
-class Aiohttp:
-    async def open(self, url):
-        import aiohttp
-
-        self.session = aiohttp.ClientSession()
-        self.socket = await self.session.ws_connect(url)
-        self.send, self.receive = self.socket.send_str, self.socket.receive_str
+    # The validation is Python code that takes ten times as long as all the rest, and hides it in its noise.
+    socket = websocket.create_connection(url, enable_multithread=False, skip_utf8_validation=True)
+    return socket.send, socket.recv
 
 
-def sync_round(client, kind, count):
-    send, receive = client.send, client.receive
+async def websockets_asyncio(url):
+    from websockets.asyncio.client import connect
+
+    socket = await connect(url, compression=None, proxy=None)
+    return socket.send, socket.recv
+
+
+async def aiohttp(url):
+    from aiohttp import ClientSession
+
+    socket = await ClientSession().ws_connect(url)
+    return socket.send_str, socket.receive_str
+
+
+SYNC = {"websockets, sync": websockets_sync, "websocket-client": websocket_client}
+ASYNC = {"websockets, asyncio": websockets_asyncio, "aiohttp": aiohttp}
+"""By library: a function that opens a WebSocket, and returns what sends and what receives a text."""
+
+
+def sync_round(send, receive, kind, count):
     if kind == "echo":
         for _ in range(count // WINDOW):
             for _ in range(WINDOW):
@@ -58,8 +57,7 @@ def sync_round(client, kind, count):
             loads(receive())
 
 
-async def async_round(client, kind, count):
-    send, receive = client.send, client.receive
+async def async_round(send, receive, kind, count):
     if kind == "echo":
         for _ in range(count // WINDOW):
             for _ in range(WINDOW):
@@ -78,16 +76,23 @@ def orders():
         yield kind, int(count)
 
 
-def answer(begun, cpu):
-    print(json.dumps({"wall": time.perf_counter() - begun, "cpu": time.process_time() - cpu}), flush=True)
+def answer(begun):
+    print(json.dumps({"cpu": time.process_time() - begun}), flush=True)
 
 
-async def asynchronous(client, url):
-    await client.open(url)
+def synchronous(opened):
     for kind, count in orders():
-        begun, cpu = time.perf_counter(), time.process_time()
-        await async_round(client, kind, count)
-        answer(begun, cpu)
+        begun = time.process_time()
+        sync_round(*opened, kind, count)
+        answer(begun)
+
+
+async def asynchronous(opening):
+    opened = await opening
+    for kind, count in orders():
+        begun = time.process_time()
+        await async_round(*opened, kind, count)
+        answer(begun)
 
 
 def main(library, shim, url):
@@ -95,14 +100,10 @@ def main(library, shim, url):
         import rtstt_shim
 
         assert rtstt_shim.status().active
-    if library in ("websockets, asyncio", "aiohttp"):
-        asyncio.run(asynchronous(WebsocketsAsyncio() if library != "aiohttp" else Aiohttp(), url))
+    if library in SYNC:
+        synchronous(SYNC[library](url))
     else:
-        client = WebsocketsSync(url) if library == "websockets, sync" else WebsocketClient(url)
-        for kind, count in orders():
-            begun, cpu = time.perf_counter(), time.process_time()
-            sync_round(client, kind, count)
-            answer(begun, cpu)
+        asyncio.run(asynchronous(ASYNC[library](url)))
 
 
 if __name__ == "__main__":

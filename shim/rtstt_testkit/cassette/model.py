@@ -135,14 +135,6 @@ class RecordedSession:
         """The length of the client's audio, in seconds."""
         return sum(frame.seconds for frame in self.frames if frame.is_audio)
 
-    @property
-    def encoding(self) -> Encoding:
-        """The encoding of the client's audio, as it was at the end."""
-        found = Encoding("pcm", 24000)
-        for frame in self.frames:
-            found = session_encoding(frame.event) or found
-        return found
-
     def appends(self) -> Iterator[tuple[Frame, Encoding]]:
         """Yield the client's audio in order, each run with its encoding."""
         encoding = Encoding("pcm", 24000)

@@ -37,7 +37,7 @@ __all__ = ["mock_drift", "reenact"]
 _KEY, _BAD_KEY = "sk-reenacted-" + "0" * 32, "sk-bad-" + "0" * 32
 _AUTHENTICATION = 3000  # the close code
 _TURNS = 100  # of the event loop, in which the messages before a PONG are read
-_CHUNK_SECONDS = 0.1
+_CHUNK = 4800  # bytes of audio in an append, 100 ms of 24 kHz PCM
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 #: Events of the answers in conversations; the mock sends only their outline.
 _ANSWERS = ("response.", "rate_limits.", "output_audio_buffer.")
@@ -205,10 +205,9 @@ class _Client:
 
     def _payloads(self, frame: Frame) -> Iterator[str | bytes]:
         if frame.is_audio:
-            size = int(self._session.encoding.bytes_per_second * _CHUNK_SECONDS) // 2 * 2
             for audio in self._cassette.audio(frame):
-                for start in range(0, len(audio), size):
-                    yield _append(audio[start : start + size])
+                for start in range(0, len(audio), _CHUNK):
+                    yield _append(audio[start : start + _CHUNK])
         else:
             event = each_id(
                 self._cassette.event(frame), lambda field, value: self._ids.original(value), lambda text: text
