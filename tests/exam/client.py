@@ -232,7 +232,10 @@ class Session:
 
 async def main() -> int:
     with wave.open(sys.argv[1]) as file:
-        return await Client(file.readframes(file.getnframes())).run()
+        pcm = file.readframes(file.getnframes())
+    if "sends-16k" in BUGS:  # as a microphone at 16 kHz records it
+        pcm = b"".join(pcm[at : at + 4] for at in range(0, len(pcm), 6))
+    return await Client(pcm).run()
 
 
 if __name__ == "__main__":

@@ -12,11 +12,14 @@ from xml.etree import ElementTree
 import pytest
 
 from rtstt_core.cli import main
+from rtstt_testkit.exam.enough import Enough, is_quiet
 from rtstt_testkit.exam.examiner import Examinee, Result, examine_all, examine_scenario
 from rtstt_testkit.exam.program import run_program
 from rtstt_testkit.exam.report import document, html, junit, lines, read_baseline, summary
 from rtstt_testkit.exam.scenarios import SCENARIOS
 from rtstt_testkit.mock.inspect.findings.finding import Evidence, Finding
+from rtstt_testkit.mock.inspect.record import COMPLETED, Closed, SessionRecord
+from rtstt_testkit.mock.protocol.handshake import Request
 
 CLIENT = Path(__file__).with_name("client.py")
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
@@ -67,6 +70,7 @@ BUGS = [
     ("loses-cut-audio", "1011 during speech", "audio_lost"),
     ("drops-leading", "slow handshake", "leading_audio_lost"),
     ("sends-twice", "1001 at the end of the session", "audio_doubled"),
+    ("sends-16k", "duplicate events", "wrong_sample_rate"),
     ("no-watchdog", "stall during speech", "hung"),
     ("waits-forever", "delta without completed", "hung"),
 ]
@@ -118,6 +122,29 @@ def test_nothing_else_is_run_if_the_request_is_refused(tmp_path) -> None:
     assert found(clean) == ["request_refused"]
     assert "You must not provide a model parameter" in str(clean.findings[0])
     assert (other.verdict, other.note) == ("not applicable", "not run: the program was refused in the clean turn")
+
+
+@pytest.mark.heavy
+def test_the_other_scenarios_start_while_the_clean_turn_streams(tmp_path) -> None:
+    starts = tmp_path / "starts"
+    source = CLIENT.read_text("utf-8").replace(
+        "    code = asyncio.run(main())\n",
+        "    import pathlib, time\n"
+        f"    starts = pathlib.Path({str(starts)!r})\n"
+        "    with starts.open('a') as file:\n"
+        "        file.write('start\\n')\n"
+        "    code = asyncio.run(main())\n"
+        "    while starts.read_text().count('start') < 2:\n"
+        "        time.sleep(0.05)\n",
+        1,
+    )
+    command = [sys.executable, str(program(tmp_path, source)), "{wav}"]
+    shown: list[str] = []
+    examinee = Examinee(command, dict(os.environ), seconds=SLOW)
+    chosen = [BY_NAME["clean turn"], BY_NAME["HTTP 401"]]
+    results = examine_all(examinee, chosen, 2, lambda result: shown.append(result.scenario.name))
+    assert [(result.verdict, found(result)) for result in results] == [("passed", []), ("passed", [])]
+    assert shown == ["clean turn", "HTTP 401"]
 
 
 def running(mark: str) -> list[str]:
@@ -336,3 +363,49 @@ def test_the_scenarios_have_names_of_their_own_and_scripts() -> None:
     for scenario in SCENARIOS:
         assert scenario.make_script().faults == tuple(scenario.faults)
         assert scenario.summary.endswith(".")
+
+
+# -- when a program that keeps running has done enough
+
+
+def heard(*, completed: bool = True, seconds: float = 13.0, **fields) -> SessionRecord:
+    """A session with one turn, and with silence after it."""
+    record = SessionRecord(1, Request("/v1/realtime?intent=transcription", []).record())
+    record.session = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+    record.add_audio(0.1, b"\0\0")
+    record.add("server", 1.0, {"type": "input_audio_buffer.speech_started", "item_id": "a"})
+    record.add_audio(1.1, b"\0\0")
+    record.add("server", 2.0, {"type": "input_audio_buffer.committed", "item_id": "a"})
+    record.add("server", 2.1, {"type": COMPLETED, "item_id": "a", "transcript": ""}, None if completed else "fault")
+    record.add_audio(2.2, b"\0\0")
+    record.add_audio(2.2 + seconds, b"\0\0")
+    for name, value in fields.items():
+        setattr(record, name, value)
+    return record
+
+
+def test_a_session_that_is_fed_silence_and_owes_nothing_is_quiet() -> None:
+    assert is_quiet(heard())
+
+
+def test_a_session_of_which_something_may_come_is_not_quiet() -> None:
+    assert not is_quiet(heard(seconds=5.0))
+    assert not is_quiet(heard(completed=False))  # the client may give the item up, and go on
+    assert not is_quiet(heard(session={"audio": {"input": {"turn_detection": None}}}))  # it may still commit
+    assert not is_quiet(heard(close=Closed(1011, "", "server")))  # it may reconnect
+    stalled = heard()
+    stalled.add_fault(3.0, "stall", "append")
+    assert not is_quiet(stalled)
+    silent = heard()
+    silent.add("server", 16.0, {"type": "error"})
+    assert not is_quiet(silent)
+
+
+def test_a_program_that_never_prints_is_stopped_when_the_session_is_quiet() -> None:
+    scenario = BY_NAME["failed item"]
+    enough = Enough(scenario, lambda stdout: [], lambda: [heard()])
+    assert enough("")
+    assert not Enough(scenario, lambda stdout: [], lambda: [heard(), heard(seconds=1.0)])("")
+    assert not Enough(scenario, lambda stdout: [], lambda: [heard(), heard()])("")  # the first one is open as well
+    assert not Enough(BY_NAME["HTTP 401"], lambda stdout: [], lambda: [heard()])("")
+    assert not Enough(scenario, lambda stdout: scenario.texts, lambda: [heard()])("")  # it may print them twice

@@ -90,6 +90,16 @@ def refused(mock: ThreadedRealtimeServer, query: str = "?intent=transcription&mo
             return
 
 
+def audio_first(mock: ThreadedRealtimeServer, pcm: bytes) -> None:
+    """A whole session of a client that sends audio before its settings, which is a finding."""
+    with client(mock) as one:
+        one.audio(pcm)
+        one.send(update())
+        one.wait("session.updated")
+        one.audio(pcm)
+        one.wait(COMPLETED)
+
+
 def talk(mock: ThreadedRealtimeServer, pcm: bytes, *, events: Iterable[dict[str, Any]] = (), turns: int = 1) -> None:
     """A whole session: settings, audio, transcripts, end."""
     with client(mock) as one:

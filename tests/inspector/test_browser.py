@@ -12,9 +12,22 @@ import pytest
 import tomllib
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
-from talking import COMPLETED, HELLO, TIMEOUT, append, client, get, page_url, refused, server, talk, update
+from talking import (
+    COMPLETED,
+    HELLO,
+    TIMEOUT,
+    append,
+    audio_first,
+    client,
+    get,
+    page_url,
+    refused,
+    server,
+    talk,
+    update,
+)
 
-from rtstt_testkit import Failure, ThreadedRealtimeServer
+from rtstt_testkit import Failure, Fault, ThreadedRealtimeServer
 from rtstt_testkit.inspector.view import work_out
 from rtstt_testkit.mock.audio.formats import encode_g711
 from rtstt_testkit.mock.script.file import load_script
@@ -310,6 +323,38 @@ def test_zooming_keeps_the_place_and_fit_shows_everything(page: Page, mock: Thre
     eventually(page, SCROLLED, lambda box: box["width"] == box["seen"])
 
 
+def test_the_evidence_of_a_finding_leads_to_its_place(page: Page, mock: ThreadedRealtimeServer) -> None:
+    audio_first(mock, HELLO)
+    open_page(page, mock, 1)
+    wait_for_waveform(page)
+    findings = page.get_by_role("list", name="Findings")
+    expect(findings).to_contain_text("audio_before_updated: Audio was sent before the session was configured.")
+    page.get_by_label("Audio", exact=True).uncheck()
+    page.keyboard.press("k")  # the last event
+    expect(page.locator(".event[aria-selected=true]")).to_be_visible()
+    eventually(page, CURSOR, lambda now: now > 50)
+    place = findings.get_by_role("button", name=re.compile(r"^event 2 at \d+\.\d{3} s$"))
+    place.focus()
+    page.keyboard.press("Enter")
+    expect_selected(page, "input_audio_buffer.append")
+    expect(page.locator("#event-1[aria-selected=true]")).to_be_visible()
+    expect(page.get_by_label("Audio", exact=True)).to_be_checked()  # it would hide the event
+    expect(page.locator("pre")).to_contain_text('"type": "input_audio_buffer.append"')
+    eventually(page, CURSOR, lambda now: now < 25)
+    page.keyboard.press("j")  # goes on from there
+    expect(page.locator("#event-2[aria-selected=true]")).to_be_visible()
+
+
+def test_evidence_in_another_session_leads_there(page: Page, mock: ThreadedRealtimeServer) -> None:
+    audio_first(mock, HELLO)
+    audio_first(mock, HELLO)
+    open_page(page, mock, 1)
+    page.get_by_role("button", name="session 2, event 2").click()
+    expect(page.locator("main h2")).to_contain_text("Session 2")
+    expect_selected(page, "input_audio_buffer.append")
+    expect(page.get_by_role("button", name="session 1, event 2")).to_be_visible()
+
+
 def test_audio_plays_from_the_selected_event_and_the_playhead_moves(page: Page, mock: ThreadedRealtimeServer) -> None:
     talk(mock, TWO + silence(60.0), turns=2)  # it plays on while the page is looked at
     open_page(page, mock, 1)
@@ -426,6 +471,18 @@ def test_hostile_strings_are_text(page: Page) -> None:
         expect(page.locator("script")).to_have_count(3)
 
 
+def test_a_hostile_reason_in_a_finding_is_text(page: Page) -> None:
+    hostile = "<img src=x onerror=\"document.title='taken'\">"
+    fault = Fault("close", before="session.created", code=3000, reason=hostile, nth=None)
+    with server(faults=[fault]) as mock:
+        for _ in range(4):
+            refused(mock, "?intent=transcription")
+        open_page(page, mock, 1)
+        expect(page.locator(".findings")).to_contain_text(hostile)
+        expect(page).to_have_title("rtstt-shim inspector")
+        expect(page.locator("img")).to_have_count(0)
+
+
 def test_keys_stand_nowhere_on_the_page(page: Page, mock: ThreadedRealtimeServer) -> None:
     secret = "sk-proj-" + "Canary7" * 8
     with client(mock, key=secret) as one:
@@ -507,19 +564,23 @@ def test_sixty_minutes_are_shown_with_two_requests_and_few_elements(page: Page) 
 def test_the_page_fits_and_is_accessible(browser: Browser, mock: ThreadedRealtimeServer, scheme, size) -> None:
     talk(mock, TWO, turns=2)
     refused(mock)
+    audio_first(mock, HELLO)
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     context.set_default_timeout(1000 * TIMEOUT)
     page = context.new_page()
     try:
         open_page(page, mock)
-        for number in (1, 2):
+        for number in (1, 2, 3):
             row = page.locator("button.session", has_text=f"#{number}")
             row.click()
             expect(page.locator("main h2")).to_contain_text(f"Session {number}")
             if number == 1:
                 expect(page.locator(".wave [part~=region]")).to_have_count(2)
-            else:
+            elif number == 2:
                 expect_selected(page, "error")  # which the page selects itself
+            else:
+                page.locator(".findings button").click()
+                expect_selected(page, "input_audio_buffer.append")
             page.keyboard.press("j")
             expect(page.locator("pre")).to_contain_text('"type"')
             eventually(page, "() => document.documentElement.scrollWidth - innerWidth", lambda wider: wider <= 0)

@@ -19,7 +19,7 @@ from rtstt_testkit.mock.inspect.examine import examine
 from rtstt_testkit.mock.inspect.findings.clients import group_clients
 from rtstt_testkit.mock.inspect.findings.finding import Observation
 from rtstt_testkit.mock.inspect.findings.table import FINDINGS, find
-from rtstt_testkit.mock.inspect.ledger import AudioLedger, Piece
+from rtstt_testkit.mock.inspect.ledger import AudioLedger, Piece, Speed
 from rtstt_testkit.mock.inspect.record import APPEND, Closed, SessionRecord
 from rtstt_testkit.mock.protocol.errors import NO_CREDIT, ApiError
 from rtstt_testkit.mock.protocol.handshake import Request
@@ -322,6 +322,16 @@ def test_audio_that_was_transcribed_once_is_no_finding(course, pieces) -> None:
     assert course.findings(**ledger(*pieces)) == {}
 
 
+def test_audio_of_a_wrong_rate_is_found_at_its_first_append() -> None:
+    heard = AudioLedger("test", 4.0, speeds=[Speed(1, 16000, 24000)], voiced=b"\1" * 400)
+    (finding,) = worked(Course(), 0).findings(ledger=heard).values()
+    assert finding.name == "wrong_sample_rate"
+    assert [str(evidence) for evidence in finding.evidence] == [
+        "session 1, event 4 at 0.040 s: "
+        "the audio plays 1.5 times as fast as the recording: 16 kHz samples sent as 24 kHz"
+    ]
+
+
 # -- the table and its document
 
 
@@ -424,6 +434,9 @@ def test_the_control_api_and_the_inspector_show_findings() -> None:
         assert finding["evidence"][0]["session"] == 1
         view = get("sessions/1/view")
         assert view["suspicious"]
-        assert view["explanation"][-1].startswith("retried_fatal: The client kept retrying")
+        (shown,) = view["findings"]
+        assert shown["name"] == "retried_fatal"
+        assert shown["evidence"][0]["x"] == 0.0
         assert not get("sessions/5/view")["suspicious"]
-        assert "retried_fatal: The client kept retrying" in report_page(server.sessions, "test")
+        assert not get("sessions/5/view")["findings"]
+        assert "The client kept retrying although the refusal was final." in report_page(server.sessions, "test")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 
 import pytest
@@ -18,6 +19,9 @@ from rtstt_testkit.speech import load, recordings, silence  # noqa: E402
 PCM = FORMATS["audio/pcm"]
 COFFEE = load("coffee")
 SPEECH = COFFEE.pcm
+
+
+EVERY = [pytest.param(name, marks=[] if name == "coffee" else pytest.mark.heavy) for name in recordings()]
 
 
 def cut(start: float, end: float | None = None, pcm: bytes = SPEECH) -> bytes:
@@ -136,10 +140,68 @@ def test_other_sound_is_counted() -> None:
     )
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 48000])
-def test_a_wrong_rate_is_named(rate) -> None:
-    found = ledger(pcm16(resampled(samples(SPEECH), 24000, rate)))
-    assert f"Session 1 sent audio of {rate:,} Hz as 24,000 Hz: resample it." in found.doubts
+@pytest.mark.parametrize(
+    ("rate", "sentence"),
+    [
+        (8000, "the audio plays 3 times as fast as the recording: 8 kHz samples sent as 24 kHz"),
+        (16000, "the audio plays 1.5 times as fast as the recording: 16 kHz samples sent as 24 kHz"),
+        (22050, "the audio plays 1.09 times as fast as the recording: 22.05 kHz samples sent as 24 kHz"),
+        (44100, "the audio plays 0.544 times as fast as the recording: 44.1 kHz samples sent as 24 kHz"),
+        (
+            48000,
+            "the audio plays half as fast as the recording: 48 kHz samples sent as 24 kHz, or two channels sent as one",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", EVERY)
+def test_a_wrong_rate_is_named(name, rate, sentence) -> None:
+    pcm = load(name).pcm
+    found = ledger(pcm16(resampled(samples(pcm), 24000, rate)), pcm=pcm)
+    assert str(found) == f"In session 1 {sentence}."
+    with pytest.raises(AudioIncomplete, match=re.escape(sentence)):
+        found.check(10)
+    inverted = ledger(pcm16(-0.1 * resampled(samples(pcm), 24000, rate)), pcm=pcm)
+    assert inverted.speeds == found.speeds
+
+
+def test_a_wrong_rate_of_g711_is_named() -> None:
+    audio = encode_g711(pcm16(samples(SPEECH)), "audio/pcmu")
+    assert str(ledger(audio, format_="audio/pcmu")) == (
+        "In session 1 the audio plays 0.333 times as fast as the recording: 24 kHz samples sent as 8 kHz."
+    )
+
+
+def test_two_channels_sent_as_one_play_half_as_fast() -> None:
+    assert "or two channels sent as one" in str(ledger(pcm16(np.repeat(samples(SPEECH), 2))))
+
+
+def test_the_sessions_of_the_right_rate_are_told_from_those_of_a_wrong_one() -> None:
+    found = ledger(cut(0, 1.2), pcm16(resampled(samples(cut(1.2)), 24000, 16000)))
+    assert [(speed.session, speed.recorded) for speed in found.speeds] == [(2, 16000)]
+    assert [(piece.session, round(piece.end, 2)) for piece in found.pieces] == [(1, 1.2)]
+    assert found.unknown == 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_right_rate_is_never_named_a_wrong_one(name, seed) -> None:
+    dice = np.random.default_rng(seed)
+    values = samples(load(name).pcm) * dice.choice([-1, 1]) * dice.uniform(0.05, 1)
+    values += dice.normal(0, 0.02 * np.abs(values).max(), len(values))
+    size = int(dice.integers(480, 4800))  # resampled by the client, chunk by chunk
+    chunks = [values[at : at + size] for at in range(0, len(values), size)]
+    changed = np.concatenate([resampled(resampled(chunk, 24000, 48000), 48000, 24000) for chunk in chunks])
+    found = ledger(pcm16(changed), pcm=load(name).pcm)
+    assert not found.speeds
+    found.check(0.05)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_inverted_polarity_changes_nothing(name) -> None:
+    pcm = load(name).pcm
+    for sessions in ([cut(0.32, 1, pcm), cut(1.2, None, pcm)], [pcm], [load("train").pcm + silence(4) + pcm]):
+        inverted = [pcm16(-samples(audio)) for audio in sessions]
+        assert str(ledger(*inverted, pcm=pcm)) == str(ledger(*sessions, pcm=pcm))
 
 
 def test_audio_that_was_not_kept_is_a_doubt() -> None:
@@ -211,6 +273,22 @@ def test_a_server_has_the_ledger_of_its_sessions() -> None:
                 server.audio_ledger("tea")
 
     run(scenario)
+
+
+def test_a_server_names_a_wrong_rate() -> None:
+    audio = pcm16(resampled(samples(SPEECH), 24000, 16000))
+    with ThreadedRealtimeServer() as server:
+        asyncio.run(send(server, audio))
+        with pytest.raises(AudioIncomplete, match=r"plays 1\.5 times as fast as the recording: 16 kHz .* as 24 kHz\.$"):
+            server.assert_audio_complete("coffee")
+        arrived = server.audio_ledger()
+        assert (arrived.recording, len(arrived.speeds)) == ("coffee", 1)
+        found = {finding.name: finding for finding in server.findings(recording="coffee")}
+        assert not {"audio_lost", "leading_audio_lost"} & set(found)
+        number = found["wrong_sample_rate"].evidence[0].event
+        assert number is not None
+        types = [event.type for event in server.sessions[0].events]
+        assert types.index("input_audio_buffer.append") == number - 1
 
 
 def test_a_threaded_server_has_it() -> None:

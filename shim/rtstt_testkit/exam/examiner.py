@@ -6,21 +6,20 @@ import io
 import re
 import tempfile
 import threading
-import time
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from rtstt_testkit.exam.audio import RATE, spoken, write_wav
+from rtstt_testkit.exam.enough import Enough, absent
 from rtstt_testkit.exam.program import Ended, Feed, run_program
 from rtstt_testkit.exam.scenarios import CLEAN, Scenario
 from rtstt_testkit.mock.inspect.findings.clients import ending
 from rtstt_testkit.mock.inspect.findings.finding import Evidence, Finding, Outcome
-from rtstt_testkit.mock.inspect.findings.reported import normalized
 from rtstt_testkit.mock.inspect.findings.table import FINDINGS
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.server.threaded import ThreadedRealtimeServer
@@ -34,7 +33,6 @@ Verdict = Literal["passed", "failed", "not applicable"]
 KEY = "sk-exam" + "0" * 32
 _HOST = "api.openai.com"
 _PINGS = 5.0  # seconds
-_SETTLED = 1.5  # seconds in which duplicates arrive
 #: The findings that do not prevent any transcript.
 _HARMLESS = frozenset(
     {"no_backoff", "reconnect_storm", "audio_before_updated", "transcript_doubled", "out_of_order_mixed_up"}
@@ -91,13 +89,13 @@ def examine_all(
     show: Callable[[Result], None],
     started: Callable[[Scenario], None] = lambda scenario: None,
 ) -> list[Result]:
-    """Run scenarios in parallel; the clean turn comes first, and nothing else is run if it has no session.
+    """Run scenarios in parallel; nothing else is run if the clean turn, which comes first, has no session.
 
     Args:
         examinee: The program.
         scenarios: The scenarios.
         jobs: How many run at once.
-        show: Called with each result as soon as it is known.
+        show: Called with each result as soon as it is known, with that of the clean turn first.
         started: Called with each scenario as it starts.
 
     Returns:
@@ -109,46 +107,69 @@ def examine_all(
     stop = threading.Event()
     results: dict[str, Result] = {}
 
-    def run(scenario: Scenario) -> Result:
+    def run(scenario: Scenario, streams: Callable[[], None] = lambda: None) -> Result:
         started(scenario)
-        return examine_scenario(examinee, scenario, stop)
+        return examine_scenario(examinee, scenario, stop, streams)
 
-    left = list(scenarios)
-    if CLEAN in left:
-        left.remove(CLEAN)
-        results[CLEAN.name] = first = run(CLEAN)
-        show(first)
-        hopeless = [_HOPELESS[finding.name] for finding in first.findings if finding.name in _HOPELESS]
-        if hopeless:
-            note = f"not run: {hopeless[0]} in the clean turn"
-            for scenario in left:
-                results[scenario.name] = Result(scenario, "not applicable", note=note)
-                show(results[scenario.name])
-            left = []
-    # The longest first, so that none is waited for at the end.
-    left.sort(key=lambda scenario: -scenario.seconds)
+    def add(result: Result) -> None:
+        results[result.scenario.name] = result
+        show(result)
+
+    # The longest first, so that none is waited for at the end. Where the refusal is to be reported, a program that ends
+    # by itself ends early, and another one is watched to the end of its time.
+    left = [scenario for scenario in scenarios if scenario is not CLEAN]
+    left.sort(key=lambda each: (-each.limit, (each.must == "report") != examinee.keeps_running))
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(run, scenario) for scenario in left]
+        futures: list[Future[Result]] = []
         try:
+            if CLEAN in scenarios:
+                # Once audio comes the program has a session, and the others need not wait for its end.
+                streams = threading.Event()
+                clean = pool.submit(run, CLEAN, streams.set)
+                clean.add_done_callback(lambda _: streams.set())
+                streams.wait()
+                if not clean.done():
+                    futures = [pool.submit(run, scenario) for scenario in left]
+                add(clean.result())
+                if note := _hopeless(results[CLEAN.name]):
+                    _stop(stop, futures)
+                    for scenario in left:
+                        add(Result(scenario, "not applicable", note=note))
+                    left, futures = [], []
+            futures = futures or [pool.submit(run, scenario) for scenario in left]
             for future in as_completed(futures):
-                result = future.result()
-                results[result.scenario.name] = result
-                show(result)
+                add(future.result())
         except BaseException:
-            stop.set()
-            for future in futures:
-                future.cancel()
+            _stop(stop, futures)
             raise
     return [results[scenario.name] for scenario in scenarios]
 
 
-def examine_scenario(examinee: Examinee, scenario: Scenario, stop: threading.Event | None = None) -> Result:
+def _hopeless(clean: Result) -> str:
+    """Return why no other scenario is run, as a clause; empty if they are."""
+    reasons = [_HOPELESS[finding.name] for finding in clean.findings if finding.name in _HOPELESS]
+    return f"not run: {reasons[0]} in the clean turn" if reasons else ""
+
+
+def _stop(stop: threading.Event, futures: Sequence[Future[Result]]) -> None:
+    stop.set()
+    for future in futures:
+        future.cancel()
+
+
+def examine_scenario(
+    examinee: Examinee,
+    scenario: Scenario,
+    stop: threading.Event | None = None,
+    streams: Callable[[], None] = lambda: None,
+) -> Result:
     """Run one scenario.
 
     Args:
         examinee: The program.
         scenario: The scenario.
         stop: When set, the program is stopped.
+        streams: Called when audio of the program has come, perhaps more than once.
 
     Raises:
         CannotStart: The program cannot be started.
@@ -170,6 +191,13 @@ def examine_scenario(examinee: Examinee, scenario: Scenario, stop: threading.Eve
                 stdout = transcript.read_text("utf-8", "replace") if transcript.exists() else ""
             return _transcripts(stdout, examinee.pattern)
 
+        enough = Enough(scenario, printed, lambda: server.sessions) if examinee.keeps_running else None
+
+        def look(stdout: str) -> bool:
+            if any(session.audio_received for session in server.sessions):
+                streams()
+            return enough is not None and enough(stdout)
+
         with route_env({_HOST: ("127.0.0.1", server.port)}) as routes:
             ended = run_program(
                 [_replaced(word, values) for word in examinee.command],
@@ -181,11 +209,11 @@ def examine_scenario(examinee: Examinee, scenario: Scenario, stop: threading.Eve
                     "RTSTT_EXAM_URL": values["{url}"],
                     "RTSTT_EXAM_WAV": str(wav),
                 },
-                recording.seconds + scenario.seconds + examinee.seconds,
+                scenario.limit + examinee.seconds,
                 stdin=_stdin(examinee.stdin, recording),
                 pace=examinee.stdin == "pcm",
                 begun=lambda: bool(server.sessions),
-                enough=_Enough(scenario, printed) if examinee.keeps_running else lambda stdout: False,
+                enough=look,
                 stop=stop,
             )
         outcome = _outcome(ended, printed(ended.stdout), examinee.keeps_running)
@@ -233,33 +261,6 @@ def _outcome(ended: Ended, printed: list[str], keeps_running: bool) -> Outcome:
     return Outcome(printed, f"{ended.stdout}\n{ended.stderr}", code, stopped and not keeps_running)
 
 
-class _Enough:
-    """Whether a program that does not end by itself has done enough.
-
-    Args:
-        scenario: The scenario.
-        printed: Returns the transcripts in what the program wrote.
-    """
-
-    def __init__(self, scenario: Scenario, printed: Callable[[str], list[str]]) -> None:
-        self._scenario = scenario
-        self._printed = printed
-        self._since: float | None = None
-
-    def __call__(self, stdout: str) -> bool:
-        """Return whether all transcripts were printed, and had some time to be printed twice."""
-        if self._scenario.must == "report" or _absent(self._scenario, self._printed(stdout)):
-            return False
-        self._since = self._since or time.monotonic()
-        return time.monotonic() - self._since >= _SETTLED
-
-
-def _absent(scenario: Scenario, printed: Sequence[str]) -> list[str]:
-    """Return the transcripts that are not among what the program printed."""
-    text = normalized(" ".join(printed))
-    return [wanted for wanted in scenario.texts if normalized(wanted) not in text]
-
-
 def _judge(
     scenario: Scenario,
     server: ThreadedRealtimeServer,
@@ -280,11 +281,11 @@ def _judge(
 
 def _not_transcribed(scenario: Scenario, outcome: Outcome) -> list[Finding]:
     """Return what is missing where no check found why: a transcript that was sent would be `transcript_lost`."""
-    absent = _absent(scenario, outcome.transcript)
-    if not absent:
+    missing = absent(scenario, outcome.transcript)
+    if not missing:
         return []
     row = next(row for row in FINDINGS if row.name == "audio_lost")
-    evidence = tuple(Evidence(f"{text!r} was spoken and not transcribed") for text in absent)
+    evidence = tuple(Evidence(f"{text!r} was spoken and not transcribed") for text in missing)
     return [Finding(row.name, row.meaning, row.fix, evidence)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rtstt_testkit.exam.audio import spoken
 from rtstt_testkit.mock.script.faults import Fault
 from rtstt_testkit.mock.script.script import Script, Transcript
 from rtstt_testkit.speech import load
@@ -63,6 +64,11 @@ class Scenario:
         """The transcripts that the program must print."""
         given = {transcript.recording: transcript.text or "" for transcript in self.transcripts}
         return [given.get(name, load(name).text) for name in self.turns[self.lost :]]
+
+    @property
+    def limit(self) -> float:
+        """How long the program may take, in seconds."""
+        return spoken(self.turns).seconds + self.seconds
 
     def make_script(self) -> Script:
         """Return the script of the mock."""

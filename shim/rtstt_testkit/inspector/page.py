@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from rtstt_testkit.inspector.clip import clip
-from rtstt_testkit.inspector.view import findings_of, observed
+from rtstt_testkit.inspector.view import observed, with_findings
 from rtstt_testkit.mock.inspect.examine import examine
 from rtstt_testkit.mock.inspect.findings.finding import Finding
 from rtstt_testkit.mock.inspect.record import SessionRecord
@@ -35,6 +35,7 @@ _MODULES = {
     "inspector/lanes": "static/lanes.js",
     "inspector/player": "static/player.js",
     "inspector/events": "static/events.js",
+    "inspector/findings": "static/findings.js",
     "inspector/copy": "static/copy.js",
     "wavesurfer": "vendor/wavesurfer.esm.js",
     "wavesurfer/regions": "vendor/regions.esm.js",
@@ -79,15 +80,12 @@ def _embedded(record: SessionRecord, found: list[Finding]) -> dict[str, Any]:
     seen = observed(record)
     seen.update()
     peaks = seen.peaks.read_now()
-    view = seen.view()
-    shown = findings_of(record, found)
+    view = with_findings(seen, seen.view(), found)
     begins = max(view["kept_from"], seen.axis.spans[-1].seconds)
     wav = clip(seen, begins, None) if (seen.axis.seconds - begins) * _PCM_RATE <= AUDIO_LIMIT else None
     kept = record.audio_received > record.audio_dropped
     return {
         **view,
-        "explanation": [*view["explanation"], *shown],
-        "suspicious": view["suspicious"] or bool(shown),
         "peaks": base64.b64encode(peaks).decode(),
         "wav": base64.b64encode(wav).decode() if wav and kept else None,
         "audio_from": begins,

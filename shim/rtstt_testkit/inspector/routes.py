@@ -14,7 +14,7 @@ from rtstt_testkit.inspector.clip import clip
 from rtstt_testkit.inspector.exports import har, json_lines
 from rtstt_testkit.inspector.page import live_page, report_page
 from rtstt_testkit.inspector.stream import changes
-from rtstt_testkit.inspector.view import Observed, observed
+from rtstt_testkit.inspector.view import Observed, observed, with_findings
 from rtstt_testkit.mock.inspect.record import SessionRecord
 from rtstt_testkit.mock.server.api import Controlled, Route
 from rtstt_testkit.mock.server.http import HttpRequest, HttpResponse, json_error
@@ -63,10 +63,7 @@ async def _events(server: Controlled, request: HttpRequest, found: re.Match[str]
 
 async def _view(server: Controlled, request: HttpRequest, seen: Observed) -> HttpResponse:
     view = seen.view(int(_number(request, "after")))
-    found = [str(finding) for finding in server.findings_of(seen.record)]
-    view["explanation"] += found
-    view["suspicious"] |= bool(found)
-    return await _json(request, view)
+    return await _json(request, with_findings(seen, view, server.findings_of(seen.record)))
 
 
 async def _peaks(server: Controlled, request: HttpRequest, seen: Observed) -> HttpResponse:

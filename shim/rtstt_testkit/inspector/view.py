@@ -12,13 +12,14 @@ from rtstt_testkit.inspector.hints import hints
 from rtstt_testkit.inspector.peaks import RATE, Peaks
 from rtstt_testkit.inspector.url import url_parts
 from rtstt_testkit.mock.inspect.explain import explain
-from rtstt_testkit.mock.inspect.findings.finding import Finding
+from rtstt_testkit.mock.inspect.findings.finding import Evidence, Finding
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
 
-__all__ = ["Observed", "findings_of", "observed", "sentences", "work_out"]
+__all__ = ["Observed", "observed", "sentences", "with_findings", "work_out"]
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 _SHOWN_TRANSCRIPT = 300  # characters, the last
+_MOST_EVIDENCE = 10
 _MOST_EVENTS = 100_000  # events kept in addition to those of the record, before everything is computed again
 
 
@@ -118,6 +119,7 @@ class Observed:
             **self._summary(),
             "explanation": [*sentences(record), *found],
             "suspicious": bool(found),
+            "findings": [],
             "client": record.client,
             "headers": record.handshake.headers,
             "subprotocols": record.handshake.subprotocols,
@@ -184,16 +186,43 @@ def work_out(record: SessionRecord) -> None:
     seen.peaks.read_now()
 
 
-def findings_of(record: SessionRecord, findings: Iterable[Finding]) -> list[str]:
-    """Return the findings for which a session has evidence, as sentences.
+def with_findings(seen: Observed, view: dict[str, Any], found: Iterable[Finding]) -> dict[str, Any]:
+    """Return a session's view with the findings for which the session has evidence.
 
     Args:
-        record: The session.
-        findings: The findings of its server.
+        seen: The session.
+        view: Its view.
+        found: The findings of its server.
     """
-    return [
-        str(finding) for finding in findings if any(evidence.session == record.number for evidence in finding.evidence)
-    ]
+    number = seen.record.number
+    own = [finding for finding in found if any(evidence.session == number for evidence in finding.evidence)]
+    shown: list[dict[str, Any]] = mask_json([_finding(seen, finding) for finding in own])
+    return {**view, "findings": shown, "suspicious": view["suspicious"] or bool(shown)}
+
+
+def _finding(seen: Observed, finding: Finding) -> dict[str, Any]:
+    """Return a finding with its evidence, that of this session first."""
+    number = seen.record.number
+    evidence = sorted(finding.evidence, key=lambda one: one.session != number)
+    return {
+        **finding.as_json(),
+        "evidence": [{**one.as_json(), **_place(seen, one)} for one in evidence[:_MOST_EVIDENCE]],
+        "more": max(len(evidence) - _MOST_EVIDENCE, 0),
+    }
+
+
+def _place(seen: Observed, evidence: Evidence) -> dict[str, Any]:
+    """Return where evidence is on the page: its event's index in the list, and its place on the axis."""
+    index = x = None
+    if evidence.session == seen.record.number:
+        placed = seen.axis.placed
+        if evidence.event is not None:
+            # The record may have dropped its oldest events, which the page still shows.
+            index = len(placed) - len(seen.record.events) + evidence.event - 1
+            index = index if 0 <= index < len(placed) else None
+        if evidence.at is not None:
+            x = round(seen.axis.place_of(evidence.at), 3)
+    return {"index": index, "x": x}
 
 
 _observed: weakref.WeakKeyDictionary[SessionRecord, Observed] = weakref.WeakKeyDictionary()

@@ -105,6 +105,14 @@ export class EventList {
     }
   }
 
+  /** Filter nothing if an event is filtered out. */
+  reveal(index) {
+    if (this.shown.includes(index)) return;
+    this.input.value = '';
+    for (const [name, input] of this.boxes) input.checked = name !== 'problems';
+    this.refresh();
+  }
+
   /** Mark an event, without a call of `onSelect`. */
   select(index) {
     this.selected = index;

@@ -37,7 +37,7 @@ export function start(nonce) {
     theme,
     h('button', { type: 'button', onclick: () => help.showModal(), 'aria-label': 'Keyboard shortcuts' }, '?'),
   );
-  const pane = new SessionPane(source, nonce);
+  const pane = new SessionPane(source, nonce, (number) => list.selectKnown(number));
   const list = new SessionList((number, byHand) => {
     pane.show(number);
     if (byHand) document.body.classList.add('detail');

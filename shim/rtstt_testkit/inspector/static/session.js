@@ -3,6 +3,7 @@
 import { duration, fill, h, update } from 'inspector/dom';
 import { assertion, hasScriptLine, scriptLine } from 'inspector/copy';
 import { EventList } from 'inspector/events';
+import { Findings } from 'inspector/findings';
 import { Model } from 'inspector/model';
 import { Player } from 'inspector/player';
 import { drawUrl } from 'inspector/sessions';
@@ -12,14 +13,18 @@ const AHEAD = 0.5; // seconds that the axis may be ahead of the clock before the
 const SHORTEST = 0.5; // seconds; without audio, a shorter session has nothing to show on an axis
 
 export class SessionPane {
-  constructor(source, nonce) {
+  /** @param {(number: number) => boolean} onSession selects another session; false where there is none */
+  constructor(source, nonce, onSession) {
     this.source = source;
+    this.onSession = onSession;
+    this.wanted = null;
     this.model = null;
     this.number = null;
     this.turn = null;
     this.stale = false;
     this.head = h('div.head');
     this.verdict = h('div.verdict', { role: 'status', 'aria-label': 'What happened' });
+    this.findings = new Findings((place) => this.#goTo(place));
     this.timeline = new TimelineView(nonce, { onSeek: (x) => this.seek(x), onSelect: (index) => this.select(index) });
     this.events = new EventList((index) => this.select(index));
     this.player = new Player((seconds) => this.#playedTo(seconds), () => this.#drawTools());
@@ -33,6 +38,7 @@ export class SessionPane {
       { hidden: true },
       this.head,
       this.verdict,
+      this.findings.element,
       this.tools,
       this.timeline.element,
       h(
@@ -97,6 +103,7 @@ export class SessionPane {
     if (turn !== this.turn) return;
     await this.timeline.show(model);
     if (turn !== this.turn) return;
+    if (this.#goToWanted()) return this.#refresh(turn);
     const problem = model.list.findIndex((entry) => entry.kind === 'problem');
     if (this.timeline.selected === -1 && problem !== -1 && view.state !== 'open') this.select(problem);
     await this.#refresh(turn);
@@ -157,6 +164,7 @@ export class SessionPane {
       this.verdict.className = `verdict ${kind}`;
       fill(this.verdict, ...view.explanation.map((sentence) => h('p', {}, ...inCode(sentence))));
     }
+    this.findings.show(view);
   }
 
   #details(view) {
@@ -206,6 +214,32 @@ export class SessionPane {
   seek(x) {
     this.timeline.setTime(x);
     if (this.player.playing) this.#playFrom(x);
+  }
+
+  /** Show the place that is evidence of a finding, in this session or in another. */
+  #goTo(place) {
+    if (place.session !== this.model.number) {
+      this.wanted = place;
+      if (!this.onSession(place.session)) this.wanted = null;
+      return;
+    }
+    if (place.index !== null) {
+      this.events.reveal(place.index);
+      this.select(place.index);
+    } else if (place.x !== null) this.seek(place.x);
+    this.events.element.scrollIntoView({ block: 'nearest' });
+  }
+
+  /** Show the place for which this session was selected, as the session itself knows it; return whether there is one. */
+  #goToWanted() {
+    const { wanted } = this;
+    this.wanted = null;
+    if (wanted?.session !== this.number) return false;
+    const all = this.model.view.findings.flatMap((finding) => finding.evidence);
+    const same = (one) => ['session', 'event', 'at', 'text'].every((name) => one[name] === wanted[name]);
+    const place = all.find((one) => same(one) && (one.index !== null || one.x !== null));
+    if (place) this.#goTo(place);
+    return Boolean(place);
   }
 
   play() {

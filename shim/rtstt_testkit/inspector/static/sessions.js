@@ -74,6 +74,13 @@ export class SessionList {
     if (numbers[at] !== undefined) this.select(numbers[at], true);
   }
 
+  /** Select a session by hand; return whether it is in the list. */
+  selectKnown(number) {
+    if (!this.sessions.has(number)) return false;
+    this.select(number, true);
+    return true;
+  }
+
   select(number, byHand) {
     if (byHand) this.follow.checked = this.following = number === this.newest() && this.following;
     this.rows.get(this.selected)?.firstElementChild.removeAttribute('aria-current');

@@ -65,6 +65,11 @@ def make_ledger(sessions: Iterable[SessionRecord], recording: str | Recording | 
 
     if recording is None:
         ledgers = [align(of.name, of.pcm, _RATE, received, try_rates=False) for of in recordings().values()]
-        return max(ledgers, key=lambda found: found.arrived if found.pieces else 0.0)
+        most = max(ledgers, key=lambda found: found.arrived if found.pieces else 0.0)
+        if sum(piece.end - piece.start for piece in most.pieces) >= most.unknown:
+            return most
+        # Most of the sound is in none of them as it was sent.
+        others = (align(of.name, of.pcm, _RATE, received) for of in recordings().values())
+        return next((found for found in others if found.speeds), most)
     of = load(recording) if isinstance(recording, str) else recording
     return align(of.name, of.pcm, _RATE, received)

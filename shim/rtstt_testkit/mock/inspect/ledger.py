@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import NamedTuple
 
-__all__ = ["AudioIncomplete", "AudioLedger", "Piece", "Span"]
+__all__ = ["AudioIncomplete", "AudioLedger", "Piece", "Span", "Speed"]
 
 
 class AudioIncomplete(AssertionError):
@@ -55,6 +55,28 @@ class Span(NamedTuple):
         return self.end - self.start
 
 
+class Speed(NamedTuple):
+    """Audio that plays at another speed than the recording.
+
+    Attributes:
+        session: The number of the connection.
+        recorded: The samples a second at which it was recorded.
+        declared: Those of the session's format, at which it is played.
+    """
+
+    session: int
+    recorded: int
+    declared: int
+
+    def __str__(self) -> str:
+        factor = self.declared / self.recorded
+        how = "half as fast as" if factor == 0.5 else f"{factor:.3g} times as fast as"
+        # Two channels of which each is the recording are twice as many samples as well.
+        channels = ", or two channels sent as one" if factor == 0.5 else ""
+        rates = f"{self.recorded / 1000:g} kHz samples sent as {self.declared / 1000:g} kHz"
+        return f"the audio plays {how} the recording: {rates}{channels}"
+
+
 @dataclass(frozen=True)
 class AudioLedger:
     """What of a recording arrived.
@@ -66,6 +88,7 @@ class AudioLedger:
         missing: What arrived in no session. Missing silence is left out.
         doubled: What arrived more than once. Doubled silence is left out.
         unknown: How many seconds of sound arrived that are not in the recording.
+        speeds: The sessions whose audio plays at another speed than the recording; nothing else is said about it.
         voiced: One byte for each hundredth of a second of the recording: 1 where it has sound, 0 in silence.
         doubts: Why the ledger may be wrong, as sentences; empty where it is certain.
     """
@@ -76,6 +99,7 @@ class AudioLedger:
     missing: Sequence[Span] = ()
     doubled: Sequence[Span] = ()
     unknown: float = 0.0
+    speeds: Sequence[Speed] = ()
     doubts: Sequence[str] = ()
     voiced: bytes = field(default=b"", repr=False)
 
@@ -95,14 +119,15 @@ class AudioLedger:
         return min(self.voiced.count(1, first, last) / 100, end - start)
 
     def __str__(self) -> str:
+        rest = [*(f"In session {speed.session} {speed}." for speed in self.speeds), *self.doubts]
         if not self.pieces:
-            return " ".join([f"Nothing of {self.recording!r} arrived.", *self.doubts])
+            return " ".join(rest if self.speeds else [f"Nothing of {self.recording!r} arrived.", *rest])
         entries = [_missing(span, self.seconds) for span in self.missing]
         entries += [f"{_length(span.seconds)} sent twice, from {span.start:.3f} s on" for span in self.doubled]
         if self.unknown >= 0.01:
             entries.append(f"{_length(self.unknown)} of other sound arrived")
         found = "; ".join(entries) or f"all of {self.recording!r} arrived"
-        return " ".join([f"{found[:1].upper()}{found[1:]}.", *self.doubts])
+        return " ".join([f"{found[:1].upper()}{found[1:]}.", *rest])
 
     def check(self, tolerance: float) -> None:
         """Check that the recording arrived.
@@ -111,9 +136,11 @@ class AudioLedger:
             tolerance: How many seconds of sound each missing stretch may have.
 
         Raises:
-            AudioIncomplete: More is missing.
+            AudioIncomplete: More is missing, or the audio plays at another speed than the recording.
         """
         __tracebackhide__ = True
+        if self.speeds:
+            raise AudioIncomplete(str(self))
         if not self.pieces or any(span.sound > tolerance for span in self.missing):
             raise AudioIncomplete(
                 f"{self} Each gap may have {tolerance * 1000:g} ms; raise tolerance_ms to allow more."

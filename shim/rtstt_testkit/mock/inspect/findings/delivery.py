@@ -14,7 +14,7 @@ from rtstt_testkit.mock.inspect.findings.finding import Evidence, Observation
 from rtstt_testkit.mock.inspect.ledger import AudioLedger, Piece
 from rtstt_testkit.mock.inspect.record import APPEND, COMPLETED, FAILED, SessionRecord
 
-__all__ = ["audio_doubled", "audio_lost", "is_left", "leading_audio_lost"]
+__all__ = ["audio_doubled", "audio_lost", "is_left", "leading_audio_lost", "wrong_sample_rate"]
 
 _LOST = 0.05  # seconds of sound
 _DOUBLED = 0.15  # seconds of sound; clients begin again a little early on purpose
@@ -33,6 +33,15 @@ class Missing(NamedTuple):
     start: float
     end: float
     before: Piece | None
+
+
+def wrong_sample_rate(seen: Observation) -> Iterator[Evidence]:
+    """Yield sessions whose audio plays at another speed than the recording."""
+    records = {record.number: record for record in seen.sessions}
+    for speed in seen.ledger.speeds if seen.ledger is not None else ():
+        events = enumerate(records[speed.session].events, 1)
+        number, at = next(((number, event.at) for number, event in events if event.type == APPEND), (None, None))
+        yield Evidence(str(speed), speed.session, at, number)
 
 
 def leading_audio_lost(seen: Observation) -> Iterator[Evidence]:

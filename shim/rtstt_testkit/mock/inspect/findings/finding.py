@@ -33,6 +33,7 @@ FindingName = Literal[
     "audio_lost",
     "leading_audio_lost",
     "audio_doubled",
+    "wrong_sample_rate",
     "crashed",
     "hung",
     "never_connected",

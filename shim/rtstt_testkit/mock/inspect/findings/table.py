@@ -144,6 +144,12 @@ FINDINGS: tuple[Row, ...] = (
         "Order items by previous_item_id of input_audio_buffer.committed, not by when they complete.",
     ),
     Row(
+        "wrong_sample_rate",
+        delivery.wrong_sample_rate,
+        "The audio was recorded at another rate than the session's format has: it plays too fast or too slowly.",
+        "Resample it to the rate of the format; `audio/pcm` is 24 kHz, one channel, 16 bits.",
+    ),
+    Row(
         "leading_audio_lost",
         delivery.leading_audio_lost,
         "The beginning of the audio was lost.",
@@ -172,6 +178,7 @@ _EXPLAINS: dict[str, frozenset[str]] = {
     "crashed": frozenset({"gave_up_too_early", "budget_not_reset", "transcript_lost", "audio_lost"}),
     "request_refused": frozenset({"hung", "gave_up_too_early", "audio_lost"}),
     "closed_before_completed": frozenset({"transcript_lost"}),
+    "wrong_sample_rate": frozenset({"leading_audio_lost", "audio_lost", "hung", "transcript_doubled"}),
     "session_update_missing_after_reconnect": frozenset({"audio_lost", "hung", "silent_failure"}),
     "refused_update_ignored": frozenset({"audio_lost", "hung", "silent_failure"}),
 }
