@@ -1,7 +1,7 @@
-"""The house: which room may import which, and no circle anywhere.
+"""The allowed imports: which package or module (here: room) may import which, without circles.
 
-A room is a package or a module. It may import itself and what its line in `ROOMS` names. Imports inside functions and
-under TYPE_CHECKING count.
+A room may import itself and the rooms that its line in `ROOMS` names. Imports inside functions and under TYPE_CHECKING
+count.
 """
 
 from __future__ import annotations

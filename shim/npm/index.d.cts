@@ -14,7 +14,7 @@ export interface Decision {
 }
 
 /**
- * Decides what a realtime URL has to become so that OpenAI's endpoint accepts the transcription session.
+ * Decides how to change a realtime URL so that OpenAI's endpoint accepts the transcription session.
  *
  * @param url any string; one that is not the URL of a realtime socket is kept
  */

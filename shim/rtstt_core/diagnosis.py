@@ -40,7 +40,7 @@ class Symptom(NamedTuple):
     Attributes:
         kind: ``"error"`` (an ``error`` event), ``"failed"`` (an item's ``…transcription.failed``), ``"close"`` (a close
             code other than 1000), ``"handshake"`` (an HTTP status other than 101), ``"connect"`` (no connection) or
-            ``"silent"`` (audio was sent, and neither a transcript nor an error came).
+            ``"silent"`` (audio was sent, and neither a transcript nor an error arrived).
         native: Whether the URL's host is one of OpenAI's own.
         type: The event's ``error.type``.
         code: The event's ``error.code``.

@@ -16,7 +16,7 @@ from rtstt_core.forking import call_in_forked_child
 
 __all__ = ["ErrorEvent", "ErrorEvents", "text_of"]
 
-# So many different errors are kept; further ones are only counted.
+# At most this many different errors are kept; further ones are only counted.
 _MAX_EVENTS = 32
 _BEGINNING = len('{"type":"error')
 # A longer text of a server is cut before it is diagnosed.
@@ -27,12 +27,12 @@ _lock = threading.RLock()
 
 
 class ErrorEvent:
-    """An event and how often it came.
+    """An event and how often it arrived.
 
     Attributes:
         symptom: What the event reports.
         at: When it first came, in seconds of the monotonic clock.
-        count: How often it came.
+        count: How often it arrived.
         beginning: The first characters of its message, which hold its type in most cases.
     """
 

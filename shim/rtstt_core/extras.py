@@ -1,7 +1,6 @@
 """Load modules that need more than the base install.
 
-The core never imports the test kit: it loads the test kit's modules by name, and only when a person asks for what they
-do.
+The core never imports the test kit: it loads the test kit's modules by name, and only when a command needs them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The masking of secrets in everything that is recorded: by their position, and by the shape of OpenAI's keys.
 
 A header is masked unless it is known to be harmless, and so is the value of a query parameter. In an event, the fields
-that hold credentials are masked. A key is masked in any place.
+that hold credentials are masked. A key is masked wherever it occurs.
 """
 
 from __future__ import annotations

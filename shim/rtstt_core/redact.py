@@ -10,7 +10,7 @@ KEY_PREFIXES = r"sk-|ek_|sess-"
 """How OpenAI's keys and client secrets begin, as a regular expression."""
 
 SHOWN_PARAMETERS = frozenset({"intent", "model", "deployment", "api-version"})
-"""The query parameters whose values explain a failure and identify nobody; all other values are masked."""
+"""The query parameters whose values help to explain a failure and identify no one; all other values are masked."""
 
 # Keys, Authorization values, and the key in a quoted subprotocol.
 _SECRET = re.compile(

@@ -1,4 +1,4 @@
-"""The status of the shim, and the note that nothing in this environment needs it any more."""
+"""The status of the shim, and the record that nothing in this environment needs it any more."""
 
 from __future__ import annotations
 

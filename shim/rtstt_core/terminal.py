@@ -13,7 +13,7 @@ __all__ = ["fit", "row", "terminal_width"]
 _WIDEST = 120
 # A second column narrower than this goes below the first one.
 _NARROWEST = 24
-# A line of a table: its indent, the first column, and a second one behind at least two spaces.
+# A line of a table: its indent, the first column, and a second one after at least two spaces.
 _ROW = re.compile(r"( +)(\S+(?: \S+)*)(?: {2,}(\S.*))?")
 # Quotes keep a word of a command together.
 _WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*"|['"])+""")

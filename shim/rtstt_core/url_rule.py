@@ -1,4 +1,4 @@
-"""The URL rule: which realtime URLs OpenAI's endpoint is certain to refuse, what they have to become, what to watch.
+"""The URL rule: which realtime URLs OpenAI's endpoint is certain to refuse, how to correct them, and what to watch.
 
 Pure: no I/O, no client library. The same vectors (``tests/vectors/url_rule.json``) test this rule and its Node twin.
 
@@ -7,7 +7,7 @@ Where the facts come from:
 * ``intent=transcription`` with any ``model`` is refused (``invalid_model``, close 4000): livekit/agents-js#1756,
   openai/openai-python#2253 and #2652. An empty ``model=`` counts as present.
 * a transcription model without ``intent`` is refused: maximhq/bifrost#6095.
-* gateways route on ``model``; so only OpenAI's own hosts, regional ones included, are ever touched.
+* gateways route on ``model``; so only URLs of OpenAI's own hosts, regional ones included, are ever changed.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Decision(NamedTuple):
     """What to do about one URL.
 
     Attributes:
-        url: The URL to connect to; the very object that was given when nothing had to change.
+        url: The URL to connect to; the same object that was given if nothing had to change.
         changed: Whether `url` differs from what was given.
         rule: The rule that applied.
-        reason: One clause saying why, fit for a log line.
+        reason: The reason, as a clause for a log line.
         session: What a connection to `url` opens, as far as the URL tells. ``"transcription"`` is watched for every
-            failure, ``"conversation"`` for its refusal and for what concerns transcription; ``"none"`` is not watched.
+            failure, ``"conversation"`` for refusals and transcription problems; ``"none"`` is not watched.
         native: Whether `url` is a realtime URL of OpenAI's own hosts, or of one that ``RTSTT_SHIM_HOSTS`` names.
     """
 
@@ -109,7 +109,7 @@ def _is_native_authority(authority: str) -> bool:
 
 
 def invalid_hosts(setting: str) -> list[str]:
-    """Return the entries of ``RTSTT_SHIM_HOSTS`` that are no host names, and so match no URL.
+    """Return the entries of ``RTSTT_SHIM_HOSTS`` that are not host names, and so match no URL.
 
     Args:
         setting: The variable's value.
@@ -157,7 +157,7 @@ def _session(path: str, keys: list[str], models: list[str], intents: list[str], 
 
 
 def fix_url(url: str) -> Decision:
-    """Decide what a realtime URL has to become so that OpenAI's endpoint accepts the transcription session.
+    """Decide how to change a realtime URL so that OpenAI's endpoint accepts the transcription session.
 
     Args:
         url: Any string; one that is not the URL of a realtime socket is kept.

@@ -28,7 +28,7 @@ _ERROR = '"error"'
 _ERROR_BYTES = _ERROR.encode()
 
 # Every event shows its type and its `error` object within this many bytes. A conversation streams audio in messages of
-# tens of KiB, of which the rest is not examined.
+# tens of KiB; the rest of them is not examined.
 _HEAD = 512
 # The endpoint sends the CLOSE frame of a refusal in the same millisecond as the error event (capture 2026-09-18).
 _CLOSE_WAIT = Delay(0.5)
@@ -162,7 +162,7 @@ class Watch:
         if self._closed:
             return
         self._closed = True
-        # The server's echo of the client's own close is no failure.
+        # The server's echo of the client's own close is not a failure.
         echo = by_client and code not in _REFUSALS
         errors = self._errors.pop()
         if errors:

@@ -1,4 +1,4 @@
-"""``import rtstt_shim`` at application start: realtime transcription sockets work again, and failures are seen.
+"""``import rtstt_shim`` corrects the URLs of realtime transcription sockets, and logs their failures.
 
 Importing installs the shim; ``RTSTT_SHIM_DISABLE=1`` in the environment keeps it inert.
 

@@ -1,4 +1,4 @@
-"""The recording of a test: replayed by a server, or made by a recorder, as ``--rtstt-record`` says."""
+"""The recording of a test: ``--rtstt-record`` decides whether a server replays it or a recorder makes it."""
 
 from __future__ import annotations
 

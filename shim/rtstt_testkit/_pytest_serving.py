@@ -48,7 +48,7 @@ def _check_names(options: dict[str, Any]) -> None:
 
 
 def server_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a server that does not check itself, since the fixture does; a script's path is read."""
+    """Return the options of a server without its own check, which the fixture makes; a script is read from its path."""
     if isinstance(options.get("cassette"), str | Path):
         _check_cassette(options["cassette"])
     script = options.get("script")

@@ -1,6 +1,6 @@
 """Stream a recording to an endpoint in real time and measure the waits: for load tests with any tool.
 
-``rtstt_testkit.locust`` is a Locust user made of it.
+``rtstt_testkit.locust`` makes a Locust user of it.
 """
 
 from __future__ import annotations

@@ -69,7 +69,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="URL",
         help="the WebSocket address to record (default: wss://api.openai.com/v1/realtime)",
     )
-    group.addoption("--rtstt-report-all", action="store_true", help="write it for every test that used one")
+    group.addoption(
+        "--rtstt-report-all",
+        action="store_true",
+        help="write a report for every test that used a server, not only for failing ones",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -154,7 +158,7 @@ def realtime_server_factory(
 def realtime_server(
     request: pytest.FixtureRequest, realtime_server_factory: Callable[..., ThreadedRealtimeServer]
 ) -> ThreadedRealtimeServer:
-    """Start a mock of OpenAI's Realtime transcription endpoint for one test, on a port of its own."""
+    """Start a mock of OpenAI's Realtime transcription endpoint for one test, on its own port."""
     return realtime_server_factory(**marker_options(request))
 
 
@@ -178,7 +182,7 @@ def async_realtime_server(request: pytest.FixtureRequest) -> RealtimeServer:
     if name is None:
         raise pytest.UsageError(
             "async_realtime_server needs an async test that pytest-asyncio or anyio (on asyncio) runs; "
-            "use realtime_server, which serves any test from a thread of its own"
+            "use realtime_server, which serves any test from its own thread"
         )
     server: RealtimeServer = request.getfixturevalue(name)
     return server

@@ -101,7 +101,7 @@ def test_the_mock_answers_recordings_of_itself_in_the_same_way(
     capsys.readouterr()
     code, printed = run(capsys, "--cassettes", tmp_path)
     assert printed == (
-        f"{tmp_path / 'talk.rtstt.jsonl'}: the mock answers alike\n1 recordings: the mock differs from 0\n"
+        f"{tmp_path / 'talk.rtstt.jsonl'}: the mock answers the same\n1 recordings: the mock differs from 0\n"
     )
     assert code == 0
 

@@ -220,7 +220,7 @@ def test_what_went_wrong_is_in_the_words_of_the_shim(tmp_path: Path) -> None:
             b'{"format":"rtstt-trace","version":2}\n',
             "{} has version 2 of the format, and this rtstt-shim reads version 1; update rtstt-shim",
         ),
-        (b'{"format":"other","version":1}\n', "{} is no trace of rtstt-shim"),
+        (b'{"format":"other","version":1}\n', "{} is not a trace of rtstt-shim"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(content: bytes | None, reason: str, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_file_of_2_gib_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 def test_a_directory_is_no_file_and_none_is_a_usage_error(tmp_path: Path) -> None:
     done = inspect(tmp_path)
-    assert (done.returncode, done.stderr) == (2, f"rtstt-shim: {tmp_path} is no file\n")
+    assert (done.returncode, done.stderr) == (2, f"rtstt-shim: {tmp_path} is not a file\n")
     done = inspect()
     assert done.returncode == 2
     assert "FILE" in done.stderr

@@ -99,7 +99,7 @@ def test_a_report_is_written_at_the_end(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--report", "/no/such/folder/x.html"], "cannot write /no/such/folder/x.html: No such file or directory"),
-        (["--keep-audio", "-1"], "--keep-audio -1 is no amount of audio; choose 0 or more, in MiB"),
+        (["--keep-audio", "-1"], "--keep-audio -1 is out of range; choose 0 or more, in MiB"),
         (["--workers", "2", "--report", "x.html"], "--log and --report need the sessions in one process"),
     ],
 )

@@ -161,7 +161,7 @@ def test_a_session_without_a_transcript_is_explained(steps, explanation) -> None
         ),
         (
             update(None, transcription={"model": "gpt-realtime-whisper", "prompt": "x"}),
-            "Leave it out, or use a model that takes it. A refused update is discarded whole.",
+            "Leave it out, or use a model that supports it. A refused update is discarded whole.",
         ),
         (
             update(None, transcription={"model": "whisper-1", "prompt": "x" * 2000}),

@@ -373,7 +373,7 @@ def test_a_server_reports_what_its_clients_did_wrong() -> None:
             assert finding.name == "retried_fatal"
             assert "4 attempts in" in finding.evidence[0].text
             assert f"\nFinding {finding}" in server.explain()
-            with pytest.raises(NotResilient, match="retried_fatal: The client kept trying") as caught:
+            with pytest.raises(NotResilient, match="retried_fatal: The client kept retrying") as caught:
                 server.assert_resilient()
             assert str(caught.value).endswith("To allow it: except_=['retried_fatal']")
             server.assert_resilient(except_=["retried_fatal"])
@@ -439,4 +439,4 @@ def test_the_control_api_and_the_inspector_show_findings() -> None:
         assert shown["evidence"][0]["x"] == 0.0
         assert not get("sessions/5/view")["suspicious"]
         assert not get("sessions/5/view")["findings"]
-        assert "The client kept trying what can never succeed." in report_page(server.sessions, "test")
+        assert "The client kept retrying although the refusal was final." in report_page(server.sessions, "test")

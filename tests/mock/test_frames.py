@@ -286,7 +286,7 @@ async def answers(first: bytes, then: bytes, last: bytes, times: int = 1) -> byt
     """Return what the server sends to a client whose handshake and first frames are one write.
 
     Args:
-        first: The frames behind the handshake.
+        first: The frames after the handshake.
         then: The bytes that are sent after the server's response.
         last: What ends the server's answers.
         times: How often it ends them.

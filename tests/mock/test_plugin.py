@@ -207,7 +207,7 @@ def assert_told_what_it_needs(result: pytest.RunResult) -> None:
     result.stdout.fnmatch_lines(
         [
             "E * async_realtime_server needs an async test that pytest-asyncio or anyio (on asyncio) runs; use "
-            "realtime_server, which serves any test from a thread of its own"
+            "realtime_server, which serves any test from its own thread"
         ]
     )
 

@@ -185,7 +185,7 @@ def test_the_beta_subprotocol_is_unchanged_and_named(
     page = opened("with")
     offered = ["realtime", f"openai-insecure-api-key.{KEY}", "openai-beta.realtime-v1"]
     assert page.session(f"{mock.url}?intent=transcription", offered)["transcript"] is None
-    assert "the subprotocol `openai-beta.realtime-v1`; the endpoint refuses it since 2026-05-12" in page.warning()
+    assert "the subprotocol `openai-beta.realtime-v1`; the endpoint has refused it since 2026-05-12" in page.warning()
     assert "openai-beta.realtime-v1" in mock.sessions[-1].handshake.subprotocols
 
 

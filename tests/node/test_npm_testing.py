@@ -170,7 +170,7 @@ def test_a_mock_that_runs_already_is_used_and_left_running(folder: Path, bin: Pa
         found = report(folder, bin, {"transcripts": ["One.", "Two."]}, **env)
         assert found["verify"].startswith("2 of 2 transcripts were not used")
         assert report(folder, bin, {"seed": 1}, **env) == {
-            "error": "RTSTT_MOCK names a mock that runs already, which does not take --seed; start it with that"
+            "error": "RTSTT_MOCK names a running mock, which does not take --seed; start the mock with that option"
         }
 
 

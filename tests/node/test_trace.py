@@ -178,7 +178,7 @@ def test_worker_threads_and_forked_processes_share_a_file(
     assert {line["process"] for line in lines if line.get("event", {}).get("type") == COMPLETED} == set(headers)
 
 
-@pytest.mark.parametrize(("setting", "reason"), [("{}/no/x", "ENOENT"), ("/dev/null", "it is no regular file")])
+@pytest.mark.parametrize(("setting", "reason"), [("{}/no/x", "ENOENT"), ("/dev/null", "it is not a regular file")])
 def test_a_file_that_cannot_be_written_is_one_line(
     setting: str, reason: str, cell: Cell, endpoint: Endpoint, tmp_path: Path
 ) -> None:

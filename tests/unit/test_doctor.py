@@ -115,7 +115,7 @@ def test_a_client_that_sends_the_beta_header_is_read_about(
     assert main(["doctor", str(tmp_path)]) == 1
     assert (
         "! litellm 1.79.3: AFFECTED: sends `model` beside intent=transcription to OpenAI, and sends the header "
-        "OpenAI-Beta: realtime=v1, which OpenAI refuses since 2026-05-12 "
+        "OpenAI-Beta: realtime=v1, which OpenAI has refused since 2026-05-12 "
         "shim: warns when a session is refused; it cannot correct a header "
         "fix: upgrade to 1.106.0 "
     ) in read(capsys)
@@ -261,7 +261,7 @@ def test_the_text_output(installed: dict[str, str], capsys: pytest.CaptureFixtur
         "      fix: upgrade to 2.1.0, with `model` left out\n"
         "  - websockets 15.0.1: not affected: sends what the application puts into the URL\n"
         f"npm packages of {tmp_path}\n"
-        "  no client that is known\n"
+        "  no known client\n"
         f"source code of {tmp_path}\n"
         "  nothing that the endpoint refuses was found\n"
     )
@@ -294,8 +294,8 @@ def test_an_empty_folder_is_reported(
 ) -> None:
     assert main(["doctor", str(tmp_path)]) == 0
     assert capsys.readouterr().out == (
-        f"{PYTHON}\n  no client that is known\n"
-        f"npm packages of {tmp_path}\n  no client that is known\n"
+        f"{PYTHON}\n  no known client\n"
+        f"npm packages of {tmp_path}\n  no known client\n"
         f"source code of {tmp_path}\n  nothing that the endpoint refuses was found\n"
     )
 

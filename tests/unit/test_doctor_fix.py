@@ -122,7 +122,7 @@ def test_where_nobody_can_answer_it_asks_for_yes(app: Path, capsys: pytest.Captu
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr == "rtstt-shim: doctor --fix asks before it writes, and nobody can answer here; add --yes\n"
+    assert done.stderr == "rtstt-shim: doctor --fix asks before it writes, and stdin is not a terminal; add --yes\n"
     assert '-    "OpenAI-Beta": "realtime=v1",\n' in done.stdout
     assert app.read_text() == BEFORE
 

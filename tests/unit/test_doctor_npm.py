@@ -79,7 +79,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
             "0.0.1",
             INTENT + BETA,
             "affected",
-            "sends the header OpenAI-Beta: realtime=v1, which OpenAI refuses since 2026-05-12",
+            "sends the header OpenAI-Beta: realtime=v1, which OpenAI has refused since 2026-05-12",
             None,
         ),
         ("1.9.1", INTENT + FIXED, "not affected", "sends `model` beside intent=transcription to gateways only", None),
@@ -194,7 +194,7 @@ def test_a_plugin_without_its_built_files_is_reported_as_unknown(tmp_path: Path)
             "5.0.0",
             {},
             "not affected",
-            "has no realtime client but the one of the beta, which OpenAI refuses since 2026-05-12",
+            "has no realtime client but the one of the beta, which OpenAI has refused since 2026-05-12",
             None,
         ),
     ],
@@ -394,5 +394,5 @@ def test_a_patch_for_a_version_that_is_gone_fails_where_that_is_asked_for(
     capsys.readouterr()
     assert main([*words, "--fail-unneeded"]) == 1
     assert capsys.readouterr().err.splitlines()[0] == (
-        f"rtstt-shim: {tmp_path / path.format('1.4.4')} is for a version that is not installed any more"
+        f"rtstt-shim: {tmp_path / path.format('1.4.4')} is for a version that is no longer installed"
     )

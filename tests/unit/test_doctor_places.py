@@ -166,8 +166,7 @@ def test_the_interpreters_that_were_looked_at_are_named(tmp_path: Path, capsys: 
     folder = environment(tmp_path / ".venv")
     main(["doctor", str(tmp_path)])
     assert capsys.readouterr().out.startswith(
-        "Python 3.11.7, /usr/bin/python\n  no client that is known\n"
-        f"Python 3.12.4, {folder}/bin/python\n  no client that is known\n"
+        f"Python 3.11.7, /usr/bin/python\n  no known client\nPython 3.12.4, {folder}/bin/python\n  no known client\n"
     )
 
 
@@ -196,7 +195,8 @@ def test_a_package_without_a_row_is_examined_by_the_source_rules(
         (
             "fork",
             "affected",
-            "The header OpenAI-Beta with realtime=v1 is refused since 2026-05-12 (beta_api_shape_disabled, close 4000) "
+            "The header OpenAI-Beta with realtime=v1 has been refused since 2026-05-12 "
+            "(beta_api_shape_disabled, close 4000) "
             f"({site}/fork/stt.py:2)",
         ),
         (

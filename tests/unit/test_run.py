@@ -124,7 +124,7 @@ def test_the_dashes_may_be_left_out(started: Any) -> None:
             "--route a_b: not a host name: Codepoint U+005F at position 2 of 'a_b' not allowed; "
             "write it like --route api.openai.com=127.0.0.1:8765",
         ),
-        (["--", ""], "cannot start '': an empty name is no program; for example: rtstt-shim run -- python app.py"),
+        (["--", ""], "cannot start '': the name of the program is empty; for example: rtstt-shim run -- python app.py"),
         (
             ["--", "no-such-command"],
             "cannot start no-such-command: No such file or directory; for example: rtstt-shim run -- python app.py",

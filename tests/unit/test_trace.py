@@ -417,7 +417,7 @@ def test_a_pipe_that_nobody_reads_is_one_warning_and_no_wait(
 def test_a_device_is_no_file_for_a_trace(
     warnings_logged: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names_what_it_cannot_write(os.devnull, "it is no regular file", warnings_logged, monkeypatch)
+    names_what_it_cannot_write(os.devnull, "it is not a regular file", warnings_logged, monkeypatch)
 
 
 def test_the_file_is_for_its_owner_alone(path: Path) -> None:

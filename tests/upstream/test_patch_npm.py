@@ -386,7 +386,7 @@ def test_after_an_upgrade_the_old_patch_is_replaced(
     capsys.readouterr()
     assert patch(root, "--check", *words) == 1
     assert (
-        f"{old} is not needed any more: the project does not use {PACKAGE} 1.4.4: run `rtstt-shim patch-npm`"
+        f"{old} is no longer needed: the project does not use {PACKAGE} 1.4.4: run `rtstt-shim patch-npm`"
         in capsys.readouterr().out
     )
     assert patch(root, *words) == 0
@@ -420,7 +420,7 @@ def test_a_version_that_package_json_excludes_loses_its_patch_before_the_install
     )
     assert patch(root, "--check", *words) == 1
     assert capsys.readouterr().out == (
-        f"{old} is not needed any more: the project does not use {PACKAGE} 1.4.4: run `rtstt-shim patch-npm`\n{left}"
+        f"{old} is no longer needed: the project does not use {PACKAGE} 1.4.4: run `rtstt-shim patch-npm`\n{left}"
     )
     assert patch(root, *words) == 0
     assert capsys.readouterr().out.endswith(left)
@@ -688,7 +688,7 @@ class TestBadInput:
         root = project(tmp_path / "b")
         (root / "pnpm-workspace.yaml").write_text("patchedDependencies: {a@1.0.0: b.patch}\n")
         assert self.refused(capsys, root) == (
-            f"patchedDependencies in {root / 'pnpm-workspace.yaml'} is not a block: write one entry a line"
+            f"patchedDependencies in {root / 'pnpm-workspace.yaml'} is not a block: write one entry per line"
         )
         (root / "pnpm-workspace.yaml").write_text("- a\n")
         assert self.refused(capsys, root) == f"{root / 'pnpm-workspace.yaml'} is broken: repair it first"

@@ -271,7 +271,7 @@ class TestBadInput:
     @pytest.mark.parametrize("name", ["-x", "a..b", "a b", "@{-1}", "", "refs/heads/"])
     def test_a_name_that_is_none(self, repository: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
         assert refused(capsys, repository, f"--branch={name}") == (
-            f"git takes no branch name {name!r}: choose another with --branch"
+            f"git does not accept the branch name {name!r}: choose another with --branch"
         )
 
     def test_a_branch_for_an_upstream(self, repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -346,5 +346,5 @@ class TestBadInput:
 
     def test_what_verifies_an_upstream(self, repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert refused(capsys, repository, "--verify") == (
-            "`rtstt-shim pr source` only writes: leave --verify, --check and --online out"
+            "`rtstt-shim pr source` only writes: leave out --verify, --check and --online"
         )

@@ -197,8 +197,8 @@ def test_outages_are_reported_and_what_the_fix_claims_must_hold_for_each(monkeyp
         ("a retry decision", "reset", {"name": "Error"}, False),
         ("close code and reason", "closed with 1011", {"message": "(code=1011, reason=server_error)"}, True),
         ("close code and reason", "closed with 1011", {"message": "closed"}, False),
-        ("the error event arrives", "refused behind the handshake", {"message": "Incorrect API key."}, True),
-        ("the error event arrives", "refused behind the handshake", {"message": "closed"}, False),
+        ("the error event arrives", "refused right after the handshake", {"message": "Incorrect API key."}, True),
+        ("the error event arrives", "refused right after the handshake", {"message": "closed"}, False),
         ("the error event arrives", "reset", {"message": "closed"}, True),
     ],
 )
@@ -245,7 +245,7 @@ def test_every_outage_happens_as_its_name_says(tmp_path: Path) -> None:
         assert run.attempts == (None if outage.name == "unknown host" else 1), outage.name
     for status in (401, 403, 404, 429, 500, 503):
         assert happened[f"HTTP {status}"] == [f"server rejected WebSocket connection: HTTP {status}"]
-    assert "Incorrect API key" in happened["refused behind the handshake"][0]
+    assert "Incorrect API key" in happened["refused right after the handshake"][0]
     assert "1011" in happened["closed with 1011"][0]
     assert all(happened.values())
 

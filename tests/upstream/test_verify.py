@@ -77,7 +77,7 @@ def test_model_param_is_proven_on_the_npm_source(
             "ws-first-event",
             "1.4.7",
             1,
-            "| refused behind the handshake | no error, 1 attempt, 0 warnings "
+            "| refused right after the handshake | no error, 1 attempt, 0 warnings "
             "| `Error`: Incorrect API key provided, 1 attempt, 0 warnings |",
         ),
         (
@@ -128,7 +128,7 @@ def test_all_fixes_of_the_plugin_together_survive_every_outage_with_one_warning_
     assert [name for name, run in runs.items() if run.crash or len(run.warnings) != failures(run)] == []
     assert [name for name, run in runs.items() if not run.errors] == ["aborted while connecting"]
     decided = {name: run.errors[0]["retryable"] for name, run in runs.items() if run.errors}
-    final = ["HTTP 401", "HTTP 403", "HTTP 404", "refused behind the handshake"]
+    final = ["HTTP 401", "HTTP 403", "HTTP 404", "refused right after the handshake"]
     assert [name for name, retryable in decided.items() if not retryable] == final
     assert all(run.attempts in (None, 2 if decided[name] else 1) for name, run in runs.items() if run.errors)
 

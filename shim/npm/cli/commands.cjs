@@ -13,7 +13,7 @@ const HELP = `usage: rtstt-shim COMMAND ...
   run     run a Node program with the shim active, child processes included:
           rtstt-shim run -- npm start
 
-These are the commands of the Python package, which has to be installed, or uv:
+These commands need the Python package or uv to be installed:
 
   patch   patch the LiveKit plugin of this project
   mock, probe, pr, exam, record, inspect, cassette

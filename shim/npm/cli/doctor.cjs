@@ -10,8 +10,8 @@ const { Unread, isFolder, printable, real } = require('./tree.cjs');
 const HELP = `usage: rtstt-shim doctor [--format text|json] [PATH]
 
 List the installed npm packages below PATH (default: here) whose transcription
-sessions OpenAI's endpoint refuses, and what the shim does about each. Nothing
-that it looks at is executed.
+sessions OpenAI's endpoint refuses, and what the shim does about each. The
+command executes nothing that it examines.
 
 Exit codes: 0 nothing is affected and uncovered, 1 something is, 2 usage error,
 or something could not be read.`;
@@ -76,7 +76,7 @@ const needsPython = (option) =>
 function text(path, clients) {
   const lines = wrap(`npm packages of ${real(path)}`);
   for (const client of clients) lines.push(...linesOf(client));
-  if (!clients.length) lines.push(...wrap('no client that is known', 2));
+  if (!clients.length) lines.push(...wrap('no known client', 2));
   return [...lines, ...wrap(REST)].join('\n');
 }
 

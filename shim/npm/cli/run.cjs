@@ -10,10 +10,10 @@ const EXAMPLE = 'for example: rtstt-shim run -- node app.js';
 const HELP = `usage: rtstt-shim run [--no-shim] -- COMMAND...
 
 Adds --require of the shim to NODE_OPTIONS, so that it is active in every Node
-process that COMMAND starts; it takes your own along through RTSTT_SHIM_REQUIRE,
-since programs such as \`next dev\` keep only one. --no-shim shows what happens
-without it. --route HOST=HOST:PORT, and Python programs, need the Python
-package's command.
+process that COMMAND starts. Programs such as \`next dev\` keep only one
+--require, so your own are loaded through RTSTT_SHIM_REQUIRE. --no-shim shows
+what happens without the shim. --route HOST=HOST:PORT, and Python programs, need
+the Python package's command.
 
 Exit codes: the program's, 128 + n if signal n ended it, 2 if it could not be
 started.`;

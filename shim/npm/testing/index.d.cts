@@ -52,7 +52,7 @@ export interface RealtimeMock extends AsyncDisposable {
   session(number: number): Promise<SessionWithEvents>;
   /** Throws an error that says what was expected and what happened, unless the script was followed. */
   verify(): Promise<void>;
-  /** Returns what became of each session, in words. */
+  /** Returns the outcome of each session, in words. */
   explain(): Promise<string>;
   /** Replaces the script. */
   load(answers: Answers): Promise<void>;
@@ -67,7 +67,7 @@ export interface RealtimeMock extends AsyncDisposable {
 /**
  * Starts a mock of OpenAI's Realtime transcription endpoint, which is a Python program.
  *
- * The environment variable `RTSTT_MOCK` names a command that starts it, or the ws:// address of one that runs already.
+ * The environment variable `RTSTT_MOCK` names a command that starts it, or the ws:// address of a running one.
  * Without it the mock is started with the first of these that is installed: `rtstt-shim` of the Python package, uvx, pipx,
  * docker or podman with an image `rtstt-shim-mock` (`RTSTT_MOCK_IMAGE` names another).
  *

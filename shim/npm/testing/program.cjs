@@ -34,7 +34,7 @@ const ARGUMENTS = {
 };
 
 /**
- * Returns a mock that runs already.
+ * Returns a mock that is already running.
  *
  * @param {string} url
  * @param {ProgramOptions} options
@@ -42,7 +42,7 @@ const ARGUMENTS = {
  */
 function attach(url, options) {
   const [given] = argumentsOf(options);
-  if (given) throw new Error(`RTSTT_MOCK names a mock that runs already, which does not take ${given}; start it with that`);
+  if (given) throw new Error(`RTSTT_MOCK names a running mock, which does not take ${given}; start the mock with that option`);
   return { url, token: process.env.RTSTT_MOCK_TOKEN, isShared: true, stop: async () => {} };
 }
 

@@ -17,9 +17,9 @@ __all__ = ["Finder", "start"]
 
 
 class Finder:
-    """A finder of a few packages that the program's own environment may lack.
+    """An import finder for the few packages that the program's own environment may lack.
 
-    It belongs at the end of `sys.meta_path`: what the program's environment has comes first.
+    It belongs at the end of `sys.meta_path`, so that packages of the program's environment come first.
 
     Args:
         folders: The folder of each package.
@@ -31,13 +31,13 @@ class Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find one of the packages; their modules are then found in the package's own folder."""
+        """Find one of the packages; its modules are then found through the package's own folder."""
         folder = self._folders.get(fullname)
         return PathFinder.find_spec(fullname, [folder]) if folder else None
 
 
 def start() -> None:
-    """Do in this process what its environment asks for; a failure is one line on stderr.
+    """Activate in this process what its environment asks for; a failure prints one line on stderr.
 
     ``RTSTT_SHIM_WRAPT`` is the folder with wrapt. ``rtstt-shim run`` sets it where wrapt is not installed beside the
     shim.

@@ -109,7 +109,7 @@ def find_npm_clients(path: Path, unread: Unread) -> list[Client]:
 
 
 def npm_client(package: NpmPackage, unread: Unread, *, shim_installed: bool = False) -> Client:
-    """Return what is known of one copy of a package that has rules.
+    """Return what is known about one copy of a package that has rules.
 
     Args:
         package: The copy.

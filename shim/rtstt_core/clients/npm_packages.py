@@ -22,7 +22,7 @@ STORES = {
     ".pnpm": "pnpm",
     ".store": "npm's and Yarn's linked installs",
 }
-"""Folders of a ``node_modules`` in which an installer keeps each package's own one, and whose they are."""
+"""Folders of ``node_modules`` in which an installer keeps a ``node_modules`` for each package, with the installer."""
 
 _PNP = (".pnp.cjs", ".pnp.data.json")
 _LARGEST = 20 * 1024 * 1024  # bytes, unpacked
@@ -34,7 +34,7 @@ class NpmPackage(NamedTuple):
     Attributes:
         name: The name under which programs import it.
         path: Its folder; the archive that holds it with Yarn's Plug'n'Play.
-        inside: Its folder in the archive, with a slash at its end; empty where it is no archive.
+        inside: Its folder in the archive, with a slash at its end; empty if it is not in an archive.
     """
 
     name: str
@@ -152,7 +152,7 @@ def packages_in(
     """Find the packages in some ``node_modules`` and in what some Plug'n'Play files name.
 
     Args:
-        modules: The ``node_modules`` folders; a package's nested one is looked into only where it is among them.
+        modules: The ``node_modules`` folders; a nested one of a package is searched only if it is in this list.
         archives: The ``.pnp.cjs`` or ``.pnp.data.json`` files.
         unread: Gets what cannot be read.
         wanted: Whether a package is of interest, by its name.

@@ -17,11 +17,11 @@ _PATCH = re.compile(r"(?:@livekit(?:/|__|%2F|\+|-))agents-plugin-openai(?:@|\+|-
 
 
 def unneeded_patches(folder: Path, clients: Iterable[Client], unread: Unread) -> list[str]:
-    """Return the paths of patches whose version is not installed any more.
+    """Return the paths of patches whose version is no longer installed.
 
     Args:
         folder: The project.
-        clients: What is installed there. Without a copy of the plugin nothing is known of its patches.
+        clients: What is installed there. Without a copy of the plugin, no patch of it is returned.
         unread: Gets what cannot be read.
     """
     installed = {client.version for client in clients if client.name == LIVEKIT}

@@ -1,6 +1,6 @@
 """Find the Python environments of a project, and read what is installed in each or locked for it.
 
-An environment is read from its files. No interpreter is executed, except one that a person names and that is in no
+An environment is read from its files. No interpreter is executed, except one that the user names and that is not in a
 virtual environment.
 """
 
@@ -56,7 +56,7 @@ def active(unread: Unread) -> PythonEnvironment | None:
 
 
 def named(python: Path, unread: Unread) -> PythonEnvironment:
-    """Return the environment that a person names.
+    """Return the environment that the user names.
 
     Args:
         python: An interpreter, or the folder of a virtual environment.

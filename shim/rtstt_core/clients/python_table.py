@@ -28,7 +28,7 @@ class VersionRange(NamedTuple):
         since: The first version.
         sends: When it puts ``model`` into the URL.
         why: What it does, a clause.
-        beta: Whether it sends the header ``OpenAI-Beta: realtime=v1`` too, which OpenAI refuses since 2026-05-12,
+        beta: Whether it sends the header ``OpenAI-Beta: realtime=v1`` too, which OpenAI has refused since 2026-05-12,
             whatever the URL: the shim cannot correct that.
         fixed_in: The first version without these faults, and what else that takes; None where there is none.
     """
@@ -85,7 +85,7 @@ class KnownClient(NamedTuple):
     examined: str | None = None
 
     def at(self, version: str) -> VersionRange:
-        """Return what a version of it does; the oldest range where the text is no version."""
+        """Return what a version of it does; the oldest range if the text is not a version."""
         return [self.ranges[0], *(row for row in self.ranges if numbers(row.since) <= numbers(version))][-1]
 
     def is_newer(self, version: str) -> bool:
@@ -109,14 +109,14 @@ class KnownClient(NamedTuple):
         return before[-1].fixed_in if before else None
 
 
-_BETA = "sends the header OpenAI-Beta: realtime=v1, which OpenAI refuses since 2026-05-12"
+_BETA = "sends the header OpenAI-Beta: realtime=v1, which OpenAI has refused since 2026-05-12"
 _UNKNOWN = "this version was not examined"
 _OWN_CODE = (VersionRange("0", "if given", "sends what the application puts into the URL"),)
 _BETA_CLIENT = "client.beta.realtime is refused in every version"
 
 
 def _always_beta(name: str, version: str, *, why: str = _BETA, transport: str = "websockets") -> KnownClient:
-    """Return the row of a client of which one version was run."""
+    """Return the row of a client that was tested in one version."""
     ranges = (VersionRange("0", "unknown", _UNKNOWN), VersionRange(version, "never", why, True))
     return KnownClient(name, transport, ranges, version)
 

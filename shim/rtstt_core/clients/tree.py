@@ -65,7 +65,7 @@ class Unread:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is a regular file; a path that cannot be looked at is none."""
+    """Return whether the path is a regular file; False if that cannot be determined."""
     try:
         return path.is_file()
     except OSError:
@@ -73,7 +73,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether there is a folder; a path that cannot be looked at is none."""
+    """Return whether the path is a folder; False if that cannot be determined."""
     try:
         return path.is_dir()
     except OSError:

@@ -1,6 +1,6 @@
 """Find the installed packages that hold the address of OpenAI's realtime endpoint and are in no table.
 
-Their code is examined by the source rules, where those are installed.
+The source rules examine their code, if they are installed.
 """
 
 from __future__ import annotations

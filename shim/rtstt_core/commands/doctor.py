@@ -1,34 +1,34 @@
 """List the clients that OpenAI's realtime endpoint refuses, and what the shim does about each.
 
-  rtstt-shim doctor                    what this folder holds, and the Python environment of this command
-  rtstt-shim doctor path/to/app        the same for another folder
-  rtstt-shim doctor --python .venv     that Python environment in place of the ones that are found
-  rtstt-shim doctor --fix              rewrite in the source code what is certain
+  rtstt-shim doctor                    examine this folder, and the Python environment of this command
+  rtstt-shim doctor path/to/app        examine another folder
+  rtstt-shim doctor --python .venv     examine that Python environment in place of the ones that are found
+  rtstt-shim doctor --fix              rewrite the source code where the fix is certain
 
-The symptom is a transcription session that gets no transcripts: the endpoint refused it, and the client hid the error.
-The doctor examines
+The symptom is a transcription session without transcripts: the endpoint refused it, and the client hid the error. The
+doctor examines
 
 - the Python packages of this command's own interpreter, of the activated environment ($VIRTUAL_ENV), of the virtual
   environments below the folder, and of its lock files (uv.lock, poetry.lock, pdm.lock, requirements*.txt with `==`);
 - the npm packages below the folder (node_modules, workspaces, stores, Yarn's Plug'n'Play), and above it for a member
   of a workspace;
 - the source code below the folder: Python, JavaScript, TypeScript, Swift, Go, C#, Kotlin, C++. Hidden folders and
-  folders of built files (build, dist, out, target) are left out. Packages that hold the endpoint's address and that
-  the doctor has no row for are examined in the same way. This needs the extra `upstream`.
+  folders of built files (build, dist, out, target) are left out. Installed packages that contain the endpoint's address
+  and are not in the doctor's tables are examined in the same way. This needs the extra `upstream`.
 
-Nothing that it looks at is executed. Copies in caches (.cache, Yarn's, npm's _npx) are left out, unless the folder is
-one.
+The doctor executes nothing that it examines. Copies in caches (.cache, Yarn's, npm's _npx) are left out, unless PATH is
+in one.
 
 A client is affected if OpenAI's endpoint refuses its transcription sessions, whatever the application does. It is
-covered where the shim corrects that here: for Python, rtstt-shim is installed beside it, with wrapt and a version of
-the transport that was tested, and is not disabled; for npm, NODE_OPTIONS names the preload. `rtstt-shim run -- COMMAND`
-sets it; `rtstt-shim patch-npm` patches the LiveKit plugin in place.
+covered if the shim corrects that here: for Python, rtstt-shim is installed beside it, with wrapt and a tested version
+of the transport, and is not disabled; for npm, NODE_OPTIONS names the preload. `rtstt-shim run -- COMMAND` sets it;
+`rtstt-shim patch-npm` patches the LiveKit plugin in place.
 
---fix shows the changes as a diff and asks before it writes; --yes answers. It changes no file that git does not track
-or that has uncommitted changes, unless --force is given.
+--fix shows the changes as a diff and asks before it writes; --yes writes without asking. Files that git does not track,
+or that have uncommitted changes, are changed only with --force.
 
---format json prints a list, empty where nothing is found, of objects with these fields, none of which will go away or
-change its type:
+--format json prints a list of objects, empty if nothing is found. They have these fields, none of which will be
+removed or change its type:
 
   registry         "PyPI", "npm", or "source" for a place in source code
   name             the package; the rule of a place in source code
@@ -38,14 +38,14 @@ change its type:
   line             source: the line; else null
   verdict          "affected", "not affected" or "unknown"
   affected         true if the verdict is "affected"
-  why              what it does, a clause for people
-  shim             what the shim does about it, a clause for people
+  why              what it does, as a clause of text
+  shim             what the shim does about it, as a clause of text
   covered          true if the shim does that here
-  fix              what makes the shim unnecessary, for people; null if nothing is known
+  fix              what makes the shim unnecessary, as text; null if nothing is known
   not_needed_from  from which version the shim is not needed, words that begin with the version; null if there is none
 
-Exit codes: 0 nothing is affected and uncovered, 1 something is (with --fail-unneeded also: the shim or a patch can
-go, because what is installed is fixed), 2 usage error, or something could not be read.
+Exit codes: 0 nothing is affected and uncovered, 1 something is (with --fail-unneeded also: the shim or a patch can be
+removed, because what is installed is fixed), 2 usage error, or something could not be read.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", help="the output (default: text)")
     parser.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
     parser.add_argument(
-        "--fail-unneeded", action="store_true", help="exit 1 if the shim or a patch is not needed any more"
+        "--fail-unneeded", action="store_true", help="exit 1 if the shim or a patch is no longer needed"
     )
-    parser.add_argument("--fix", action="store_true", help="rewrite in the source code what is certain")
+    parser.add_argument("--fix", action="store_true", help="rewrite the source code where the fix is certain")
     parser.add_argument("--yes", action="store_true", help="with --fix: write without asking")
     parser.add_argument("--force", action="store_true", help="with --fix: also files that are untracked or changed")
 
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 def _unneeded(report: Report, path: Path, unread: Unread) -> list[str]:
     """Return what can go: the shim, and patches, one sentence each."""
     patches = unneeded_patches(path, report.clients, unread)
-    sentences = [f"{patch} is for a version that is not installed any more" for patch in patches]
+    sentences = [f"{patch} is for a version that is no longer installed" for patch in patches]
     fixed = ", ".join(f"{client.name} {client.version}" for client in report.fixed)
     return [*sentences, *([f"nothing here needs the shim any more: {fixed} is fixed"] if fixed else [])]
 
@@ -129,7 +129,7 @@ def _examine(path: Path, python: Path | None, unread: Unread) -> Report:
 
 
 def _environments(path: Path, unread: Unread) -> list[PythonEnvironment]:
-    """Return the environments to look at; a lock file only for what no environment of its folder has."""
+    """Return the environments to examine; of a lock file, only the packages that no environment in its folder has."""
     found = [own(unread)]
     activated = active(unread)
     found += [activated] if activated else []

@@ -56,7 +56,7 @@ def _section(title: str, clients: list[Client]) -> list[str]:
     lines = _wrap(title)
     for client in clients:
         lines += _client(client)
-    return lines if clients else [*lines, *_wrap("no client that is known", 2)]
+    return lines if clients else [*lines, *_wrap("no known client", 2)]
 
 
 def _client(client: Client) -> list[str]:

@@ -5,14 +5,14 @@
   rtstt-shim run --route api.openai.com=127.0.0.1:8765 -- python app.py
 
 The shim is active in the program's children as well: subprocesses, multiprocessing (fork, spawn, forkserver), worker
-threads and forked processes of Node. It works through two environment variables: PYTHONPATH (one folder is put before
-what it holds; your own sitecustomize still runs) and NODE_OPTIONS (one --require, which takes your own along through
-RTSTT_SHIM_REQUIRE: programs such as `next dev` keep only one). The program's Python may be one in which rtstt-shim is
-not installed.
+threads and forked processes of Node. It works through two environment variables: PYTHONPATH (one folder is added in
+front; your own sitecustomize still runs) and NODE_OPTIONS (it has a single --require, because programs such as `next
+dev` keep only one; the modules that you require are named in RTSTT_SHIM_REQUIRE and still run). rtstt-shim need not be
+installed in the program's Python.
 
 The shim is not active in a Python that ignores the environment (python -I, -E) or skips site (-S), in a process that
 is started with a cleared environment, in Node older than 20, and in a `node --permission` that may not read the shim.
-Use `import rtstt_shim` in the program, or `node --require "$(rtstt-shim node-path)/register.cjs"`, there.
+In these cases use `import rtstt_shim` in the program, or `node --require "$(rtstt-shim node-path)/register.cjs"`.
 
 Another tool that starts programs (ddtrace-run) may come before or after this command; opentelemetry-instrument must
 come before it.
@@ -20,7 +20,7 @@ come before it.
 With RTSTT_SHIM_TRACE=FILE in the environment, the program's realtime connections are written to a file, without secrets
 and audio; `rtstt-shim inspect FILE` shows it.
 
---route sends the connections to HOST, whatever their port, to a server without TLS on this machine, such as
+--route redirects connections to HOST, whatever their port, to a server without TLS on this machine, such as
 `rtstt-shim mock`; the program still sees HOST and a valid certificate. Add --no-shim to see what happens without the
 shim.
 
@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="HOST=HOST:PORT",
         help="send connections to the first HOST to the server at the second; repeatable",
     )
-    parser.add_argument("--no-shim", action="store_true", help="leave the shim out (RTSTT_SHIM_DISABLE=1)")
+    parser.add_argument("--no-shim", action="store_true", help="do not activate the shim (RTSTT_SHIM_DISABLE=1)")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="the program and its arguments")
 
 
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if not command:
         raise UsageError(f"there is no COMMAND to run; {_EXAMPLE}")
     if not command[0]:
-        raise UsageError(f"cannot start '': an empty name is no program; {_EXAMPLE}")
+        raise UsageError(f"cannot start '': the name of the program is empty; {_EXAMPLE}")
     environ = dict(os.environ)
     if args.no_shim:
         environ["RTSTT_SHIM_DISABLE"] = "1"

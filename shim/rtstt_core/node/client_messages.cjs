@@ -32,7 +32,7 @@ class ClientMessages {
   #arrived = 0;
   #read = 0;
   #attached = false;
-  // Whether nothing more is to be expected of the client.
+  // Whether the client will read nothing more.
   #over = false;
   /** @type {(() => void) | undefined} */
   #end;

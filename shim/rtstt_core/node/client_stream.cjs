@@ -28,7 +28,7 @@ class ClientStream {
   }
 
   /**
-   * Receives bytes as the client writes them: frames begin with a chunk or behind another, and a header is never cut.
+   * Receives bytes as the client writes them: a frame begins with a chunk or after another frame, and a header is never cut.
    *
    * @param {Uint8Array} chunk
    */

@@ -18,7 +18,7 @@ const { redact } = require('./redact.cjs');
  * @typedef {object} Symptom
  * @property {'error' | 'failed' | 'close' | 'handshake' | 'connect' | 'silent'} kind an `error` event, an item's
  *   `…transcription.failed`, a close code other than 1000, an HTTP status other than 101, no connection, or a session in
- *   which audio was sent and neither a transcript nor an error came
+ *   which audio was sent and neither a transcript nor an error arrived
  * @property {boolean} [native] whether the URL's host is one of OpenAI's own
  * @property {string} [type] the event's `error.type`
  * @property {string} [code] the event's `error.code`

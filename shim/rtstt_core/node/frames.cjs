@@ -25,7 +25,7 @@ const MAX_MESSAGE = 65_536;
  *   each byte is a character
  * @property {(data: Buffer, head: string) => void} message receives one whole text message of interest
  * @property {() => void} delta receives a delta
- * @property {() => void} arrived receives a message of a compressed connection, of which nothing else is read
+ * @property {() => void} arrived learns that a message arrived on a compressed connection, whose messages are not read
  * @property {(code: number, reason: string) => void} closed receives the CLOSE frame; 1005 if it has no code
  */
 

@@ -64,7 +64,7 @@ class InflateContext {
       pieces.push(Buffer.from(piece));
       at = data.length - inLeft;
       if (outLeft > 0) {
-        // What is left after the last block of a stream is no part of it; the next message begins a new one.
+        // What is left after the last block of a stream is not part of it; the next message begins a new one.
         if (inLeft > 0) this.reset();
         return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
       }

@@ -7,7 +7,7 @@ const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g;
 // Any scheme: the URL of a proxy holds a password too.
 const URL_IN_TEXT = /:\/\/[^\s"'<>]+/g;
 const USERINFO = /(?<=\/\/)[^/]*@/g;
-// Query parameters whose values explain a failure and identify nobody; all other values are masked.
+// Query parameters whose values help to explain a failure and identify no one; all other values are masked.
 const SHOWN_PARAMETERS = new Set(['intent', 'model', 'deployment', 'api-version']);
 const MAX_LENGTH = 400;
 

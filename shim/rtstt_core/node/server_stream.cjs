@@ -49,7 +49,7 @@ class ServerStream {
     return this.#state === 'body';
   }
 
-  /** Whether nothing more is to be learned from this connection. */
+  /** Whether nothing more needs to be read from this connection. */
   get over() {
     return this.#state === 'over';
   }

@@ -32,7 +32,7 @@ class AudioRates {
 
 /**
  * Returns the event of a TEXT message. In place of audio it has `audio_bytes` and `audio_ms`; audio that is kept stands
- * beside them. What is no event becomes one of the type `(no event)` with the beginning of the text.
+ * beside them. A text that is not an event becomes one of the type `(no event)` with the beginning of the text.
  *
  * @param {string} message
  * @param {AudioRates} rates the session's audio formats, which the event may change

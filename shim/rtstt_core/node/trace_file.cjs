@@ -12,7 +12,7 @@ const { redact } = require('./redact.cjs');
 
 const FORMAT = 'rtstt-trace';
 const VERSION = 1;
-// The bytes that a file may hold; whoever reaches them writes one last line and stops.
+// The maximum size of a file, in bytes; a process that reaches it writes one last line and stops.
 const MAX_FILE = 268_435_456;
 const MAX_LINE = 25_165_824;
 const AUDIO = ',audio';
@@ -32,7 +32,7 @@ class TraceFile {
   /**
    * @param {string} path the file; it is created so that its owner alone can read it
    * @param {boolean} keepAudio
-   * @throws {Error} if it cannot be opened or is no regular file
+   * @throws {Error} if it cannot be opened or is not a regular file
    */
   constructor(path, keepAudio) {
     // Opening a pipe without a reader would wait for one.
@@ -43,7 +43,7 @@ class TraceFile {
     const status = fstatSync(this.#file);
     if (!status.isFile()) {
       closeSync(this.#file);
-      throw new Error('it is no regular file');
+      throw new Error('it is not a regular file');
     }
     const header = encode({
       format: FORMAT,
@@ -113,7 +113,7 @@ const files = new Map();
 /**
  * Returns the file that a setting names, opened once; nothing if it cannot be opened, which is printed once.
  *
- * @param {string} setting the value of RTSTT_SHIM_TRACE: a path, and `,audio` behind it to keep the audio
+ * @param {string} setting the value of RTSTT_SHIM_TRACE: a path, followed by `,audio` to keep the audio
  * @returns {TraceFile | undefined}
  */
 function traceFile(setting) {

@@ -1,5 +1,5 @@
 /**
- * The URL rule: which realtime URLs OpenAI's endpoint refuses for certain, and what they have to become.
+ * The URL rule: which realtime URLs OpenAI's endpoint is certain to refuse, and how to correct them.
  *
  * The twin of `url_rule.py`, which names the sources of its facts; `tests/vectors/url_rule.json` tests both.
  */
@@ -10,7 +10,7 @@
  * @property {string} url the URL to connect to
  * @property {boolean} changed whether `url` differs from what was given
  * @property {'drop-model' | 'set-intent' | 'keep'} rule
- * @property {string} reason one clause that gives the reason, fit for a log line
+ * @property {string} reason the reason, as a clause for a log line
  * @property {'transcription' | 'conversation' | 'none'} session what a connection to `url` opens, as far as the URL tells
  * @property {boolean} native whether `url` is a realtime URL of OpenAI's own hosts, or of one that `RTSTT_SHIM_HOSTS` names
  */
@@ -38,7 +38,7 @@ function extraHosts(setting) {
 }
 
 /**
- * Returns the entries of `RTSTT_SHIM_HOSTS` that are no host names, and so match no URL.
+ * Returns the entries of `RTSTT_SHIM_HOSTS` that are not host names, and so match no URL.
  *
  * @param {string} setting the variable's value
  */
@@ -117,7 +117,7 @@ function sessionOf(path, keys, models, intents, native) {
 }
 
 /**
- * Decides what a realtime URL has to become so that OpenAI's endpoint accepts the transcription session.
+ * Decides how to change a realtime URL so that OpenAI's endpoint accepts the transcription session.
  *
  * @param {string} url any string; one that is not the URL of a realtime socket is kept
  * @returns {Decision} it never throws on a string, and applying it twice changes nothing more

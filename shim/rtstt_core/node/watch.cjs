@@ -54,7 +54,7 @@ class Watch {
   });
 
   /**
-   * The progress of a transcription session; undefined once a transcript or an error came.
+   * The progress of a transcription session; undefined once a transcript or an error has arrived.
    *
    * @type {Progress | undefined}
    */
@@ -141,7 +141,7 @@ class Watch {
   closed(code, reason, byClient) {
     if (this.#closed) return;
     this.#closed = true;
-    // The server's echo of the client's own close is no failure.
+    // The server's echo of the client's own close is not a failure.
     const echo = byClient && !REFUSALS.includes(code);
     const errors = this.#popAll();
     const newest = errors.pop();

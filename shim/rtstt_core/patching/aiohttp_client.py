@@ -74,7 +74,7 @@ def patch(module: ModuleType, context: PatchContext) -> None:
 def _whole_url(session: Any, url_class: Any, given: Any, params: Any) -> Any:
     """Return the URL that aiohttp connects to: the text that was given, unless aiohttp composes another one.
 
-    It is None for a value that is no URL, which aiohttp rejects.
+    It is None for a value that is not a URL, which aiohttp rejects.
     """
     try:
         url = url_class(given)

@@ -103,7 +103,7 @@ def report_failure(watch: Watch, error: BaseException, started: float) -> None:
     """Report why an attempt failed before the server answered.
 
     A timeout of the application's own (`asyncio.wait_for`, `trio.move_on_after`) cancels the attempt. So does an
-    application that no longer wants the connection, which is no failure; it does so early.
+    application that no longer wants the connection, which is not a failure; it does so early.
 
     Args:
         watch: The watch of the attempt.

@@ -84,7 +84,8 @@ class PatchContext:
         """Apply the URL rule; count a correction, and log the first one of the process.
 
         Args:
-            url: The URL that the client is about to connect to. A value that is no string is the client's to reject.
+            url: The URL that the client is about to connect to. A value that is not a string is left for the client to
+                reject.
         """
         decision = fix_url(url if isinstance(url, str) else "")
         if decision.changed:

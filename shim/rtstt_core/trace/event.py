@@ -57,8 +57,8 @@ def _rate_of(session: dict[str, Any], direction: str) -> float | None:
 def traced_text(message: str | bytes, rates: AudioRates, *, keep_audio: bool) -> dict[str, Any]:
     """Return the event of a TEXT message.
 
-    In place of audio it has ``audio_bytes`` and ``audio_ms``; audio that is kept stands beside them. What is no event
-    becomes one of the type ``(no event)`` with the beginning of the text.
+    In place of audio it has ``audio_bytes`` and ``audio_ms``; audio that is kept stands beside them. A text that is not
+    an event becomes one of the type ``(no event)`` with the beginning of the text.
 
     Args:
         message: The message.

@@ -28,7 +28,7 @@ VERSION = 1
 """The version of the format, which changes when a reader of the version before would misread a file."""
 
 MAX_FILE = 256 * 1024 * 1024
-"""The bytes that a file may hold; whoever reaches them writes one last line and stops."""
+"""The maximum size of a file, in bytes; a process that reaches it writes one last line and stops."""
 
 # The largest event that an endpoint accepts holds 15 MiB of audio, which is a third longer in base64.
 _MAX_LINE = 24 * 1024 * 1024
@@ -47,7 +47,7 @@ class TraceFile:
         writable: Whether lines are still written.
 
     Raises:
-        OSError: It cannot be opened or is no regular file.
+        OSError: It cannot be opened or is not a regular file.
     """
 
     def __init__(self, path: str, *, keep_audio: bool) -> None:
@@ -57,7 +57,7 @@ class TraceFile:
         status = os.fstat(self._file)
         if not stat.S_ISREG(status.st_mode):
             os.close(self._file)
-            raise OSError("it is no regular file")
+            raise OSError("it is not a regular file")
         self._path = path
         self.keep_audio = keep_audio
         self.writable = True
@@ -144,7 +144,7 @@ def trace_file(setting: str) -> TraceFile | None:
     The reason is logged once.
 
     Args:
-        setting: The value of ``RTSTT_SHIM_TRACE``: a path, and ``,audio`` behind it to keep the audio.
+        setting: The value of ``RTSTT_SHIM_TRACE``: a path, followed by ``,audio`` to keep the audio.
     """
     with _lock:
         if setting in _files:

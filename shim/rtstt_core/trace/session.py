@@ -105,7 +105,7 @@ class SessionTrace:
         self._write({"sender": sender, "event": event})
 
     def accepted(self) -> None:
-        """Write that the handshake was accepted, unless that is written."""
+        """Write that the handshake was accepted, unless that is written already."""
         if not self._answered:
             self._answered = True
             self._write({"http_status": 101})

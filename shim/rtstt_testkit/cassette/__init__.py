@@ -5,12 +5,15 @@
     ids       identifiers as placeholders
     wav       the audio
     lines     one connection: from frames to lines, without secrets
-    writer    the file that is written
-    reader    a file that is read
-    model     the sessions that are read
+    writer    writing a file
+    reader    reading a file
+    model     the recorded sessions
     edit      a copy of a file with some lines changed or left out
-    compare   whether two events mean the same
+    compare   the differences between two events
+    follower  one client compared with a recorded session; audio and contour compare its audio
+    schedule  what each recorded answer waits for
+    player    which client gets which session, and the check at the end
 
-The lines are those of the shim's trace (``RTSTT_SHIM_TRACE``); a recording has also placeholders for identifiers and
-the audio. Nothing here opens a socket.
+The lines are those of the shim's trace (``RTSTT_SHIM_TRACE``); in addition, a recording has the audio, and placeholders
+for identifiers. Nothing here opens a socket.
 """

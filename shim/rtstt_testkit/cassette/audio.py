@@ -16,7 +16,7 @@ _NOT_SPEECH = bytes(range(_SPEECH))
 
 
 class RecordedAudio:
-    """Recorded audio; what was read of it serves every client.
+    """Recorded audio, read once for all clients.
 
     Args:
         blocks: Yields the audio in order, with its encoding.
@@ -75,11 +75,11 @@ def recorded_audio(cassette: Cassette, session: RecordedSession) -> RecordedAudi
 class ReceivedAudio:
     """The audio that a client sent.
 
-    As long as its bytes are those of the recording, nothing else is looked at.
+    As long as its bytes are those of the recording, nothing else is compared.
 
     Args:
         recorded: The audio that is expected.
-        tolerance: Seconds of it that may be missing or more.
+        tolerance: How many seconds shorter or longer it may be.
     """
 
     def __init__(self, recorded: RecordedAudio, tolerance: float) -> None:
@@ -103,7 +103,7 @@ class ReceivedAudio:
         self._seconds += seconds
         return seconds
 
-    # -- whether anybody speaks
+    # -- detection of speech
 
     def forget_speech(self) -> None:
         """Look for speech from here on."""

@@ -1,4 +1,4 @@
-"""Whether two events mean the same, and how they differ; the differences of replay and of drift."""
+"""The differences between two events, for replay and for drift."""
 
 from __future__ import annotations
 

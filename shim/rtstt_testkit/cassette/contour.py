@@ -1,9 +1,9 @@
-"""Whether two pieces of audio are the same: their loudness and their zero crossings, every 40 ms.
+"""Compare two pieces of audio by their loudness and their zero crossings, every 40 ms.
 
-Chunks, gain, resampling and G.711 change both little, and another sentence has others. In the recordings of
-`rtstt_testkit.speech`, the same audio is at most 6 apart over a second (as G.711 of 8 kHz, at a third of the volume,
-shifted by 13 ms), and different sentences of the one voice at least 10, wherever they are best aligned. The standard
-library is enough, and an append of 50 ms takes a few microseconds.
+Chunk size, gain, resampling and G.711 hardly change either, while a different sentence differs in both. In the
+recordings of `rtstt_testkit.speech`, the same audio is at most 6 apart over a second (as G.711 at 8 kHz, at a third of
+the volume, shifted by 13 ms), and different sentences of the same voice are at least 10 apart at their best alignment.
+It needs only the standard library, and an append of 50 ms takes a few microseconds.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from rtstt_testkit.mock.audio.formats import decode_g711
 __all__ = ["FRAMES", "OFFSETS", "Contour", "Stretch", "differing", "outline", "sounding"]
 
 FRAMES = 25
-"""Frames a second."""
+"""Frames per second."""
 
 OFFSETS = (0.0, 0.01, 0.02, 0.03)
-"""Seconds by which contours of recorded audio begin later, so that one of them has its frames where a client's are."""
+"""Offsets in seconds at which contours of recorded audio begin, so that the frames of one match those of a client."""
 
-_BATCH = 32 * 1024  # bytes of audio that are read at once, since that costs less
-_SIGNS = 8000  # a second, so that what G.711 leaves out is not counted
-_SAMPLES = 40  # of a frame, for its loudness
-_QUIET = 20  # dB above one unit of a 16-bit sample: what is quieter is silence
-_RANGE = 30  # dB below the loudest frame: what is quieter is a pause
-_LOWEST = 10  # dB below a pause: levels there are alike
+_BATCH = 32 * 1024  # bytes of audio that are read at once, which costs less than one append at a time
+_SIGNS = 8000  # samples per second whose sign is read; frequencies above those of G.711 are not counted
+_SAMPLES = 40  # samples of a frame that are read for its loudness
+_QUIET = 20  # dB above one unit of a 16-bit sample; quieter audio is silence
+_RANGE = 30  # dB below the loudest frame; quieter audio is a pause
+_LOWEST = 10  # dB below a pause; all lower levels count as equal
 _MOST_GAIN = 30  # dB
 _MOST_APART = 20, 30  # of one frame: dB, and tenths of an octave
 _APART = 8  # dB and tenths of an octave together, on average
 _WINDOW = FRAMES
 _SHORTEST = _WINDOW // 2
-_FEWEST = 3  # frames with sound, to tell anything
+_FEWEST = 3  # frames with sound that a comparison needs
 _OVERLAP = 0.6
-_MOST_WINDOWS = 10  # that are searched for a difference once one is found
+_MOST_WINDOWS = 10  # windows that are searched after the first difference
 
 _MARKS = "▁▂▃▄▅▆▇█"
 _MOST_MARKS = 24
@@ -78,11 +78,11 @@ class Contour:
     """The contour of audio that is appended.
 
     Args:
-        skip: Seconds at the beginning that are left out.
+        skip: Seconds to leave out at the beginning.
 
     Attributes:
         levels: The loudness of each frame, in dB.
-        crossings: How often each crosses zero, in tenths of an octave.
+        crossings: The number of zero crossings of each frame, in tenths of an octave.
     """
 
     def __init__(self, skip: float = 0.0) -> None:
@@ -94,7 +94,7 @@ class Contour:
         self._size = 0
 
     def append(self, audio: bytes, encoding: Encoding) -> None:
-        """Append audio; less than a frame is kept for the next.
+        """Append audio; an incomplete frame is kept for the next call.
 
         Args:
             audio: The bytes.
@@ -173,7 +173,7 @@ def sounding(contour: Contour, part: range) -> int:
 
 
 def outline(contour: Contour, part: range) -> str:
-    """Return the loudness as a line of marks, a mark for three frames at least."""
+    """Return the loudness as a line of marks, one for at least three frames."""
     levels = contour.levels[part.start : part.stop]
     step = max(3, -(-len(levels) // _MOST_MARKS))
     floor, span = _floor(levels), len(_MARKS) - 1
@@ -197,7 +197,7 @@ def differing(
         part: The frames that are compared.
         received: The contour of the received audio.
         its_part: Its frames.
-        slack: How many frames may be missing or more.
+        slack: How many frames shorter or longer it may be.
     """
     search = _Search(recorded, received, part, its_part, slack)
     found: list[Stretch] = []
@@ -248,7 +248,7 @@ class _Search:
         self._last = 0, 0  # which contour, and by how many frames the received audio is late
 
     def unlike(self, window: range) -> Iterator[Stretch]:
-        """Yield what of the window is not there; a part of it may be elsewhere than the rest, since some is missing."""
+        """Yield the parts of the window that are missing; its parts need not be adjacent in the received audio."""
         found = self._best(window)
         if found is None or _distance(found) <= _APART:
             return
@@ -260,7 +260,7 @@ class _Search:
             yield from self.unlike(half)
 
     def _best(self, window: range) -> tuple[float, float, int] | None:
-        """Return the smallest difference, of all places at which the window may be; None if nothing can be told."""
+        """Return the smallest difference over all places where the window may be; None if it cannot be compared."""
         best = self._apart(window, *self._last)
         if best is not None and _distance(best) <= _APART:
             return best

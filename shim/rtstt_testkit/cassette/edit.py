@@ -28,7 +28,7 @@ def edit(source: Path, target: Path, change: Change, about: Mapping[str, Any] | 
         source: The recording.
         target: The file to write; the recording itself, or one that does not exist. The audio goes with it.
         change: Called with every line except the header.
-        about: Fields of the header that change.
+        about: Fields of the header to change.
 
     Returns:
         How many lines were left out.

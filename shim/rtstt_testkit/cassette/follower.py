@@ -1,9 +1,8 @@
-"""Follows a recorded session: what a client sends goes in, and what the server sends then comes out.
+"""Follow a recorded session: the client's events go in, and the recorded answers of the server come out.
 
-It has no sockets and no clock. In the mode ``strict`` what the client sends is compared with the recording by its
-meaning: the audio, also that of an item, by its length and its sound, whatever the chunks, the gain or the encoding;
-every other event by its fields, in order, with identifiers by their placeholders. In the mode ``loose`` nothing is
-compared.
+The module has no sockets and no clock. In the mode ``strict``, what the client sends is compared with the recording by
+meaning: audio, also that of an item, by its length and its sound, whatever its chunk size, gain or encoding; every
+other event by its fields, in order, with placeholders for identifiers. In the mode ``loose`` nothing is compared.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Matching:
     Attributes:
         mode: ``strict`` or ``loose``.
         ignore: Fields of the client's events that are not compared, such as ``session.audio.input.noise_reduction``.
-        tolerance: Seconds of audio that may be missing or more.
+        tolerance: How many seconds shorter or longer the audio may be.
     """
 
     mode: Mode = "strict"
@@ -58,8 +57,8 @@ class Course:
     Attributes:
         cassette: The recording.
         steps: What the server sends, and what that waits for.
-        expected: What the client sends, appends aside.
-        seconds: The audio before each of these, and in all.
+        expected: What the client sends, without the appends.
+        seconds: The length of the audio before each of these, and of all audio.
         encodings: The encoding of the client's audio at each of these, by its line.
         audio: The audio.
     """
@@ -113,7 +112,7 @@ class Follower:
         self._live: dict[str, str] = {}
         self._placeholders: dict[str, str] = {}
 
-    # -- what comes in
+    # -- input from the client
 
     def start(self) -> list[Step]:
         """Return what the server sends before the client sent anything."""
@@ -288,7 +287,7 @@ class Follower:
         if found is not None:
             raise Mismatch(f"before {frame.type} (line {frame.line}) {found}")
 
-    # -- what goes out
+    # -- output to the client
 
     def _released(self) -> list[Step]:
         steps = []

@@ -1,4 +1,4 @@
-"""The name and the version of the format, which are those of a trace, and the error of a file that cannot be used."""
+"""The name and the version of the format, which are those of a trace, and the error for an unusable file."""
 
 from __future__ import annotations
 

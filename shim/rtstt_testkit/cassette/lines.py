@@ -155,7 +155,7 @@ class SessionLines:
         self._event(sender, at, self._ids.replace(mask_json(event)))
 
     def binary(self, sender: Sender, size: int, at: float) -> None:
-        """Write that a BINARY message came.
+        """Write that a BINARY message arrived.
 
         Args:
             sender: Who sent it.

@@ -26,7 +26,7 @@ _BETA = "openai-beta.realtime-v1"
 
 
 class CassetteMismatch(AssertionError):
-    """A client did something else than the recorded one."""
+    """A client did not do what the recorded one did."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Replay:
             ``virtual_time`` that is virtual time.
         ignore: Fields of the client's events that are not compared, such as ``session.audio.input.noise_reduction``;
             ``*`` stands for one name.
-        tolerance: Seconds of audio that may be missing or more before a commit.
-        repeat: Whether the first session follows the last, so that any number of clients may connect.
+        tolerance: How many seconds shorter or longer the audio before a commit may be.
+        repeat: Whether to begin again after the last session, so that any number of clients may connect.
     """
 
     path: str | Path
@@ -96,7 +96,7 @@ class Player:
         return self._cassette
 
     def reset(self) -> None:
-        """Start the recording again."""
+        """Restart the recording."""
         self.mismatches = []
         self._waiting = list(self._sessions)
         self._exchange = 0
@@ -197,7 +197,7 @@ class Player:
     # -- the end
 
     def verify(self) -> None:
-        """Check that the clients did what was recorded, all of it.
+        """Check that the clients did everything that was recorded.
 
         Raises:
             CassetteMismatch: They did not; the message has a sentence for each difference.

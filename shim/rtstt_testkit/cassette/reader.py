@@ -1,4 +1,4 @@
-"""Reads recordings, line by line; a line that is wrong is named with its place and the fix."""
+"""Read recordings line by line; the error for a wrong line names its place and the fix."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What each event of a recorded server waits for: so many events of the client, and so much of its audio.
+"""Determine what each event of a recorded server waits for: a number of client events and a length of audio.
 
-The order of a recording says what came before, not what was the cause: a client that does not wait for an answer has
-sent more by then. So the events that the protocol ties to a cause wait for that cause alone: ``session.updated`` for
-its update, ``committed`` for its commit, an item's transcript for the end of its turn.
+The order of a recording shows what came before an event, not what caused it: a client that does not wait for an answer
+may have sent more by then. So an event with a known cause in the protocol waits only for that cause:
+``session.updated`` for its update, ``committed`` for its commit, an item's transcript for the end of its turn.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Step(NamedTuple):
     Attributes:
         frame: The event; None for the CLOSE.
         close: The CLOSE; None for an event.
-        events: How many events the client must have sent, appends aside.
+        events: How many events the client must have sent, not counting appends.
         seconds: How much audio it must have sent since the last of them.
         speech: Whether some of the audio since the last turn must be loud.
-        lag: Seconds between the moment at which the client had sent that and the event.
+        lag: Seconds from the moment at which the client had sent all this to the event.
         audio: How much audio it had sent by then since the connection opened.
     """
 
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
     @property
     def ends_turn(self) -> bool:
-        """Whether the audio up to it is a turn that the server found."""
+        """Whether the audio up to it is a turn that the server detected."""
         return self.frame is not None and self.frame.type == _STOPPED
 
 
@@ -112,7 +112,7 @@ class _Planner:
             self._by_id[event_id] = frame.type, self._now
 
     def _cause(self, frame: Frame) -> _Point:
-        """Return what an event of the server follows from."""
+        """Return the cause of a server event."""
         event = frame.event
         item = event.get("item_id") or (event.get("item") or {}).get("id")
         if frame.type == "session.created":

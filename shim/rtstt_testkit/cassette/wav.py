@@ -42,7 +42,7 @@ class Encoding(NamedTuple):
 
     Attributes:
         name: ``pcm``, ``pcmu`` or ``pcma``.
-        rate: Samples a second.
+        rate: Samples per second.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Encoding(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Bytes a sample."""
+        """Bytes per sample."""
         return 2 if self.name == "pcm" else 1
 
     @property
     def bytes_per_second(self) -> int:
-        """Bytes a second."""
+        """Bytes per second."""
         return self.rate * self.width
 
 
@@ -97,7 +97,7 @@ def encoding_of(format_: object) -> Encoding | None:
 
 
 def session_encoding(event: dict[str, Any], direction: Literal["input", "output"] = "input") -> Encoding | None:
-    """Return the encoding of the audio that an event with a ``session`` describes; None if it says nothing of it.
+    """Return the encoding of the audio that an event with a ``session`` describes; None if it describes none.
 
     Args:
         event: The event.

@@ -1,8 +1,8 @@
 """The file that a recording is written to.
 
-Lines and audio go through a bounded queue to a thread, so a slow disk delays no frame. What does not fit in the queue
-is not written, and the recording fails: a file with a hole would replay wrongly. The file consists of whole lines at
-every moment but the one of a write; the audio that a line refers to is written before it.
+Lines and audio go through a bounded queue to a thread, so that a slow disk never delays a frame. If the queue is full,
+the recording fails: a file with a gap would replay wrongly. Except during a write, the file always ends with a complete
+line; the audio that a line refers to is written before the line.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CassetteWriter:
         url: The endpoint, for the first line.
         client: The client, for the first line, such as ``python app.py``; without secrets.
         replace: Whether a file that exists is replaced.
-        append: Whether to write behind the sessions of a file that exists.
+        append: Whether to append to the sessions of an existing file.
         about: What else the first line has.
         queue: The bytes that may wait for the disk.
 
@@ -131,7 +131,7 @@ class CassetteWriter:
         self.line(encode({"at": round(time.monotonic() - self._started, 6), "http": exchange}))
 
     def fail(self, reason: str) -> None:
-        """Give the recording up; nothing more is written.
+        """Fail the recording; nothing more is written.
 
         Args:
             reason: Why, in words.
@@ -171,9 +171,9 @@ class CassetteWriter:
     # -- the end
 
     def close(self) -> None:
-        """Write what waits, and close the files.
+        """Write what is queued, and close the files.
 
-        If lines were dropped, the last line says how many and why. Closing twice is closing once.
+        If lines were dropped, the last line says how many and why. Closing twice has no effect.
         """
         with self._changed:
             if self._closing:
@@ -315,7 +315,7 @@ def _is_recording(path: Path) -> bool:
 
 
 def _open(path: Path) -> int:
-    """Open a file to write behind its last line."""
+    """Open a file to append to it."""
     try:
         file = os.open(path, WRITE_ONLY)
     except OSError as error:

@@ -51,7 +51,7 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
             "or choose --no-token or --no-control"
         )
     if args.keep_audio < 0:
-        raise UsageError(f"--keep-audio {args.keep_audio} is no amount of audio; choose 0 or more, in MiB")
+        raise UsageError(f"--keep-audio {args.keep_audio} is out of range; choose 0 or more, in MiB")
     try:
         script = _load_script(args.script)
         return RealtimeServer(
@@ -88,8 +88,8 @@ def make_server(args: argparse.Namespace, *, worker: int | None = None) -> Realt
 def collecting_rarely() -> Iterator[None]:
     """Make full garbage collections rare.
 
-    A full collection looks at everything that a thousand sessions keep, which takes a sixth of a second in which
-    every event waits; what ended sessions held is freed without it. There is none at the end of the process.
+    A full collection examines everything that a thousand sessions keep. It takes a sixth of a second, in which every
+    event waits; the memory of ended sessions is freed without it. There is none at the end of the process.
     """
     thresholds = gc.get_threshold()
     atexit.register(gc.freeze)

@@ -98,7 +98,7 @@ def _check_outdated(project: Project, manager: Manager, outdated: list[tuple[Ins
 
 
 def _stale(project: Project, packages: list[Package], copies: list[Installed]) -> _Patched:
-    """Return the patches of versions that are not installed any more, or that the next install replaces."""
+    """Return the patches of versions that are no longer installed, or that the next install replaces."""
     installed = {(copy.package.name, copy.version) for copy in copies}
     return [entry for entry in _patched(project, packages) if (entry[1].name, entry[2]) not in installed]
 
@@ -107,7 +107,7 @@ def _check_stale(stale: _Patched) -> int:
     for manager, package, version in stale:
         path = manager.patch_path(package.name, version)
         what = f"the project does not use {package.name} {version}"
-        print(f"{path} is not needed any more: {what}: run `rtstt-shim patch-npm`")
+        print(f"{path} is no longer needed: {what}: run `rtstt-shim patch-npm`")
     return int(bool(stale))
 
 

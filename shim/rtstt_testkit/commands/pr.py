@@ -86,7 +86,7 @@ def _make_for_source(args: argparse.Namespace) -> int:
     if args.source is None:
         raise UsageError("--source is missing: rtstt-shim pr source --source CHECKOUT")
     if args.verify or args.check or args.online:
-        raise UsageError("`rtstt-shim pr source` only writes: leave --verify, --check and --online out")
+        raise UsageError("`rtstt-shim pr source` only writes: leave out --verify, --check and --online")
     from rtstt_testkit.source.pull_request import SLUG, make_source_pull_request
 
     request = make_source_pull_request(args.source)

@@ -1,4 +1,4 @@
-"""The recordings of ``rtstt-shim probe``: made of an endpoint, replayed without it, and the mock compared with them."""
+"""The recordings of ``rtstt-shim probe``: record an endpoint, replay it, and compare the mock with recordings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SETTINGS = ("compatible", "conversation", "account", "azure")
 
 @contextmanager
 def recording(args: argparse.Namespace, endpoint: Endpoint | None, rows: Sequence[Row]) -> Iterator[Endpoint | None]:
-    """Record an endpoint, if that is wanted.
+    """Record an endpoint, if --record is given.
 
     Args:
         args: The command's arguments.
@@ -60,7 +60,7 @@ def recording(args: argparse.Namespace, endpoint: Endpoint | None, rows: Sequenc
 
 
 def recorded_settings(args: argparse.Namespace) -> set[str] | None:
-    """Set the arguments to those of a recording that is to be replayed.
+    """Set the arguments to those of the recording to replay.
 
     Args:
         args: The command's arguments.
@@ -92,7 +92,7 @@ def recorded_settings(args: argparse.Namespace) -> set[str] | None:
 
 @contextmanager
 def replaying(args: argparse.Namespace, endpoint: Endpoint | None) -> Iterator[Endpoint | None]:
-    """Serve a recording in place of the endpoint, if that is wanted.
+    """Serve a recording in place of the endpoint, if --from is given.
 
     Args:
         args: The command's arguments.
@@ -143,7 +143,7 @@ def check_folder(folder: Path) -> int:
         except CassetteError as error:
             raise UsageError(str(error)) from None
         differing += bool(drifts)
-        print(f"{path}: {'the mock answers alike' if not drifts else 'the mock differs'}", flush=True)
+        print(f"{path}: {'the mock answers the same' if not drifts else 'the mock differs'}", flush=True)
         for drift in drifts:
             print(f"  {drift}", flush=True)
     print(f"{len(paths)} recordings: the mock differs from {differing}")

@@ -1,4 +1,4 @@
-"""The mock on more than one core: processes that share one port, each with a server of its own.
+"""The mock on more than one core: processes that share one port, each with its own server.
 
 The system distributes connections among them (SO_REUSEPORT). A worker ends when its pipe to the parent closes, so
 none outlives the command, however the command ends.

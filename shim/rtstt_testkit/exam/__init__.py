@@ -1,4 +1,4 @@
-"""The exam of speech clients: a program runs against the mock in scenario after scenario, and what it does is judged.
+"""The exam of speech clients: run a program against the mock, scenario by scenario, and report what it does wrong.
 
 scenarios    what the mock does, and what must hold
 audio        the recording of a scenario, as a WAV file and as a stream

@@ -33,7 +33,7 @@ Verdict = Literal["passed", "failed", "not applicable"]
 KEY = "sk-exam" + "0" * 32
 _HOST = "api.openai.com"
 _PINGS = 5.0  # seconds
-#: The findings beside which every transcript comes.
+#: The findings that do not prevent any transcript.
 _HARMLESS = frozenset(
     {"no_backoff", "reconnect_storm", "audio_before_updated", "transcript_doubled", "out_of_order_mixed_up"}
 )
@@ -95,7 +95,7 @@ def examine_all(
         examinee: The program.
         scenarios: The scenarios.
         jobs: How many run at once.
-        show: Called with each result as it comes, with that of the clean turn first.
+        show: Called with each result as soon as it is known, with that of the clean turn first.
         started: Called with each scenario as it starts.
 
     Returns:

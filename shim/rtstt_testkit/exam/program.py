@@ -118,7 +118,7 @@ def _wait(
 
 
 def _feed(process: subprocess.Popen[bytes], data: bytes, pace: bool) -> None:
-    """Write to the program's stdin, in real time if it is to be paced."""
+    """Write to the program's stdin, in real time if ``pace`` is set."""
     assert process.stdin is not None
     step = round(_BYTES_A_SECOND * _CHUNK) if pace else max(len(data), 1)
     due = time.monotonic()
@@ -156,7 +156,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def _kill_marked(mark: str) -> None:
-    """Kill the processes that left the program's process group; on Linux their environment shows whose they are."""
+    """Kill processes that left the program's process group; on Linux their environment identifies them."""
     wanted = f"{_MARK}={mark}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

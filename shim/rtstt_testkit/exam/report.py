@@ -45,7 +45,7 @@ def read_baseline(text: str) -> Baseline:
         text: The document of that run.
 
     Raises:
-        ValueError: It is no such document.
+        ValueError: It is not such a document.
     """
     try:
         return {

@@ -17,7 +17,7 @@ Must = Literal["transcribe", "transcribe or report", "report"]
 """What the program must do: print the transcripts, print them or report why not, or report the refusal."""
 
 PART = "(part of a turn)"
-"""The transcript of audio that is no whole recording."""
+"""The transcript of audio that is not a complete recording."""
 
 _TURNS = ("hold", "bread")
 _SIX = ("hold", "bread", "hello", "shortly", "meeting", "weather")

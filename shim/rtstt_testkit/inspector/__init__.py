@@ -1,4 +1,4 @@
-"""The inspector: what a client sent, what it was answered and what went wrong, for people to look at.
+"""The inspector: a page that shows what a client sent, what it received and what went wrong.
 
     routes, stream      the page and its data under /_mock/, live through server-sent events
     page                the page as one HTML document: served by the mock, or a report file with its data inside
@@ -10,5 +10,5 @@
     report              report files; pytest_report writes them for failing tests
     static, vendor      the page's modules; wavesurfer.js (BSD-3), written by scripts/vendor_inspector.py
 
-Nothing here runs, and nothing is computed, before somebody looks.
+Nothing here runs, and nothing is computed, before the page is opened.
 """

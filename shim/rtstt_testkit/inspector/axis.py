@@ -97,7 +97,7 @@ class Axis:
         """
         first = self._undo_run()
         new = added_since(events, self.placed[-1].event if self.placed else None)
-        if not self.placed:  # audio of events that were dropped before anyone looked
+        if not self.placed:  # audio of events that were dropped before the page was opened
             self._skip(received - sum(_audio_bytes(event) for event in new))
         for index, event in enumerate(new):
             following = new[index + 1].at if index + 1 < len(new) else None

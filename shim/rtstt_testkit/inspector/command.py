@@ -1,4 +1,4 @@
-"""What the mock's command shows and leaves behind: lines while it serves, a report at its end."""
+"""The output of the mock's command: lines while it serves, and a report at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def inspecting(
     """Write lines to stderr while a server serves, and a report after it has stopped.
 
     Args:
-        server: The server, which is to be stopped inside.
+        server: The server; stop it inside the context.
         log: The format of the lines; without one, a terminal gets text and everything else nothing.
         quiet: Whether to write no lines.
         report: The HTML file to write, None for none.
@@ -49,4 +49,4 @@ async def inspecting(
 
 
 def _dropped(count: int, log: LogFormat | None) -> str:
-    return json.dumps({"dropped": count}) if log == "json" else f"{count} lines were dropped: nobody read them."
+    return json.dumps({"dropped": count}) if log == "json" else f"{count} lines were dropped: stderr was not read."

@@ -39,8 +39,8 @@ def _failed(axis: Axis) -> list[str]:
 def _pace(axis: Axis) -> list[str]:
     """The rate of the audio, where it is not the declared one.
 
-    A client that streams a microphone sends a second of audio a second. One that sends 16 kHz samples as 24 kHz sends
-    two thirds of a second: nothing in the events shows that, and the transcripts are nonsense.
+    A client that streams a microphone sends one second of audio per second. One that sends 16 kHz samples as 24 kHz
+    sends two thirds of a second: nothing in the events shows that, and the transcripts are nonsense.
     """
     size = count = 0
     duration = 0.0
@@ -61,7 +61,7 @@ def _pace(axis: Axis) -> list[str]:
     for rate in _RATES:
         if rate != format_.rate and abs(arriving / rate - 1) < _TOLERANCE:
             return [
-                f"The audio arrives at about {rate:,} samples a second, and the session's format has "
+                f"The audio arrives at about {rate:,} samples per second, and the session's format has "
                 f"{format_.rate:,}: if the client streams in real time, its audio is {rate:,} Hz. Resample it to "
                 f"{format_.rate:,} Hz before it is sent."
             ]

@@ -1,4 +1,4 @@
-"""Lines for a stream whose reader may be slow or gone."""
+"""Write lines to a stream whose reader may be slow or gone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = 1.0  # for the last of them to be written at the end
 
 @contextlib.contextmanager
 def line_writer(stream: TextIO, dropped: Callable[[int], str]) -> Iterator[Callable[[str], None]]:
-    """Return what writes a line in a thread, so that a reader that is slow or gone never delays a session.
+    """Return a function that writes a line in a thread, so that a slow or missing reader never delays a session.
 
     Lines that do not fit in the queue are dropped and counted.
 

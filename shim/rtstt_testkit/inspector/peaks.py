@@ -1,4 +1,4 @@
-"""The waveform of a session's audio, computed once for all who look."""
+"""The waveform of a session's audio, computed once for all readers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rtstt_testkit.mock.inspect.record import SessionRecord
 
 __all__ = ["RATE", "Peaks"]
 
-#: Peaks a second; 60 minutes of audio are 360,000 bytes.
+#: Peaks per second; 60 minutes of audio are 360,000 bytes.
 RATE = 100
 _STEP = 10.0  # seconds of audio between two pauses, so that sessions do not wait for a waveform
 _LOAD = 4 * 1024 * 1024  # bytes that are read from the record at once: finding them takes longer than copying
-_SAMPLES = 8  # that are looked at for a peak
+_SAMPLES = 8  # samples that are read for a peak
 # Thirtieths of the distance between them: no tone of up to 8 kHz (G.711: 3.6 kHz) shows less than 0.7 of its height.
 _UNEVEN = (21, 13, 5, 11, 2, 19, 9, 28)
 _SHOWN = bytes(round(255 * sqrt(loudness * LOUDNESS_STEP / 32768)) for loudness in range(256))
@@ -29,7 +29,7 @@ class Peaks:
     """The loudest of eight samples of every hundredth of a second, one byte each.
 
     A byte is 255 times the square root of the loudness, so that quiet audio shows; what is too quiet for the speech
-    detector is 0. Audio that was dropped before anyone looked is silence.
+    detector is 0. Audio that was dropped before it was read is silence.
 
     Args:
         record: The session.
@@ -59,7 +59,7 @@ class Peaks:
         return bytes(self._values)
 
     def _step(self) -> bool:
-        """Work out some seconds; return whether there was something to work out."""
+        """Compute some seconds of the waveform; return whether there was something to compute."""
         if not self._audio and not self._load():
             return False
         format_ = self._format
@@ -74,7 +74,7 @@ class Peaks:
     def _load(self) -> bool:
         """Read the next audio from the record, in whole peaks; return whether there is some."""
         record = self._record()
-        assert record is not None, "whoever looks at a waveform holds its session's record"
+        assert record is not None, "the reader of a waveform holds its session's record"
         spans = [*self._axis.spans, FormatSpan(record.audio_received, 0.0, self._axis.spans[-1].format)]
         for span, following in pairwise(spans):
             start = max(self._position, span.start)
@@ -90,7 +90,7 @@ class Peaks:
         return False
 
     def _skip_to(self, position: int) -> None:
-        """Put silence in place of audio that is not kept any more."""
+        """Put silence in place of audio that is no longer kept."""
         seconds = self._axis.time_of(position)
         self._values += bytes(max(0, int(seconds * RATE) - len(self._values)))
 
@@ -103,7 +103,7 @@ def _codes(format_: AudioFormat) -> bytes:
 
 
 def _places(window: int) -> list[int]:
-    """Return which samples of a window are looked at: at uneven distances, so that no tone is missed."""
+    """Return which samples of a window are read: at uneven distances, so that no tone is missed."""
     step = window // _SAMPLES
     return [step * number + step * _UNEVEN[number] // 30 for number in range(_SAMPLES)]
 
@@ -111,7 +111,7 @@ def _places(window: int) -> list[int]:
 def _peaks(audio: bytes, format_: AudioFormat) -> bytes:
     """Return the peak of each whole window.
 
-    Bytes of all windows are compared at once, in integers of any length: audio that is about to be dropped is looked at
+    Bytes of all windows are compared at once, in integers of any length: audio that is about to be dropped is read
     while sessions wait, and `max` would take ten times as long.
     """
     window, width = format_.rate // RATE, format_.width

@@ -22,7 +22,7 @@ from rtstt_testkit.mock.server.openapi import Operation
 
 __all__ = ["ROUTES"]
 
-_SHORTEST_GZIP = 4096  # bytes; what is shorter is not worth compressing
+_SHORTEST_GZIP = 4096  # bytes; a shorter body is not worth compressing
 _CLIP_SECONDS = 120.0  # of audio in one answer: the page asks for the next when it plays on
 _NO_STORE = ("Cache-Control", "no-store")
 
@@ -127,7 +127,7 @@ ROUTES: tuple[Route, ...] = (
         _of_session(_view),
     ),
     (
-        _on_session("peaks", "getPeaks", "The waveform, a byte a peak.", "application/octet-stream"),
+        _on_session("peaks", "getPeaks", "The waveform, one byte per peak.", "application/octet-stream"),
         _of_session(_peaks),
     ),
     (

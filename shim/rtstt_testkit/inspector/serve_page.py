@@ -84,4 +84,4 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Write nothing: a browser that goes away in the middle is no fault."""
+        """Write nothing: a browser may end a connection at any time."""

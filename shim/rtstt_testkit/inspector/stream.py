@@ -12,13 +12,13 @@ from rtstt_testkit.mock.inspect.record import SessionRecord
 
 __all__ = ["changes"]
 
-_EVERY = 0.25  # seconds between two looks
+_EVERY = 0.25  # seconds between two checks for changes
 _HEARTBEAT = 15.0  # seconds without a change until a comment is sent, which finds out whether the browser is there
 _MOST = 1000  # sessions, the latest
 
 
 async def changes(sessions: Callable[[], Sequence[SessionRecord]]) -> AsyncIterator[bytes]:
-    """Yield the sessions, and from then on those that changed; looking costs nothing while nobody iterates.
+    """Yield the sessions, and from then on those that changed; it costs nothing while no browser listens.
 
     Args:
         sessions: Returns the server's sessions.

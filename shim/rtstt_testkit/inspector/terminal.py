@@ -1,4 +1,4 @@
-"""The sessions of a running mock as lines for people: one an event that matters."""
+"""The sessions of a running mock as lines of text: one for each event that matters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Line", "LogFormat", "SessionLog", "line_format", "log_sessions"]
 #: How lines are written: for people, or as one JSON object each.
 LogFormat = Literal["text", "json"]
 
-_EVERY = 0.1  # seconds between two looks
+_EVERY = 0.1  # seconds between two checks for changes
 _COLUMN = 10  # letters of the longest kind
 _COLOURS = {
     "connected": "36",
@@ -87,7 +87,7 @@ class SessionLog:
 
 
 def _after(sessions: Sequence[SessionRecord], last: SessionRecord | None) -> list[SessionRecord]:
-    """The sessions behind the last one that is known; all of them when it is not among them."""
+    """The sessions after the last known one; all of them if it is not among them."""
     new: list[SessionRecord] = []
     for record in reversed(sessions):
         if record is last:
@@ -169,12 +169,12 @@ def _printable(text: str) -> str:
 
 
 def line_format(stream: TextIO, log: LogFormat | None, quiet: bool) -> Callable[[Line], str] | None:
-    """Return what formats a line for a stream, or None when nothing is to be written.
+    """Return the function that formats a line for a stream, or None if nothing is written.
 
     Args:
         stream: The stream.
-        log: The format that was asked for; without one, a terminal gets text and everything else nothing.
-        quiet: Whether nothing is to be written whatever the stream.
+        log: The requested format; without one, a terminal gets text and any other stream nothing.
+        quiet: Whether to write nothing, whatever the stream.
     """
     terminal = stream.isatty()
     if quiet or (log is None and not terminal):

@@ -72,7 +72,7 @@ def read_traces(paths: list[Path]) -> ReadTraces:
 def _read(path: Path) -> tuple[list[_Session], list[str]]:
     try:
         if not path.is_file():
-            raise UnreadableTraceError(f"{path} is no file" if path.exists() else f"there is no file {path}")
+            raise UnreadableTraceError(f"{path} is not a file" if path.exists() else f"there is no file {path}")
         size = path.stat().st_size
         if size > MAX_FILE:
             raise UnreadableTraceError(
@@ -151,7 +151,7 @@ class _Lines:
         self.headers += 1
         version = header.get("version")
         if header["format"] != FORMAT or not isinstance(version, int):
-            raise UnreadableTraceError(f"{self._path} is no trace of rtstt-shim")
+            raise UnreadableTraceError(f"{self._path} is not a trace of rtstt-shim")
         if version > VERSION:
             raise UnreadableTraceError(
                 f"{self._path} has version {version} of the format, and this rtstt-shim reads version {VERSION}; "

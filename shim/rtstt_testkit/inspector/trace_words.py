@@ -1,4 +1,4 @@
-"""What became of a session with a real endpoint, as sentences: the shim's own diagnosis, and what the events show."""
+"""The outcome of a session with a real endpoint, as sentences: the shim's own diagnosis, and what the events show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OF_A_SCRIPT = ", as the script says"
 
 
 def sentences_of(record: SessionRecord, cause: str, corrected: str) -> list[str]:
-    """Return what became of a session that no mock served.
+    """Return the outcome of a session that no mock served.
 
     Args:
         record: The session.

@@ -20,11 +20,11 @@ __all__ = ["Observed", "observed", "sentences", "with_findings", "work_out"]
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 _SHOWN_TRANSCRIPT = 300  # characters, the last
 _MOST_EVIDENCE = 10
-_MOST_EVENTS = 100_000  # that are remembered beyond those of the record, before everything is worked out again
+_MOST_EVENTS = 100_000  # events kept in addition to those of the record, before everything is computed again
 
 
 class Observed:
-    """What the inspector has worked out about a session.
+    """What the inspector has computed about a session.
 
     Args:
         record: The session.
@@ -32,11 +32,11 @@ class Observed:
     Attributes:
         axis: Its time axis.
         peaks: Its waveform.
-        epoch: How often everything was worked out again.
+        epoch: How often everything was computed again.
     """
 
     def __init__(self, record: SessionRecord) -> None:
-        self._record = weakref.ref(record)  # what is worked out goes when the session is forgotten
+        self._record = weakref.ref(record)  # what is computed is freed together with the session
         self.epoch = 0
         self._begin()
 
@@ -44,7 +44,7 @@ class Observed:
     def record(self) -> SessionRecord:
         """The session."""
         record = self._record()
-        assert record is not None, "whoever looks at a session holds its record"
+        assert record is not None, "the reader of a session holds its record"
         return record
 
     def _begin(self) -> None:
@@ -54,7 +54,7 @@ class Observed:
         self._errors = 0
 
     def update(self) -> None:
-        """Work out what is new since the last call."""
+        """Compute what is new since the last call."""
         if len(self.axis.placed) > _MOST_EVENTS:
             self.epoch += 1
             self._begin()
@@ -166,7 +166,7 @@ def _model(record: SessionRecord) -> str | None:
 
 
 def sentences(record: SessionRecord) -> list[str]:
-    """Return what became of a session, as sentences.
+    """Return the outcome of a session, as sentences.
 
     Args:
         record: The session.
@@ -176,7 +176,7 @@ def sentences(record: SessionRecord) -> list[str]:
 
 
 def work_out(record: SessionRecord) -> None:
-    """Work out the waveform of a session before its oldest audio is dropped.
+    """Compute the waveform of a session before its oldest audio is dropped.
 
     Args:
         record: The session.
@@ -229,7 +229,7 @@ _observed: weakref.WeakKeyDictionary[SessionRecord, Observed] = weakref.WeakKeyD
 
 
 def observed(record: SessionRecord) -> Observed:
-    """Return what is worked out about a session, for as long as the session is remembered."""
+    """Return what is computed about a session; it is kept as long as the session."""
     found = _observed.get(record)
     if found is None:
         found = _observed[record] = Observed(record)

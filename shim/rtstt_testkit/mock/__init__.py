@@ -3,7 +3,7 @@
 `PROTOCOL.md` in this folder lists every fact that the mock reproduces, with its evidence and its place in the code, and
 what the mock does not reproduce. A mark such as ``[capture]`` stands for a source; section 10 lists the sources.
 
-Each room imports only rooms below it:
+Each package imports only packages below it:
 
     server      connections, HTTP, threads; no protocol
     session     the state machine of one connection: frames and time in, frames out

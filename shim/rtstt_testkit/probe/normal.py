@@ -93,7 +93,7 @@ class Normalizer:
         kind = match[1]
         if match[0] in _SENT_BY_ROWS or (self._id_format and not _FORMAT.fullmatch(match[0])):
             return match[0]
-        if kind in {"event", "sess", "conv", "ek"}:  # one a session, or of no interest
+        if kind in {"event", "sess", "conv", "ek"}:  # one per session, or of no interest
             return f"<{kind}>"
         if match[0] not in self._names:
             number = 1 + sum(name.startswith(f"<{kind} ") for name in self._names.values())

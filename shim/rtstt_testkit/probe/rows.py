@@ -83,7 +83,7 @@ class Row(NamedTuple):
         account: The state of the account that it is for; None for a good one.
         moment: Whether it is unknown when the endpoint refuses: on connect, or on ``session.update``.
         not_compared: Paths of fields whose value is unknown, or which the mock does not reproduce.
-        prefix_only: Paths of texts of which only the beginning is known.
+        prefix_only: Paths of texts whose beginning alone is known.
         id_format: Whether the format of identifiers is compared; in one row only, to report it once.
     """
 

@@ -1,8 +1,8 @@
-"""What differs between two recordings: what an endpoint sends today, and what it, or the mock, sent before.
+"""Compare two recordings: what an endpoint sends today, and what it, or the mock, sent before.
 
-Compared are the shapes: which events come in which order, which fields they have and of which type, the codes and texts
-of errors, how the connection ends. Values that describe the session, such as a default of the turn detection, are
-compared as well. Not compared is what differs in every session: identifiers, times, transcripts, random texts.
+The comparison covers the order of events, their fields and the types of these, the codes and texts of errors, and the
+end of the connection. It also covers values that describe the session, such as a default of the turn detection. It
+leaves out what differs in every session: identifiers, times, transcripts, random texts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recordings of other programs: a browser's HAR with WebSocket messages, and the cassettes of pydantic-ai.
+"""Import recordings of other programs: a browser's HAR with WebSocket messages, and the cassettes of pydantic-ai.
 
 A HAR has ``_webSocketMessages`` in its entries, as Chrome, HTTP Toolkit and the inspector write them. A cassette of
 pydantic-ai is YAML: ``interactions`` with ``direction`` (``sent`` or ``received``) and ``data``; it has no times.

@@ -1,7 +1,8 @@
-"""Passes HTTP and WebSockets on to an endpoint, and records its realtime sockets and client secrets.
+"""Pass HTTP and WebSockets on to an endpoint, and record its realtime sockets and client secrets.
 
-The relay of `rtstt_testkit.routing` has taken TLS off; here it is put on again towards the endpoint, whose certificate
-is verified. Bytes are passed on first and recorded then. Other requests pass by unrecorded.
+The relay of `rtstt_testkit.routing` terminates the client's TLS; this module opens a new TLS connection to the
+endpoint, and verifies its certificate. Bytes are passed on first and recorded afterwards. Other requests are passed on
+unrecorded.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ class _Client:
             return event
 
     async def _pass_body(self, source: Peer, sink: Peer, keep: bool) -> bytes:
-        """Pass a body on, and return it if it is to be kept."""
+        """Pass a body on, and return it if the caller needs it."""
         kept = bytearray()
         while True:
             if source.http.they_are_waiting_for_100_continue:

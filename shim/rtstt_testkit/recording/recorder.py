@@ -66,8 +66,7 @@ class Recorder:
         hosts: The host names whose connections are recorded.
         client: The client, for the first line of the file; without secrets.
         replace: Whether a file that exists is replaced.
-        known: A server that replays the file. Sessions that it has are replayed, and the others are recorded behind
-            them.
+        known: A server that replays the file. The sessions in the file are replayed, and others are appended to it.
 
         about: What else the first line of the file has.
 

@@ -1,7 +1,7 @@
-"""Send what a recorded client sent to another server, and record what that answers.
+"""Send what a recorded client sent to another server, and record the answers.
 
-The client's frames are sent in their order, each after the server's events that came before it in the recording. So a
-recording of the endpoint shows what the mock does differently. The server is one without delays.
+The client's frames are sent in order, each after the server events that precede it in the recording. With a recording
+of the endpoint this shows what the mock does differently. The server must answer without delays.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _AUTHENTICATION = 3000  # the close code
 _TURNS = 100  # of the event loop, in which the messages before a PONG are read
 _CHUNK = 4800  # bytes of audio in an append, 100 ms of 24 kHz PCM
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
-#: Events of the answers in conversations, of which the mock sends the outline alone.
+#: Events of the answers in conversations; the mock sends only their outline.
 _ANSWERS = ("response.", "rate_limits.", "output_audio_buffer.")
 
 

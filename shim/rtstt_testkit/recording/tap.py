@@ -1,4 +1,4 @@
-"""Reads the messages of a WebSocket whose bytes pass by, and writes them to a recording.
+"""Read the messages of a WebSocket from the bytes that are passed on, and write them to a recording.
 
 websockets' `Protocol` parses each direction; what it would answer is discarded, since the two peers answer each other.
 """

@@ -1,7 +1,7 @@
 """Send an unmodified client's ``wss://api.openai.com/…`` sockets to a server on this machine.
 
-What depends on the host name (the URL rule, gateways, regional hosts) has to be tested under the true name.
-So the client resolves the true name, sends it in TLS (SNI), checks the certificate against it and sends it as
+What depends on the host name (the URL rule, gateways, regional hosts) must be tested under the real name.
+So the client resolves the real name, sends it in TLS (SNI), checks the certificate against it and sends it as
 ``Host``; only the address is that of a relay on the loopback interface, which terminates TLS and passes the
 bytes to the server.
 

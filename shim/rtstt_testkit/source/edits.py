@@ -31,7 +31,7 @@ def rewrite(text: str, language: str, wanted: Callable[[Match], bool]) -> str:
     Args:
         text: The source.
         language: Its language.
-        wanted: Whether a match is to be rewritten.
+        wanted: Whether to rewrite a match.
     """
     found = [edit for match in matches(text, language) if wanted(match) and (edit := _replacement(match))]
     before = len(text) + 1

@@ -1,4 +1,4 @@
-"""The work of ``rtstt-shim doctor --fix``: rewrite source files, after a look at the diff."""
+"""The work of ``rtstt-shim doctor --fix``: show a diff, ask, and rewrite source files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fix(folder: Path, *, yes: bool, force: bool) -> int:
         The exit code: 0 if nothing is left, 1 if something is, 2 if something could not be read.
 
     Raises:
-        UsageError: Nobody can answer, and `yes` is not given.
+        UsageError: stdin is not a terminal, and `yes` is not given.
         CommandError: A file cannot be written.
     """
     unread = Unread()
@@ -96,7 +96,7 @@ def _why_not(path: Path) -> str | None:
 
 def _confirmed(files: int) -> bool:
     if not sys.stdin.isatty():
-        raise UsageError("doctor --fix asks before it writes, and nobody can answer here; add --yes")
+        raise UsageError("doctor --fix asks before it writes, and stdin is not a terminal; add --yes")
     return input(f"change {files} file{'s' if files > 1 else ''}? [y/N] ").strip().lower() in ("y", "yes")
 
 

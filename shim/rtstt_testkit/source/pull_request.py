@@ -129,7 +129,7 @@ def make_source_pull_request(folder: Path) -> SourcePullRequest:
             found[name] = [finding for finding in findings_in(name, text) if finding.fixable]
     if unread.notes:
         raise BadInput(f"cannot read {unread.notes[0]}: make it readable first")
-    # What is not committed, such as built files, is no part of the repository.
+    # Files that are not committed, such as built ones, are not part of the repository.
     entries = checkout.check(*changed) if changed else []
     if not entries:
         raise NotAffected("nothing that is committed in it can be rewritten with certainty")

@@ -74,7 +74,7 @@ def check_branch(checkout: Checkout, name: str) -> None:
         except UpstreamError:
             valid = False
     if not valid:
-        raise BadInput(f"git takes no branch name {name!r}: choose another with --branch")
+        raise BadInput(f"git does not accept the branch name {name!r}: choose another with --branch")
     names = checkout.branches()
     same = next((other for other in names if f"{other}/".startswith(f"{name}/") or name.startswith(f"{other}/")), None)
     if same is not None:

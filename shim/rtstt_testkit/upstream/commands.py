@@ -29,7 +29,7 @@ class UpstreamCommand:
 
 @dataclass(frozen=True)
 class CommandOutcome:
-    """What became of a command: it passed, or the reason why it was not run."""
+    """The outcome of a command: it passed, or the reason why it was not run."""
 
     command: UpstreamCommand
     not_run: str | None = None

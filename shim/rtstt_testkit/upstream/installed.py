@@ -91,7 +91,7 @@ def _is_installed(path: Path, *, stores: bool = True) -> bool:
 
     Args:
         path: A path below a project.
-        stores: Whether a store is no such folder. A copy in one is used only if something links to it: those of earlier
+        stores: Whether to accept a store. A copy in one is used only if something links to it: those of earlier
             installs stay there.
     """
     return not any(part.startswith(".") and not (stores and part in STORES) for part in path.parts)

@@ -154,7 +154,7 @@ def _pnpm(project: Project, copy: Installed, path: str) -> dict[str, str | None]
     if declared:
         text, count = re.subn(r"(?m)^patchedDependencies:[ \t]*(#.*)?\n", r"\g<0>" + line, text)
         if count != 1:
-            raise BadInput(f"patchedDependencies in {project.folder / file} is not a block: write one entry a line")
+            raise BadInput(f"patchedDependencies in {project.folder / file} is not a block: write one entry per line")
         return {file: like(original, text)}
     text = re.sub(r"(?m)^patchedDependencies:.*\n?", "", text)
     if text and not text.endswith("\n"):

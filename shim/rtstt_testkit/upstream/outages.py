@@ -135,7 +135,7 @@ OUTAGES = (
     Outage("closed before it is open", partial(_server, _close)),
     Outage("aborted while connecting", partial(_server, _stay_silent), abort=True),
     Outage(
-        "refused behind the handshake",
+        "refused right after the handshake",
         partial(_server, _refuse_at_once),
         key="sk-invalid-key",
         hint="Incorrect API key",

@@ -6,12 +6,12 @@
   rtstt-shim exam --json known.json -- python app.py {wav}
   rtstt-shim exam --baseline known.json -- python app.py {wav}
 
-The program runs once for each scenario. It finds the mock by OPENAI_BASE_URL, by {url}
-(ws://…/v1/realtime?intent=transcription) or {base_url} in its arguments, or because it connects to api.openai.com,
-which leads to the mock in Python and Node programs. It gets its audio as the file {wav} (24 kHz, 16 bit, mono), or from
-stdin; a program with neither sends audio of its own, which is then not compared. It prints its final transcripts to
-stdout, one a line, or where --transcript finds them, or writes them to the file {transcript}. It ends by itself when
-the audio is transcribed, or it has --keeps-running.
+The program runs once for each scenario. It finds the mock through OPENAI_BASE_URL, through {url}
+(ws://…/v1/realtime?intent=transcription) or {base_url} in its arguments, or by connecting to api.openai.com, which
+Python and Node programs resolve to the mock. It reads its audio from the file {wav} (24 kHz, 16 bit, mono), or from
+stdin; without either it sends its own audio, which is then not compared. It prints its final transcripts to stdout, one
+per line, or where --transcript finds them, or writes them to the file {transcript}. It exits when the audio is
+transcribed; if it does not, use --keeps-running.
 
 FINDINGS.md in rtstt_testkit/mock/inspect/findings explains what each finding means and how others fixed it.
 

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timing",
         default="instant",
-        help="when recorded events are sent: instant (default) or recorded, as long after their cause as they came",
+        help="when recorded events are sent: instant (default), or recorded: with the recorded delays",
     )
     parser.add_argument(
         "--ignore",
@@ -86,7 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exit-on-eof",
         action="store_true",
-        help="end when standard input ends, with the program that started the mock",
+        help="stop when standard input ends, as it does with the program that started it",
     )
     parser.add_argument("--json-log", action="store_true", help="write every event as a line of JSON to stderr")
     parser.add_argument(
@@ -100,7 +100,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=256,
         metavar="MIB",
-        help="audio that the inspector can play, shared by the sessions, the latest of each; each keeps 1 MiB (20 "
-        "seconds) or more, and a whole waveform (default: %(default)s)",
+        help="memory for the audio that the inspector can play, shared by the sessions; each keeps its latest audio, "
+        "at least 1 MiB (20 seconds), and its whole waveform (default: %(default)s)",
     )
     parser.add_argument("--report", metavar="FILE", help="write an HTML report of the sessions at the end")

@@ -8,9 +8,9 @@ manager needs, and prints how to apply and how to undo it. The packages are:
     openclaw-cn                    opens the sessions of its voice-call plugin in the shape of the GA API
 
 Run it again after an upgrade, also if the install failed over the patch of the old version: the patch of a version that
-is not installed any more, or that package.json excludes, is removed. --undo removes the patches and their declarations.
+is no longer installed, or that package.json excludes, is removed. --undo removes the patches and their declarations.
 With --check nothing is written; the exit code is 1 if a copy is affected
-and not patched, or if a patch is not needed any more.
+and not patched, or if a patch is no longer needed.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Make an upstream pull request from a checkout, or from an unpacked npm or PyPI package.
 
-The command writes to --out a patch for `git am` with tests and change note, and PR.md, the text of the pull request.
-The source itself is not changed. Exit codes: 0 the files are written or the source needs no fix, 1 the source has an
-unknown shape or the verification failed, 2 usage error.
+The command writes two things to --out: a patch for `git am`, with tests and a change note, and PR.md, the text of the
+pull request. The source itself is not changed. Exit codes: 0 the files are written or the source needs no fix, 1 the
+source has an unknown shape or the verification failed, 2 usage error.
 
     npm pack @livekit/agents-plugin-openai@1.9.0 && tar xzf livekit-agents-plugin-openai-1.9.0.tgz
     rtstt-shim pr agents-js/model-param --source package --out pr --verify
 
-The fix `source` is for any application: a patch of what `rtstt-shim doctor --fix` would rewrite in a git checkout, with
-a branch that has it. Working tree, index and HEAD are not touched; `git switch` goes to the branch.
+The fix `source` is for any application: a patch with the changes that `rtstt-shim doctor --fix` would make to a git
+checkout, and a branch with them. Working tree, index and HEAD stay as they are; `git switch` goes to the branch.
 
     rtstt-shim pr source --source CHECKOUT
     git -C CHECKOUT switch fix-openai-realtime-transcription

@@ -12,12 +12,11 @@
   AZURE_OPENAI_API_KEY=… rtstt-shim probe --live --azure DEPLOYMENT wss://NAME.openai.azure.com/openai/v1/realtime
 
 The rows cover the decision table of URLs and models, credentials, the session object, every known error, and the
-bundled recordings with every transcription model. The rows for accounts that are refused and for Azure are run with
---account and --azure, and on mocks started for this; on another endpoint they are not applicable. The expected events
-are the mock's answer to the same row. Identifiers, times, random texts and what is unknown about the endpoint are not
-compared. A key is sent only to the endpoint that --live allows or --key is given for, and appears in no output. A
-server that is silent in the first three rows is given up. Rows that differ for one cause are counted together at the
-end.
+bundled recordings with every transcription model. The rows for refused accounts and for Azure run with --account and
+--azure, and on mocks started for this; on other endpoints they are not applicable. The expected events are the mock's
+answer to the same row. Identifiers, times, random texts and what is unknown about the endpoint are not compared. A key
+is sent only to the endpoint that --live allows or --key is given for, and appears in no output. The probe stops if the
+server is silent in the first three rows. Rows that differ for the same reason are counted together at the end.
 
 Exit codes: 0 every applicable row matches the mock, 1 some row differs, 2 usage error or unreachable endpoint.
 """

@@ -3,12 +3,12 @@
   rtstt-shim record --out talk.rtstt.jsonl -- python app.py
   rtstt-shim record --out talk.rtstt.jsonl --to ws://127.0.0.1:8765/v1/realtime -- node app.mjs
 
-The program connects to api.openai.com, or to another --host, as always; its connections pass through this command,
-which connects to the same host with its certificate verified, or to --to. Recorded are the realtime sockets and the
-requests for client secrets. Each frame becomes a line; the audio is in WAV files beside the file. Secrets are
+The program connects to api.openai.com, or to another --host, as always. Its connections pass through this command,
+which connects to the same host and verifies its certificate, or connects to --to. It records the realtime sockets and
+the requests for client secrets: one line for each frame, and the audio in WAV files beside the file. Secrets are
 removed before anything is written. `rtstt-shim mock --cassette FILE` replays a recording.
 
-The shim is not active in the program, so that what is recorded is the program's own; --shim activates it.
+The shim is not active in the program, so that the recording shows what the program itself sends; --shim activates it.
 
 Exit codes: the program's, 1 if the recording is not complete, 2 usage error.
 """

@@ -58,7 +58,7 @@ export class LiveSource {
     return [
       ['Report', url(`sessions/${number}/report.html`), 'One HTML file with everything inside; opens from disk'],
       ['HAR', url(`sessions/${number}/har`), 'For Chrome, HTTP Toolkit and others'],
-      ['JSON lines', url(`sessions/${number}/jsonl`), 'One event a line'],
+      ['JSON lines', url(`sessions/${number}/jsonl`), 'One event per line'],
       ['WAV', url(`sessions/${number}/audio.wav`), 'The audio received'],
     ];
   }

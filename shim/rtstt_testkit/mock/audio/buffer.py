@@ -37,7 +37,7 @@ class AudioBuffer:
         """Add audio to the end.
 
         Returns:
-            Whether more is kept now than the limit allows, so that `trim` is to be called.
+            Whether more is kept now than the limit allows, and `trim` should be called.
         """
         size = len(audio)
         self.received += size
@@ -52,7 +52,7 @@ class AudioBuffer:
         return self._kept > self._most
 
     def skip(self, size: int) -> None:
-        """Add audio of which only the length is known; what came before it is not kept any more.
+        """Add audio whose content is not known, only its length; what came before it is no longer kept.
 
         Args:
             size: How many bytes it has.

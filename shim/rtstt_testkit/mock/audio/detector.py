@@ -1,11 +1,13 @@
-"""Speech detection: where speech begins and ends, to the sample, in silence and in noise.
+"""The voice detector (VAD): where speech begins and ends, to the sample, in silence and in noise.
 
-The endpoint's detector is a model, which the mock does not reproduce; this one is simple enough to predict from a test.
-It measures the mean loudness of every hundredth of a second. A window is speech if it is louder than the session's
-``threshold`` stands for, and louder than the noise before it, whose level and deviation `NoiseFloor` estimates. Speech
-begins with 30 ms of such windows and reaches back to where the sound rose; it ends when no window was speech for the
-session's ``silence_duration_ms``. In silence both are exact to the sample. The times that the endpoint reports for a
-turn are in PROTOCOL.md, section 5. The result never depends on how the audio was cut into appends.
+The endpoint's detector is a model, which the mock does not reproduce; this one is simple enough that a test can predict
+its result. It measures the mean loudness of every hundredth of a second. A window is speech if it is louder than the
+level of the session's ``threshold``, and louder than the noise before it, whose level and deviation `NoiseFloor`
+estimates. Speech begins with 30 ms of such windows and reaches back to where the sound rose; it ends when no window was
+speech for the session's ``silence_duration_ms``. In silence both are exact to the sample. The result never depends on
+how the audio was split into appends.
+
+`session/input_buffer.py` turns boundaries into events and times (PROTOCOL.md 5.2), `session/latency.py` delays them.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class AudioFormat(NamedTuple):
 
     Attributes:
         name: Its ``type``, such as ``audio/pcm``.
-        rate: Samples a second.
-        width: Bytes a sample.
+        rate: Samples per second.
+        width: Bytes per sample.
     """
 
     name: str
@@ -33,7 +33,7 @@ class AudioFormat(NamedTuple):
     width: int
 
     def keys(self, audio: bytes) -> bytes:
-        """Return one byte a sample, from which its loudness follows."""
+        """Return one byte per sample, from which its loudness follows."""
         return audio[1::2] if self.width == 2 else audio
 
     @property

@@ -1,1 +1,1 @@
-"""What happened on a session: record, timing, explanation, findings, audio ledger, and the check of a script."""
+"""What happened in a session: record, timing, explanation, findings, audio ledger, and the check of a script."""

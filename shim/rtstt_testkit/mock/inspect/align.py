@@ -42,7 +42,7 @@ def align(name: str, pcm: bytes, rate: int, received: Sequence[Received], *, try
     Args:
         name: The recording's name.
         pcm: Its 16-bit mono samples.
-        rate: Its samples a second.
+        rate: Its samples per second.
         received: The audio of the sessions, in the order in which they opened.
         try_rates: Whether to find out if audio that is not in the recording was sent at another rate.
     """

@@ -25,7 +25,7 @@ SEED = 2000
 _BLOCK = 160
 _SPAN = 25  # blocks that are compared at once
 _SHORTEST_SEED = 480
-_NEAR = 10 * RATE  # how far from the expected place a seed is looked for first
+_NEAR = 10 * RATE  # how far from the expected place a seed is searched for first
 _FAR = 1 << 18
 _FFT = 1 << 14  # samples that are transformed at once: what stays in the cache is fast
 _SAME = 0.6
@@ -37,7 +37,7 @@ _WORD = 1600  # samples
 _STEP = 800  # samples to go on after a seed that was not found
 _CUT = 1600  # samples before a difference in which the cut may be
 _MANY = 20
-_PATIENCE = 3  # seeds that are looked for near the expected place before one is looked for everywhere
+_PATIENCE = 3  # seeds that are searched for near the expected place before one is searched for everywhere
 
 
 class Match(NamedTuple):

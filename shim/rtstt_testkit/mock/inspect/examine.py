@@ -28,7 +28,7 @@ def examine(
     Args:
         sessions: The records.
         now: The time, in seconds since the first session.
-        finished: Whether the clients are known to have ended: no further attempt can come.
+        finished: Whether the clients are known to have ended, so that no further attempt can follow.
         outcome: What the program showed to its user, None where it is not known.
         recording: What one client sent, None where it is not known: then the audio is not checked.
 
@@ -41,11 +41,11 @@ def examine(
 
 
 def make_ledger(sessions: Iterable[SessionRecord], recording: str | Recording | None = None) -> AudioLedger:
-    """Return what of a recording arrived in the sessions of one client.
+    """Return which parts of a recording arrived in the sessions of one client.
 
     Args:
         sessions: The records.
-        recording: A bundled recording by its name, or a `Recording`; None for the bundled one of which most arrived.
+        recording: A bundled recording by its name, or a `Recording`; None for the bundled one that best matches.
 
     Raises:
         KeyError: No recording has that name.

@@ -179,7 +179,7 @@ HINTS: tuple[Hint, ...] = (
         "Turn detection is not supported",
         "Set `turn_detection: null` and send input_audio_buffer.commit, or use a model with VAD.",
     ),
-    Hint("invalid_value", "is not supported for this model", "Leave it out, or use a model that takes it."),
+    Hint("invalid_value", "is not supported for this model", "Leave it out, or use a model that supports it."),
     Hint("string_above_max_length", ".prompt'", "Shorten the prompt to 1,024 characters."),
     Hint("invalid_value", "'keywords'", "Remove angle brackets and line breaks from the keywords."),
     Hint("invalid_value", "'languages'", "Send either `language` or `languages`."),
@@ -293,12 +293,12 @@ def _some(texts: list[str]) -> str:
 
 
 class MissingTranscript(NamedTuple):
-    """A reason why no transcript came.
+    """A reason why no transcript was sent.
 
     Attributes:
         applies: Whether it is this reason.
         text: The sentence; ``{silence}`` and ``{never}`` are filled in.
-        last: Whether the rules below are not looked at.
+        last: Whether to skip the rules below.
     """
 
     applies: Callable[[SessionRecord], bool]

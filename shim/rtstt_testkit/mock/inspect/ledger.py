@@ -1,4 +1,4 @@
-"""The audio ledger: what of a known recording arrived, across the sessions of one client."""
+"""The audio ledger: which parts of a known recording arrived, across the sessions of one client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Span(NamedTuple):
     Attributes:
         start: Where it begins, in seconds.
         end: Where it ends, in seconds.
-        sound: How much of it is no silence, in seconds.
+        sound: How much of it is not silence, in seconds.
         reconnect: Whether it lies between the last audio of one session and the first of the next.
         session: The number of the connection before it; for audio that was sent twice, the one that sent it again.
         uncertain: By how much its place may be off, in seconds: in silence, every place looks the same.
@@ -109,7 +109,7 @@ class AudioLedger:
         return self.seconds - sum(span.seconds for span in self.missing)
 
     def sound(self, start: float, end: float) -> float:
-        """Return how much of a stretch of the recording is no silence, in seconds.
+        """Return how much of a stretch of the recording is not silence, in seconds.
 
         Args:
             start: Where it begins, in seconds.

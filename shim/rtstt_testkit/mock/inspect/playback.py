@@ -20,9 +20,9 @@ __all__ = ["Playback", "coverage", "find_playback"]
 
 _PROBE = 5.0  # seconds
 _NEAR_SEEDS = 6
-_FAR_SEEDS = 2  # one is looked for in the whole recording, which takes its time
+_FAR_SEEDS = 2  # a search in the whole recording takes long
 _PLAYED = 0.5  # of the sound
-_LONG = 300 * RATE  # samples of a recording in which other rates are looked for only near the expected place
+_LONG = 300 * RATE  # samples of a recording in which other rates are searched for only near the expected place
 #: Rates that audio is recorded at, the most common first.
 _RATES = (16000, 48000, 8000, 44100, 24000, 32000, 22050, 12000, 11025)
 

@@ -58,7 +58,7 @@ class SessionRecord:
         before_drop: Called with the record before the oldest audio is dropped.
         notify: Called with the record and every event that was received or sent.
         client: The client library, if it is known.
-        explanation: What became of the session, as sentences, for one that was read from a file and that another
+        explanation: The outcome of the session, as sentences, for one that was read from a file and that another
             server served; None for the mock's own.
         mismatch: How the client differs from the recording that answers it, in words, or None.
         internal_error: The exception inside the mock that ended the session, in words, or None.
@@ -216,7 +216,7 @@ class SessionRecord:
 
     @property
     def audio_dropped(self) -> int:
-        """How many bytes of the beginning of the audio are not kept any more."""
+        """How many bytes of the beginning of the audio are no longer kept."""
         return self._audio.dropped
 
     def add_audio(self, at: float, audio: bytes, count: int = 1) -> None:
@@ -234,7 +234,7 @@ class SessionRecord:
             self._audio.trim()
 
     def add_audio_size(self, at: float, size: int, count: int = 1) -> None:
-        """Record appends of which only the length of their audio is known.
+        """Record appends whose audio is not known, only its length.
 
         Args:
             at: When they came, in seconds since the connection opened.

@@ -16,7 +16,7 @@ __all__ = ["FRAME", "RATE", "Signal", "at_8k", "floor", "frames", "resample", "s
 
 Signal = npt.NDArray[np.float32]
 
-#: Samples a second.
+#: Samples per second.
 RATE = 8000
 #: Samples that are sound or silence together: a hundredth of a second.
 FRAME = 80
@@ -66,8 +66,8 @@ def resample(signal: Any, rate: int, target: int) -> Signal:
 
     Args:
         signal: The signal.
-        rate: Its samples a second.
-        target: The samples a second of the result.
+        rate: Its samples per second.
+        target: The samples per second of the result.
     """
     count = len(signal) * target // rate
     sums = np.concatenate([[0.0], np.cumsum(signal, dtype=np.float64)])

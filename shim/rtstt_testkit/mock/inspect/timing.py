@@ -1,4 +1,4 @@
-"""When a session's answers came, by the clock and against the audio that they answer."""
+"""The times of a session's answers, by the clock and relative to the audio that they answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ANSWERS = {
 
 
 class Moment(NamedTuple):
-    """When something came.
+    """The time of an event.
 
     Attributes:
         at: In seconds since the connection opened.
@@ -44,7 +44,7 @@ class TurnTiming:
         item_id: The identifier of its item.
         committed: When it was committed.
         first_delta: The first delta, None when there was none.
-        final: ``completed`` or ``failed``, None when neither came.
+        final: ``completed`` or ``failed``, None if there was neither.
     """
 
     item_id: str
@@ -81,7 +81,7 @@ class Timing:
 
 
 def measure(events: Sequence[Event], connect: float, audio_format: AudioFormat) -> Timing:
-    """Return when a session's answers came.
+    """Return the times of a session's answers.
 
     Args:
         events: The events of the session.
@@ -120,7 +120,7 @@ class _AudioClock:
 
     Args:
         events: The events of the session.
-        rate: Bytes of audio a second.
+        rate: Bytes of audio per second.
     """
 
     def __init__(self, events: Sequence[Event], rate: int) -> None:
@@ -138,11 +138,11 @@ class _AudioClock:
         self._seconds.append(seconds)
 
     def moment(self, at: float, since: float | None = None) -> Moment:
-        """Return when something came.
+        """Return the time of an event.
 
         Args:
             at: In seconds since the connection opened.
-            since: When what it answers came.
+            since: The time of what it answers.
         """
         return Moment(at, self.arrived(at), None if since is None else at - since)
 

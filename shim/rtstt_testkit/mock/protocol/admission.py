@@ -1,7 +1,7 @@
 """Which handshakes are accepted, and how the others are refused: PROTOCOL.md, sections 1 and 2.
 
-One function a profile, with its rules in tables; it has no sockets. The rule for keys is the mock's own: a key that
-begins with ``sk-`` or ``ek_`` is accepted unless it contains ``bad`` or ``invalid``.
+There is one function per profile, with its rules in tables, and no sockets. The rule for keys is the mock's own: a key
+that begins with ``sk-`` or ``ek_`` is accepted unless it contains ``bad`` or ``invalid``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Admission(NamedTuple):
     Attributes:
         kind: The kind of the session.
         refusal: The error that refuses it over the open connection, or None.
-        moment: When the refusal comes.
+        moment: When the refusal is sent.
         model: The model of a realtime session.
         seed: The session object of an ephemeral secret, or None.
     """

@@ -1,4 +1,4 @@
-"""What each model accepts and sends, one row a model: PROTOCOL.md, section 8."""
+"""What each model accepts and sends, one row per model: PROTOCOL.md, section 8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation of client events: a table of fields, and one small class a kind of field.
+"""Validation of client events: a table of fields, and one small class for each kind of field.
 
 The table is section 4 of PROTOCOL.md; the error texts are in ``errors``. The first error found is the answer: fields
 are checked in the order of the table, unknown fields first. Only what the client sent is checked; defaults are merged
@@ -30,7 +30,7 @@ class Field(Protocol):
 
 
 class Anything:
-    """A value that the mock accepts without looking at it."""
+    """A value that the mock accepts without validation."""
 
     def check(self, value: Any, path: str) -> ApiError | None:
         """Return None."""

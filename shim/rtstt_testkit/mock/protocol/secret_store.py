@@ -83,7 +83,7 @@ class SecretStore:
     def _forget_expired(self, now: float) -> None:
         """Drop secrets that expired more than a day ago, so that a long-lived server does not grow.
 
-        It looks at all of them only when their number has doubled, so a secret costs the same however many are kept.
+        It examines all of them only when their number has doubled, so a secret costs the same however many are kept.
         """
         if len(self._secrets) >= self._look_at:
             kept = {value: secret for value, secret in self._secrets.items() if secret.expires_at > now - _KEEP}

@@ -38,7 +38,7 @@ class Table(NamedTuple):
         make: The class that it is converted to.
         fields: The fields by name.
         required: The names of the fields that must be present.
-        one_of: The names of fields of which exactly one must be present.
+        one_of: The names of fields, exactly one of which must be present.
     """
 
     make: Callable[..., Any]
@@ -209,7 +209,7 @@ _LATENCY = Table(
 #: The keys of the file itself.
 SCRIPT: dict[str, Field] = {
     "default": Field(_TEXT, "The text when no transcript is left and the audio is no bundled recording."),
-    "transcript": Field(Tables(_TRANSCRIPT), "Used one an item, in order: the first whose conditions hold."),
+    "transcript": Field(Tables(_TRANSCRIPT), "One is used for each item, in order: the first whose conditions hold."),
     "fault": Field(Tables(_FAULT), "What goes wrong."),
     "account": Field(
         _one_of(list(get_args(Account))),

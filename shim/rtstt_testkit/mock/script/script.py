@@ -113,7 +113,7 @@ class Script:
     """What a server answers on all its connections.
 
     Attributes:
-        transcripts: Used one an item, in order: the first whose conditions hold.
+        transcripts: One is used for each item, in order: the first whose conditions hold.
         default: The text when no transcript is left and the audio is no bundled recording.
         faults: What goes wrong.
         account: The state of the account, in which every session is refused after the handshake; None for a good one.

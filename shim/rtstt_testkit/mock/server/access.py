@@ -1,4 +1,4 @@
-"""Who may use a server: the names it answers to, the web pages that may use it, the token of the control API.
+"""Access to a server: the host names it answers to, the web pages that may use it, the token of the control API.
 
 A browser sends requests of any page to any address, loopback included. `Origin` names the page, and refuses pages of
 other sites; `Host` names what the page believes to talk to, and refuses a name that an attacker's DNS points to this
@@ -18,7 +18,7 @@ from rtstt_testkit.mock.server.http import Head, HttpResponse, json_error
 __all__ = ["Access"]
 
 #: The names that the mock stands in for, and their subdomains: a client that is routed to it still sends this name.
-#: Nobody else can point them to this machine.
+#: No one else can point them to this machine.
 _ENDPOINTS = ("api.openai.com", "openai.azure.com")
 
 

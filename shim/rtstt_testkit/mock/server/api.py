@@ -73,7 +73,7 @@ class Controlled(Protocol):
         """Check that the script was followed."""
 
     def explain(self) -> str:
-        """Return what became of each session, in words."""
+        """Return the outcome of each session, in words."""
 
     def findings(self) -> list[Finding]:
         """Return what the clients did wrong."""
@@ -308,7 +308,7 @@ OPERATIONS: tuple[Route, ...] = (
         ),
         _audio,
     ),
-    (Operation("GET", "/_mock/explain", "explain", "What became of each session, in words.", "text/plain"), _explain),
+    (Operation("GET", "/_mock/explain", "explain", "The outcome of each session, in words.", "text/plain"), _explain),
     (
         Operation("GET", "/_mock/findings", "findings", "What the clients did wrong, with the evidence.", "Findings"),
         _findings,

@@ -59,7 +59,7 @@ class ConnectionContext:
         respond: Returns the response to a plain HTTP request.
         attempt: Records a client's opening handshake.
         open_session: Makes the session of a client that was admitted.
-        access: Returns the response that refuses a request before it is looked at, or None.
+        access: Returns the response that refuses a request before it is handled, or None.
         compression: Whether to negotiate permessage-deflate.
         ping_interval: Seconds between PINGs, None for none.
         refusals: How many requests were refused without a record, by message.
@@ -160,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         """Handle the end of the stream; return whether the response may still be sent."""
         self._eof = True
         if self._writable is not None:
-            return False  # nobody reads the rest of a stream
+            return False  # the rest of a stream is not read
         if self._websocket is not None:
             self._websocket.receive_eof()
         elif self._attempt is None and self._parser is not None and self._response is None:

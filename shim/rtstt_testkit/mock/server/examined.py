@@ -41,7 +41,7 @@ class Examined:
         """Return what the clients did wrong, with the evidence; FINDINGS.md explains each.
 
         Args:
-            finished: Whether the clients are known to have ended: no further attempt can come.
+            finished: Whether the clients are known to have ended, so that no further attempt can follow.
             outcome: What the program that uses the client showed, for the findings that need it; None for without.
             recording: What one client sent, to check that its audio was transcribed once and whole: a bundled recording
                 by its name, or a `Recording`; None for without.
@@ -81,13 +81,13 @@ class Examined:
 
         Raises:
             NotResilient: They did; the message has the findings with their evidence.
-            ValueError: A name in ``except_`` is no finding's.
+            ValueError: A name in ``except_`` is not that of a finding.
         """
         __tracebackhide__ = True
         check_resilient(self.findings(finished=finished, outcome=outcome, recording=recording), except_)
 
     def audio_ledger(self, recording: str | Recording | None = None) -> AudioLedger:
-        """Return what of a recording arrived, across all sessions, to the millisecond.
+        """Return which parts of a recording arrived, across all sessions, to the millisecond.
 
         Args:
             recording: A bundled recording by its name, or a `Recording`; None for the bundled one of which most

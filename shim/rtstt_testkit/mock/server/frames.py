@@ -35,8 +35,7 @@ class FrameReader:
 
     Args:
         receive_text: Receives the payload of each plain TEXT frame; returns False when websockets has to refuse it.
-        pass_on: Receives the bytes of all other frames; returns False when the connection does not accept messages
-            any more.
+        pass_on: Receives the bytes of all other frames; returns False when the connection accepts no more messages.
 
     Attributes:
         direct: Whether plain frames are still read here. If not, all bytes are passed on.
@@ -141,7 +140,7 @@ class FrameReader:
         self._rest = data[at:]
 
     def release(self) -> None:
-        """Give the callbacks up, and all bytes: nothing is received any more."""
+        """Release the callbacks and all bytes: nothing more is received."""
         self._receive_text = self._pass_on = _refuse
         self._rest = b""
         self.direct = False

@@ -48,7 +48,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         limit = file_limit()
         self._context.files = limit - RESERVED_FILES
-        # asyncio accepts so many clients before it looks at one, and must not run out of files meanwhile.
+        # asyncio accepts this many clients before it handles the first, and must not run out of files meanwhile.
         backlog = min(_BACKLOG, RESERVED_FILES // 2) if limit < 4 * _BACKLOG else _BACKLOG
         self._server = await loop.create_server(
             lambda: Connection(self._context), address, port, backlog=backlog, reuse_port=reuse_port or None
@@ -83,7 +83,7 @@ class Listener:
         What clients have sent is handled meanwhile, unless it is so much that the stop would take long. The limit is
         CPU time, so that it does not depend on how busy the machine is.
 
-        asyncio makes a connection in a task of its own, and cannot any more once its server is closed: the socket of
+        asyncio makes a connection in a separate task, and no longer does so once its server is closed: the socket of
         the client would be left to the garbage collector.
         """
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The observer of a server, in a thread of its own: one that is slow or that raises never delays a session."""
+"""The observer of a server, in its own thread: a slow or failing observer never delays a session."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ObserverThread:
 
         Args:
             record: The session's record.
-            event: The event, of which the observer gets a copy: a run of appends grows.
+            event: The event; the observer gets a copy of it, because a run of appends grows.
         """
         if self._thread is None:
             self._ended = False

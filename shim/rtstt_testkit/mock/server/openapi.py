@@ -72,7 +72,7 @@ _SESSION = _object(
     transcripts={"type": "array", "items": TEXT},
     explanation={
         "type": "string",
-        "description": "What became of the session, and why it got no transcript.",
+        "description": "The outcome of the session, and why it got no transcript.",
     },
 )
 _SCHEMAS: dict[str, dict[str, Any]] = {

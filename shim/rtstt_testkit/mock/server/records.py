@@ -19,7 +19,7 @@ class Records:
     Args:
         keep_sessions: The number of sessions to keep; the oldest that ended is dropped first.
         keep_audio: The number of bytes of audio that each keeps, None for all.
-        share_audio: The number of bytes of audio of which each keeps an equal share, if that is more.
+        share_audio: The number of bytes of audio that the sessions share equally, if the share is more than that.
         observer: Gets every event, None for no observer.
         before_drop: Called with a session's record before its oldest audio is dropped.
 
@@ -88,7 +88,7 @@ class Records:
         self.unexpected = []
 
     async def wait_for(self, type_: str, count: int, timeout: float) -> Event | None:
-        """Return the ``count``-th event of a type, past ones included; None if it does not come in time."""
+        """Return the ``count``-th event of a type, past ones included; None if it does not arrive in time."""
         events = (event for session in self.sessions for event in session.events)
         seen = [event for event in events if event.type == type_ and event.dropped is None]
         if len(seen) >= count:

@@ -279,7 +279,7 @@ class RealtimeServer(Examined):
         verify(self.cursor, self.sessions, self._records.count, self._expected, self._records.unexpected)
 
     def explain(self) -> str:
-        """Return what became of each session, in words: what the client did wrong, and how to fix it."""
+        """Return the outcome of each session, in words: what the client did wrong, and how to fix it."""
         text = explain_all(self.sessions, self.url)
         for message, count in self._context.refusals.items():
             requests = "1 request was" if count == 1 else f"{count} requests were"

@@ -117,7 +117,7 @@ class ThreadedRealtimeServer(Examined):
         return self._call(lambda: self._server.player is not None and self._server.player.has(request.record()))
 
     def explain(self) -> str:
-        """Return what became of each session, in words; see `RealtimeServer.explain`."""
+        """Return the outcome of each session, in words; see `RealtimeServer.explain`."""
         return self._call(self._server.explain)
 
     def _elapsed(self) -> float:

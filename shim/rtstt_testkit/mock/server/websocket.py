@@ -251,7 +251,7 @@ class WebSocket:
             self.transport.abort()
 
     def stall(self) -> None:
-        """Read nothing and send nothing any more, not even a PING."""
+        """Stop reading and sending, even PINGs."""
         self._stalled = True
         self._cancel_timer()
         self._update_reading()

@@ -58,7 +58,7 @@ class ClientFaults:
                 return
 
     def _trigger(self, fault: Fault) -> bool:
-        """Apply a fault behind what was emitted so far; return whether it ends the session."""
+        """Apply a fault after what was emitted so far; return whether it ends the session."""
         if fault.action == "delay":
             self._outbox.hold(self._outbox.now + fault.seconds)
         elif fault.action in {"error", "expire"}:

@@ -296,7 +296,7 @@ class Outbox:
         if "truncate" in actions and frames:
             outputs += delivered[:-1]
             if len(frames) == 1 and frames[0].event is not None:
-                frames[0].event.dropped = "fault"  # half a frame is no event
+                frames[0].event.dropped = "fault"  # half a frame is not an event
             self.ended_by_fault = True
             self._end_with(Reset(frames[-1].payload), outputs)
             return True

@@ -37,14 +37,14 @@ class Reset(NamedTuple):
     """End the TCP connection without a CLOSE frame.
 
     Attributes:
-        part: The payload of a TEXT frame of which half is sent first, or None.
+        part: The payload of a TEXT frame; half of the frame is sent first. None to send nothing.
     """
 
     part: bytes | None = None
 
 
 class Stall(NamedTuple):
-    """Keep the connection open, and neither read nor write any more."""
+    """Keep the connection open, and stop reading and writing."""
 
 
 class RawFrame(NamedTuple):

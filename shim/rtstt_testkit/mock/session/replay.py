@@ -245,7 +245,7 @@ def _event(frame: str | bytes) -> dict[str, Any]:
 
 
 def _as_recorded(output: Output) -> Output:
-    """Return an output as it was recorded, for a message that was no event."""
+    """Return an output as it was recorded, for a message that was not an event."""
     if isinstance(output, Send) and output.event is not None and output.event.type in (BINARY, NO_EVENT):
         message = unparsed(output.event.data)
         if isinstance(message, bytes):

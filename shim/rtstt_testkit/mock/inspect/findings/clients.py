@@ -31,9 +31,9 @@ _OWN_HEADERS = frozenset({"sec-websocket-key", "traceparent", "tracestate", "x-r
 
 
 def lasted(record: SessionRecord) -> float:
-    """Return how long a session was of use, in seconds.
+    """Return how long a session was usable, in seconds.
 
-    A stalled connection is of no use from the stall on. An open session has not ended: infinity.
+    A stalled connection is not usable from the stall on. An open session has not ended: infinity.
     """
     stalled = [fault.at for fault in record.faults if fault.action == "stall"]
     if stalled:
@@ -42,7 +42,7 @@ def lasted(record: SessionRecord) -> float:
 
 
 def ended_at(record: SessionRecord) -> float:
-    """Return when a session was of no more use, in seconds since the server's first session."""
+    """Return when a session ended or stalled, in seconds since the server's first session."""
     return record.opened_at + record.handshake_seconds + lasted(record)
 
 

@@ -62,7 +62,7 @@ def audio_before_updated(seen: Observation) -> Iterator[Evidence]:
 
 
 def refused_update_ignored(seen: Observation) -> Iterator[Evidence]:
-    """Yield sessions that streamed on after their settings were refused."""
+    """Yield sessions that continued to stream after their settings were refused."""
     for record in seen.sessions:
         events = record.events
         error = _refused_update(events)

@@ -1,4 +1,4 @@
-"""Checks of the audio: what of the recording was transcribed, once and whole.
+"""Checks of the audio: whether all of the recording was transcribed, and nothing twice.
 
 Audio that a session received and did not transcribe before it was cut off counts as not received: sending it again is
 right, and not sending it again loses it.
@@ -100,7 +100,7 @@ def _is_leading(ledger: AudioLedger, missing: Missing) -> bool:
 
 
 def _missing(seen: Observation) -> Iterator[tuple[AudioLedger, Missing]]:
-    """Yield what was not transcribed of a recording of which something was."""
+    """Yield the missing parts of a recording that was transcribed in part."""
     ledger = seen.ledger
     if ledger is None:
         return
@@ -133,7 +133,7 @@ def _heard(seen: Observation, ledger: AudioLedger, *, received: bool = False) ->
 
 
 def _heard_until(record: SessionRecord, *, received: bool) -> float:
-    """Return up to which second of its audio a session was of use."""
+    """Return the second of its audio up to which a session was usable."""
     if ending(record) not in ("transient", "fatal"):
         return float("inf")
     end = lasted(record)

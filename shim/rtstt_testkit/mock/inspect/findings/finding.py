@@ -46,7 +46,7 @@ class Evidence:
 
     Attributes:
         text: What happened, as a clause.
-        session: The number of the connection, None where it is about no single one.
+        session: The number of the connection, None if it concerns several.
         at: When, in seconds since that connection opened.
         event: The number of the event in the session's record, counted from 1.
     """
@@ -118,12 +118,12 @@ class Outcome:
 
 @dataclass
 class Observation:
-    """What the checks look at.
+    """The input of the checks.
 
     Attributes:
         sessions: The records of a server's sessions.
         now: The time, in seconds since the server's first session.
-        finished: Whether the clients are known to have ended: no further attempt can come.
+        finished: Whether the clients are known to have ended, so that no further attempt can follow.
         outcome: What the program showed, None where it is not known.
         ledger: The ledger of the audio of one client, None where the recording is not known.
     """

@@ -19,14 +19,14 @@ _STORM_PAUSE = 0.25  # seconds
 _BACKOFF_ATTEMPTS = 4
 _GROWTH = 1.5  # by which the longest pause exceeds the shortest where a client backs off
 _ALIKE = 0.05  # seconds by which equal pauses differ
-_LONG_PAUSE = 10.0  # seconds; constant pauses of this length load nobody
+_LONG_PAUSE = 10.0  # seconds; constant pauses of this length are no load
 _RETRIES = 2
 _QUIET = 30.0  # seconds without a further attempt after which a client has given up
 _STREAMING = 2.0  # seconds since the last append within which a client is streaming
 
 
 def retried_fatal(seen: Observation) -> Iterator[Evidence]:
-    """Yield runs of attempts of which each was refused in a way that no retry changes."""
+    """Yield runs of attempts that were all refused in a way that no retry changes."""
     for client in seen.clients:
         for why, run in groupby(client, key=lambda record: reason(record) if ending(record) == "fatal" else None):
             records = list(run)

@@ -82,7 +82,7 @@ def hung(seen: Observation) -> Iterator[Evidence]:
 
 
 def never_connected(seen: Observation) -> Iterator[Evidence]:
-    """Yield a program of which no connection came."""
+    """Yield a program that opened no connection."""
     outcome = seen.outcome
     if outcome is None or seen.sessions:
         return

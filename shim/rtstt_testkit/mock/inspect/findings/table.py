@@ -36,9 +36,9 @@ FINDINGS: tuple[Row, ...] = (
         "never_connected",
         reported.never_connected,
         "The program opened no connection to the server.",
-        "Let it take its endpoint from OPENAI_BASE_URL, or connect to api.openai.com, which is routed to the server.",
+        "Let it read its endpoint from OPENAI_BASE_URL, or connect to api.openai.com, which is routed to the server.",
     ),
-    Row("hung", reported.hung, "The program did not end.", "Give every wait a time-out, and end when it passes."),
+    Row("hung", reported.hung, "The program did not end.", "Give every wait a time-out, and exit when it expires."),
     Row(
         "crashed",
         reported.crashed,
@@ -49,19 +49,19 @@ FINDINGS: tuple[Row, ...] = (
         "request_refused",
         conduct.request_refused,
         "The endpoint refuses the client's request.",
-        "Correct what the error names; for `model` in the URL, `import rtstt_shim` does.",
+        "Correct what the error names; for `model` in the URL, `import rtstt_shim` does that.",
     ),
     Row(
         "retried_fatal",
         reconnecting.retried_fatal,
-        "The client kept trying what can never succeed.",
-        "End at a refused key, model, URL or account, and report it; retry only what passes.",
+        "The client kept retrying although the refusal was final.",
+        "Stop at a refused key, model, URL or account, and report it; retry only temporary failures.",
     ),
     Row(
         "reconnect_storm",
         reconnecting.reconnect_storm,
-        "The client reconnected again and again, with hardly a pause.",
-        "Wait between attempts: exponential backoff with jitter and a limit, reset only by a session that held.",
+        "The client reconnected again and again with hardly a pause.",
+        "Wait between attempts: exponential backoff with jitter and a limit, reset only after a session that lasted.",
     ),
     Row(
         "no_backoff",
@@ -72,13 +72,14 @@ FINDINGS: tuple[Row, ...] = (
     Row(
         "gave_up_too_early",
         reconnecting.gave_up_too_early,
-        "The client gave up at an interruption that passes.",
+        "The client gave up after a temporary interruption.",
         "Retry lost connections, 429, 5xx, 1001, 1006, 1011 and 1012 at least twice before giving up.",
     ),
     Row(
         "budget_not_reset",
         reconnecting.budget_not_reset,
-        "The client counted interruptions over its lifetime, and gave up at one that it would have survived before.",
+        "The client counted interruptions over its lifetime, and gave up after one that it would have survived "
+        "earlier.",
         "Reset the count of retries when a session has worked.",
     ),
     Row(
@@ -92,12 +93,12 @@ FINDINGS: tuple[Row, ...] = (
         "audio_before_updated",
         conduct.audio_before_updated,
         "Audio was sent before the session was configured.",
-        "Hold audio in a buffer until session.update is sent, or better until session.updated came.",
+        "Hold audio in a buffer until session.update is sent, or better until session.updated arrives.",
     ),
     Row(
         "refused_update_ignored",
         conduct.refused_update_ignored,
-        "The settings were refused, and the client streamed on: no transcript can come.",
+        "The settings were refused, and the client continued to stream: no transcript can come.",
         "Treat an error that answers session.update as the end of the session, and report it.",
     ),
     Row(
@@ -115,7 +116,7 @@ FINDINGS: tuple[Row, ...] = (
     Row(
         "failed_ignored",
         reported.failed_ignored,
-        "An item failed, and the user did not learn of it.",
+        "An item failed, and the program did not report it.",
         "Handle conversation.item.input_audio_transcription.failed: report it, and settle what waits for the item.",
     ),
     Row(
@@ -164,14 +165,14 @@ FINDINGS: tuple[Row, ...] = (
         "audio_doubled",
         delivery.audio_doubled,
         "Audio was transcribed more than once.",
-        "After a reconnect, go on where the last completed item ended.",
+        "After a reconnect, continue where the last completed item ended.",
     ),
 )
 
 assert {row.name for row in FINDINGS} == set(get_args(FindingName))
 
 
-#: What a finding explains, and what is left out beside it.
+#: The findings that another finding explains; they are not reported beside it.
 _EXPLAINS: dict[str, frozenset[str]] = {
     "hung": frozenset({"gave_up_too_early", "budget_not_reset", "silent_failure", "transcript_lost", "audio_lost"}),
     "crashed": frozenset({"gave_up_too_early", "budget_not_reset", "transcript_lost", "audio_lost"}),
