@@ -47,7 +47,7 @@ def at_8k(samples: Any, rate: int) -> Signal:
     if rate % RATE == 0 and rate > RATE:
         step = rate // RATE
         count = len(samples) // step
-        signal = np.zeros(count, np.float32)
+        signal: Signal = np.zeros(count, np.float32)
         for first in range(step):
             signal += samples[first : count * step : step]
         signal /= step
