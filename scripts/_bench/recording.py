@@ -23,7 +23,7 @@ _ANSWER_BYTES = 2 + len(_ANSWER)
 def measure(quick):
     """Yield the figures."""
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
-    frames = [websocket.frame(event) for event in websocket.append_events()]
+    frames = websocket.append_frames()
     yield delay(python, frames, 3 if quick else 15)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "talk.rtstt.jsonl")

@@ -113,15 +113,15 @@ class Blaster:
         port: The server's.
         frames: What to send, repeatedly.
         sockets: The number of connections.
-        deflate: Whether the frames are compressed.
+        options: Those of `connect`.
     """
 
-    def __init__(self, port, frames, *, sockets=1, deflate=False):
+    def __init__(self, port, frames, *, sockets=1, **options):
         self._port = port
         self._block = b"".join(frames)
         self._count = len(frames)
         self._sockets = sockets
-        self._deflate = deflate
+        self._options = options
 
     def cpu_round(self, server, frames):
         """Send about that many frames; return the frames a second, and the server's CPU time for one in µs."""
@@ -136,9 +136,7 @@ class Blaster:
         whole = memoryview(self._block * turns + frame(word, 9))
         with contextlib.ExitStack() as stack:
             selector = stack.enter_context(selectors.DefaultSelector())
-            sockets = [
-                stack.enter_context(open_session(self._port, deflate=self._deflate)) for _ in range(self._sockets)
-            ]
+            sockets = [stack.enter_context(open_session(self._port, **self._options)) for _ in range(self._sockets)]
             for raw in sockets:
                 raw.setblocking(False)
                 selector.register(raw, selectors.EVENT_READ | selectors.EVENT_WRITE)
