@@ -19,7 +19,7 @@ _APPENDS = 20_000
 def measure(quick):
     """Yield the figures."""
     python = _env.environment(wheel=_env.wheel(), extras=["testkit"])
-    costs = _costs(python, websocket.append_frames(), 5 if quick else 25)
+    costs = _costs(python, websocket.append_frames(), 5 if quick else 61)
     if None in costs["idle"]:
         return  # not on Linux
     name = "CPU of one append of 50 ms"
