@@ -1,7 +1,7 @@
-"""The allowed imports: which package or module (here: room) may import which, without circles.
+"""The allowed imports: which package may import which, without circles.
 
-A room may import itself and the rooms that its line in `ROOMS` names. Imports inside functions and under TYPE_CHECKING
-count.
+A package, or a single module that has a line in `ALLOWED`, may import itself and what its line names. Imports inside
+functions and under TYPE_CHECKING count.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import pytest
 PACKAGES = ("rtstt_core", "rtstt_shim", "rtstt_testkit")
 
 PURE = ("rtstt_core.url_rule", "rtstt_core.diagnosis", "rtstt_core.redact")
-MOCK = tuple(f"rtstt_testkit.mock.{room}" for room in ("server", "session", "inspect", "script", "protocol", "audio"))
+MOCK = tuple(f"rtstt_testkit.mock.{name}" for name in ("server", "session", "inspect", "script", "protocol", "audio"))
 
-# From the top of the house down; the longest name that fits a module is its room.
-ROOMS: dict[str, tuple[str, ...]] = {
+# From top to bottom; of the names that a module begins with, the longest counts.
+ALLOWED: dict[str, tuple[str, ...]] = {
     "rtstt_shim": ("rtstt_core.patching", "rtstt_core.status", "rtstt_core.url_rule"),
     "rtstt_core.status": ("rtstt_core.patching", "rtstt_core.clients"),
     "rtstt_core": ("rtstt_core.cli",),  # only `python -m rtstt_core`
@@ -128,10 +128,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rtstt_testkit.probe": ("rtstt_testkit.speech", *MOCK),
     "rtstt_testkit.routing": (),
     "rtstt_testkit.mock": (),
-    **{room: (*MOCK[floor + 1 :], "rtstt_testkit.speech") for floor, room in enumerate(MOCK)},
+    **{package: (*MOCK[level + 1 :], "rtstt_testkit.speech") for level, package in enumerate(MOCK)},
     **{
-        room: (*MOCK[floor + 1 :], "rtstt_testkit.cassette", "rtstt_testkit.speech", "rtstt_core.masking")
-        for floor, room in enumerate(MOCK[:2])
+        package: (*MOCK[level + 1 :], "rtstt_testkit.cassette", "rtstt_testkit.speech", "rtstt_core.masking")
+        for level, package in enumerate(MOCK[:2])
     },
     "rtstt_testkit.mock.protocol": ("rtstt_testkit.mock.audio", "rtstt_core.masking"),
     "rtstt_testkit.speech": (),
@@ -171,15 +171,15 @@ def _imports(module: str) -> Iterator[str]:
                 yield owner
 
 
-def _room(module: str) -> str:
-    return max((room for room in ROOMS if module == room or module.startswith(f"{room}.")), key=len)
+def _package(module: str) -> str:
+    return max((package for package in ALLOWED if module == package or module.startswith(f"{package}.")), key=len)
 
 
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_a_module_imports_only_what_is_below_it(module: str) -> None:
-    room = _room(module)
-    astray = {other for other in _imports(module) if _room(other) not in (room, *ROOMS[room])}
-    assert not astray, f"{room} may not import {sorted(astray)}"
+    package = _package(module)
+    astray = {other for other in _imports(module) if _package(other) not in (package, *ALLOWED[package])}
+    assert not astray, f"{package} may not import {sorted(astray)}"
 
 
 def test_there_is_no_circle_of_imports() -> None:
