@@ -37,8 +37,8 @@ MARKERS = {"default": "not heavy and not release", "all": "not release", "releas
 RECORD = _env.ROOT / "tests" / "release.json"
 """The last complete run of --release; tests/COMPATIBILITY.md is generated from it."""
 
-# Long tests are not to wait behind each other at the end.
-WORKERS = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal"]
+# One more than there are processors, since many tests wait for a process. Long tests are not to wait at the end.
+WORKERS = ["-n", str(min(4, os.cpu_count() or 1) + 1), "--dist", "worksteal"]
 
 
 class Step(NamedTuple):
