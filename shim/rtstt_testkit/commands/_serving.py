@@ -146,8 +146,13 @@ def cannot_listen(host: str, port: int, error: Exception) -> UsageError:
 
 def _log_json(record: SessionRecord, event: Event) -> None:
     """Write an event to stderr as a line of JSON."""
+    if sys.stderr is None:
+        return
     line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
-    _write_line(sys.stderr.fileno(), json.dumps(line, separators=(",", ":")))
+    try:
+        _write_line(sys.stderr.fileno(), json.dumps(line, separators=(",", ":")))
+    except OSError:
+        sys.stderr = None  # nobody reads it; Python would fail to flush it at the end, and exit with 120
 
 
 def _write_line(file: int, line: str) -> None:
