@@ -8,13 +8,13 @@ import contextlib
 import gc
 import ipaddress
 import json
-import os
 import sys
 from collections.abc import Iterator
 
 from rtstt_core.errors import CommandError, UsageError
 from rtstt_testkit.cassette.follower import Mode
 from rtstt_testkit.cassette.player import Replay
+from rtstt_testkit.inspector.line_writer import write_line
 from rtstt_testkit.inspector.routes import ROUTES
 from rtstt_testkit.inspector.view import work_out
 from rtstt_testkit.mock.inspect.record import Event, SessionRecord
@@ -150,20 +150,9 @@ def _log_json(record: SessionRecord, event: Event) -> None:
         return
     line = {"session": record.number, "at": round(event.at, 6), "sender": event.sender, "event": event.data}
     try:
-        _write_line(sys.stderr.fileno(), json.dumps(line, separators=(",", ":")))
+        write_line(sys.stderr.fileno(), json.dumps(line, separators=(",", ":")))
     except OSError:
         sys.stderr = None  # nobody reads it; Python would fail to flush it at the end, and exit with 120
-
-
-def _write_line(file: int, line: str) -> None:
-    """Write a line to a file descriptor, past the buffer of `sys.stderr`.
-
-    Workers share stderr, and a line that is one write does not mix with theirs. Python flushes its buffer at the end of
-    the process, and a reader that is slow or gone would hold or fail that.
-    """
-    data = (line + "\n").encode()
-    while data:
-        data = data[os.write(file, data) :]
 
 
 def _replay(args: argparse.Namespace) -> Replay | None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-__all__ = ["line_writer"]
+__all__ = ["line_writer", "write_line"]
 
 _LINES = 10_000  # that wait for a slow reader
 _SECONDS = 1.0  # for the last of them to be written at the end
@@ -39,9 +39,9 @@ def line_writer(stream: TextIO, dropped: Callable[[int], str]) -> Iterator[Calla
         try:
             file, encoding = stream.fileno(), stream.encoding or "utf-8"
             while (line := lines.get()) is not None:
-                _write_line(file, line, encoding)
+                write_line(file, line, encoding)
             if missing:
-                _write_line(file, dropped(missing), encoding)
+                write_line(file, dropped(missing), encoding)
         except (OSError, ValueError):  # the reader is gone
             while lines.get() is not None:
                 pass
@@ -56,11 +56,19 @@ def line_writer(stream: TextIO, dropped: Callable[[int], str]) -> Iterator[Calla
         writer.join(_SECONDS)
 
 
-def _write_line(file: int, line: str, encoding: str) -> None:
+def write_line(file: int, line: str, encoding: str = "utf-8") -> None:
     """Write a line to a file descriptor, past the buffer of the stream.
 
     Workers share stderr, and a line that is one write does not mix with theirs. Python flushes its buffer at the end of
     the process, and a reader that is slow or gone would hold or fail that.
+
+    Args:
+        file: The file descriptor.
+        line: The line, without its end.
+        encoding: How it is encoded.
+
+    Raises:
+        OSError: It cannot be written.
     """
     data = (line + "\n").encode(encoding, "backslashreplace")
     while data:

@@ -50,7 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how much longer than usual the program may take in a scenario",
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="scenarios that run at once (default: four a processor)")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="scenarios that run at once (default: four per processor)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
     parser.add_argument(
